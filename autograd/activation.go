@@ -1,0 +1,15 @@
+package autograd
+
+import "fewshot/tensor"
+
+// Activate applies a non-linearity to each element.
+func Activate(x *Var, a tensor.Activation) *Var {
+	t := x.tape
+	out := t.New(x.Value.Kind(), x.Shape()...)
+	tensor.Activate(out, x.Value, a)
+	return t.Record(out, []*Var{x}, []*tensor.Tensor{x.Value}, func(s *Sweep, ct *tensor.Tensor) {
+		dx := s.New(x)
+		tensor.ActivateGrad(dx, ct, x.Value, a)
+		s.Give(x, dx)
+	})
+}

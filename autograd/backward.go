@@ -1,0 +1,145 @@
+package autograd
+
+import (
+	"fmt"
+	"slices"
+
+	"fewshot/tensor"
+)
+
+// Pull sends the cotangent of a result on to the inputs, by Give or Pass on the sweep. ct has the
+// result's shape behind the lane axis: [K, shape…]. It must not be written to.
+type Pull func(s *Sweep, ct *tensor.Tensor)
+
+// Sweep is a backward pass in progress.
+type Sweep struct {
+	tape  *Tape
+	lanes int
+	cts   []*tensor.Tensor // by node
+}
+
+// Grads are the gradients of K losses with respect to the leaves of a tape, held by the tape.
+type Grads struct {
+	lanes  int
+	byLeaf map[*tensor.Tensor]*tensor.Tensor
+}
+
+// Lanes is the number of losses.
+func (g *Grads) Lanes() int { return g.lanes }
+
+// Of is the gradient [K, shape…] with respect to a leaf, one lane a loss, or nil if no loss depends on it.
+func (g *Grads) Of(leaf *tensor.Tensor) *tensor.Tensor { return g.byLeaf[leaf] }
+
+// Backward differentiates scalar losses by every leaf, all in one sweep: lane k belongs to losses[k].
+func Backward(losses ...*Var) *Grads {
+	s := newSweep(losses[0].tape, len(losses))
+	for k, l := range losses {
+		if l.tape != s.tape || l.Value.Len() != 1 {
+			panic(fmt.Sprintf("autograd: Backward: loss %d has shape %v; losses are scalars of one tape", k, l.Shape()))
+		}
+		if !l.NeedsGrad() {
+			continue
+		}
+		seed := s.tape.dev.Zeros(tensor.Full, s.lanes)
+		tensor.Fill(seed.Rows(k, k+1), 1)
+		s.Give(l, seed)
+	}
+	return s.run()
+}
+
+// Pullback is Backward from any value, with a stack of cotangents [K, shape…] instead of ones.
+func Pullback(v *Var, cts *tensor.Tensor) *Grads {
+	s := newSweep(v.tape, cts.Shape()[0])
+	if !slices.Equal(cts.Shape()[1:], v.Shape()) {
+		panic(fmt.Sprintf("autograd: Pullback: cotangents %v for a value %v; want a lane axis before the value's shape", cts.Shape(), v.Shape()))
+	}
+	if v.NeedsGrad() {
+		s.Pass(v, cts)
+	}
+	return s.run()
+}
+
+func newSweep(t *Tape, lanes int) *Sweep {
+	if !t.record || t.swept {
+		panic("autograd: a tape that does not record, or was swept before, has nothing to sweep")
+	}
+	t.swept = true
+	return &Sweep{tape: t, lanes: lanes, cts: make([]*tensor.Tensor, len(t.nodes))}
+}
+
+// run walks from the last node to the first: recording order is a topological order already.
+func (s *Sweep) run() *Grads {
+	g := &Grads{lanes: s.lanes, byLeaf: map[*tensor.Tensor]*tensor.Tensor{}}
+	t := s.tape
+	for i := len(t.nodes) - 1; i >= 0; i-- {
+		n, ct := &t.nodes[i], s.cts[i]
+		if n.pull == nil {
+			if ct != nil {
+				g.byLeaf[n.value.Value] = ct
+				t.kept = append(t.kept, ct)
+			}
+			continue
+		}
+		if ct != nil {
+			n.pull(s, ct)
+			ct.Release()
+		}
+		for _, x := range n.keep {
+			x.Release()
+		}
+		n.keep, n.pull = nil, nil
+	}
+	return g
+}
+
+// Lanes is the number of losses, the length of every cotangent's first axis.
+func (s *Sweep) Lanes() int { return s.lanes }
+
+// New makes room for a cotangent of v: [K, v's shape…], in v's kind. Give hands it over.
+func (s *Sweep) New(v *Var) *tensor.Tensor { return s.NewLike(v.Value.Kind(), v.Shape()...) }
+
+// NewLike makes a tensor [K, shape…] that the caller must Give or Release.
+func (s *Sweep) NewLike(k tensor.Kind, shape ...int) *tensor.Tensor {
+	return s.tape.dev.New(k, append([]int{s.lanes}, shape...)...)
+}
+
+// Give adds g to the cotangent of v and takes over the caller's hold on g. Where g has more axes than
+// [K, v's shape…], v was broadcast and the extra ones are summed.
+func (s *Sweep) Give(v *Var, g *tensor.Tensor) {
+	if !v.NeedsGrad() {
+		g.Release()
+		return
+	}
+	if g.Rank() != v.Value.Rank()+1 {
+		sum := s.NewLike(g.Kind(), v.Shape()...)
+		tensor.SumTo(sum, g)
+		g.Release()
+		g = sum
+	}
+	have := s.cts[v.id]
+	switch {
+	case have == nil:
+		s.cts[v.id] = g
+	case !have.Shared():
+		tensor.Add(have, have, g)
+		g.Release()
+	case !g.Shared():
+		tensor.Add(g, g, have)
+		have.Release()
+		s.cts[v.id] = g
+	default:
+		sum := s.New(v)
+		tensor.Add(sum, have, g)
+		have.Release()
+		g.Release()
+		s.cts[v.id] = sum
+	}
+}
+
+// Pass is Give of a cotangent that others hold too, usually the incoming one.
+func (s *Sweep) Pass(v *Var, g *tensor.Tensor) {
+	if v.NeedsGrad() {
+		g.Retain()
+		s.Give(v, g)
+	}
+}

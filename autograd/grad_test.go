@@ -1,0 +1,126 @@
+package autograd_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fewshot/autograd"
+	"fewshot/autograd/gradcheck"
+	"fewshot/tensor"
+)
+
+// gradients lists, for every operation, the cases its gradient is checked in.
+var gradients = map[string][]struct {
+	shapes [][]int
+	f      gradcheck.Func
+}{
+	"Add":   {{[][]int{{2, 3, 4}, {3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Add(v[0], v[1]) })}, {[][]int{{5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Add(v[0], v[0]) })}},
+	"Mul":   {{[][]int{{2, 3, 4}, {4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Mul(v[0], v[1]) })}, {[][]int{{3, 2}, {}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Mul(v[0], v[1]) })}},
+	"Scale": {{[][]int{{2, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Scale(v[0], -2.5) })}},
+	"Exp":   {{[][]int{{2, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Exp(v[0]) })}},
+	"Activate": {
+		{[][]int{{3, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Activate(v[0], tensor.QuickGELU) })},
+		{[][]int{{3, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Activate(v[0], tensor.GELU) })},
+		{[][]int{{3, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Activate(v[0], tensor.ReLU) })},
+	},
+	"Linear": {
+		{[][]int{{2, 3, 5}, {4, 5}, {4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Linear(v[0], v[1], v[2]) })},
+		{[][]int{{3, 5}, {1, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Linear(v[0], v[1], nil) })},
+	},
+	"MatMul":      {{[][]int{{2, 3, 5}, {5, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.MatMul(v[0], v[1]) })}},
+	"LayerNorm":   {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
+	"L2Normalize": {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.L2Normalize(v[0]) })}},
+	"Attention": {
+		{[][]int{{2, 5, 24}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attention(v[0], 2, false) })},
+		{[][]int{{2, 5, 24}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attention(v[0], 4, true) })},
+	},
+	"CrossAttention": {
+		{[][]int{{2, 3, 8}, {2, 5, 16}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.CrossAttention(v[0], v[1], 2) })},
+		{[][]int{{2, 8}, {2, 5, 16}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.CrossAttention(v[0], v[1], 4) })},
+	},
+	// The images are constants; what follows the patches is differentiated.
+	"Patches": {{[][]int{{3, 12}}, func(t *autograd.Tape, v []*autograd.Var) *autograd.Var {
+		img := gradcheck.Random(t.Device(), tensor.NewKey(3), 1, 2, 3, 4, 6)
+		return autograd.Linear(autograd.Patches(t.Const(img), 2), v[0], nil)
+	}}},
+	"Prepend":    {{[][]int{{4}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Prepend(v[0], v[1]) })}},
+	"FirstToken": {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.FirstToken(v[0]) })}},
+	"TakeTokens": {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.TakeTokens(v[0], []int32{2, 1}) })}},
+	"Rows": {{[][]int{{5, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Rows(v[0], 1, 3) })},
+		{[][]int{{2, 3}, {6, 3}}, on(func(v []*autograd.Var) *autograd.Var { // two parts of one weight meet again
+			return autograd.Add(autograd.Linear(v[0], autograd.Rows(v[1], 0, 2), nil), autograd.Linear(v[0], autograd.Rows(v[1], 4, 6), nil))
+		})}},
+	"Gather": {{[][]int{{4, 3}}, on(func(v []*autograd.Var) *autograd.Var {
+		return autograd.Gather(v[0], []int32{1, 3, 1, 0, 1, 2}, 2, 3)
+	})}},
+	"Matrix":       {{[][]int{{3, 2, 2, 2}, {2, 8}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Linear(v[1], autograd.Matrix(v[0]), nil) })}},
+	"CrossEntropy": {{[][]int{{4, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.CrossEntropy(v[0], []int32{0, 4, 2, 2}) })}},
+	"SoftCrossEntropy": {{[][]int{{4, 5}}, func(t *autograd.Tape, v []*autograd.Var) *autograd.Var {
+		return autograd.SoftCrossEntropy(v[0], gradcheck.Random(t.Device(), tensor.NewKey(5), 2, 4, 5))
+	}}},
+}
+
+func on(f func(v []*autograd.Var) *autograd.Var) gradcheck.Func {
+	return func(_ *autograd.Tape, v []*autograd.Var) *autograd.Var { return f(v) }
+}
+
+func TestGradients(t *testing.T) {
+	dev := gradcheck.Ref(t)
+	for op, cases := range gradients {
+		for i, c := range cases {
+			t.Run(op, func(t *testing.T) {
+				var leaves []*tensor.Tensor
+				for j, s := range c.shapes {
+					leaves = append(leaves, gradcheck.Random(dev, tensor.NewKey(uint64(100*i+j)).Name(op), 1, s...))
+				}
+				gradcheck.Check(t, dev, c.f, leaves...)
+			})
+		}
+	}
+}
+
+// Every exported function that takes and returns Vars is an operation, and has a gradient check.
+func TestEveryOperationIsChecked(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv != nil || !fn.Name.IsExported() || fn.Type.Results == nil || len(fn.Type.Params.List) == 0 {
+				continue
+			}
+			if isVar(fn.Type.Results.List[0].Type) && isVar(fn.Type.Params.List[0].Type) {
+				seen++
+				if gradients[fn.Name.Name] == nil {
+					t.Errorf("%s: operation %s has no gradient check", name, fn.Name.Name)
+				}
+			}
+		}
+	}
+	if seen < len(gradients) {
+		t.Errorf("found %d operations but %d are in the table", seen, len(gradients))
+	}
+}
+
+func isVar(e ast.Expr) bool {
+	p, ok := e.(*ast.StarExpr)
+	if !ok {
+		return false
+	}
+	id, ok := p.X.(*ast.Ident)
+	return ok && id.Name == "Var"
+}

@@ -1,0 +1,96 @@
+package autograd
+
+import (
+	"slices"
+
+	"fewshot/tensor"
+)
+
+// Patches cuts constant images [N,C,H,W] into the rows [N, (H/p)·(W/p), C·p·p] that a patch embedding
+// multiplies.
+func Patches(images *Var, p int) *Var {
+	if images.NeedsGrad() {
+		panic("autograd: Patches: images are constants")
+	}
+	t, s := images.tape, images.Shape()
+	out := t.New(tensor.Compute, s[0], (s[2]/p)*(s[3]/p), s[1]*p*p)
+	tensor.Patches(out, images.Value, p)
+	return t.Const(out)
+}
+
+// Prepend puts one token [D], the same for the whole batch, before x [B, L, D].
+func Prepend(token, x *Var) *Var {
+	t := x.tape
+	b, l, d := x.Shape()[0], x.Shape()[1], x.Shape()[2]
+	out := t.New(x.Value.Kind(), b, l+1, d)
+	tensor.CopyBlocks(out, token.Value, b, d, 0, (l+1)*d, 0, 0)
+	tensor.CopyBlocks(out, x.Value, b, l*d, d, (l+1)*d, 0, l*d)
+	return t.Record(out, []*Var{token, x}, nil, func(s *Sweep, ct *tensor.Tensor) {
+		kb := s.lanes * b
+		if token.NeedsGrad() {
+			g := s.NewLike(ct.Kind(), b, d)
+			tensor.CopyBlocks(g, ct, kb, d, 0, d, 0, (l+1)*d)
+			s.Give(token, g)
+		}
+		if x.NeedsGrad() {
+			g := s.New(x)
+			tensor.CopyBlocks(g, ct, kb, l*d, 0, l*d, d, (l+1)*d)
+			s.Give(x, g)
+		}
+	})
+}
+
+// FirstToken takes token 0 of each sequence: x [B, L, D] to [B, D].
+func FirstToken(x *Var) *Var { return TakeTokens(x, make([]int32, x.Shape()[0])) }
+
+// TakeTokens takes token at[i] of sequence i: x [B, L, D] to [B, D].
+func TakeTokens(x *Var, at []int32) *Var {
+	t := x.tape
+	b, l, d := x.Shape()[0], x.Shape()[1], x.Shape()[2]
+	ids := make([]int32, b)
+	for i := range ids {
+		ids[i] = int32(i*l) + at[i]
+	}
+	out := t.New(x.Value.Kind(), b, d)
+	tensor.Gather(out, x.Value.View(b*l, d), ids)
+	return t.Record(out, []*Var{x}, nil, func(s *Sweep, ct *tensor.Tensor) {
+		g := s.New(x)
+		tensor.Fill(g, 0)
+		tensor.ScatterAdd(g.View(s.lanes, b*l, d), ct, ids)
+		s.Give(x, g)
+	})
+}
+
+// Rows takes rows [lo, hi) of w's first axis, as a part of a packed weight.
+func Rows(w *Var, lo, hi int) *Var {
+	t := w.tape
+	part := w.Value.Rows(lo, hi)
+	return t.Record(part, []*Var{w}, []*tensor.Tensor{w.Value}, func(s *Sweep, ct *tensor.Tensor) {
+		n, all := part.Len(), w.Value.Len()
+		g := s.NewLike(ct.Kind(), w.Shape()...)
+		tensor.Fill(g, 0)
+		tensor.CopyBlocks(g, ct, s.lanes, n, lo*(all/w.Shape()[0]), all, 0, n)
+		s.Give(w, g)
+	})
+}
+
+// Gather looks rows up: the result's shape is the ids' shape, then the width of the table [V, D].
+func Gather(table *Var, ids []int32, shape ...int) *Var {
+	t, d := table.tape, table.Value.Dim(1)
+	out := t.New(tensor.Compute, append(slices.Clone(shape), d)...)
+	tensor.Gather(out, table.Value, ids)
+	return t.Record(out, []*Var{table}, nil, func(s *Sweep, ct *tensor.Tensor) {
+		g := s.NewLike(tensor.Full, table.Shape()...)
+		tensor.Fill(g, 0)
+		tensor.ScatterAdd(g, ct, ids)
+		s.Give(table, g)
+	})
+}
+
+// Matrix views a convolution weight [out, in, kh, kw] as the matrix [out, in·kh·kw].
+func Matrix(w *Var) *Var {
+	n := w.Shape()[0]
+	return w.tape.Record(w.Value.View(n, w.Value.Len()/n), []*Var{w}, nil, func(s *Sweep, ct *tensor.Tensor) {
+		s.Pass(w, ct.View(append([]int{s.lanes}, w.Shape()...)...))
+	})
+}

@@ -1,0 +1,38 @@
+package autograd
+
+import "fewshot/tensor"
+
+// LayerNorm normalises rows of x [..., D] to mean 0 and variance 1, times w [D] plus b [D].
+func LayerNorm(x, w, b *Var, eps float64) *Var {
+	t := x.tape
+	out := t.New(x.Value.Kind(), x.Shape()...)
+	stats := t.New(tensor.Full, x.Value.Len()/x.Value.Dim(1), 2)
+	tensor.LayerNorm(out, stats, x.Value, w.Value, b.Value, eps)
+	keep := []*tensor.Tensor{x.Value, stats, w.Value}
+	return t.Record(out, []*Var{x, w, b}, keep, func(s *Sweep, ct *tensor.Tensor) {
+		if w.NeedsGrad() || b.NeedsGrad() {
+			dw, db := s.NewLike(tensor.Full, w.Shape()...), s.NewLike(tensor.Full, b.Shape()...)
+			tensor.LayerNormParamGrad(dw, db, ct, x.Value, stats)
+			s.Give(w, dw)
+			s.Give(b, db)
+		}
+		if x.NeedsGrad() {
+			dx := s.New(x)
+			tensor.LayerNormGrad(dx, ct, x.Value, stats, w.Value)
+			s.Give(x, dx)
+		}
+	})
+}
+
+// L2Normalize divides rows by their Euclidean norm.
+func L2Normalize(x *Var) *Var {
+	t := x.tape
+	out := t.New(x.Value.Kind(), x.Shape()...)
+	norm := t.New(tensor.Full, x.Value.Len()/x.Value.Dim(1))
+	tensor.L2Normalize(out, norm, x.Value)
+	return t.Record(out, []*Var{x}, []*tensor.Tensor{out, norm}, func(s *Sweep, ct *tensor.Tensor) {
+		dx := s.New(x)
+		tensor.L2NormalizeGrad(dx, ct, out, norm)
+		s.Give(x, dx)
+	})
+}

@@ -1,0 +1,156 @@
+package autograd
+
+import (
+	"slices"
+
+	"fewshot/tensor"
+)
+
+// Tape is the list of what was computed, in order, and the owner of the memory it was computed in.
+// A tape serves one sweep: record, Backward, read the gradients, Release.
+type Tape struct {
+	dev    *tensor.Device
+	record bool
+	nodes  []node
+	leaves map[*tensor.Tensor]*Var
+	live   []*tensor.Tensor // held by the tape, oldest first; a Scope gives back what it created
+	kept   []*tensor.Tensor // held until Release
+	inKeep bool
+	swept  bool
+}
+
+// node is one recorded operation: where its cotangent goes, and what that takes.
+type node struct {
+	value *Var
+	pull  Pull
+	keep  []*tensor.Tensor
+}
+
+// Var is a value on a tape.
+type Var struct {
+	Value *tensor.Tensor
+	tape  *Tape
+	id    int // index of the node; constant if negative
+}
+
+// NewTape starts an empty tape on a device.
+func NewTape(dev *tensor.Device) *Tape {
+	return &Tape{dev: dev, record: true, leaves: map[*tensor.Tensor]*Var{}}
+}
+
+// NoGrad starts a tape that records nothing: its leaves are constants, and a Scope frees everything but
+// its result.
+func NoGrad(dev *tensor.Device) *Tape { return &Tape{dev: dev} }
+
+// Device is where the tape computes.
+func (t *Tape) Device() *tensor.Device { return t.dev }
+
+// Recording reports whether the tape can be swept.
+func (t *Tape) Recording() bool { return t.record }
+
+// Leaf puts a tensor on the tape as something to differentiate by. The same tensor gives the same Var.
+func (t *Tape) Leaf(x *tensor.Tensor) *Var {
+	if !t.record {
+		return t.Const(x)
+	}
+	if v := t.leaves[x]; v != nil {
+		return v
+	}
+	v := &Var{Value: x, tape: t, id: len(t.nodes)}
+	t.nodes = append(t.nodes, node{value: v})
+	t.leaves[x] = v
+	return v
+}
+
+// Const puts a tensor on the tape as a constant.
+func (t *Tape) Const(x *tensor.Tensor) *Var { return &Var{Value: x, tape: t, id: -1} }
+
+// New makes a tensor that the tape holds.
+func (t *Tape) New(k tensor.Kind, shape ...int) *tensor.Tensor {
+	x := t.dev.New(k, shape...)
+	if t.inKeep {
+		t.kept = append(t.kept, x)
+	} else {
+		t.live = append(t.live, x)
+	}
+	return x
+}
+
+// Record puts the result of an operation on the tape: its value, the inputs it depends on, how to pull a
+// cotangent back to them, and the tensors that this will read. Where no input is differentiated by,
+// nothing is recorded and nothing is kept.
+func (t *Tape) Record(value *tensor.Tensor, inputs []*Var, keep []*tensor.Tensor, pull Pull) *Var {
+	v := &Var{Value: value, tape: t, id: -1}
+	if !t.record || !slices.ContainsFunc(inputs, (*Var).NeedsGrad) {
+		return v
+	}
+	v.id = len(t.nodes)
+	for _, x := range keep {
+		x.Retain()
+	}
+	t.nodes = append(t.nodes, node{value: v, pull: pull, keep: keep})
+	return v
+}
+
+// Scope runs f and gives back all memory that f took, except its result and what recorded operations
+// keep for the sweep. A transformer puts each half of a block in a scope.
+func (t *Tape) Scope(f func() *Var) *Var {
+	mark := len(t.live)
+	out := f()
+	keep := t.live[:mark]
+	for _, x := range t.live[mark:] {
+		if x.SameMemory(out.Value) {
+			keep = append(keep, x)
+		} else {
+			x.Release()
+		}
+	}
+	t.live = keep
+	return out
+}
+
+// Done tells the tape that nobody but recorded operations will read v again.
+func (t *Tape) Done(v *Var) {
+	for i := len(t.live) - 1; i >= 0; i-- {
+		if x := t.live[i]; x.SameMemory(v.Value) {
+			x.Release()
+			t.live = slices.Delete(t.live, i, i+1)
+			return
+		}
+	}
+}
+
+// Keep runs f outside all scopes: what it takes is held until Release. Parametrised weights are made so,
+// because several layers in different scopes may use one.
+func (t *Tape) Keep(f func() *Var) *Var {
+	was := t.inKeep
+	t.inKeep = true
+	out := f()
+	t.inKeep = was
+	return out
+}
+
+// Release gives back everything the tape holds. Its Vars and its gradients are dead afterwards.
+func (t *Tape) Release() {
+	for _, n := range t.nodes {
+		for _, x := range n.keep {
+			x.Release()
+		}
+	}
+	for _, x := range t.live {
+		x.Release()
+	}
+	for _, x := range t.kept {
+		x.Release()
+	}
+	t.nodes, t.live, t.kept, t.leaves = nil, nil, nil, nil
+}
+
+// NeedsGrad reports whether the sweep reaches v.
+func (v *Var) NeedsGrad() bool { return v.id >= 0 }
+
+// Tape is where v was computed.
+func (v *Var) Tape() *Tape { return v.tape }
+
+// Shape is the shape of the value.
+func (v *Var) Shape() []int { return v.Value.Shape() }

@@ -1,0 +1,162 @@
+package nn
+
+import (
+	"fewshot/autograd"
+	"fewshot/tensor"
+)
+
+// Linear is x·wᵀ + b.
+type Linear struct{ W, B *Param }
+
+// NewLinear asks for weight [out, in] and bias [out].
+func NewLinear(w *Weights, in, out int) Linear {
+	return Linear{w.Param(tensor.Compute, "weight", out, in), w.Param(tensor.Full, "bias", out)}
+}
+
+// Forward maps [..., in] to [..., out].
+func (l Linear) Forward(x *autograd.Var) *autograd.Var {
+	return autograd.Linear(x, l.W.On(x.Tape()), l.B.On(x.Tape()))
+}
+
+// LayerNormEps is the epsilon of all of CLIP's layer norms.
+const LayerNormEps = 1e-5
+
+// LayerNorm normalises the last axis.
+type LayerNorm struct{ W, B *Param }
+
+// NewLayerNorm asks for weight and bias [width].
+func NewLayerNorm(w *Weights, width int) LayerNorm {
+	return LayerNorm{w.Param(tensor.Full, "weight", width), w.Param(tensor.Full, "bias", width)}
+}
+
+// Forward keeps the shape of x [..., width].
+func (l LayerNorm) Forward(x *autograd.Var) *autograd.Var {
+	return autograd.LayerNorm(x, l.W.On(x.Tape()), l.B.On(x.Tape()), LayerNormEps)
+}
+
+// Attention is multi-head self-attention with one packed input projection, rows ordered q, k, v.
+type Attention struct {
+	InW, InB *Param
+	Out      Linear
+	heads    int
+	causal   bool
+}
+
+// NewAttention asks for in_proj_weight [3·width, width], in_proj_bias and out_proj.
+func NewAttention(w *Weights, width, heads int, causal bool) Attention {
+	return Attention{w.Param(tensor.Compute, "in_proj_weight", 3*width, width), w.Param(tensor.Full, "in_proj_bias", 3*width),
+		NewLinear(w.In("out_proj"), width, width), heads, causal}
+}
+
+// Forward maps [B, L, width] to the same shape.
+func (a Attention) Forward(x *autograd.Var) *autograd.Var {
+	t := x.Tape()
+	qkv := autograd.Linear(x, a.InW.On(t), a.InB.On(t)) // [B, L, 3·width]
+	return a.Out.Forward(autograd.Attention(qkv, a.heads, a.causal))
+}
+
+// ForwardFirst is token 0 of Forward, [B, width], at the cost of one query a sequence. It is exact for
+// attention that is not causal, whatever the position.
+func (a Attention) ForwardFirst(x *autograd.Var) *autograd.Var {
+	t, d := x.Tape(), x.Value.Dim(1)
+	w, b := a.InW.On(t), a.InB.On(t)
+	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d)) // [B, width]
+	kv := autograd.Linear(x, autograd.Rows(w, d, 3*d), autograd.Rows(b, d, 3*d))                 // [B, L, 2·width]
+	return a.Out.Forward(autograd.CrossAttention(q, kv, a.heads))
+}
+
+// MLP is the pointwise half of a transformer block, four times as wide inside.
+type MLP struct {
+	FC, Proj   Linear
+	activation tensor.Activation
+}
+
+// NewMLP asks for c_fc and c_proj.
+func NewMLP(w *Weights, width int, a tensor.Activation) MLP {
+	return MLP{NewLinear(w.In("c_fc"), width, 4*width), NewLinear(w.In("c_proj"), 4*width, width), a}
+}
+
+// Forward keeps the shape of x [..., width].
+func (m MLP) Forward(x *autograd.Var) *autograd.Var {
+	return m.Proj.Forward(autograd.Activate(m.FC.Forward(x), m.activation))
+}
+
+// Block is a pre-norm residual attention block.
+type Block struct {
+	LN1, LN2 LayerNorm
+	Attn     Attention
+	MLP      MLP
+}
+
+// NewBlock asks for ln_1, attn, ln_2 and mlp.
+func NewBlock(w *Weights, c TransformerConfig) Block {
+	return Block{
+		LN1: NewLayerNorm(w.In("ln_1"), c.Width), Attn: NewAttention(w.In("attn"), c.Width, c.Heads, c.Causal),
+		LN2: NewLayerNorm(w.In("ln_2"), c.Width), MLP: NewMLP(w.In("mlp"), c.Width, c.Activation),
+	}
+}
+
+// Forward is x + attention, then + MLP, each half in the memory of its own scope.
+func (b Block) Forward(x *autograd.Var) *autograd.Var {
+	t := x.Tape()
+	y := t.Scope(func() *autograd.Var { return autograd.Add(x, b.Attn.Forward(b.LN1.Forward(x))) })
+	return b.mlp(y)
+}
+
+// ForwardFirst is token 0 of Forward, [B, width]: all that is needed of a last block whose other tokens
+// nobody reads.
+func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
+	t := x.Tape()
+	y := t.Scope(func() *autograd.Var {
+		return autograd.Add(autograd.FirstToken(x), b.Attn.ForwardFirst(b.LN1.Forward(x)))
+	})
+	return b.mlp(y)
+}
+
+// mlp is the second half; x is an intermediate of the block's and ends here.
+func (b Block) mlp(x *autograd.Var) *autograd.Var {
+	t := x.Tape()
+	y := t.Scope(func() *autograd.Var { return autograd.Add(x, b.MLP.Forward(b.LN2.Forward(x))) })
+	t.Done(x)
+	return y
+}
+
+// TransformerConfig are the sizes of a stack of blocks.
+type TransformerConfig struct {
+	Width, Layers, Heads int
+	Causal               bool
+	Activation           tensor.Activation
+}
+
+// Transformer is a stack of blocks.
+type Transformer struct{ Blocks []Block }
+
+// NewTransformer asks for resblocks.0, resblocks.1, ….
+func NewTransformer(w *Weights, c TransformerConfig) Transformer {
+	var t Transformer
+	for i := range c.Layers {
+		t.Blocks = append(t.Blocks, NewBlock(w.In("resblocks", i), c))
+	}
+	return t
+}
+
+// Forward keeps the shape of x [B, L, width]. It ends x.
+func (t Transformer) Forward(x *autograd.Var) *autograd.Var { return forward(t.Blocks, x) }
+
+// ForwardFirst is token 0 of Forward, [B, width]. It ends x.
+func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
+	last := len(t.Blocks) - 1
+	x = forward(t.Blocks[:last], x)
+	y := t.Blocks[last].ForwardFirst(x)
+	x.Tape().Done(x)
+	return y
+}
+
+func forward(blocks []Block, x *autograd.Var) *autograd.Var {
+	for _, b := range blocks {
+		y := b.Forward(x)
+		x.Tape().Done(x)
+		x = y
+	}
+	return x
+}

@@ -1,0 +1,41 @@
+package nn
+
+import (
+	"fewshot/autograd"
+	"fewshot/tensor"
+)
+
+// Param is a named tensor as layers see it.
+type Param struct {
+	Name      string // checkpoint name, as visual.conv1.weight
+	Value     *tensor.Tensor
+	Trainable bool // a leaf of recording tapes; otherwise constant
+
+	view func(*autograd.Tape, *autograd.Var) *autograd.Var
+
+	// The Var last made, so that layers that share the parameter share it on a tape too.
+	tape *autograd.Tape
+	on   *autograd.Var
+}
+
+// Parametrize makes layers see the parameter through f, as torch.nn.utils.parametrize does; nil takes the
+// view off again. Whoever uses the parameter cannot tell.
+func (p *Param) Parametrize(f func(*autograd.Tape, *autograd.Var) *autograd.Var) {
+	p.view, p.tape, p.on = f, nil, nil
+}
+
+// On is the parameter as a tape sees it.
+func (p *Param) On(t *autograd.Tape) *autograd.Var {
+	if p.tape == t {
+		return p.on
+	}
+	v := t.Const(p.Value)
+	if p.Trainable {
+		v = t.Leaf(p.Value)
+	}
+	if p.view != nil {
+		v = t.Keep(func() *autograd.Var { return p.view(t, v) })
+	}
+	p.tape, p.on = t, v
+	return v
+}

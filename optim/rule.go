@@ -1,0 +1,156 @@
+package optim
+
+import (
+	"math"
+
+	"fewshot/tensor"
+)
+
+// Rule makes one update of the scores w from the gradients of two losses: a of the task's, b of the
+// distillation loss, or nil when b is known to be zero. key is this step's and this parameter's.
+type Rule interface {
+	// NeedsTeacher reports whether the rule ever looks at b.
+	NeedsTeacher() bool
+	Apply(o Optimizer, w, a, b *tensor.Tensor, key tensor.Key)
+}
+
+// Penalty is the factor of Σ‖M‖₂ in the task's loss, whose gradient joins a before any rule: 0 in the
+// paper, 1e-4 in the authors' released code.
+type Penalty float64
+
+// options prepares the penalty's norm; the caller releases it.
+func (p Penalty) options(w *tensor.Tensor) (o tensor.GradDropOptions, release func()) {
+	if p == 0 {
+		return o, func() {}
+	}
+	n := w.Device().New(tensor.Full)
+	tensor.SumSquares(n, w)
+	return tensor.GradDropOptions{Penalty: float64(p), SumSquares: n}, n.Release
+}
+
+// GradDrop is gradient dropout regularity, the R- of R-AMT: b never enters the sum, it only votes. With
+// Leak 0, b has no say and this is plain mask tuning, AMT.
+type GradDrop struct {
+	Leak    float64 // l of the paper: how much of an element is dropped when it loses the vote
+	Eps     float64 // in the purity's denominator: 0 in the paper, 1e-8 in the released code
+	Penalty Penalty
+}
+
+// NeedsTeacher is false without a leak.
+func (r GradDrop) NeedsTeacher() bool { return r.Leak != 0 }
+
+// Apply updates w, in one pass if the optimizer is Adam.
+func (r GradDrop) Apply(opt Optimizer, w, a, b *tensor.Tensor, key tensor.Key) {
+	o, release := r.Penalty.options(w)
+	defer release()
+	o.Leak, o.Eps, o.Key = r.Leak, r.Eps, key
+	if adam, ok := opt.(*Adam); ok {
+		adam.UpdateDropped(w, a, b, o)
+		return
+	}
+	withGradient(opt, w, func(g *tensor.Tensor) { tensor.GradDrop(g, a, b, w, o) })
+}
+
+// Sum adds the distillation gradient: a + Weight·b, the paper's "+KL loss".
+type Sum struct {
+	Weight  float64
+	Penalty Penalty
+}
+
+// NeedsTeacher is true.
+func (Sum) NeedsTeacher() bool { return true }
+
+// Apply updates w.
+func (r Sum) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
+	r.Penalty.apply(opt, w, a, func(g *tensor.Tensor) {
+		if b != nil {
+			tensor.AXPY(g, r.Weight, b)
+		}
+	})
+}
+
+// AgreeGrad keeps a + b where the signs agree and drops the rest (Agr-Sum of Mansilla et al. 2021).
+type AgreeGrad struct {
+	// DropZero counts an exact 0 in b as disagreement. Then nothing can start: until the first bit flips,
+	// student and teacher are the same and b is 0.
+	DropZero bool
+	Penalty  Penalty
+}
+
+// NeedsTeacher is true.
+func (AgreeGrad) NeedsTeacher() bool { return true }
+
+// Apply updates w.
+func (r AgreeGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
+	r.Penalty.apply(opt, w, a, func(g *tensor.Tensor) {
+		switch {
+		case b != nil:
+			tensor.SignAgree(g, g, b, !r.DropZero)
+		case r.DropZero:
+			tensor.Fill(g, 0)
+		}
+	})
+}
+
+// ProGrad takes from a what points against b, parameter by parameter (Zhu et al. 2023): where a·b < 0,
+// a − Lambda·(a·b̂)b̂ with b̂ = b/‖b‖₂.
+type ProGrad struct {
+	Lambda  float64
+	Penalty Penalty
+}
+
+// NeedsTeacher is true.
+func (ProGrad) NeedsTeacher() bool { return true }
+
+// Apply updates w.
+func (r ProGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
+	r.Penalty.apply(opt, w, a, func(g *tensor.Tensor) {
+		if b == nil {
+			return
+		}
+		dot, aa, bb := inner(g, b), inner(g, g), inner(b, b)
+		// Rounding noise in b must not be blown up by its normalisation.
+		if dot < 0 && math.Sqrt(bb) > 1e-12*math.Sqrt(aa) {
+			tensor.AXPY(g, -r.Lambda*dot/bb, b)
+		}
+	})
+}
+
+// SignDrop is gradient sign dropout (Chen et al. 2020) of the two.
+type SignDrop struct{ Penalty Penalty }
+
+// NeedsTeacher is true.
+func (SignDrop) NeedsTeacher() bool { return true }
+
+// Apply updates w. A b of zeros leaves a as it is: its sign is then the only one.
+func (r SignDrop) Apply(opt Optimizer, w, a, b *tensor.Tensor, key tensor.Key) {
+	r.Penalty.apply(opt, w, a, func(g *tensor.Tensor) {
+		if b != nil {
+			tensor.SignDrop(g, g, b, key)
+		}
+	})
+}
+
+// apply updates w by what change makes of a with the penalty's gradient added.
+func (p Penalty) apply(opt Optimizer, w, a *tensor.Tensor, change func(g *tensor.Tensor)) {
+	o, release := p.options(w)
+	defer release()
+	withGradient(opt, w, func(g *tensor.Tensor) {
+		tensor.GradDrop(g, a, nil, w, o) // leak 0: a and the penalty
+		change(g)
+	})
+}
+
+func withGradient(opt Optimizer, w *tensor.Tensor, fill func(g *tensor.Tensor)) {
+	g := w.Device().New(tensor.Full, w.Shape()...)
+	fill(g)
+	opt.Update(w, g)
+	g.Release()
+}
+
+func inner(x, y *tensor.Tensor) float64 {
+	d := x.Device().New(tensor.Full)
+	defer d.Release()
+	tensor.Dot(d, x, y)
+	return d.Item()
+}

@@ -1,0 +1,126 @@
+package rmt
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"fewshot/optim"
+)
+
+// Config are all hyper-parameters of a tuning run. Together with the backbone, the data and the program they
+// determine the result to the bit.
+type Config struct {
+	Method    string   `json:"method"`    // amt, r-amt, mmt, r-mmt, pmt, r-pmt
+	Recipe    string   `json:"recipe"`    // paper or released
+	Patterns  []string `json:"patterns"`  // names of the masked parameters
+	Init      float64  `json:"init"`      // initial score
+	Threshold float64  `json:"threshold"` // α: a weight is kept where its score is greater
+	Leak      float64  `json:"leak"`      // l of gradient dropout; 0 without
+	Eps       float64  `json:"purity_eps"`
+	Penalty   float64  `json:"mask_penalty"` // factor of Σ‖M‖₂
+	Epochs    int      `json:"epochs"`
+	LR        float64  `json:"lr"`
+	Batch     int      `json:"batch"`
+	CropMin   float64  `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
+	Seed      uint64   `json:"seed"`
+}
+
+// Methods are the names Config.Method may have.
+func Methods() []string { return []string{"amt", "r-amt", "mmt", "r-mmt", "pmt", "r-pmt"} }
+
+// Recipes are the names Config.Recipe may have. "paper" is what the paper's text says; "released" what the
+// authors' released code does beyond it: the patch embedding is masked too, 1e-4·Σ‖M‖₂ is part of the task's
+// loss, and the purity's denominator has 1e-8.
+func Recipes() []string { return []string{"paper", "released"} }
+
+// Defaults are the settings published for a method, a data set and a number of shots (R-AMT §4.1): 30 epochs at
+// 8e-5, for ImageNet 10 at 3e-5; leak 0.3 at 16 shots except on ImageNet, SUN397 and Food101, 1 otherwise and
+// from base to new classes.
+func Defaults(method, recipe, dataset string, shots int, baseToNew bool) (Config, error) {
+	kind, dropout := strings.CutPrefix(method, "r-")
+	c := Config{Method: method, Recipe: recipe, Init: 0.01, Threshold: 0.005, Epochs: 30, LR: 8e-5, Batch: 32, CropMin: 0.5, Seed: 1}
+	if !slices.Contains(Recipes(), recipe) {
+		return c, fmt.Errorf("recipe %q is not known; there are %s", recipe, strings.Join(Recipes(), " and "))
+	}
+	released := recipe == "released"
+	switch kind {
+	case "amt":
+		c.Patterns = slices.Clone(attention)
+		if released {
+			c.Patterns = slices.Concat(stem, attention)
+		}
+	case "mmt":
+		c.Patterns = slices.Clone(mlp)
+	case "pmt":
+		c.Patterns = slices.Concat(stem, attention, mlp)
+	default:
+		return c, fmt.Errorf("method %q is not known; there are %s", method, strings.Join(Methods(), ", "))
+	}
+	if released {
+		c.Eps, c.Penalty = 1e-8, 1e-4
+	}
+	if dropout {
+		c.Leak = 1
+		large := []string{"imagenet", "sun397", "food101"}
+		if shots == 16 && !baseToNew && !slices.Contains(large, dataset) {
+			c.Leak = 0.3
+		}
+	}
+	if dataset == "imagenet" {
+		c.Epochs, c.LR = 10, 3e-5
+	}
+	return c, nil
+}
+
+// Validate reports the first setting that makes no sense.
+func (c Config) Validate() error {
+	type test struct {
+		ok   bool
+		what string
+	}
+	for _, t := range []test{
+		{slices.Contains(Methods(), c.Method), fmt.Sprintf("method %q: there are %s", c.Method, strings.Join(Methods(), ", "))},
+		{len(c.Patterns) > 0, "no parameter is masked"},
+		{c.Init > c.Threshold, fmt.Sprintf("init %g must be above the threshold %g, or every weight starts switched off", c.Init, c.Threshold)},
+		{c.Leak >= 0 && c.Leak <= 1, fmt.Sprintf("leak %g must lie in [0, 1]", c.Leak)},
+		{c.Eps >= 0 && c.Penalty >= 0, "purity eps and mask penalty must not be negative"},
+		{c.Epochs >= 1, fmt.Sprintf("epochs %d: at least 1", c.Epochs)},
+		{c.LR > 0 && !math.IsInf(c.LR, 0), fmt.Sprintf("learning rate %g must be positive", c.LR)},
+		{c.Batch >= 1, fmt.Sprintf("batch %d: at least 1", c.Batch)},
+		{c.CropMin > 0 && c.CropMin <= 1, fmt.Sprintf("smallest crop %g must lie in (0, 1]", c.CropMin)},
+	} {
+		if !t.ok {
+			return fmt.Errorf("%s", t.what)
+		}
+	}
+	return nil
+}
+
+// Rule is the update rule that the settings ask for.
+func (c Config) Rule() optim.Rule {
+	return optim.GradDrop{Leak: c.Leak, Eps: c.Eps, Penalty: optim.Penalty(c.Penalty)}
+}
+
+// Schedule is the learning rate by epoch.
+func (c Config) Schedule() optim.Schedule { return optim.Cosine(c.LR, c.Epochs) }
+
+// TravelRatio compares how far Adam can move a score in the run, about Σ lr over all steps, with the way from
+// Init to Threshold. Below 1 hardly any mask bit can change whatever the gradients are, and the result is
+// zero-shot CLIP; with few images the published settings are below 1.
+func (c Config) TravelRatio(batchesPerEpoch int) float64 {
+	sum := 0.0
+	for e := range c.Epochs {
+		sum += c.Schedule()(e)
+	}
+	return float64(batchesPerEpoch) * sum / (c.Init - c.Threshold)
+}
+
+// AutoEpochs is the number of epochs, at least the one given, at which the travel ratio reaches 3.
+func (c Config) AutoEpochs(batchesPerEpoch int) int {
+	const enough = 3
+	// Σ over E epochs of the cosine schedule is lr·(E+1)/2.
+	e := 2*enough*(c.Init-c.Threshold)/(c.LR*float64(batchesPerEpoch)) - 1
+	return max(c.Epochs, int(math.Ceil(e)))
+}

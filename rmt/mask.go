@@ -1,0 +1,89 @@
+package rmt
+
+import (
+	"fmt"
+
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/tensor"
+)
+
+// Mask hides elements of a frozen weight W: layers see W ⊙ [M > α] for the real-valued scores M.
+type Mask struct {
+	Param     *nn.Param
+	Scores    *tensor.Tensor // M, of the weight's shape
+	Threshold float64        // α
+}
+
+// Attach puts a mask of constant scores on each parameter. A constant above the threshold hides nothing
+// yet.
+func Attach(params []*nn.Param, init, threshold float64) []*Mask {
+	var masks []*Mask
+	for _, p := range params {
+		m := &Mask{Param: p, Scores: p.Value.Device().New(tensor.Full, p.Value.Shape()...), Threshold: threshold}
+		tensor.Fill(m.Scores, init)
+		p.Parametrize(m.apply)
+		masks = append(masks, m)
+	}
+	return masks
+}
+
+// Detach takes the mask off again: the parameter is what it was, to the bit.
+func (m *Mask) Detach() { m.Param.Parametrize(nil) }
+
+// apply is the parametrisation. Its gradient is straight-through (Bengio et al. 2013; R-AMT eq. 3): with
+// W' the masked weight, ∂L/∂M = ∂L/∂W' ⊙ W, also for elements that are switched off, so that they can come
+// back.
+func (m *Mask) apply(t *autograd.Tape, w *autograd.Var) *autograd.Var {
+	if w.NeedsGrad() {
+		panic("rmt: " + m.Param.Name + ": a masked weight is frozen")
+	}
+	scores := t.Leaf(m.Scores)
+	out := t.New(tensor.Compute, w.Shape()...)
+	tensor.Mask(out, w.Value, m.Scores, m.Threshold)
+	return t.Record(out, []*autograd.Var{scores}, []*tensor.Tensor{w.Value}, func(s *autograd.Sweep, ct *tensor.Tensor) {
+		g := s.NewLike(tensor.Full, w.Shape()...)
+		tensor.Mul(g, ct, w.Value)
+		s.Give(scores, g)
+	})
+}
+
+// Off is the number of elements the mask hides.
+func (m *Mask) Off() int { return m.Scores.Len() - tensor.CountAbove(m.Scores, m.Threshold) }
+
+// Bits are the mask's elements in row-major order: true where the weight is kept.
+func (m *Mask) Bits() []bool {
+	bits := make([]bool, m.Scores.Len())
+	for i, s := range m.Scores.Floats() {
+		bits[i] = float64(s) > m.Threshold
+	}
+	return bits
+}
+
+// Sparsity counts what masks hide.
+type Sparsity struct {
+	Off   int `json:"off"`   // weights switched off
+	Total int `json:"total"` // weights that carry a mask
+}
+
+// Percent is the share of masked weights that is off, as the paper and its code count it.
+func (s Sparsity) Percent() float64 {
+	if s.Total == 0 {
+		return 0
+	}
+	return 100 * float64(s.Off) / float64(s.Total)
+}
+
+func (s Sparsity) String() string {
+	return fmt.Sprintf("%.2f %% (%d of %d)", s.Percent(), s.Off, s.Total)
+}
+
+// SparsityOf sums over masks.
+func SparsityOf(masks []*Mask) Sparsity {
+	var s Sparsity
+	for _, m := range masks {
+		s.Off += m.Off()
+		s.Total += m.Scores.Len()
+	}
+	return s
+}

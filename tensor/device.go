@@ -1,0 +1,148 @@
+package tensor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Options are what a device is opened with. The zero value means the device's defaults.
+type Options struct {
+	Workers   int    // worker threads of a host device; 0 means one a core. Results do not depend on it.
+	Precision string // number format of Compute tensors: "float32" (default) or what the device offers, as "bf16"
+	Poison    bool   // fill memory with NaN before it is handed out, so that tests see what was never written
+}
+
+// Device is an opened backend and its pool of memory. It is for one goroutine at a time; several
+// devices may be used at once.
+type Device struct {
+	name    string
+	backend Backend
+	pool    pool
+	poison  bool
+}
+
+var registry = map[string]func(arg string, o Options) (Backend, error){}
+
+// Register makes a kind of device known, from its package's init; Open("name") and Open("name:arg")
+// then reach it. It is the only registry of the program.
+func Register(name string, open func(arg string, o Options) (Backend, error)) {
+	if _, dup := registry[name]; dup {
+		panic("tensor: device " + name + " registered twice")
+	}
+	registry[name] = open
+}
+
+// Devices lists the kinds of device this binary knows, sorted.
+func Devices() []string {
+	var names []string
+	for n := range registry {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Open opens a device: "cpu", "ref" (float64, the oracle of gradient checks), and "cuda:0" in
+// binaries built with that tag.
+func Open(name string, o Options) (*Device, error) {
+	kind, arg, _ := strings.Cut(name, ":")
+	open := registry[kind]
+	if open == nil {
+		if kind == "cuda" {
+			return nil, fmt.Errorf("device %q: this binary was built without CUDA; build with -tags cuda", name)
+		}
+		return nil, fmt.Errorf("device %q is not known; this binary has %s", name, strings.Join(Devices(), ", "))
+	}
+	b, err := open(arg, o)
+	if err != nil {
+		return nil, fmt.Errorf("device %q: %w", name, err)
+	}
+	return &Device{name: name, backend: b, poison: o.Poison, pool: pool{free: map[poolKey][]*block{}}}, nil
+}
+
+// Name is what the device was opened as.
+func (d *Device) Name() string { return d.name }
+
+// Describe names the hardware and the kernels in use, for result files and bug reports.
+func (d *Device) Describe() string { return d.backend.Describe() }
+
+// Backend gives access to what is not behind a checked entry point.
+func (d *Device) Backend() Backend { return d.backend }
+
+// Sync waits for all work and returns the device's first error.
+func (d *Device) Sync() error { return d.backend.Sync() }
+
+// Close gives all resources back.
+func (d *Device) Close() error { return d.backend.Close() }
+
+// New makes a tensor held once, its values undefined. The memory comes from the pool where a block of
+// just this size is free: a step that repeats allocates nothing.
+func (d *Device) New(k Kind, shape ...int) *Tensor {
+	n := Len(shape)
+	b := d.pool.get(poolKey{k, n})
+	if b == nil {
+		b = &block{buf: d.backend.Alloc(n, k)}
+		d.pool.total += int64(n) * int64(b.buf.Size)
+		d.pool.peak = max(d.pool.peak, d.pool.total)
+	}
+	b.refs = 1
+	if d.poison {
+		d.backend.Fill(b.buf, nan)
+	}
+	return &Tensor{dev: d, shape: slices.Clone(shape), buf: b.buf, block: b}
+}
+
+// Zeros is New with all elements 0.
+func (d *Device) Zeros(k Kind, shape ...int) *Tensor {
+	t := d.New(k, shape...)
+	Fill(t, 0)
+	return t
+}
+
+// From makes a Full tensor of the given values.
+func (d *Device) From(v []float32, shape ...int) *Tensor {
+	t := d.New(Full, shape...)
+	t.Set(v)
+	return t
+}
+
+// PeakBytes is the most memory the device has held for tensors, pooled blocks included.
+func (d *Device) PeakBytes() int64 { return d.pool.peak }
+
+// Trim gives pooled blocks that nobody holds back to the system.
+func (d *Device) Trim() {
+	for k, l := range d.pool.free {
+		for _, b := range l {
+			d.pool.total -= int64(b.buf.N) * int64(b.buf.Size)
+			d.backend.Free(b.buf)
+		}
+		delete(d.pool.free, k)
+	}
+}
+
+// pool keeps free blocks by exact size: the shapes of a training step repeat, so nothing is ever split.
+type pool struct {
+	free        map[poolKey][]*block
+	total, peak int64
+}
+
+type poolKey struct {
+	kind Kind
+	n    int
+}
+
+func (p *pool) get(k poolKey) *block {
+	l := p.free[k]
+	if len(l) == 0 {
+		return nil
+	}
+	b := l[len(l)-1]
+	p.free[k] = l[:len(l)-1]
+	return b
+}
+
+func (p *pool) put(b *block) {
+	k := poolKey{b.buf.Kind, b.buf.N}
+	p.free[k] = append(p.free[k], b)
+}

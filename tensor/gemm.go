@@ -1,0 +1,47 @@
+package tensor
+
+// GemmOptions modify Gemm.
+type GemmOptions struct {
+	TransA, TransB bool
+	Accumulate     bool    // add to dst instead of overwriting it
+	Bias           *Tensor // added to every row of dst; its length is the number of dst's columns
+}
+
+// Gemm is dst = op(a)·op(b) (+ dst) (+ bias). Matrices are the last two axes. The axes before them are a
+// batch; an operand without them is used for the whole batch. When a has leading axes and neither a nor
+// dst is transposed or batched against b, the leading axes are simply more rows: one multiplication.
+func Gemm(dst, a, b *Tensor, o GemmOptions) {
+	const rule = "dst[…,m,n] = op(a)[…,m,k]·op(b)[…,k,n]"
+	check(a.Rank() >= 2 && b.Rank() >= 2 && dst.Rank() >= 2, "Gemm", rule, "dst a b", dst, a, b)
+	g := GemmArgs{Dst: dst.buf, A: a.buf, B: b.buf, TransA: o.TransA, TransB: o.TransB, Accumulate: o.Accumulate,
+		LDA: a.Dim(1), LDB: b.Dim(1), LDC: dst.Dim(1), Batch: 1}
+	g.M, g.K = a.Dim(2), a.Dim(1)
+	if o.TransA {
+		g.M, g.K = g.K, g.M
+	}
+	kb, n := b.Dim(2), b.Dim(1)
+	if o.TransB {
+		kb, n = n, kb
+	}
+	g.N = n
+	na, nb, nc := Len(a.shape[:a.Rank()-2]), Len(b.shape[:b.Rank()-2]), Len(dst.shape[:dst.Rank()-2])
+	if nb == 1 && !o.TransA && na == nc {
+		g.M *= na
+	} else {
+		g.Batch = nc
+		check((na == 1 || na == nc) && (nb == 1 || nb == nc), "Gemm", "leading axes agree or are absent", "dst a b", dst, a, b)
+		g.StrideC = g.M * g.N
+		if na > 1 {
+			g.StrideA = a.Dim(1) * a.Dim(2)
+		}
+		if nb > 1 {
+			g.StrideB = b.Dim(1) * b.Dim(2)
+		}
+	}
+	check(kb == g.K && dst.Dim(1) == n && dst.Len() == g.Batch*g.M*g.N, "Gemm", rule, "dst a b", dst, a, b)
+	if o.Bias != nil {
+		check(o.Bias.Len() == n, "Gemm", "one bias a column", "dst bias", dst, o.Bias)
+		g.Bias = o.Bias.buf
+	}
+	dst.dev.backend.Gemm(g)
+}

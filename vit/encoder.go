@@ -1,0 +1,56 @@
+package vit
+
+import (
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/tensor"
+)
+
+// Encoder is CLIP's vision transformer.
+type Encoder struct {
+	Config
+	conv        *nn.Param // patch embedding [Width, 3, Patch, Patch], no bias
+	class       *nn.Param // class token [Width]
+	position    *nn.Param // [1 + grid², Width]
+	pre, post   nn.LayerNorm
+	transformer nn.Transformer
+	proj        *nn.Param // [Width, Embed]
+	params      []*nn.Param
+}
+
+// New builds an encoder over the tensors below visual. in w; faults are in w.Err.
+func New(w *nn.Weights, c Config) *Encoder {
+	before := len(w.Params())
+	w = w.In("visual")
+	grid := c.ImageSize / c.Patch
+	e := &Encoder{
+		Config:   c,
+		conv:     w.Param(tensor.Compute, "conv1.weight", c.Width, 3, c.Patch, c.Patch),
+		class:    w.Param(tensor.Full, "class_embedding", c.Width),
+		position: w.Param(tensor.Full, "positional_embedding", grid*grid+1, c.Width),
+		pre:      nn.NewLayerNorm(w.In("ln_pre"), c.Width),
+		post:     nn.NewLayerNorm(w.In("ln_post"), c.Width),
+		transformer: nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
+			Width: c.Width, Layers: c.Layers, Heads: c.Heads, Activation: c.Activation}),
+		proj: w.Param(tensor.Compute, "proj", c.Width, c.Embed),
+	}
+	e.params = w.Params()[before:len(w.Params()):len(w.Params())]
+	return e
+}
+
+// Params are the encoder's parameters.
+func (e *Encoder) Params() []*nn.Param { return e.params }
+
+// Encode maps normalised images [N, 3, ImageSize, ImageSize] to features [N, Embed], not normalised. Of the
+// last block only the class token is computed, which nobody can tell from the result.
+func (e *Encoder) Encode(images *autograd.Var) *autograd.Var {
+	t := images.Tape()
+	x := t.Scope(func() *autograd.Var {
+		patches := autograd.Patches(images, e.Patch)                           // [N, grid², 3·Patch²]
+		x := autograd.Linear(patches, autograd.Matrix(e.conv.On(t)), nil)      // [N, grid², Width]
+		x = autograd.Add(autograd.Prepend(e.class.On(t), x), e.position.On(t)) // [N, 1+grid², Width]
+		return e.pre.Forward(x)
+	})
+	x = e.transformer.ForwardFirst(x) // [N, Width]
+	return autograd.MatMul(e.post.Forward(x), e.proj.On(t))
+}
