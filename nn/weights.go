@@ -3,6 +3,7 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -106,3 +107,27 @@ func (w *Weights) Unused() []string {
 
 // Err reports all missing tensors, wrong shapes and read errors at once.
 func (w *Weights) Err() error { return errors.Join(w.root.faults...) }
+
+// Values are the parameters' present values as a source: what a trained model is written from.
+func (w *Weights) Values() Source { return values(w.root.tensors) }
+
+type values map[string]*tensor.Tensor
+
+func (v values) Names() []string { return slices.Sorted(maps.Keys(v)) }
+
+func (v values) Shape(name string) ([]int, bool) {
+	t := v[name]
+	if t == nil {
+		return nil, false
+	}
+	return t.Shape(), true
+}
+
+func (v values) Read(name string, dst []float32) error {
+	t := v[name]
+	if t == nil {
+		return fmt.Errorf("%s: no such parameter", name)
+	}
+	t.ReadInto(dst)
+	return nil
+}

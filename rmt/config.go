@@ -24,6 +24,7 @@ type Config struct {
 	LR        float64  `json:"lr"`
 	Batch     int      `json:"batch"`
 	CropMin   float64  `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
+	Flip      float64  `json:"flip"`          // probability of mirroring a training image
 	Seed      uint64   `json:"seed"`
 }
 
@@ -40,7 +41,7 @@ func Recipes() []string { return []string{"paper", "released"} }
 // from base to new classes.
 func Defaults(method, recipe, dataset string, shots int, baseToNew bool) (Config, error) {
 	kind, dropout := strings.CutPrefix(method, "r-")
-	c := Config{Method: method, Recipe: recipe, Init: 0.01, Threshold: 0.005, Epochs: 30, LR: 8e-5, Batch: 32, CropMin: 0.5, Seed: 1}
+	c := Config{Method: method, Recipe: recipe, Init: 0.01, Threshold: 0.005, Epochs: 30, LR: 8e-5, Batch: 32, CropMin: 0.5, Flip: 0.5, Seed: 1}
 	if !slices.Contains(Recipes(), recipe) {
 		return c, fmt.Errorf("recipe %q is not known; there are %s", recipe, strings.Join(Recipes(), " and "))
 	}
@@ -89,6 +90,7 @@ func (c Config) Validate() error {
 		{c.Epochs >= 1, fmt.Sprintf("epochs %d: at least 1", c.Epochs)},
 		{c.LR > 0 && !math.IsInf(c.LR, 0), fmt.Sprintf("learning rate %g must be positive", c.LR)},
 		{c.Batch >= 1, fmt.Sprintf("batch %d: at least 1", c.Batch)},
+		{c.Flip >= 0 && c.Flip <= 1, fmt.Sprintf("flip %g: a probability lies in [0, 1]", c.Flip)},
 		{c.CropMin > 0 && c.CropMin <= 1, fmt.Sprintf("smallest crop %g must lie in (0, 1]", c.CropMin)},
 	} {
 		if !t.ok {

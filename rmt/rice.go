@@ -1,9 +1,6 @@
 package rmt
 
-import (
-	"fmt"
-	"math/bits"
-)
+import "fmt"
 
 // A mask is sparse in zeros, and where they fall looks random, so it is kept as the gaps between them in a Rice
 // code: a gap g of kept weights before a weight that is off becomes g>>k in unary (ones, then a zero bit) and the
@@ -131,13 +128,4 @@ func riceDecode(code []byte, k, off, n int) ([]bool, error) {
 		return nil, fmt.Errorf("Rice parameter %d, but %d is shorter: not written by this program", k, best)
 	}
 	return keep, nil
-}
-
-// countOff counts the weights that a raw mask of n weights switches off.
-func countOff(raw []byte, n int) int {
-	on := 0
-	for _, b := range raw {
-		on += bits.OnesCount8(b)
-	}
-	return n - on
 }

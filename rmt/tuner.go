@@ -115,9 +115,6 @@ func (t *Tuner) teacherLogits(images *tensor.Tensor) *tensor.Tensor {
 	return z
 }
 
-// Resume tells the tuner that scores, optimizer state and step count have been restored.
-func (t *Tuner) Resume() { t.flipped = SparsityOf(t.Masks).Off > 0 }
-
 // correct counts the rows whose largest logit is the label's; ties go to the lowest index.
 func correct(logits *tensor.Tensor, labels []int32) int {
 	n := 0

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/pkg/profile"
+
+	"fewshot/tensor"
+)
+
+// commonFlags are on every command.
+type commonFlags struct {
+	json                bool
+	cpu, memory, tracer string
+}
+
+func (c *commonFlags) declare(fs *flag.FlagSet) {
+	fs.BoolVar(&c.json, "json", false, "print one JSON object a line, the last one the result")
+	fs.StringVar(&c.cpu, "cpuprofile", "", "write a CPU profile, cpu.pprof, into this `folder`")
+	fs.StringVar(&c.memory, "memprofile", "", "write a memory profile, mem.pprof, into this `folder`")
+	fs.StringVar(&c.tracer, "trace", "", "write an execution trace, trace.out, into this `folder`")
+}
+
+// profile starts what was asked for; stop ends it.
+func (c *commonFlags) profile(errw io.Writer) (stop func(), err error) {
+	var mode func(*profile.Profile)
+	var dir string
+	for _, p := range []struct {
+		dir  string
+		mode func(*profile.Profile)
+	}{{c.cpu, profile.CPUProfile}, {c.memory, profile.MemProfile}, {c.tracer, profile.TraceProfile}} {
+		if p.dir == "" {
+			continue
+		}
+		if mode != nil {
+			return nil, usagef("-cpuprofile, -memprofile and -trace exclude each other: each would disturb the other's figures")
+		}
+		mode, dir = p.mode, filepath.Clean(p.dir)
+	}
+	if mode == nil {
+		return func() {}, nil
+	}
+	p := profile.Start(mode, profile.ProfilePath(dir), profile.Quiet, profile.NoShutdownHook)
+	return func() {
+		p.Stop()
+		fmt.Fprintf(errw, "profile written to %s\n", dir)
+	}, nil
+}
+
+// deviceFlags choose where to compute.
+type deviceFlags struct {
+	name, precision string
+	workers         int
+}
+
+func (d *deviceFlags) declare(fs *flag.FlagSet) {
+	fs.StringVar(&d.name, "device", "cpu", "where to compute: cpu, or cuda:0 in a binary built with -tags cuda")
+	fs.StringVar(&d.precision, "precision", "float32", "number format of activations and weights")
+	fs.IntVar(&d.workers, "workers", 0, "worker threads, 0 for one a core; results do not depend on it")
+}
+
+func (d *deviceFlags) open() (*tensor.Device, error) {
+	if d.workers < 0 {
+		return nil, usagef("-workers %d: not a number of threads", d.workers)
+	}
+	return tensor.Open(d.name, tensor.Options{Workers: d.workers, Precision: d.precision})
+}

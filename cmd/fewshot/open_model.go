@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"fewshot/datasets"
+	"fewshot/nn"
+	"fewshot/nn/checkpoint"
+	"fewshot/tensor"
+	"fewshot/text"
+	"fewshot/vit"
+)
+
+// embeddedName is the -model of the small CLIP in the binary, made by fewshot pretrain with its default settings.
+const embeddedName = "embedded"
+
+var (
+	//go:embed embedded/model.safetensors
+	embeddedWeights []byte
+	//go:embed embedded/merges.txt
+	embeddedMerges []byte
+)
+
+// modelFlags choose a CLIP.
+type modelFlags struct{ path, vocab, activation string }
+
+func (m *modelFlags) declare(fs *flag.FlagSet) {
+	fs.StringVar(&m.path, "model", embeddedName, "CLIP `checkpoint`: an OpenAI .pt, a torch.save or safetensors file, a Hugging Face or open_clip folder, or embedded for the small one in this program")
+	fs.StringVar(&m.vocab, "vocab", "", "BPE vocabulary `file`: bpe_simple_vocab_16e6.txt.gz or merges.txt (default: found beside the model)")
+	fs.StringVar(&m.activation, "activation", "", "quickgelu or gelu, where the checkpoint does not say (OpenAI's weights: quickgelu)")
+}
+
+// model is an opened CLIP.
+type model struct {
+	*clip
+	name      string // as given to -model
+	source    *checkpoint.Model
+	digest    string
+	transform datasets.Transform
+}
+
+// clip is both encoders over one set of weights.
+type clip struct {
+	weights *nn.Weights
+	image   *vit.Encoder
+	text    *text.Encoder   // nil if the checkpoint has no text tower
+	scaleAt *nn.Param       // logit_scale
+	tok     *text.Tokenizer // nil where no vocabulary was found
+}
+
+// scale is what cosines are multiplied by to make logits.
+func (c *clip) scale() float64 { return math.Exp(c.scaleAt.Value.Item()) }
+
+// teacher is a second image encoder over the same tensors, for what a mask must not change.
+func (c *clip) teacher() *vit.Encoder { return vit.New(c.weights, c.image.Config) }
+
+// open opens the checkpoint, builds the encoders on dev and reads the vocabulary.
+func (m *modelFlags) open(dev *tensor.Device, u *ui) (*model, error) {
+	src, err := m.source()
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	a, err := m.pickActivation(src, u)
+	if err != nil {
+		return nil, err
+	}
+	vision, words := src.Heads()
+	c, err := newCLIP(dev, src, a, vision, words)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.path, err)
+	}
+	out := &model{clip: c, name: m.path, source: src}
+	if out.digest, err = src.Digest(); err != nil {
+		return nil, err
+	}
+	out.transform = datasets.CLIPTransform(c.image.ImageSize)
+	if p, ok := src.Preprocessing(); ok {
+		if p.Size != 0 && p.Size != c.image.ImageSize {
+			return nil, fmt.Errorf("%s: the configuration wants images of %d pixels, the weights of %d", m.path, p.Size, c.image.ImageSize)
+		}
+		for i := range 3 {
+			out.transform.Mean[i], out.transform.Std[i] = float32(p.Mean[i]), float32(p.Std[i])
+		}
+	}
+	if c.text != nil {
+		if c.tok, err = m.tokenizer(src.Vocabulary()); err != nil {
+			return nil, err
+		}
+		if c.tok != nil && c.tok.Size() != c.text.Vocab {
+			return nil, fmt.Errorf("%s: the vocabulary has %d tokens, the model %d; give the right one with -vocab", m.path, c.tok.Size(), c.text.Vocab)
+		}
+	}
+	return out, nil
+}
+
+func (m *modelFlags) source() (*checkpoint.Model, error) {
+	if m.path != embeddedName {
+		return checkpoint.OpenModel(m.path)
+	}
+	f, err := checkpoint.NewFile(embeddedName, bytes.NewReader(embeddedWeights), int64(len(embeddedWeights)))
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.NewModel(f)
+}
+
+func (m *modelFlags) pickActivation(src *checkpoint.Model, u *ui) (tensor.Activation, error) {
+	name := src.Activation()
+	switch {
+	case m.activation == "":
+	case name != "" && name != m.activation:
+		return 0, usagef("-activation %s, but %s says %s", m.activation, m.path, name)
+	default:
+		name = m.activation
+	}
+	switch name {
+	case "quickgelu":
+		return tensor.QuickGELU, nil
+	case "gelu":
+		return tensor.GELU, nil
+	case "":
+		u.warn("%s does not say which activation its weights were trained with; taking quickgelu, as OpenAI's were. "+
+			"Most of open_clip's own want -activation gelu; the wrong one costs accuracy", m.path)
+		return tensor.QuickGELU, nil
+	default:
+		return 0, usagef("-activation %q: there are quickgelu and gelu", name)
+	}
+}
+
+// tokenizer reads the vocabulary that was asked for, or found; nil if there is none.
+func (m *modelFlags) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, error) {
+	merges := found.Merges
+	switch {
+	case m.vocab != "":
+		merges, found.IDs = m.vocab, ""
+	case m.path == embeddedName:
+		return text.ReadMerges("embedded/merges.txt", bytes.NewReader(embeddedMerges))
+	case merges == "":
+		return nil, nil
+	}
+	f, err := os.Open(merges)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	tok, err := text.ReadMerges(merges, f)
+	if err != nil || found.IDs == "" {
+		return tok, err
+	}
+	ids, err := os.Open(found.IDs)
+	if err != nil {
+		return nil, err
+	}
+	defer ids.Close()
+	return tok, tok.CheckVocab(found.IDs, ids)
+}
+
+// newCLIP builds both encoders of a source with OpenAI's names, and reports all faults of its tensors together. Numbers of
+// heads are 0 where the source does not say; then there is one for every 64 channels.
+func newCLIP(dev *tensor.Device, src nn.Source, a tensor.Activation, imageHeads, textHeads int) (*clip, error) {
+	vc, err := vit.ConfigOf(src, a)
+	if err != nil {
+		return nil, err
+	}
+	if imageHeads != 0 {
+		vc.Heads = imageHeads
+	}
+	w := nn.NewWeights(dev, src)
+	c := &clip{weights: w, image: vit.New(w, vc)}
+	if _, ok := src.Shape("token_embedding.weight"); ok {
+		tc, err := text.ConfigOf(src, a)
+		if err != nil {
+			return nil, err
+		}
+		if textHeads != 0 {
+			tc.Heads = textHeads
+		}
+		if tc.Embed != vc.Embed {
+			return nil, fmt.Errorf("image features have %d elements, text features %d", vc.Embed, tc.Embed)
+		}
+		c.text = text.New(w, tc)
+		c.scaleAt = w.Param(tensor.Full, "logit_scale")
+	}
+	if err := w.Err(); err != nil {
+		return nil, err
+	}
+	if rest := w.Unused(); len(rest) > 0 {
+		return nil, fmt.Errorf("%d tensors are not part of a CLIP, the first is %s; this is some other model", len(rest), rest[0])
+	}
+	return c, nil
+}
+
+// needText is the error for commands that need class names as features.
+func (m *model) needText() error {
+	switch {
+	case m.text == nil:
+		return fmt.Errorf("%s has no text encoder, so class names cannot become a classifier; use a full CLIP checkpoint", m.name)
+	case m.tok == nil:
+		return usagef("no BPE vocabulary beside %s: put bpe_simple_vocab_16e6.txt.gz (from OpenAI's CLIP repository) or merges.txt into %s, or name it with -vocab",
+			m.name, filepath.Dir(m.name))
+	}
+	return nil
+}
+
+// classifier makes the zero-shot head of a data set. The caller releases its Classes.
+func (m *model) classifier(dev *tensor.Device, classes, templates []string) (*tensor.Tensor, error) {
+	if err := m.needText(); err != nil {
+		return nil, err
+	}
+	return text.Classifier(m.text, m.tok, dev, classes, templates)
+}

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"fewshot/autograd"
+	"fewshot/datasets"
+	"fewshot/datasets/synth"
+	"fewshot/nn"
+	"fewshot/nn/checkpoint"
+	"fewshot/optim"
+	"fewshot/rmt"
+	"fewshot/tensor"
+	"fewshot/text"
+)
+
+var pretrainCommand = command{
+	name: "pretrain", summary: "pre-train a small CLIP on the synthetic world",
+	about: `Trains both towers of a small CLIP from scratch, contrastively, on images and captions drawn on the fly, and writes
+model.safetensors, merges.txt and vocab.json into the output folder. The default settings make the model that is embedded in
+this program; the same seed gives the same model on the same kind of processor.`,
+	setup: setupPretrain,
+}
+
+func setupPretrain(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+	c := defaultPretrain()
+	var dev deviceFlags
+	var out string
+	dev.declare(fs)
+	fs.StringVar(&out, "out", "", "output `folder`; it must not exist or be empty")
+	fs.IntVar(&c.Steps, "steps", c.Steps, "training steps")
+	fs.IntVar(&c.Batch, "batch-size", c.Batch, "pairs a step")
+	fs.Float64Var(&c.LR, "lr", c.LR, "peak learning rate")
+	fs.Float64Var(&c.Decay, "wd", c.Decay, "weight decay of matrices")
+	fs.IntVar(&c.Warmup, "warmup", c.Warmup, "steps of linear warm-up")
+	fs.IntVar(&c.Width, "width", c.Width, "width of both towers, a multiple of 64")
+	fs.IntVar(&c.Layers, "layers", c.Layers, "blocks of the image tower")
+	fs.IntVar(&c.TextLayers, "text-layers", c.TextLayers, "blocks of the text tower")
+	fs.Uint64Var(&c.Seed, "seed", c.Seed, "seed of weights and data")
+	return func(ctx context.Context, u *ui, args []string) error {
+		switch {
+		case len(args) > 0:
+			return usagef("unexpected argument %q", args[0])
+		case out == "":
+			return usagef("-out is missing: where shall the model go?")
+		case c.Steps < 1 || c.Batch < 2 || c.LR <= 0 || c.Warmup < 0 || c.Layers < 1 || c.TextLayers < 1 || c.Width < 64 || c.Width%64 != 0:
+			return usagef("sizes must be positive, the batch at least 2, the width a multiple of 64")
+		}
+		return pretrain(ctx, u, dev, c, out)
+	}
+}
+
+// pretrain trains and writes a model.
+func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, out string) error {
+	dev, err := flags.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	dir, err := openRun(out, false)
+	if err != nil {
+		return err
+	}
+	defer dir.close()
+	start := time.Now()
+	advance, finish := u.progress("pretrain", c.Steps)
+	var mean pretrainStep // over the steps since the last report
+	const every = 100
+	m, err := runPretrain(ctx, dev, c, func(s pretrainStep) error {
+		rate := float64(s.Step*c.Batch) / time.Since(start).Seconds()
+		advance(s.Step, fmt.Sprintf("loss %.3f  %.0f pairs/s", s.Loss, rate))
+		mean.Loss += s.Loss / every
+		mean.Correct += s.Correct / every
+		if s.Step%every != 0 {
+			return nil
+		}
+		mean.Kind, mean.Step, mean.Steps, mean.Scale = "step", s.Step, s.Steps, s.Scale
+		u.note("step %d of %d: loss %.3f, own caption nearest %.1f %%, scale %.1f, %.0f pairs/s", s.Step, s.Steps, mean.Loss, 100*mean.Correct, s.Scale, rate)
+		err := u.event(mean)
+		mean = pretrainStep{}
+		return err
+	})
+	finish()
+	if err != nil {
+		return err
+	}
+	files := map[string]func(io.Writer) error{
+		"model.safetensors": func(w io.Writer) error {
+			return checkpoint.WriteModel(w, map[string]string{checkpoint.ActivationKey: "quickgelu"}, m.weights.Values(), checkpoint.F16)
+		},
+		"merges.txt": m.tok.WriteMerges,
+		"vocab.json": m.tok.WriteVocab,
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := checkpoint.WriteFile(filepath.Join(out, name), files[name]); err != nil {
+			return err
+		}
+	}
+	seconds := time.Since(start).Seconds()
+	return u.result(map[string]any{"kind": "result", "out": out, "config": c, "seconds": seconds}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: a CLIP of %d steps, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, c.Steps, seconds, filepath.Join(out, "model.safetensors"))
+	})
+}
+
+// pretrainConfig describes the contrastive pre-training of a small CLIP on the synthetic world.
+type pretrainConfig struct {
+	Width, Layers, TextLayers, Embed, Patch, Context, Merges int
+	Batch, Steps, Warmup                                     int
+	LR, Decay                                                float64
+	Seed                                                     uint64
+}
+
+// The embedded model is what these settings make.
+func defaultPretrain() pretrainConfig {
+	return pretrainConfig{Width: 128, Layers: 4, TextLayers: 3, Embed: 128, Patch: 8, Context: 32, Merges: 512,
+		Batch: 256, Steps: 2500, Warmup: 100, LR: 1e-3, Decay: 0.05, Seed: 1}
+}
+
+// captionsForBPE is how many captions the vocabulary is learned from.
+const captionsForBPE = 20000
+
+// shapes lists the tensors of a CLIP of these sizes, under OpenAI's names.
+func (c pretrainConfig) shapes(vocab int) map[string][]int {
+	grid := synth.Size / c.Patch
+	s := map[string][]int{
+		"visual.conv1.weight":         {c.Width, 3, c.Patch, c.Patch},
+		"visual.class_embedding":      {c.Width},
+		"visual.positional_embedding": {grid*grid + 1, c.Width},
+		"visual.proj":                 {c.Width, c.Embed},
+		"token_embedding.weight":      {vocab, c.Width},
+		"positional_embedding":        {c.Context, c.Width},
+		"text_projection":             {c.Width, c.Embed},
+		"logit_scale":                 {},
+	}
+	for _, ln := range []string{"visual.ln_pre", "visual.ln_post", "ln_final"} {
+		s[ln+".weight"], s[ln+".bias"] = []int{c.Width}, []int{c.Width}
+	}
+	tower := func(prefix string, layers int) {
+		for i := range layers {
+			p := fmt.Sprintf("%stransformer.resblocks.%d.", prefix, i)
+			w := c.Width
+			for name, shape := range map[string][]int{
+				"ln_1.weight": {w}, "ln_1.bias": {w}, "ln_2.weight": {w}, "ln_2.bias": {w},
+				"attn.in_proj_weight": {3 * w, w}, "attn.in_proj_bias": {3 * w},
+				"attn.out_proj.weight": {w, w}, "attn.out_proj.bias": {w},
+				"mlp.c_fc.weight": {4 * w, w}, "mlp.c_fc.bias": {4 * w},
+				"mlp.c_proj.weight": {w, 4 * w}, "mlp.c_proj.bias": {w},
+			} {
+				s[p+name] = shape
+			}
+		}
+	}
+	tower("visual.", c.Layers)
+	tower("", c.TextLayers)
+	return s
+}
+
+// initial is a source of random weights, drawn as CLIP's initialize_parameters does.
+type initial struct {
+	cfg    pretrainConfig
+	shapes map[string][]int
+	key    tensor.Key
+}
+
+func (s initial) Names() []string {
+	var names []string
+	for n := range s.shapes {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (s initial) Shape(name string) ([]int, bool) {
+	shape, ok := s.shapes[name]
+	return shape, ok
+}
+
+func (s initial) Read(name string, dst []float32) error {
+	w := math.Pow(float64(s.cfg.Width), -0.5)
+	layers := s.cfg.TextLayers
+	if strings.HasPrefix(name, "visual.") {
+		layers = s.cfg.Layers
+	}
+	residual := w * math.Pow(2*float64(layers), -0.5)
+	std, mean := 0.0, 0.0
+	switch {
+	case name == "logit_scale":
+		mean = math.Log(1 / 0.07)
+	case strings.Contains(name, "ln_"):
+		if strings.HasSuffix(name, "weight") {
+			mean = 1
+		}
+	case strings.HasSuffix(name, "bias"):
+	case name == "token_embedding.weight":
+		std = 0.02
+	case name == "positional_embedding":
+		std = 0.01
+	case strings.HasSuffix(name, "c_fc.weight"):
+		std = math.Pow(2*float64(s.cfg.Width), -0.5)
+	case strings.HasSuffix(name, "c_proj.weight"), strings.HasSuffix(name, "out_proj.weight"):
+		std = residual
+	case name == "visual.conv1.weight":
+		std = math.Pow(float64(3*s.cfg.Patch*s.cfg.Patch), -0.5)
+	default: // in_proj, projections, class and position embeddings of the image tower
+		std = w
+	}
+	k := s.key.Name(name)
+	for i := range dst {
+		dst[i] = float32(mean + std*k.Normal(uint64(i)))
+	}
+	return nil
+}
+
+// pair is one batch of the synthetic world.
+type pairs struct {
+	pixels []float32 // [B, 3, Size, Size], normalised
+	texts  [][]int32
+	err    error
+}
+
+// drawPairs draws batches ahead of the training step.
+func drawPairs(ctx context.Context, c pretrainConfig, tok *text.Tokenizer) <-chan pairs {
+	out := make(chan pairs, 2)
+	go func() {
+		defer close(out)
+		rgb := make([]uint8, synth.Size*synth.Size*3)
+		for step := range c.Steps {
+			p := pairs{pixels: make([]float32, c.Batch*len(rgb))}
+			for i := range c.Batch {
+				caption := synth.Pair(rgb, c.Seed, uint64(step*c.Batch+i))
+				ids, err := tok.Tokenize(caption, c.Context, false)
+				if err != nil {
+					p.err = err
+				}
+				p.texts = append(p.texts, ids)
+				normalizeRGB(p.pixels[i*len(rgb):(i+1)*len(rgb)], rgb)
+			}
+			select {
+			case out <- p:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// normalizeRGB turns interleaved bytes into CLIP's normalised planes.
+func normalizeRGB(dst []float32, rgb []uint8) {
+	t, n := datasets.CLIPTransform(synth.Size), len(rgb)/3
+	for i := range n {
+		for c := range 3 {
+			dst[c*n+i] = (float32(rgb[3*i+c])/255 - t.Mean[c]) / t.Std[c]
+		}
+	}
+}
+
+// pretrainStep is what the progress of pre-training reports.
+type pretrainStep struct {
+	Kind    string  `json:"kind"`
+	Step    int     `json:"step"`
+	Steps   int     `json:"steps"`
+	Loss    float64 `json:"loss"`
+	Correct float64 `json:"own_caption_nearest"` // share of the batch's images
+	Scale   float64 `json:"scale"`
+}
+
+// runPretrain trains both towers from scratch and returns the model with its vocabulary.
+func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, report func(pretrainStep) error) (*clip, error) {
+	tok, err := text.TrainBPE(slices.Values(synth.Captions(c.Seed, captionsForBPE)), c.Merges)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newCLIP(dev, initial{c, c.shapes(tok.Size()), tensor.NewKey(c.Seed).Name("pretrain")}, tensor.QuickGELU, 0, 0)
+	if err != nil {
+		return nil, err
+	}
+	m.tok = tok
+	// Vectors are not decayed, as in CLIP's training.
+	decayed, plain := optim.NewAdam(), optim.NewAdam()
+	decayed.Beta2, plain.Beta2, decayed.Decay = 0.98, 0.98, c.Decay
+	for _, p := range m.weights.Params() {
+		p.Trainable = true
+	}
+	schedule := optim.WarmupLinear(c.Warmup, optim.Cosine(c.LR, c.Steps))
+	labels := make([]int32, c.Batch)
+	for i := range labels {
+		labels[i] = int32(i)
+	}
+	images := dev.New(tensor.Compute, c.Batch, 3, synth.Size, synth.Size)
+	defer images.Release()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	step := 0
+	for p := range drawPairs(ctx, c, tok) {
+		if p.err != nil {
+			return nil, p.err
+		}
+		images.Set(p.pixels)
+		s := contrast(m, images, p.texts, labels, func(params []*nn.Param, g *autograd.Grads) {
+			decayed.Tick(schedule(step))
+			plain.Tick(schedule(step))
+			for _, p := range params {
+				opt := decayed
+				if p.Value.Rank() < 2 {
+					opt = plain
+				}
+				opt.Update(p.Value, g.Of(p.Value).Index(0))
+			}
+		})
+		// CLIP clips the scale at 100, lest training becomes unstable.
+		if m.scaleAt.Value.Item() > math.Log(100) {
+			tensor.Fill(m.scaleAt.Value, math.Log(100))
+		}
+		if math.IsNaN(s.Loss) {
+			return nil, fmt.Errorf("the loss of step %d is not a number; lower -lr", step+1)
+		}
+		step++
+		s.Step, s.Steps = step, c.Steps
+		if err := report(s); err != nil {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil && step < c.Steps {
+		return nil, err
+	}
+	for _, p := range m.weights.Params() {
+		p.Trainable = false
+	}
+	return m, dev.Sync()
+}
+
+// contrast is one step of CLIP's symmetric loss: the mean of the cross-entropies from images to texts and back.
+func contrast(m *clip, images *tensor.Tensor, texts [][]int32, labels []int32, update func([]*nn.Param, *autograd.Grads)) pretrainStep {
+	t := autograd.NewTape(images.Device())
+	defer t.Release()
+	f := autograd.L2Normalize(m.image.Encode(t.Const(images)))
+	g := autograd.L2Normalize(m.text.Encode(t, texts))
+	scale := autograd.Exp(m.scaleAt.On(t))
+	logits := autograd.Mul(autograd.Linear(f, g, nil), scale)
+	back := autograd.Mul(autograd.Linear(g, f, nil), scale)
+	loss := autograd.Scale(autograd.Add(autograd.CrossEntropy(logits, labels), autograd.CrossEntropy(back, labels)), 0.5)
+	right := 0
+	for i, j := range rmt.Argmax(logits.Value) {
+		if int(j) == i {
+			right++
+		}
+	}
+	s := pretrainStep{Loss: loss.Value.Item(), Correct: float64(right) / float64(len(labels)), Scale: scale.Value.Item()}
+	update(m.weights.Params(), autograd.Backward(loss))
+	return s
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// ui renders what a command finds out: as text for people, with a progress bar if the terminal is one, or
+// as JSON, one object a line, for programs.
+type ui struct {
+	out, errw io.Writer
+	json      bool
+	terminal  bool
+}
+
+func newUI(out, errw io.Writer, json bool) *ui {
+	u := &ui{out: out, errw: errw, json: json}
+	if f, ok := errw.(*os.File); ok && !json {
+		s, err := f.Stat()
+		u.terminal = err == nil && s.Mode()&os.ModeCharDevice != 0
+	}
+	return u
+}
+
+// result prints the outcome of a command, or one object of several.
+func (u *ui) result(v any, text func(w io.Writer)) error {
+	if !u.json {
+		text(u.out)
+		return nil
+	}
+	return json.NewEncoder(u.out).Encode(v)
+}
+
+// note is a line for people.
+func (u *ui) note(format string, a ...any) {
+	if !u.json {
+		fmt.Fprintf(u.out, format+"\n", a...)
+	}
+}
+
+// warn is a line that must not be missed.
+func (u *ui) warn(format string, a ...any) { fmt.Fprintf(u.errw, "warning: "+format+"\n", a...) }
+
+// event is an object for programs only.
+func (u *ui) event(v any) error {
+	if !u.json {
+		return nil
+	}
+	return json.NewEncoder(u.out).Encode(v)
+}
+
+// progress starts a bar of n steps. The returned function is told how many are done, and what to say.
+func (u *ui) progress(what string, n int) (advance func(done int, say string), finish func()) {
+	if !u.terminal || n == 0 {
+		return func(int, string) {}, func() {}
+	}
+	bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(u.errw), progressbar.OptionSetDescription(what),
+		progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(24))
+	return func(done int, say string) {
+		bar.Describe(what + "  " + say)
+		_ = bar.Set(done) // a bar that cannot be drawn is no reason to stop
+	}, func() { _ = bar.Finish() }
+}
+
+// number is a float64 that JSON can hold: NaN and infinities become null.
+type number float64
+
+func (n number) MarshalJSON() ([]byte, error) {
+	if f := float64(n); math.IsNaN(f) || math.IsInf(f, 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}

@@ -1,0 +1,322 @@
+package datasets
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// CheckOptions say how thorough Check is.
+type CheckOptions struct {
+	// Decode, if set, is called with every image's path and bytes and returns why it can not be
+	// decoded, or nil. Without it an image is judged by its first bytes. It is called from Workers
+	// goroutines at a time.
+	Decode func(path string, data []byte) error
+	// Names is how many files of each kind the report names; 20 if 0.
+	Names int
+	// Workers is how many images are looked at at a time; 1 if 0. It does not change the report.
+	Workers int
+	// Progress, if set, is called now and then, from one goroutine at a time, with the number of
+	// images looked at so far and in all.
+	Progress func(done, total int)
+}
+
+// A Report is what Check found.
+type Report struct {
+	// Name, Title and Dir are the data set's id, its name for people and its folder.
+	Name  string `json:"name"`
+	Title string `json:"title"`
+	Dir   string `json:"dir"`
+	// Needs lists the files of the published layout and which of them are there; empty for people's
+	// own folders.
+	Needs []NeedState `json:"needs,omitempty"`
+	// Problem is why the data set does not open; the fields from Split to Unreadable are then empty.
+	Problem string `json:"problem,omitempty"`
+	// Split says where the division into training and test images comes from; Generated, that it is
+	// not the published one; SplitHash is Dataset.SplitHash.
+	Split     string `json:"split,omitempty"`
+	Generated bool   `json:"generated,omitempty"`
+	SplitHash string `json:"split_sha256,omitempty"`
+	// Got and Want are the sizes found and published. Want is zero for people's own folders.
+	Got  Counts `json:"got"`
+	Want Counts `json:"want"`
+	// Missing are the images that are not there.
+	Missing FileList `json:"missing"`
+	// Unreadable are the images that are there and no good, with the reason.
+	Unreadable FileList `json:"unreadable"`
+	// Warnings are Dataset.Warnings.
+	Warnings []string `json:"warnings,omitempty"`
+	// Hints say what to fetch and where it goes, for what is missing.
+	Hints []string `json:"hints,omitempty"`
+}
+
+// A NeedState is a Need and whether it is there.
+type NeedState struct {
+	Path    string `json:"path"`
+	What    string `json:"what"`
+	Present bool   `json:"present"`
+}
+
+// A FileList counts files and names the first of them, in the order of the splits.
+type FileList struct {
+	Total int      `json:"total"`
+	First []string `json:"first,omitempty"`
+}
+
+// OK reports whether the data set opens and all its images are good. Warnings do not count.
+func (r *Report) OK() bool {
+	return r.Problem == "" && r.Missing.Total == 0 && r.Unreadable.Total == 0
+}
+
+// Check opens the data set that Open(root, name) would and looks at every image of it. What is wrong
+// with the data set is in the report, even where it does not open; the error is for an unknown name
+// and for a cancelled context.
+func Check(ctx context.Context, root, name string, opts CheckOptions) (*Report, error) {
+	if opts.Names <= 0 {
+		opts.Names = 20
+	}
+	opts.Workers = max(opts.Workers, 1)
+	r := &Report{Name: name, Title: name}
+	spec := lookup(name)
+	if spec != nil {
+		r.survey(root, spec)
+	}
+	d, err := Open(root, name)
+	if _, unknown := errors.AsType[*UnknownError](err); unknown {
+		return nil, err
+	}
+	if err != nil {
+		r.Problem = err.Error()
+	} else {
+		r.Name, r.Title = d.Name, d.Title
+		if spec == nil {
+			r.Dir = d.Root
+		}
+		r.Split, r.Generated, r.SplitHash = d.Split, d.Generated, d.SplitHash()
+		r.Got, r.Warnings = d.Counts(), d.Warnings
+		if err := r.inspect(ctx, d, opts); err != nil {
+			return nil, err
+		}
+	}
+	if spec != nil {
+		r.advise(spec)
+	}
+	return r, nil
+}
+
+// survey records which files of the published layout are there.
+func (r *Report) survey(root string, spec *Spec) {
+	r.Name, r.Title, r.Want = spec.Name, spec.Title, spec.Counts
+	dir, images, err := spec.locate(root)
+	if err != nil {
+		dir = filepath.Join(root, filepath.FromSlash(spec.dirs[0]))
+	}
+	r.Dir = dir
+	for _, n := range spec.Needs {
+		r.Needs = append(r.Needs, NeedState{n.Path, n.What, spec.has(n, root, dir, images)})
+	}
+}
+
+// has reports whether a need is met, in the published layout or one of the others. images is the
+// image folder, or empty if there is none.
+func (spec *Spec) has(n Need, root, dir, images string) bool {
+	places := []string{filepath.Join(dir, filepath.FromSlash(n.Path))}
+	base := path.Base(n.Path)
+	switch {
+	case base == classnamesFile:
+		for _, p := range classnamesPlaces(root, dir) {
+			places = append(places, filepath.Join(p, base))
+		}
+	case images != "" && slices.Contains(spec.mounts, base):
+		places = append(places, filepath.Join(images, base))
+	}
+	return slices.ContainsFunc(places, func(p string) bool {
+		_, err := os.Stat(p)
+		return err == nil
+	})
+}
+
+// advise turns what is missing into what to do.
+func (r *Report) advise(spec *Spec) {
+	incomplete := r.Missing.Total > 0
+	for _, n := range r.Needs {
+		if !n.Present {
+			incomplete = true
+			r.Hints = append(r.Hints, fmt.Sprintf("%s comes from: %s", filepath.Join(r.Dir, filepath.FromSlash(n.Path)), n.What))
+		}
+	}
+	if incomplete {
+		if spec.Note != "" {
+			r.Hints = append(r.Hints, spec.Note)
+		}
+		r.Hints = append(r.Hints, fmt.Sprintf("downloads and layout: %s, section %s", coopDocument, cmp.Or(spec.section, spec.Title)))
+	}
+}
+
+// verdict is what looking at one image gave; the zero value is a good one.
+type verdict struct {
+	missing bool
+	reason  string // why it is unreadable
+}
+
+// inspect looks at every image and fills in Missing and Unreadable.
+func (r *Report) inspect(ctx context.Context, d *Dataset, opts CheckOptions) error {
+	var all []Item
+	for _, part := range d.splits() {
+		all = append(all, part.items...)
+	}
+	verdicts := make([]verdict, len(all))
+	var next atomic.Int64
+	var progress sync.Mutex
+	done := 0
+	const chunk = 64
+	var workers sync.WaitGroup
+	for range opts.Workers {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				lo := int(next.Add(chunk)) - chunk
+				if lo >= len(all) {
+					return
+				}
+				hi := min(lo+chunk, len(all))
+				for i := lo; i < hi; i++ {
+					verdicts[i] = d.look(all[i], opts.Decode)
+				}
+				if opts.Progress != nil {
+					progress.Lock()
+					done += hi - lo
+					opts.Progress(done, len(all))
+					progress.Unlock()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for i, v := range verdicts {
+		switch {
+		case v.missing:
+			r.Missing.add(all[i].Path, opts.Names)
+		case v.reason != "":
+			r.Unreadable.add(fmt.Sprintf("%s: %s", all[i].Path, v.reason), opts.Names)
+		}
+	}
+	return nil
+}
+
+func (l *FileList) add(name string, limit int) {
+	if l.Total++; len(l.First) < limit {
+		l.First = append(l.First, name)
+	}
+}
+
+// look judges one image.
+func (d *Dataset) look(it Item, decode func(string, []byte) error) verdict {
+	var head []byte
+	if decode != nil {
+		data, err := d.ReadItem(it)
+		if err != nil {
+			return unreadable(err)
+		}
+		head = data
+	} else {
+		var err error
+		if head, err = d.head(it); err != nil {
+			return unreadable(err)
+		}
+	}
+	switch {
+	case len(head) == 0:
+		return verdict{reason: "is empty"}
+	case imageFormat(head) == "":
+		return verdict{reason: fmt.Sprintf("is not a JPEG, PNG, GIF or WebP image; it starts with %q", head[:min(16, len(head))])}
+	case decode != nil:
+		if err := decode(it.Path, head); err != nil {
+			return verdict{reason: err.Error()}
+		}
+	}
+	return verdict{}
+}
+
+// head returns an item's first bytes.
+func (d *Dataset) head(it Item) ([]byte, error) {
+	if it.Data != nil {
+		return it.Data, nil
+	}
+	file := filepath.Join(d.Root, filepath.FromSlash(it.Path))
+	f, size, err := d.open(it.Path)
+	if err != nil {
+		return nil, readError(file, err)
+	}
+	defer f.Close()
+	if size > MaxImageBytes {
+		return nil, fault(file, nil, "", "is %d bytes; the limit for an image is %d", size, MaxImageBytes)
+	}
+	head := make([]byte, min(size, 16))
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil, readError(file, err)
+	}
+	return head, nil
+}
+
+func unreadable(err error) verdict {
+	if errors.Is(err, fs.ErrNotExist) {
+		return verdict{missing: true}
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return verdict{reason: e.Problems[0]}
+	}
+	return verdict{reason: err.Error()}
+}
+
+// imageFormat names the format that an image's first bytes announce, by its file name extension,
+// or "".
+func imageFormat(head []byte) string {
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")):
+		return ".jpg"
+	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
+		return ".png"
+	case bytes.HasPrefix(head, []byte("GIF87a")), bytes.HasPrefix(head, []byte("GIF89a")):
+		return ".gif"
+	case len(head) >= 12 && bytes.HasPrefix(head, []byte("RIFF")) && bytes.Equal(head[8:12], []byte("WEBP")):
+		return ".webp"
+	}
+	return ""
+}
+
+// Verify makes sure that the images of d are there before a long run begins. It returns an *Error
+// naming the first files that are not, or that can not be read, and their number; it does not look
+// into them.
+func (d *Dataset) Verify(ctx context.Context) error {
+	p := problems{file: d.Root}
+	for _, part := range d.splits() {
+		for _, it := range part.items {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if it.Data != nil {
+				continue
+			}
+			f, _, err := d.open(it.Path)
+			if err != nil {
+				p.add("%s: %s", it.Path, readError(it.Path, err).Problems[0])
+				continue
+			}
+			f.Close()
+		}
+	}
+	return p.err("fewshot data check lists what to fetch")
+}

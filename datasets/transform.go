@@ -1,0 +1,170 @@
+package datasets
+
+import (
+	"fmt"
+	"image"
+	"math"
+
+	"fewshot/datasets/internal/imaging"
+	"fewshot/datasets/internal/philox"
+)
+
+// ImageError tells why an image could not be decoded: its Name, its Format, and whether it is corrupt, unsupported or over
+// the limits (its Kind).
+type ImageError = imaging.Error
+
+// The kinds of an ImageError.
+const (
+	ImageCorrupt     = imaging.Corrupt
+	ImageUnsupported = imaging.Unsupported
+	ImageLimit       = imaging.Limit
+)
+
+// Transform makes the pixels of a model's input from an image: Resize(Size, bicubic) of the shorter side, CenterCrop(Size),
+// ToTensor, Normalize(Mean, Std), in the names of torchvision, whose results it reproduces bit for bit on images opened by
+// Pillow and converted to RGB.
+type Transform struct {
+	Size      int        // width and height of the model's input
+	Mean, Std [3]float32 // of R, G and B in units of the full range 0..1
+}
+
+// CLIPTransform is the transform that all of OpenAI's CLIP models and most of open_clip's were trained with.
+func CLIPTransform(size int) Transform {
+	return Transform{
+		Size: size,
+		Mean: [3]float32{0.48145466, 0.4578275, 0.40821073},
+		Std:  [3]float32{0.26862954, 0.26130258, 0.27577711},
+	}
+}
+
+// Image decodes an encoded image (JPEG, PNG, GIF, WebP or BMP, told by its content) and writes its pixels, [3, Size, Size],
+// to dst. The name is for the error, which is an *ImageError.
+func (t Transform) Image(dst []float32, name string, data []byte) error {
+	m, err := imaging.Decode(name, data, imaging.DefaultLimits)
+	if err != nil {
+		return err
+	}
+	pix := make([]uint8, 3*t.Size*t.Size)
+	t.center(new(imaging.Resizer), pix, m)
+	t.table().normalize(dst, pix, t.Size, false)
+	return nil
+}
+
+// CheckImage decodes an image and returns the *ImageError that reading it would give, or nil.
+func CheckImage(name string, data []byte) error {
+	_, err := imaging.Decode(name, data, imaging.DefaultLimits)
+	return err
+}
+
+// center resizes the shorter side of m to Size and writes the Size×Size pixels in the middle, [Size, Size, 3].
+func (t Transform) center(r *imaging.Resizer, dst []uint8, m *imaging.RGB) {
+	w, h := t.Size, t.Size
+	// The longer side is cut to a whole number, not rounded.
+	if m.W > m.H {
+		w = t.Size * m.W / m.H
+	} else {
+		h = t.Size * m.H / m.W
+	}
+	left := int(math.RoundToEven(float64(w-t.Size) / 2))
+	top := int(math.RoundToEven(float64(h-t.Size) / 2))
+	r.Resize(dst, m, image.Rect(0, 0, m.W, m.H), w, h, image.Rect(left, top, left+t.Size, top+t.Size))
+}
+
+// normalization holds the normalised value of each sample value of each channel.
+type normalization [3][256]float32
+
+// table computes (v/255 − mean)/std in float32, each operation rounded, as PyTorch does.
+func (t Transform) table() *normalization {
+	n := new(normalization)
+	for c := range n {
+		for v := range n[c] {
+			unit := float32(v) / 255
+			n[c][v] = float32(unit-t.Mean[c]) / t.Std[c]
+		}
+	}
+	return n
+}
+
+// normalize turns pixels [size, size, 3] into dst [3, size, size], mirrored left to right if flip is set.
+func (n *normalization) normalize(dst []float32, pix []uint8, size int, flip bool) {
+	if len(dst) != 3*size*size || len(pix) != len(dst) {
+		panic(fmt.Sprintf("datasets: %d pixels and %d samples for an image of 3x%dx%d", len(dst), len(pix), size, size))
+	}
+	step, first := 3, 0
+	if flip {
+		step, first = -3, 3*(size-1)
+	}
+	for c := range n {
+		table := &n[c]
+		plane := dst[c*size*size:]
+		for y := range size {
+			row := pix[3*size*y:][:3*size]
+			at := first + c
+			for x := range plane[y*size:][:size] {
+				plane[y*size+x] = table[row[at]]
+				at += step
+			}
+		}
+	}
+}
+
+// Augment varies the training images: RandomResizedCrop(Size, Scale, Ratio, bicubic), then RandomHorizontalFlip(Flip), in
+// the names and with the distributions of torchvision. It takes the place of Resize and CenterCrop.
+type Augment struct {
+	Scale [2]float64 // least and greatest area of the crop, as a share of the image's
+	Ratio [2]float64 // least and greatest aspect ratio of the crop, width by height; drawn log-uniformly
+	Flip  float64    // probability of mirroring left to right
+}
+
+// RandomResizedCrop is the usual augmentation with crops of at least minScale of the image's area, aspect ratios from 3/4 to
+// 4/3 and flips of every second image. R-AMT trains with a minScale of 0.5, CoOp and its successors with 0.08.
+func RandomResizedCrop(minScale float64) *Augment {
+	return &Augment{Scale: [2]float64{minScale, 1}, Ratio: [2]float64{3. / 4, 4. / 3}, Flip: 0.5}
+}
+
+// What the random numbers of this package are for.
+const (
+	purposeShuffle philox.Purpose = 1 + iota
+	purposeAugment
+)
+
+// uniform is the source of an augmentation's random numbers.
+type uniform interface {
+	Float64() float64 // in [0, 1)
+	IntN(n int) int   // in [0, n)
+}
+
+// draw chooses the crop of a w×h image, and whether to flip it.
+func (a *Augment) draw(u uniform, w, h int) (crop image.Rectangle, flip bool) {
+	crop = a.crop(u, w, h)
+	return crop, u.Float64() < a.Flip
+}
+
+// crop tries ten times to fit a crop of random area and aspect ratio into the image; if none fits, it takes the largest
+// central crop whose ratio is within bounds.
+func (a *Augment) crop(u uniform, w, h int) image.Rectangle {
+	area := float64(w * h)
+	logMin, logMax := math.Log(a.Ratio[0]), math.Log(a.Ratio[1])
+	for range 10 {
+		target := area * (a.Scale[0] + float64((a.Scale[1]-a.Scale[0])*u.Float64()))
+		ratio := math.Exp(logMin + float64((logMax-logMin)*u.Float64()))
+		cw := int(math.RoundToEven(math.Sqrt(target * ratio)))
+		ch := int(math.RoundToEven(math.Sqrt(target / ratio)))
+		if 0 < cw && cw <= w && 0 < ch && ch <= h {
+			top := u.IntN(h - ch + 1)
+			left := u.IntN(w - cw + 1)
+			return image.Rect(left, top, left+cw, top+ch)
+		}
+	}
+	cw, ch := w, h
+	switch ratio := float64(w) / float64(h); {
+	case ratio < a.Ratio[0]:
+		ch = int(math.RoundToEven(float64(w) / a.Ratio[0]))
+	case ratio > a.Ratio[1]:
+		cw = int(math.RoundToEven(float64(h) * a.Ratio[1]))
+	}
+	// The image may be one pixel wide and its crop round to nothing.
+	cw, ch = max(cw, 1), max(ch, 1)
+	left, top := (w-cw)/2, (h-ch)/2
+	return image.Rect(left, top, left+cw, top+ch)
+}
