@@ -44,8 +44,9 @@ type LoaderOptions struct {
 
 // A Loader makes batches of the items of a data set, decoding in the background.
 //
-// The batches of an epoch are a function of the items, the seed and the number of the epoch. Neither the number of workers
-// nor the size of the cache has any influence, nor which batches were read before.
+// The batches of an epoch are a function of the items, the options that say what to compute, and the number of the epoch.
+// Workers and CacheBytes have no influence, nor have the batches that were read before. Several epochs may be read at the
+// same time.
 type Loader struct {
 	ds    *Dataset
 	items []Item

@@ -15,7 +15,7 @@ func attentionShape(dst, q, kv *Tensor, o AttentionOptions) AttentionShape {
 	s := AttentionShape{Batch: Len(dst.shape[:dst.Rank()-2]), LenQ: q.Dim(2), LenKV: kv.Dim(2), Heads: o.Heads, Size: d / o.Heads,
 		ColsQ: q.Dim(1), ColsKV: kv.Dim(1), Q: o.Q, K: o.K, V: o.V, Causal: o.Causal}
 	check(dst.Dim(2) == s.LenQ && q.Len() == s.Batch*s.LenQ*s.ColsQ && kv.Len() == s.Batch*s.LenKV*s.ColsKV &&
-		o.Q+d <= s.ColsQ && o.K+d <= s.ColsKV && o.V+d <= s.ColsKV, "Attention", rule, "dst q kv", dst, q, kv)
+		min(o.Q, o.K, o.V) >= 0 && o.Q+d <= s.ColsQ && o.K+d <= s.ColsKV && o.V+d <= s.ColsKV, "Attention", rule, "dst q kv", dst, q, kv)
 	return s
 }
 

@@ -1,10 +1,15 @@
 package tensor
 
-import "runtime"
+import (
+	"fmt"
+	"runtime"
+
+	"fewshot/tensor/internal/simd"
+)
 
 func init() { Register("cpu", openCPU) }
 
-// openCPU opens the processor in float32.
+// openCPU opens the processor in float32, with assembly kernels where there are some for it.
 func openCPU(arg string, o Options) (Backend, error) {
 	if err := checkHost(arg, o.Precision, "float32"); err != nil {
 		return nil, err
@@ -13,6 +18,13 @@ func openCPU(arg string, o Options) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.about = "cpu " + runtime.GOARCH + " float32, " + workers(h.pool.Workers()) + ", portable"
+	describe := func(kernels string) {
+		h.about = fmt.Sprintf("cpu %s float32, %s, %s", runtime.GOARCH, workers(h.pool.Workers()), kernels)
+	}
+	if k := simd.Kernels(); k != "" {
+		describe(k)
+		return &vectorHost{h}, nil
+	}
+	describe("portable")
 	return h, nil
 }

@@ -50,23 +50,23 @@ func ids(n, below int) []int32 {
 
 // calls has one call of every kernel, large enough for several chunks, with lengths that no block divides.
 var calls = map[string]func(b *bench, d Backend){
-	"Fill":   func(b *bench, d Backend) { d.Fill(b.normal(40001), 1.5) },
+	"Fill":   func(b *bench, d Backend) { d.Fill(b.normal(20011), 1.5) },
 	"Copy2D": func(b *bench, d Backend) { d.Copy2D(b.normal(301*203), b.normal(301*207), 301, 201, 203, 207) },
-	"Upload": func(b *bench, d Backend) { d.Upload(b.normal(40001), make([]float32, 40001)) },
+	"Upload": func(b *bench, d Backend) { d.Upload(b.normal(20011), make([]float32, 20011)) },
 	"Download": func(b *bench, d Backend) {
-		v := make([]float32, 40001)
-		d.Download(v, b.normal(40001))
-		b.text = append(b.text, fmt.Sprint(v[:5], v[40000]))
+		v := make([]float32, 20011)
+		d.Download(v, b.normal(20011))
+		b.text = append(b.text, fmt.Sprint(v[:5], v[20010]))
 	},
 	"Add":   func(b *bench, d Backend) { d.Add(b.normal(53*769), b.normal(53*769), b.normal(769)) },
 	"Mul":   func(b *bench, d Backend) { d.Mul(b.normal(53*769), b.normal(53*769), b.normal(53*769)) },
-	"Scale": func(b *bench, d Backend) { d.Scale(b.normal(40001), b.normal(40001), 0.3) },
-	"AXPY":  func(b *bench, d Backend) { d.AXPY(b.normal(40001), 0.3, b.normal(40001)) },
-	"Exp":   func(b *bench, d Backend) { d.Exp(b.normal(9001), b.normal(9001)) },
-	"Mask":  func(b *bench, d Backend) { d.Mask(b.normal(40001), b.normal(40001), b.normal(40001), 0.1) },
+	"Scale": func(b *bench, d Backend) { d.Scale(b.normal(20011), b.normal(20011), 0.3) },
+	"AXPY":  func(b *bench, d Backend) { d.AXPY(b.normal(20011), 0.3, b.normal(20011)) },
+	"Exp":   func(b *bench, d Backend) { d.Exp(b.normal(5003), b.normal(5003)) },
+	"Mask":  func(b *bench, d Backend) { d.Mask(b.normal(20011), b.normal(20011), b.normal(20011), 0.1) },
 	"Activate": func(b *bench, d Backend) {
 		for a := range ReLU + 1 {
-			d.Activate(b.normal(9001), b.normal(9001), a)
+			d.Activate(b.normal(5003), b.normal(5003), a)
 		}
 	},
 	"ActivateGrad": func(b *bench, d Backend) {
@@ -106,11 +106,11 @@ var calls = map[string]func(b *bench, d Backend){
 	"SumTo": func(b *bench, d Backend) {
 		d.SumTo(b.normal(2*197), b.normal(2*501*197), 2)
 		d.SumTo(b.normal(2*9001), b.normal(2*5*9001), 2)
-		d.SumTo(b.normal(2), b.normal(2*40001), 2)
+		d.SumTo(b.normal(2), b.normal(2*20011), 2)
 	},
-	"SumSquares": func(b *bench, d Backend) { d.SumSquares(b.normal(1), b.normal(90001)) },
-	"Dot":        func(b *bench, d Backend) { d.Dot(b.normal(1), b.normal(90001), b.normal(90001)) },
-	"CountAbove": func(b *bench, d Backend) { b.text = append(b.text, fmt.Sprint(d.CountAbove(b.normal(90001), 0.2))) },
+	"SumSquares": func(b *bench, d Backend) { d.SumSquares(b.normal(1), b.normal(50021)) },
+	"Dot":        func(b *bench, d Backend) { d.Dot(b.normal(1), b.normal(50021), b.normal(50021)) },
+	"CountAbove": func(b *bench, d Backend) { b.text = append(b.text, fmt.Sprint(d.CountAbove(b.normal(50021), 0.2))) },
 	"Gemm": func(b *bench, d Backend) {
 		for i := range 4 {
 			g := GemmArgs{Dst: b.normal(3 * 131 * 133), A: b.normal(3 * 131 * 300), B: b.normal(3 * 133 * 300), Bias: b.normal(133),
@@ -143,20 +143,20 @@ var calls = map[string]func(b *bench, d Backend){
 	"Patches":    func(b *bench, d Backend) { d.Patches(b.normal(5*3*32*48), b.normal(5*3*32*48), 5, 3, 32, 48, 8) },
 	"Gather":     func(b *bench, d Backend) { d.Gather(b.normal(301*197), b.normal(53*197), ids(301, 53), 197) },
 	"ScatterAdd": func(b *bench, d Backend) { d.ScatterAdd(b.normal(2*53*197), b.normal(2*301*197), ids(301, 53), 197, 2) },
-	"Uniform":    func(b *bench, d Backend) { d.Uniform(b.normal(40001), NewKey(7)) },
-	"Normal":     func(b *bench, d Backend) { d.Normal(b.normal(40001), NewKey(7)) },
+	"Uniform":    func(b *bench, d Backend) { d.Uniform(b.normal(20011), NewKey(7)) },
+	"Normal":     func(b *bench, d Backend) { d.Normal(b.normal(20011), NewKey(7)) },
 	"GradDrop": func(b *bench, d Backend) {
-		d.GradDrop(b.normal(9001), b.normal(9001), b.normal(9001), b.dropArgs(9001))
+		d.GradDrop(b.normal(5003), b.normal(5003), b.normal(5003), b.dropArgs(5003))
 	},
-	"SignAgree": func(b *bench, d Backend) { d.SignAgree(b.normal(40001), b.normal(40001), b.normal(40001), true) },
-	"SignDrop":  func(b *bench, d Backend) { d.SignDrop(b.normal(9001), b.normal(9001), b.normal(9001), NewKey(7)) },
+	"SignAgree": func(b *bench, d Backend) { d.SignAgree(b.normal(20011), b.normal(20011), b.normal(20011), true) },
+	"SignDrop":  func(b *bench, d Backend) { d.SignDrop(b.normal(5003), b.normal(5003), b.normal(5003), NewKey(7)) },
 	"Adam": func(b *bench, d Backend) {
-		d.Adam(b.normal(9001), b.normal(9001), b.positive(9001), b.normal(9001), adamStep)
+		d.Adam(b.normal(5003), b.normal(5003), b.positive(5003), b.normal(5003), adamStep)
 	},
 	"GradDropAdam": func(b *bench, d Backend) {
-		d.GradDropAdam(b.normal(9001), b.normal(9001), b.positive(9001), b.normal(9001), b.normal(9001), b.dropArgs(9001), adamStep)
+		d.GradDropAdam(b.normal(5003), b.normal(5003), b.positive(5003), b.normal(5003), b.normal(5003), b.dropArgs(5003), adamStep)
 	},
-	"SGD": func(b *bench, d Backend) { d.SGD(b.normal(40001), b.normal(40001), b.normal(40001), 0.1, 0.9, 0.01) },
+	"SGD": func(b *bench, d Backend) { d.SGD(b.normal(20011), b.normal(20011), b.normal(20011), 0.1, 0.9, 0.01) },
 }
 
 var adamStep = AdamArgs{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 0.01, Step: 3}

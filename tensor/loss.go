@@ -11,8 +11,9 @@ func CrossEntropy(loss, prob, logits *Tensor, labels []int32) {
 
 // CrossEntropyGrad is dst[k] = ct[k]·(prob − onehot(labels))/rows for each lane of ct [K].
 func CrossEntropyGrad(dst, ct, prob *Tensor, labels []int32) {
-	_, w := rows(prob)
-	check(dst.Len() == ct.Len()*prob.Len(), "CrossEntropyGrad", "dst [K,prob…], ct [K]", "dst ct prob", dst, ct, prob)
+	n, w := rows(prob)
+	check(dst.Len() == ct.Len()*prob.Len() && len(labels) == n, "CrossEntropyGrad", "dst [K,prob…], ct [K], one label a row", "dst ct prob", dst, ct, prob)
+	checkIDs("CrossEntropyGrad", labels, w)
 	dst.dev.backend.CrossEntropyGrad(dst.buf, ct.buf, prob.buf, labels, w)
 }
 

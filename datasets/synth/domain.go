@@ -1,0 +1,133 @@
+package synth
+
+// domain is the style of a downstream task's pictures: fixed for the task, and away from anything pre-training shows.
+// What a pre-trained model has learnt still applies, shifted in a way that some labelled examples reveal.
+//
+// The knobs of difficulty are all here. Three kinds of them move the results differently:
+//
+//   - grade, look, aspect and slant shift every picture the same way: zero-shot suffers, tuning wins it back;
+//   - noise, clutter, bars and lean differ from picture to picture: they limit what anyone can reach;
+//   - soften and mosaic take detail away for good.
+type domain struct {
+	look    look
+	grounds [3]int   // weights of plain, scene and textured backdrops
+	palette []colour // of plain and textured backdrops; any if empty
+	clutter int      // up to so many small foreign shapes behind the subject
+	bars    int      // up to so many strips laid over the picture
+	lean    int32    // rotation to either side beyond a shape's own, degrees
+	sway    int32    // exposure varies by this share, of 256
+	camera  camera
+}
+
+var (
+	// Prints from a worn block: things in hatching on brown paper, seen under a greenish lamp.
+	woodcut = domain{
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{60, 20, 60}, wobble: px, aspect: one / 5},
+		grounds: [3]int{40, 30, 30},
+		clutter: 3, lean: 25, sway: 24,
+		camera: camera{grade: desaturate(120).then(contrast(170, 120)).then(gains(230, 270, 190)), lines: 50, vignette: 60, noise: 18},
+	}
+	// White lines on blue, drawn by an unsteady hand.
+	blueprint = domain{
+		look: look{finish: outlined, line: [2]int32{px * 3 / 8, px * 5 / 8}, wobble: px * 3 / 2, repaint: true,
+			paint: rgb{225, 235, 245}, aspect: one / 5},
+		grounds: [3]int{60, 0, 40}, palette: []colour{blue},
+		lean: 25, sway: 24,
+		camera: camera{grade: contrast(170, 110), noise: 20},
+	}
+	// Coloured lamps: every hue has drifted towards its neighbour.
+	stage = domain{
+		look:    look{light: 110, shadow: 140, aspect: -one / 8},
+		grounds: [3]int{40, 50, 10},
+		clutter: 2, lean: 15, sway: 30,
+		camera: camera{grade: spin(95).then(contrast(200, 110)), vignette: 110, noise: 14},
+	}
+	// Cloth: two shades that differ little, under a violet light, softly woven.
+	cloth = domain{
+		grounds: [3]int{0, 0, 1},
+		clutter: 2, sway: 30,
+		camera: camera{soften: 1, grade: spin(60).then(contrast(120, 120)).then(gains(250, 200, 270)), noise: 18},
+	}
+	// A radar screen: glowing green outlines, scan lines.
+	radar = domain{
+		look:    look{finish: glowing, line: [2]int32{px / 2, px}, repaint: true, paint: rgb{220, 240, 220}},
+		grounds: [3]int{60, 0, 40}, palette: []colour{black, green, blue, brown},
+		lean: 40, sway: 24,
+		camera: camera{grade: desaturate(220).then(gains(120, 280, 140)), lines: 90, noise: 18},
+	}
+	// Bold slanted characters cut out of patterned paper, in negative.
+	poster = domain{
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{240, 240, 200}, slant: one / 3, aspect: one / 3, bold: px},
+		grounds: [3]int{20, 40, 40},
+		clutter: 3, bars: 1, lean: 20, sway: 24,
+		camera: camera{grade: negative().then(contrast(160, 130)), noise: 20},
+	}
+	// Half a century in a drawer: brown, dark at the rim, things lying on top.
+	postcard = domain{
+		look:    look{shadow: 120},
+		grounds: [3]int{0, 1, 0},
+		clutter: 4, bars: 2, sway: 40,
+		camera: camera{soften: 1, grade: desaturate(225).then(contrast(150, 120)).then(gains(280, 240, 180)), vignette: 120, noise: 22},
+	}
+	// Engravings: thin double lines, squeezed, on stone.
+	engraving = domain{
+		look:    look{finish: outlined, line: [2]int32{px * 5 / 8, px}, aspect: -one / 4, slant: -one / 6},
+		grounds: [3]int{60, 40, 0},
+		lean:    30, sway: 24,
+		camera: camera{grade: desaturate(200).then(contrast(170, 110)), lines: 40, noise: 14},
+	}
+)
+
+// backdrop chooses what is behind the subject.
+func (d *domain) backdrop(s *source) (b backdrop) {
+	hue := func() colour {
+		if len(d.palette) > 0 {
+			return d.palette[s.below(len(d.palette))]
+		}
+		return colour(s.below(int(numColours)))
+	}
+	b.colour = hue()
+	switch s.pick(d.grounds[:]) {
+	case 1:
+		b.isScene, b.scene = true, scene(s.below(int(numScenes)))
+	case 2:
+		b.texture = texture(1 + s.below(int(numTextures)-1))
+		b.second = distinct(s, colours[b.colour].rgb)
+		if len(d.palette) > 0 {
+			b.second = b.colour // two shades of it
+		}
+	}
+	return b
+}
+
+// render draws p's backdrop and objects in the domain.
+func (d *domain) render(c canvas, p *picture, s *source) {
+	g := p.setting.open(s, 0)
+	c.paint(&g)
+	sun := s.between(0, turn-1)
+	for range s.below(d.clutter + 1) {
+		o := object{shape: s.below(numEveryday), colour: colour(s.below(int(numColours))),
+			x: s.between(0, whole), y: s.between(0, whole), radius: s.between(3*px, 5*px)}
+		o.turn(s)
+		(&look{}).place(c, &o, s, sun)
+	}
+	for i := range p.count {
+		o := p.objects[i]
+		o.angle += s.around(degrees(d.lean))
+		d.look.place(c, &o, s, sun)
+	}
+	for range s.below(d.bars + 1) {
+		bar := stamp{
+			field: shapes[barShape].field(), x: s.between(0, whole), y: s.between(0, whole),
+			radius: s.between(4*px, 6*px), angle: s.between(0, turn-1), aspect: 12 * one, alpha: 256,
+		}
+		bar.ink.fore = colours[s.below(int(numColours))].rgb.jitter(s, 16)
+		c.draw(&bar)
+	}
+	m := d.camera
+	exposure := 256 + s.around(d.sway)
+	m.grade = gains(exposure, exposure, exposure).then(m.grade)
+	c.shoot(&m, s.bits())
+}
+
+var barShape = shapeNamed("rectangle")

@@ -1,0 +1,96 @@
+package checkpoint
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
+	"slices"
+)
+
+// Digest identifies the model by what it computes with, not by how it is
+// stored: the .pt file in half precision, a Hugging Face folder that holds
+// the widened values and an open_clip file have one digest. It is the SHA-256,
+// in hexadecimal, over all tensors in the order of OpenAI's names, of
+//
+//	length of the name   uint64, little-endian, as all numbers here
+//	name                 bytes
+//	rank                 uint64
+//	axis lengths         uint64 each
+//	SHA-256 of the values, row-major, widened to float32
+//
+// The first call reads the whole model; non-finite weights are refused as by
+// [Model.Read].
+func (m *Model) Digest() (string, error) { return m.digest(m.names) }
+
+// MaskedDigest is the same over some of the tensors, such as the masked ones.
+// The order of names does not matter; each may be given once.
+func (m *Model) MaskedDigest(names []string) (string, error) {
+	sorted := slices.Sorted(slices.Values(names))
+	for i, name := range sorted {
+		if i > 0 && sorted[i-1] == name {
+			return "", inFile(m.file.path, fault(Mismatch, "tensor named twice").in(name))
+		}
+	}
+	return m.digest(sorted)
+}
+
+func (m *Model) digest(names []string) (string, error) {
+	h := sha256.New()
+	for _, name := range names {
+		p := m.plans[name]
+		if p == nil {
+			return "", inFile(m.file.path, fault(Mismatch, "no such tensor").in(name))
+		}
+		sum, err := m.valueSum(name, p)
+		if err != nil {
+			return "", err
+		}
+		var b []byte
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(name)))
+		b = append(b, name...)
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(p.shape)))
+		for _, d := range p.shape {
+			b = binary.LittleEndian.AppendUint64(b, uint64(d))
+		}
+		h.Write(b)
+		h.Write(sum[:])
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// valueSum is the SHA-256 of a tensor's values, computed once.
+func (m *Model) valueSum(name string, p *plan) ([32]byte, error) {
+	m.mu.Lock()
+	sum, known := m.sums[name]
+	m.mu.Unlock()
+	if known {
+		return sum, nil
+	}
+	n, ok := elements(p.shape).int()
+	if !ok {
+		return sum, inFile(m.file.path, fault(Limit, "shape %v overflows", p.shape).in(name))
+	}
+	values := make([]float32, n)
+	if err := m.Read(name, values); err != nil {
+		return sum, err
+	}
+	h := sha256.New()
+	hashFloats(h, values)
+	h.Sum(sum[:0])
+	m.mu.Lock()
+	m.sums[name] = sum
+	m.mu.Unlock()
+	return sum, nil
+}
+
+// hashFloats writes values to h as little-endian float32.
+func hashFloats(h hash.Hash, values []float32) {
+	buf := make([]byte, min(chunkSize, 4*len(values)))
+	for len(values) > 0 {
+		n := min(len(values), chunkSize/4)
+		narrow(buf, values[:n], F32)
+		h.Write(buf[:4*n])
+		values = values[n:]
+	}
+}

@@ -1,0 +1,319 @@
+package checkpoint
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// ActivationKey is the metadata key under which a safetensors file in
+// OpenAI's names may say its activation, "quickgelu" or "gelu". [WriteModel]
+// passes it through like any other metadata.
+const ActivationKey = "activation"
+
+// A Model is a CLIP model seen through OpenAI's names and orientations,
+// whichever dialect the checkpoint is in. Its methods may be used
+// concurrently, after AllowNonFinite is set.
+type Model struct {
+	// AllowNonFinite lets Read and the digests pass NaN and infinite weights,
+	// which they refuse otherwise.
+	AllowNonFinite bool
+
+	file       *File
+	dialect    string
+	activation string
+	names      []string
+	plans      map[string]*plan
+
+	mu   sync.Mutex
+	sums map[string][32]byte // of values, by name; filled by digests
+}
+
+// A plan is how one of OpenAI's tensors is read: from one stored tensor, or
+// from three stacked on their first axis.
+type plan struct {
+	shape      []int
+	parts      []string // stored names, in order
+	transposed bool
+}
+
+// OpenModel opens a CLIP checkpoint of any format that [Open] reads.
+func OpenModel(path string) (*Model, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := NewModel(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// NewModel recognises the dialect of an open file. From then on the file
+// belongs to the Model, whose Close closes it. All tensors that do not fit
+// the dialect are reported in one error of kind [Mismatch].
+func NewModel(f *File) (*Model, error) {
+	m := &Model{file: f, plans: make(map[string]*plan), sums: make(map[string][32]byte)}
+	if err := m.plan(); err != nil {
+		return nil, inFile(f.path, err)
+	}
+	if err := m.findActivation(); err != nil {
+		return nil, inFile(f.path, err)
+	}
+	m.names = slices.Sorted(maps.Keys(m.plans))
+	return m, nil
+}
+
+// plan assigns every stored tensor to one of OpenAI's.
+func (m *Model) plan() error {
+	bare := unwrap(m.file.names)
+	names := slices.Sorted(maps.Keys(bare))
+	d, err := detect(names)
+	if err != nil {
+		return err
+	}
+	m.dialect = d.name
+	if m.file.format == formatOpenCLIP {
+		m.dialect = openCLIPDialect.name
+	}
+	var wrong problems
+	for _, name := range names {
+		openAI, how, ok := d.find(name)
+		switch {
+		case !ok:
+			wrong.add("%s is not part of CLIP", quote(bare[name]))
+		case how != dropped:
+			m.assign(openAI, bare[name], how, &wrong)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.plans)) {
+		m.plans[name].finish(name, m.file, &wrong)
+	}
+	return wrong.err(Mismatch, "tensors do not fit the "+d.name+" layout")
+}
+
+// assign makes a stored tensor a part of one of OpenAI's.
+func (m *Model) assign(openAI, stored string, how how, wrong *problems) {
+	p := m.plans[openAI]
+	if p == nil {
+		p = &plan{transposed: how == transposed}
+		if how >= queryRows {
+			p.parts = make([]string, 3)
+		} else {
+			p.parts = make([]string, 1)
+		}
+		m.plans[openAI] = p
+	}
+	slot := 0
+	if how >= queryRows {
+		slot = int(how - queryRows)
+	}
+	if slot >= len(p.parts) || p.parts[slot] != "" || p.transposed != (how == transposed) {
+		wrong.add("%s and %s are both %s", quote(p.parts[0]), quote(stored), quote(openAI))
+		return
+	}
+	p.parts[slot] = stored
+}
+
+// finish checks the parts against each other and computes the shape.
+func (p *plan) finish(name string, f *File, wrong *problems) {
+	var first Info
+	for i, stored := range p.parts {
+		if stored == "" {
+			wrong.add("%s has no %s part", quote(name), [...]string{"query", "key", "value"}[i])
+			return
+		}
+		info, _ := f.Info(stored)
+		if !info.DType.Float() {
+			wrong.add("%s has type %v; quantised weights are not supported", quote(stored), info.DType)
+		}
+		if i == 0 {
+			first = info
+		} else if !slices.Equal(info.Shape, first.Shape) {
+			wrong.add("%s has shape %v, but %s has %v", quote(stored), info.Shape, quote(first.Name), first.Shape)
+		}
+	}
+	p.shape = slices.Clone(first.Shape)
+	if p.transposed {
+		if len(p.shape) != 2 {
+			wrong.add("%s has shape %v, but should be a matrix", quote(first.Name), p.shape)
+			return
+		}
+		slices.Reverse(p.shape)
+	}
+	if len(p.parts) > 1 {
+		if len(p.shape) == 0 {
+			wrong.add("%s is a scalar", quote(first.Name))
+			return
+		}
+		p.shape[0] *= len(p.parts)
+	}
+}
+
+// findActivation collects what the source says about the activation.
+func (m *Model) findActivation() error {
+	switch m.file.format {
+	case formatHuggingFace, formatOpenCLIP:
+		m.activation = m.file.folder.settings.activation
+	case formatTorchScript:
+		return m.activationOfClasses()
+	case formatSafetensors:
+		switch a := m.file.metadata[ActivationKey]; a {
+		case "", quickGELU, gelu:
+			m.activation = a
+		default:
+			return fault(Unsupported, "activation").in(ActivationKey).wanted(`"quickgelu" or "gelu"`, quote(a))
+		}
+	}
+	return nil
+}
+
+// activationOfClasses reads the activation off the class names of a
+// TorchScript archive's modules: OpenAI's archives hold QuickGELU objects.
+func (m *Model) activationOfClasses() error {
+	found := make(map[string]bool)
+	for _, class := range m.file.classes {
+		switch class[strings.LastIndexByte(class, '.')+1:] {
+		case "QuickGELU":
+			found[quickGELU] = true
+		case "GELU":
+			found[gelu] = true
+		}
+	}
+	if len(found) > 1 {
+		return fault(Unsupported, "modules with both GELU and QuickGELU")
+	}
+	for a := range found {
+		m.activation = a
+	}
+	return nil
+}
+
+// Names returns OpenAI's names of all tensors, sorted. Scalars that are not
+// weights (input_resolution, num_batches_tracked and the like) are not among
+// them.
+func (m *Model) Names() []string { return slices.Clone(m.names) }
+
+// Shape returns a tensor's shape in OpenAI's orientation.
+func (m *Model) Shape(name string) ([]int, bool) {
+	p := m.plans[name]
+	if p == nil {
+		return nil, false
+	}
+	return slices.Clone(p.shape), true
+}
+
+// Read fills dst with a tensor in OpenAI's orientation, row-major, widened to
+// float32. len(dst) must be the number of elements. A value that is NaN or
+// infinite is an error of kind [NonFinite] unless AllowNonFinite is set.
+func (m *Model) Read(name string, dst []float32) error {
+	p := m.plans[name]
+	if p == nil {
+		return inFile(m.file.path, fault(Mismatch, "no such tensor").in(name))
+	}
+	if n, ok := elements(p.shape).int(); !ok || n != len(dst) {
+		return inFile(m.file.path, fault(Mismatch, "wrong destination length for shape %v", p.shape).in(name).
+			wanted(elements(p.shape).n, len(dst)))
+	}
+	if p.transposed {
+		stored := make([]float32, len(dst))
+		if err := m.file.Read(p.parts[0], stored); err != nil {
+			return err
+		}
+		transpose(dst, stored, p.shape[0], p.shape[1])
+	} else {
+		n := len(dst) / len(p.parts)
+		for i, part := range p.parts {
+			if err := m.file.Read(part, dst[i*n:(i+1)*n]); err != nil {
+				return err
+			}
+		}
+	}
+	if m.AllowNonFinite {
+		return nil
+	}
+	if i := slices.IndexFunc(dst, func(v float32) bool { return !finite(v) }); i >= 0 {
+		return inFile(m.file.path, fault(NonFinite, "element %s", indexText(p.shape, i)).in(name).wanted("a finite number", dst[i]))
+	}
+	return nil
+}
+
+// transpose fills dst [rows, cols] from src [cols, rows].
+func transpose(dst, src []float32, rows, cols int) {
+	for r := range rows {
+		for c := range cols {
+			dst[r*cols+c] = src[c*rows+r]
+		}
+	}
+}
+
+// indexText writes a flat index as one index an axis: "[3 0]".
+func indexText(shape []int, flat int) string {
+	index := make([]int, len(shape))
+	for i := len(shape) - 1; i >= 0; i-- {
+		index[i] = flat % shape[i]
+		flat /= shape[i]
+	}
+	return fmt.Sprint(index)
+}
+
+// Activation is "quickgelu" or "gelu", or "" when the source does not say.
+// Folders say it in their configuration, TorchScript archives in their class
+// names, our own files in their metadata. A bare file of weights does not:
+// the same tensors go with either.
+func (m *Model) Activation() string { return m.activation }
+
+// Dialect is "openai", "huggingface", "huggingface-vision" or "open_clip".
+func (m *Model) Dialect() string { return m.dialect }
+
+// Format is the container's, as [File.Format] has it.
+func (m *Model) Format() string { return m.file.format }
+
+// Path is what the model was opened by.
+func (m *Model) Path() string { return m.file.path }
+
+// Metadata is the container's, as [File.Metadata] has it.
+func (m *Model) Metadata() map[string]string { return m.file.Metadata() }
+
+// Heads returns the numbers of attention heads of the image encoder (for a
+// ResNet, of its attention pooling) and of the text encoder, where a folder's
+// configuration says them, and 0 where it does not. OpenAI's models have one
+// head for every 64 channels; open_clip's largest do not.
+func (m *Model) Heads() (vision, text int) {
+	if m.file.folder == nil {
+		return 0, 0
+	}
+	return m.file.folder.settings.visionHeads, m.file.folder.settings.textHeads
+}
+
+// Preprocessing returns how a folder's configuration wants images prepared.
+// ok is false when the source is a bare file; OpenAI's models then want
+// [OpenAIPreprocessing].
+func (m *Model) Preprocessing() (p Preprocessing, ok bool) {
+	if m.file.folder == nil {
+		return Preprocessing{}, false
+	}
+	return m.file.folder.settings.preprocess, true
+}
+
+// Vocabulary looks for vocabulary files in the model's folder, or beside the
+// weights file that was opened.
+func (m *Model) Vocabulary() Vocabulary {
+	if m.file.folder != nil {
+		return findVocabulary(m.file.path)
+	}
+	if len(m.file.opened) == 0 { // not a file on disk
+		return Vocabulary{}
+	}
+	return findVocabulary(filepath.Dir(m.file.path))
+}
+
+// Close closes the file.
+func (m *Model) Close() error { return m.file.Close() }
+
+var _ Source = (*Model)(nil)

@@ -1,0 +1,193 @@
+package checkpoint
+
+import (
+	"slices"
+	"strings"
+)
+
+// This file holds what the dialects share; each has a table of its own in
+// rename_<dialect>.go. A row says which stored tensor becomes which tensor of
+// OpenAI's state dict. "#" stands for a block's number, "*" for "weight" and
+// for "bias". What no row names is refused, not skipped: a tensor that is
+// there was meant to take part.
+
+// A row of a rename table.
+type row struct {
+	stored, openAI string
+	how            how
+}
+
+// how a stored tensor relates to OpenAI's.
+type how uint8
+
+const (
+	same       how = iota // equal
+	transposed            // OpenAI's is the transpose
+	queryRows             // rows [0, W) of a packed [3W, …] tensor
+	keyRows               // rows [W, 2W)
+	valueRows             // rows [2W, 3W)
+	dropped               // not a weight: openAI is empty
+)
+
+// A dialect is one spelling of CLIP's state dict.
+type dialect struct {
+	name string
+	rows map[string]row // by stored pattern, "*" expanded
+}
+
+// newDialect expands and indexes a table.
+func newDialect(name string, tables ...[]row) *dialect {
+	d := &dialect{name: name, rows: make(map[string]row)}
+	for _, r := range slices.Concat(tables...) {
+		suffixes := []string{""}
+		if strings.HasSuffix(r.stored, "*") {
+			suffixes = []string{"weight", "bias"}
+		}
+		for _, s := range suffixes {
+			stored := strings.TrimSuffix(r.stored, "*") + s
+			if _, twice := d.rows[stored]; twice {
+				panic("checkpoint: two rows for " + stored + " in dialect " + name)
+			}
+			openAI := strings.TrimSuffix(r.openAI, "*")
+			if openAI != r.openAI {
+				openAI += s
+			}
+			d.rows[stored] = row{stored, openAI, r.how}
+		}
+	}
+	return d
+}
+
+// find looks a stored name up and returns OpenAI's name for it.
+func (d *dialect) find(name string) (openAI string, how how, ok bool) {
+	pattern, number := splitNumber(name)
+	r, ok := d.rows[pattern]
+	return strings.Replace(r.openAI, "#", number, 1), r.how, ok
+}
+
+// splitNumber replaces the first component of a name that is a number by
+// "#". All dialects' names have at most one number that varies, the block's;
+// it comes first.
+func splitNumber(name string) (pattern, number string) {
+	for start := 0; start < len(name); {
+		end := strings.IndexByte(name[start:], '.')
+		if end < 0 {
+			end = len(name) - start
+		}
+		if part := name[start : start+end]; decimal(part) && len(part) <= 3 {
+			return name[:start] + "#" + name[start+end:], part
+		}
+		start += end + 1
+	}
+	return name, ""
+}
+
+// asIs makes rows for names that a dialect shares with OpenAI.
+func asIs(names ...string) []row {
+	rows := make([]row, len(names))
+	for i, name := range names {
+		rows[i] = row{name, name, same}
+	}
+	return rows
+}
+
+// drop makes rows for tensors that are not weights.
+func drop(names ...string) []row {
+	rows := make([]row, len(names))
+	for i, name := range names {
+		rows[i] = row{name, "", dropped}
+	}
+	return rows
+}
+
+// under puts prefixes before both sides of rows.
+func under(stored, openAI string, rows ...[]row) []row {
+	all := slices.Concat(rows...)
+	for i := range all {
+		all[i].stored = stored + all[i].stored
+		if all[i].how != dropped {
+			all[i].openAI = openAI + all[i].openAI
+		}
+	}
+	return all
+}
+
+// signatures tell dialects apart: the first whose stem begins any tensor's
+// name decides. Those with a refusal come first, because models that are not
+// CLIP as this program computes it share names with models that are.
+var signatures = []struct {
+	stem    string
+	dialect *dialect
+	refusal string
+}{
+	{"visual.trunk.", nil, "the image encoder is a timm model, not CLIP's"},
+	{"visual.head.", nil, "the image encoder is a timm model, not CLIP's"},
+	{"visual.attn_pool.", nil, "the image encoder pools by attention (CoCa), not by CLIP's class token"},
+	{"text_decoder.", nil, "a CoCa model, not CLIP"},
+	{"text.transformer.embeddings.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
+	{"text.transformer.encoder.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
+	{"text.text_projection.bias", nil, "a SigLIP model, not CLIP"},
+	{"vision_model.head.", nil, "a SigLIP model, not CLIP"},
+	{"text_model.head.", nil, "a SigLIP model, not CLIP"},
+	{"vision_model.embeddings.patch_embedding.bias", nil, "a SigLIP model, not CLIP"},
+	{"blocks.0.", nil, "a timm vision transformer, not CLIP"},
+	{"vit.", nil, "a Hugging Face ViT, not CLIP"},
+	{"prompt_learner.", nil, "learned prompts (CoOp), not CLIP's weights"},
+	{"vision_model.", huggingFaceDialect, ""},
+	{"text_model.", huggingFaceDialect, ""},
+	{"embeddings.class_embedding", huggingFaceVisionDialect, ""},
+	{"text.", openCLIPDialect, ""},
+	{"text_projection.weight", openCLIPDialect, ""},
+	{"visual.", openAIDialect, ""},
+	{"transformer.resblocks.", openAIDialect, ""},
+}
+
+// detect finds the dialect of a set of names.
+func detect(names []string) (*dialect, error) {
+	for _, s := range signatures {
+		i := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, s.stem) })
+		if i < 0 {
+			continue
+		}
+		if s.refusal != "" {
+			return nil, fault(Unsupported, "%s", s.refusal).in(names[i])
+		}
+		return s.dialect, nil
+	}
+	var seen problems
+	for _, name := range names {
+		seen.add("%s", quote(name))
+	}
+	if err := seen.err(Unsupported, "no dialect of CLIP has these tensors"); err != nil {
+		return nil, err
+	}
+	return nil, fault(Unsupported, "no tensors")
+}
+
+// unwrap removes what training loops put around a state dict: a dict with
+// the state dict under "state_dict", and DataParallel's "module." before
+// every name. Tensors outside "state_dict", such as an optimizer's, are left
+// behind. It returns, for each bare name, the stored one.
+func unwrap(stored []string) map[string]string {
+	bare := make(map[string]string, len(stored))
+	for _, name := range stored {
+		if rest, ok := strings.CutPrefix(name, "state_dict."); ok {
+			bare[rest] = name
+		}
+	}
+	if len(bare) == 0 {
+		for _, name := range stored {
+			bare[name] = name
+		}
+	}
+	for name := range bare {
+		if !strings.HasPrefix(name, "module.") {
+			return bare
+		}
+	}
+	inner := make(map[string]string, len(bare))
+	for name, from := range bare {
+		inner[strings.TrimPrefix(name, "module.")] = from
+	}
+	return inner
+}

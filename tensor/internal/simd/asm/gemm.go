@@ -1,0 +1,159 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+const tileArgs = "k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool"
+
+const tileDoc = `%[1]s is the multiplication of %[2]d rows of A and a panel of B, %[3]d columns of it at most:
+
+	for i := range %[2]d {
+		for j := range cols {
+			s := 0
+			for l := range k {
+				s = fma(a[i·rs+l·ks], b[l·%[4]d+j], s)
+			}
+			if bias != nil { s += bias[j] }
+			if accumulate { s += c[i·ldc+j] }
+			c[i·ldc+j] = s
+		}
+	}
+
+for k ≥ 1. The kernels for one vector take 1 to %[5]d columns, those for two %[5]d+1 to %[3]d.`
+
+// emitGemm writes the tile kernels: one for each number of rows up to the full tile, for one vector of
+// columns and for all. An element of C is one chain of fused multiply-adds over k whichever kernel
+// computes it, so that its bits do not depend on how C was cut into tiles.
+//
+// B comes in panels: for each k, one row as wide as the full tile, next to the row of k+1. A is read in
+// place, one number at a time, broadcast to a vector. Its strides are free: rows of A (ks = 1), rows of
+// its transpose (rs = 1) and packed panels all go through the same kernel.
+func emitGemm(f *file) {
+	for vectors := 1; vectors <= f.vectors; vectors++ {
+		var names []string
+		for rows := 1; rows <= f.rows; rows++ {
+			name := fmt.Sprintf("gemm%dx%d", rows, vectors*f.lanes)
+			names = append(names, name+f.name)
+			doc := name + f.name + ": see " + fmt.Sprintf("gemm%dx%d", f.rows, f.width()) + f.name + "."
+			if rows == f.rows && vectors == f.vectors {
+				doc = fmt.Sprintf(tileDoc, name+f.name, rows, vectors*f.lanes, f.width(), f.lanes)
+			}
+			f.function(name, tileArgs, "", doc, func(fn *function) { fn.tile(rows, vectors) })
+		}
+		fmt.Fprintf(&f.stubs.tables, "\n// tiles%dx%s are the kernels for tiles of 1, 2, … %d rows and up to %d columns.\nvar tiles%[1]dx%[2]s = []tileKernel{%[5]s}\n",
+			vectors, f.name, f.rows, vectors*f.lanes, strings.Join(names, ", "))
+	}
+}
+
+func (f *function) tile(rows, vectors int) {
+	// Accumulators take the upper registers, row by row; what B and the broadcasts need lies below.
+	acc := func(i, j int) int { return f.regs - 1 - (i*vectors + j) }
+	bcast := func(i int) int { return vectors + i%2 }
+
+	f.load("k", "CX", "a", "R8", "rs", "R9", "ks", "AX", "b", "BX", "c", "DI", "ldc", "SI")
+	f.ins("SHLQ", "$2", "R9")
+	f.ins("SHLQ", "$2", "AX")
+	f.ins("SHLQ", "$2", "SI")
+
+	f.comment("Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.")
+	pointers := []string{"R8", "R11", "R12", "R13"}[:(rows+3)/4]
+	if rows > 3 {
+		f.ins("LEAQ", "(R9)(R9*2)", "R10")
+	}
+	for i, p := range pointers[1:] {
+		f.ins("LEAQ", fmt.Sprintf("(%s)(R9*4)", pointers[i]), p)
+	}
+	row := func(i int) string {
+		return "(" + pointers[i/4] + ")" + []string{"", "(R9*1)", "(R9*2)", "(R10*1)"}[i%4]
+	}
+
+	f.comment("C is wanted at the end: start fetching it.")
+	f.ins("MOVQ", "DI", "DX")
+	for i := range rows {
+		for o := 0; o < vectors*f.set.bytes(); o += 64 {
+			f.ins("PREFETCHT0", at(o, "DX"))
+		}
+		if i < rows-1 {
+			f.ins("ADDQ", "SI", "DX")
+		}
+	}
+	for i := range rows {
+		for j := range vectors {
+			f.zero(acc(i, j))
+		}
+	}
+
+	loop := f.label("k")
+	f.ins("PCALIGN", "$64")
+	f.place(loop)
+	for j := range vectors {
+		f.ins("VMOVUPS", at(j*f.set.bytes(), "BX"), f.reg(j))
+	}
+	for i := range rows {
+		f.ins("VBROADCASTSS", row(i), f.reg(bcast(i)))
+		for j := range vectors {
+			f.ins("VFMADD231PS", f.reg(j), f.reg(bcast(i)), f.reg(acc(i, j)))
+		}
+	}
+	for _, p := range pointers {
+		f.ins("ADDQ", "AX", p)
+	}
+	f.ins("ADDQ", fmt.Sprintf("$%d", 4*f.width()), "BX")
+	f.ins("DECQ", "CX")
+	f.ins("JNZ", loop)
+
+	f.comment("Only the last vector can have columns that do not exist.")
+	const last mask = 1
+	f.maskRegister = vectors
+	f.ins("MOVQ", f.arg("cols"), "CX")
+	if vectors > 1 {
+		f.ins("SUBQ", fmt.Sprintf("$%d", (vectors-1)*f.lanes), "CX")
+	}
+	f.tail(last, "CX", "R8")
+	maskOf := func(j int) mask {
+		if j == vectors-1 {
+			return last
+		}
+		return allLanes
+	}
+
+	f.comment("The bias is the same for each row.")
+	noBias, fresh := f.label("nobias"), f.label("fresh")
+	f.load("bias", "AX")
+	f.ins("TESTQ", "AX", "AX")
+	f.ins("JZ", noBias)
+	for j := range vectors {
+		f.read(maskOf(j), at(j*f.set.bytes(), "AX"), j)
+	}
+	for i := range rows {
+		for j := range vectors {
+			f.ins("VADDPS", f.reg(j), f.reg(acc(i, j)), f.reg(acc(i, j)))
+		}
+	}
+	f.place(noBias)
+
+	f.ins("CMPB", f.arg("accumulate"), "$0")
+	f.ins("JEQ", fresh)
+	f.ins("MOVQ", "DI", "DX")
+	for i := range rows {
+		for j := range vectors {
+			f.read(maskOf(j), at(j*f.set.bytes(), "DX"), j)
+			f.ins("VADDPS", f.reg(j), f.reg(acc(i, j)), f.reg(acc(i, j)))
+		}
+		if i < rows-1 {
+			f.ins("ADDQ", "SI", "DX")
+		}
+	}
+	f.place(fresh)
+
+	for i := range rows {
+		for j := range vectors {
+			f.write(maskOf(j), acc(i, j), at(j*f.set.bytes(), "DI"))
+		}
+		if i < rows-1 {
+			f.ins("ADDQ", "SI", "DI")
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package simd
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"fewshot/tensor/internal/par"
+)
+
+// peak measures the multiply-adds that one core can do a second, in GFLOP/s: a tile whose operands stay
+// in the L1 cache. Its workers do it at the same time.
+func peak(v *variant, p *par.Pool) float64 {
+	const k, times = 96, 4000
+	best := 0.0
+	for range 5 {
+		start := time.Now()
+		p.For(p.Workers(), 1, func(_, lo, hi int) {
+			a, b, c := make([]float32, v.rows*k), make([]float32, v.width*k), make([]float32, v.rows*v.width)
+			for range times * (hi - lo) {
+				v.tile(v.rows, k, &a[0], 1, v.rows, &b[0], &c[0], v.width, nil, v.width, false)
+			}
+		})
+		best = max(best, float64(p.Workers()*times*v.rows*v.width*k*2)/float64(time.Since(start).Nanoseconds()))
+	}
+	return best
+}
+
+// BenchmarkGemm multiplies the shapes of ViT-B/16: forward Y = X·Wᵀ, and the gradients dX = dY·W and
+// dW = dYᵀ·X, where X has m rows, W is n×k. It reports the share of the peak that it measured beside.
+func BenchmarkGemm(b *testing.B) {
+	p := par.New(0)
+	defer p.Close()
+	for _, op := range []string{"fwd", "dX", "dW"} {
+		for _, m := range []int{6304, 197} {
+			for _, nk := range [][2]int{{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}} {
+				n, k := nk[0], nk[1]
+				for _, v := range machine {
+					b.Run(fmt.Sprintf("op=%s/m=%d/n=%d/k=%d/impl=%s", op, m, n, k, v.name), func(b *testing.B) {
+						defer Use(v.name)()
+						benchmarkGemm(b, p, v, op, m, n, k)
+					})
+				}
+			}
+		}
+	}
+}
+
+func benchmarkGemm(b *testing.B, p *par.Pool, v *variant, op string, m, n, k int) {
+	x, w, y := filled(m*k), filled(n*k), filled(m*n)
+	g := &GemmArgs{Batch: 1}
+	switch op {
+	case "fwd":
+		*g = GemmArgs{Dst: y, A: x, B: w, M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}
+	case "dX":
+		*g = GemmArgs{Dst: x, A: y, B: w, M: m, N: k, K: n, LDA: n, LDB: k, LDC: k, Batch: 1}
+	case "dW":
+		*g = GemmArgs{Dst: w, A: y, B: x, M: n, N: k, K: m, TransA: true, LDA: n, LDB: k, LDC: k, Batch: 1}
+	}
+	Gemm(p, g)
+	top := peak(v, p)
+	flops := 2 * float64(m) * float64(n) * float64(k)
+	b.ResetTimer()
+	for range b.N {
+		Gemm(p, g)
+	}
+	rate := flops * float64(b.N) / float64(b.Elapsed().Nanoseconds())
+	b.ReportMetric(rate, "GFLOP/s")
+	b.ReportMetric(100*rate/top, "%peak")
+}
+
+func filled(n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(i%17-8) / 16
+	}
+	return x
+}
+
+// BenchmarkAttention runs ViT-B/16's self-attention for 32 images, its last block's (the class token
+// alone asks), and the text encoder's, forward and backward for two lanes.
+func BenchmarkAttention(b *testing.B) {
+	p := par.New(0)
+	defer p.Close()
+	last := self(32, 197, 12, 64, false)
+	last.LenQ, last.ColsQ, last.Q = 1, 768, 0
+	for _, c := range []struct {
+		name string
+		AttentionShape
+	}{{"image", self(32, 197, 12, 64, false)}, {"class", last}, {"text", self(32, 77, 8, 64, true)}} {
+		s := c.AttentionShape
+		const lanes = 2
+		kv := filled(s.Batch * s.LenKV * s.ColsKV)
+		q := kv[:s.Batch*s.LenQ*s.ColsQ]
+		dst, lse := make([]float32, s.Batch*s.LenQ*s.width()), make([]float32, s.Batch*s.Heads*s.LenQ)
+		ct, dq, dkv := filled(lanes*len(dst)), make([]float32, lanes*len(q)), make([]float32, lanes*len(kv))
+		flops := 4 * float64(s.Batch*s.Heads*s.Size) * float64(s.LenQ) * float64(s.LenKV)
+		for _, v := range machine {
+			run := func(op string, flops float64, f func()) {
+				b.Run(fmt.Sprintf("op=%s/of=%s/impl=%s", op, c.name, v.name), func(b *testing.B) {
+					defer Use(v.name)()
+					f()
+					top := peak(v, p)
+					b.ResetTimer()
+					for range b.N {
+						f()
+					}
+					rate := flops * float64(b.N) / float64(b.Elapsed().Nanoseconds())
+					b.ReportMetric(rate, "GFLOP/s")
+					b.ReportMetric(100*rate/top, "%peak")
+				})
+			}
+			run("fwd", flops, func() { Attention(p, dst, lse, q, kv, s) })
+			run("grad", flops/2*(1+4*lanes), func() { AttentionGrad(p, dq, dkv, ct, q, kv, dst, lse, s, lanes) })
+		}
+	}
+}
+
+// BenchmarkVector runs the kernels on one core, on a row of the residual stream or of the hidden layer.
+func BenchmarkVector(b *testing.B) {
+	const n = 3072
+	x, y, w, z := filled(n), filled(n), filled(n), make([]float32, n)
+	for _, v := range machine {
+		for _, c := range []struct {
+			name string
+			f    func()
+		}{
+			{"Exp", func() { Exp(z, x) }},
+			{"QuickGELU", func() { QuickGELU(z, x) }},
+			{"QuickGELUGrad", func() { QuickGELUGrad(z, y, x) }},
+			{"SoftmaxRow", func() { SoftmaxRow(z, x) }},
+			{"SoftmaxGradRow", func() { SoftmaxGradRow(z, y, x) }},
+			{"LayerNormRow", func() { LayerNormRow(z, x, w, y, 1e-5) }},
+			{"LayerNormGradRow", func() { LayerNormGradRow(z, y, x, w, 0, 1) }},
+			{"Add", func() { Add(z, x, y) }},
+			{"AXPY", func() { AXPY(z, 0.5, x) }},
+		} {
+			b.Run(fmt.Sprintf("op=%s/n=%d/impl=%s", c.name, n, v.name), func(b *testing.B) {
+				defer Use(v.name)()
+				for range b.N {
+					c.f()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/element")
+			})
+		}
+	}
+}

@@ -1,0 +1,38 @@
+// Package simd holds float32 kernels in assembly for amd64, with AVX-512 or with AVX2 and FMA, chosen
+// when the program starts. They are an acceleration of the portable kernels, which define what is right:
+// package tensor asks Kernels, calls a kernel here if there is one, and its own loop otherwise.
+//
+// # What is where
+//
+//	gemm.go      matrix multiplication: cutting into blocks and tasks
+//	panels.go    the packed form of a right-hand operand, and products of small matrices
+//	attention.go attention and its gradient, a head at a time, on those products
+//	vector.go    element by element kernels, softmax and LayerNorm of a row
+//	variant.go   which instruction sets there are, and which is in use
+//	asm/         the generator that writes the *.s files and stubs_amd64.go: go generate
+//
+// # Matrix multiplication
+//
+// All work is done by one kernel, the product of a tile: up to 14 rows and 32 columns of C (6 and 16
+// with AVX2) stay in registers while the kernel goes through k. For each k it loads the row of B, and for
+// each row of the tile broadcasts one number of A: 28 multiply-adds with 16 loads, enough to keep the
+// multipliers busy all the time. B must be packed into panels, one tile wide, so that it is read
+// straight ahead. A is read where it lies, whether transposed or not, because broadcasting does not mind
+// strides, and is packed only where it would be read across many cache lines.
+//
+// After B is packed, in parallel, rectangles of tiles are tasks that workers take one by one. A
+// worker that is held up, by another program or a slower core, therefore takes fewer of them.
+//
+// # The same bits
+//
+// An element of C is one chain of fused multiply-adds over k, rounded the same way in whichever tile
+// it lies; for K > 768 there is one chain for each piece of K, and the pieces depend on K alone. The bits
+// of a result depend on neither the number of workers nor the partition, and a row's are those that the
+// row has in a smaller product. Attention and the row kernels are cut only where rows and heads end.
+// AVX2 and AVX-512 differ where sums over a row are: they have another number of partial sums.
+//
+// # Limits
+//
+// Denormal numbers and infinities are treated as IEEE 754 says; NaN in gives NaN out. Arguments that are
+// too short panic, as they are bugs. Build with -tags purego to leave all assembly out.
+package simd

@@ -1,0 +1,322 @@
+package simd
+
+import (
+	"fmt"
+
+	"fewshot/tensor/internal/par"
+)
+
+// GemmArgs is dst[i] = op(a[i])·op(b[i]) (+ dst[i]) (+ bias on each row), for i < Batch, as tensor.GemmArgs
+// describes it. dst overlaps no operand.
+type GemmArgs struct {
+	Dst, A, B, Bias            []float32 // an empty Bias is none
+	M, N, K                    int
+	TransA, TransB, Accumulate bool
+	LDA, LDB, LDC              int
+	Batch                      int
+	StrideA, StrideB, StrideC  int
+}
+
+const (
+	// blockK bounds the piece of K that one pass over C takes. It is the only thing on which the bits of a
+	// result depend, beside the operands: an element is one chain of multiply-adds for each piece of K,
+	// and their sum in order. All of K at once for CLIP's width is worth more than panels that fit L1.
+	blockK = 768
+
+	// blockN and blockM bound the scratch memory: columns of B, and columns of a transposed A, that are
+	// packed at a time.
+	blockN, blockM = 4096, 4032
+
+	// A task takes taskTiles tiles of rows and taskPanels panels of columns, or less where there
+	// would be too few tasks. The panels of a task (8·32·768 floats) fit an L2 cache of 1 MiB.
+	taskTiles, taskPanels = 8, 8
+
+	// packPanels is how many neighbouring panels one packing task fills.
+	packPanels = 8
+
+	// tasksPerWorker is how finely work is cut at least: a worker that is held up by others on the
+	// machine costs the rest no more than one task in so many.
+	tasksPerWorker = 6
+)
+
+// Gemm multiplies, on all workers of p. It reports whether it did: false means that the arguments have
+// not been touched, because there are no kernels, or because the matrices of a batch are to be summed into one.
+// The bits of the result do not depend on the number of workers.
+func Gemm(p *par.Pool, g *GemmArgs) bool {
+	v := active
+	if v == nil {
+		return false
+	}
+	g.check()
+	switch {
+	case g.M == 0 || g.N == 0 || g.Batch == 0:
+	case g.Batch > 1 && g.StrideC == 0:
+		return false
+	case g.K == 0:
+		g.noProduct()
+	case g.Batch >= tasksPerWorker*p.Workers() || g.Batch > 1 && g.M*g.N*g.K < 1<<16:
+		j := takeGemm(v, g)
+		p.For(g.Batch, 1, j.itemsFunc)
+		j.release()
+	default:
+		j := takeGemm(v, g)
+		j.pool = p
+		for i := range g.Batch {
+			j.multiply(i)
+		}
+		j.release()
+	}
+	return true
+}
+
+// check panics if an operand is too short for its shape: the kernels would go beyond it.
+func (g *GemmArgs) check() {
+	if min(g.M, g.N, g.K, g.Batch, g.StrideA, g.StrideB, g.StrideC) < 0 {
+		panic(fmt.Sprintf("simd.Gemm: negative shape or stride: M=%d N=%d K=%d batch %d strides %d %d %d",
+			g.M, g.N, g.K, g.Batch, g.StrideA, g.StrideB, g.StrideC))
+	}
+	for _, m := range []struct {
+		name                         string
+		have, rows, cols, ld, stride int
+		transposed                   bool
+	}{
+		{"A", len(g.A), g.M, g.K, g.LDA, g.StrideA, g.TransA},
+		{"B", len(g.B), g.K, g.N, g.LDB, g.StrideB, g.TransB},
+		{"dst", len(g.Dst), g.M, g.N, g.LDC, g.StrideC, false},
+	} {
+		if m.transposed {
+			m.rows, m.cols = m.cols, m.rows
+		}
+		if m.rows == 0 || m.cols == 0 || g.Batch == 0 {
+			continue
+		}
+		if need := (g.Batch-1)*m.stride + (m.rows-1)*m.ld + m.cols; m.ld < m.cols || m.have < need {
+			panic(fmt.Sprintf("simd.Gemm: %s has %d elements, its shape %d×%d with leading dimension %d, batch %d and stride %d takes %d",
+				m.name, m.have, m.rows, m.cols, m.ld, g.Batch, m.stride, need))
+		}
+	}
+	if n := len(g.Bias); n != 0 && n != g.N {
+		panic(fmt.Sprintf("simd.Gemm: bias has %d elements for %d columns", n, g.N))
+	}
+}
+
+// noProduct is what is left of Gemm if K = 0.
+func (g *GemmArgs) noProduct() {
+	for i := range g.Batch {
+		for r := range g.M {
+			row := g.Dst[i*g.StrideC+r*g.LDC:][:g.N]
+			if !g.Accumulate {
+				clear(row)
+			}
+			for c := range g.Bias {
+				row[c] += g.Bias[c]
+			}
+		}
+	}
+}
+
+// A gemm is a multiplication in progress, with its scratch memory. It is used again.
+type gemm struct {
+	GemmArgs
+	v    *variant
+	pool *par.Pool // nil: the calling worker does all
+
+	// The current matrices of the batch, and block of them.
+	a, b, c            []float32
+	m0, m1, n0, n1     int // rows and columns of C
+	k0, k1             int
+	packsA, copiesRows bool // panels of A are packed; its rows are copied
+	rowTiles, panels   int
+	taskRows, taskCols int // in tiles and panels
+	groupsB            int // packing tasks for B; those for A follow
+
+	packedA, packedB []float32
+
+	// Bound once, so that handing them to the pool allocates nothing.
+	itemsFunc, packFunc, tasksFunc func(worker, lo, hi int)
+}
+
+var idleGemms free[gemm]
+
+func takeGemm(v *variant, args *GemmArgs) *gemm {
+	j := idleGemms.take()
+	if j.itemsFunc == nil {
+		j.itemsFunc, j.packFunc, j.tasksFunc = j.items, j.pack, j.tasks
+	}
+	j.v, j.GemmArgs, j.pool = v, *args, nil
+	return j
+}
+
+// release makes the gemm available again and forgets its operands.
+func (j *gemm) release() {
+	j.GemmArgs = GemmArgs{}
+	j.a, j.b, j.c, j.pool = nil, nil, nil, nil
+	idleGemms.give(j)
+}
+
+// items multiplies matrices of the batch on one worker.
+func (j *gemm) items(_, lo, hi int) {
+	own := takeGemm(j.v, &j.GemmArgs)
+	for i := lo; i < hi; i++ {
+		own.multiply(i)
+	}
+	own.release()
+}
+
+// parallel is a loop on the pool, or on the calling worker.
+func (j *gemm) parallel(n int, f func(worker, lo, hi int)) {
+	if j.pool == nil {
+		f(0, 0, n)
+		return
+	}
+	j.pool.For(n, 1, f)
+}
+
+// multiply goes through matrix i of the batch in blocks: columns, rows, then K.
+func (j *gemm) multiply(i int) {
+	j.a, j.b, j.c = j.A[i*j.StrideA:], j.B[i*j.StrideB:], j.Dst[i*j.StrideC:]
+	v := j.v
+	// Where B is but a panel or two, packing A costs more than reading it across.
+	j.packsA = j.TransA && j.N > 2*v.width
+	rows := j.M
+	if j.packsA {
+		rows = blockM / v.rows * v.rows
+	}
+	step := stepK(j.K)
+	for j.n0 = 0; j.n0 < j.N; j.n0 = j.n1 {
+		j.n1 = min(j.n0+blockN, j.N)
+		for j.m0 = 0; j.m0 < j.M; j.m0 = j.m1 {
+			j.m1 = min(j.m0+rows, j.M)
+			for j.k0 = 0; j.k0 < j.K; j.k0 = j.k1 {
+				j.k1 = min(j.k0+step, j.K)
+				j.block()
+			}
+		}
+	}
+}
+
+// stepK cuts K into pieces as equal as possible, and no greater than blockK.
+func stepK(k int) int {
+	pieces := (k + blockK - 1) / blockK
+	return (k + pieces - 1) / pieces
+}
+
+// block multiplies the current block: it packs operands, then works on tiles.
+func (j *gemm) block() {
+	v, k := j.v, j.k1-j.k0
+	j.panels = ceil(j.n1-j.n0, v.width)
+	j.rowTiles = ceil(j.m1-j.m0, v.rows)
+	j.packedB = grow(j.packedB, j.panels*j.strideB())
+	j.groupsB = ceil(j.panels, packPanels)
+	groups := j.groupsB
+	if j.packsA {
+		j.packedA = grow(j.packedA, j.rowTiles*j.strideA()+padding)
+		groups += ceil(j.rowTiles, packPanels)
+	}
+
+	// Rows of A whose distance is a large power of two fall into few sets of the L1 cache and would drive
+	// each other out between one panel and the next.
+	j.copiesRows = !j.TransA && j.LDA%512 == 0 && k >= 64 && j.panels >= 4
+
+	j.taskRows, j.taskCols = taskTiles, taskPanels
+	if j.pool != nil {
+		for want := tasksPerWorker * j.pool.Workers(); j.tasksNow() < want && j.taskRows*j.taskCols > 1; {
+			if j.taskRows > 1 && j.taskRows >= j.taskCols/2 {
+				j.taskRows /= 2
+			} else {
+				j.taskCols /= 2
+			}
+		}
+	}
+	j.parallel(groups, j.packFunc)
+	j.parallel(j.tasksNow(), j.tasksFunc)
+}
+
+func (j *gemm) tasksNow() int { return ceil(j.rowTiles, j.taskRows) * ceil(j.panels, j.taskCols) }
+
+// The distance of packed panels.
+func (j *gemm) strideA() int { return (j.k1-j.k0)*j.v.rows + padding }
+func (j *gemm) strideB() int { return (j.k1-j.k0)*j.v.width + padding }
+
+// pack fills groups of panels of B, and of A if it is packed.
+func (j *gemm) pack(_, lo, hi int) {
+	v, k := j.v, j.k1-j.k0
+	for t := lo; t < hi; t++ {
+		if t < j.groupsB {
+			first := t * packPanels
+			n := j.n0 + first*v.width
+			dst := j.packedB[first*j.strideB():]
+			cols := min(packPanels*v.width, j.n1-n)
+			if j.TransB {
+				for c := 0; c < cols; c += v.width {
+					v.packColsB(k, min(v.width, cols-c), &j.b[(n+c)*j.LDB+j.k0], j.LDB, &dst[c/v.width*j.strideB()])
+				}
+			} else {
+				packRowPanels(v.packRowsB, v.width, k, cols, j.b[j.k0*j.LDB+n:], j.LDB, dst, j.strideB())
+			}
+			continue
+		}
+		first := (t - j.groupsB) * packPanels
+		m := j.m0 + first*v.rows
+		packRowPanels(v.packRowsA, v.rows, k, min(packPanels*v.rows, j.m1-m), j.a[j.k0*j.LDA+m:], j.LDA, j.packedA[first*j.strideA():], j.strideA())
+	}
+}
+
+// tasks computes rectangles of tiles. Consecutive tasks share their panels of B.
+func (j *gemm) tasks(_, lo, hi int) {
+	var rows []float32
+	var own *gemm
+	if j.copiesRows {
+		own = takeGemm(j.v, &GemmArgs{})
+		own.packedA = grow(own.packedA, j.v.rows*(j.k1-j.k0+padding))
+		rows = own.packedA
+	}
+	down := ceil(j.rowTiles, j.taskRows)
+	for t := lo; t < hi; t++ {
+		r, c := t%down*j.taskRows, t/down*j.taskCols
+		for tile := r; tile < min(r+j.taskRows, j.rowTiles); tile++ {
+			j.tileRow(tile, c, min(c+j.taskCols, j.panels), rows)
+		}
+	}
+	if own != nil {
+		own.release()
+	}
+}
+
+// tileRow computes the tiles number tile from the top in panels lo to hi.
+func (j *gemm) tileRow(tile, lo, hi int, copied []float32) {
+	v, k := j.v, j.k1-j.k0
+	var m0, m1, rs, ks int
+	var a *float32
+	switch {
+	case j.packsA:
+		m0 = j.m0 + tile*v.rows
+		m1 = min(m0+v.rows, j.m1)
+		a, rs, ks = &j.packedA[tile*j.strideA()], 1, v.rows
+	default:
+		m0, m1 = part(j.m1-j.m0, v.rows, tile)
+		m0, m1 = m0+j.m0, m1+j.m0
+		switch {
+		case j.TransA:
+			a, rs, ks = &j.a[j.k0*j.LDA+m0], 1, j.LDA
+		case j.copiesRows:
+			rs, ks = k+padding/2, 1
+			for r := range m1 - m0 {
+				copy(copied[r*rs:][:k], j.a[(m0+r)*j.LDA+j.k0:])
+			}
+			a = &copied[0]
+		default:
+			a, rs, ks = &j.a[m0*j.LDA+j.k0], j.LDA, 1
+		}
+	}
+	first := j.k0 == 0
+	for p := lo; p < hi; p++ {
+		n := j.n0 + p*v.width
+		cols := min(v.width, j.n1-n)
+		var bias *float32
+		if first && len(j.Bias) > 0 {
+			bias = &j.Bias[n]
+		}
+		v.tile(m1-m0, k, a, rs, ks, &j.packedB[p*j.strideB()], &j.c[m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || !first)
+	}
+}

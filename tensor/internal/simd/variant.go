@@ -1,0 +1,87 @@
+package simd
+
+import "slices"
+
+// A variant is the set of kernels written for one instruction set. The generated stubs say as loops
+// what each does.
+type variant struct {
+	name  string
+	lanes int // floats in a vector
+
+	rows  int             // height of a full tile
+	width int             // width of a full tile, and of the panels of B
+	tiles [2][]tileKernel // by vectors of columns - 1 and rows - 1
+
+	packRowsB, packRowsA packRows // width and rows wide
+	packColsB            packCols
+
+	exp, quickGELU          func(n int, dst, x *float32)
+	quickGELUGrad, add, mul func(n int, dst, x, y *float32)
+	scale, axpy             func(n int, dst, x *float32, c float32)
+	expShift                func(n int, dst, x *float32, scale, shift float32) float32
+	softmaxGrad             func(n int, dst, ct, y *float32, dot, scale float32)
+	sum, max                func(n int, x *float32) float32
+	sumSquares              func(n int, x *float32, mean float32) float32
+	dot                     func(n int, x, y *float32) float32
+	normalize               func(n int, dst, x, w, b *float32, mean, rstd float32)
+	normalizeGradSums       func(n int, ct, x, w *float32, mean, rstd float32) (float32, float32)
+	normalizeGrad           func(n int, dst, ct, x, w *float32, mean, rstd, meanG, meanGX float32)
+}
+
+type (
+	tileKernel func(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+	packRows   func(k, panels int, src *float32, ld int, dst *float32, stride, cols int)
+	packCols   func(k, cols int, src *float32, ld int, dst *float32)
+)
+
+// active is the variant in use, nil for none. Only Use changes it after initialisation.
+var active = best()
+
+func best() *variant {
+	if len(machine) == 0 {
+		return nil
+	}
+	return machine[0]
+}
+
+// Kernels names the instruction set in use: "avx512", "avx2", or "" if this machine or build has none.
+func Kernels() string {
+	if active == nil {
+		return ""
+	}
+	return active.name
+}
+
+// Variants lists what Use accepts: the instruction sets of this machine, best first, and "".
+func Variants() []string {
+	var names []string
+	for _, v := range machine {
+		names = append(names, v.name)
+	}
+	return append(names, "")
+}
+
+// Use switches to another variant, "" for none, until restore is called. It is for tests: nothing may be
+// computing at the same time. It panics if this machine does not have the variant.
+func Use(name string) (restore func()) {
+	before := active
+	restore = func() { active = before }
+	if name == "" {
+		active = nil
+		return restore
+	}
+	i := slices.IndexFunc(machine, func(v *variant) bool { return v.name == name })
+	if i < 0 {
+		panic("simd: this machine has no kernels called " + name)
+	}
+	active = machine[i]
+	return restore
+}
+
+// kernels is the active variant where there must be one.
+func kernels() *variant {
+	if active == nil {
+		panic("simd: called while Kernels() is \"\"")
+	}
+	return active
+}

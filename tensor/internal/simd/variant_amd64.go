@@ -1,0 +1,41 @@
+//go:build !purego
+
+package simd
+
+import "golang.org/x/sys/cpu"
+
+//go:generate go run ./asm
+
+// machine holds the variants that this machine can run, best first. The kernels of avx512 need the
+// foundation subset alone, and BZHI.
+var machine = func() (vs []*variant) {
+	if cpu.X86.HasAVX512F && cpu.X86.HasBMI2 {
+		vs = append(vs, &avx512)
+	}
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+		vs = append(vs, &avx2)
+	}
+	return vs
+}()
+
+var avx512 = variant{
+	name: "avx512", lanes: 16, rows: 14, width: 32,
+	tiles:     [2][]tileKernel{tiles1xAVX512, tiles2xAVX512},
+	packRowsB: packRows32xAVX512, packRowsA: packRows14xAVX512, packColsB: packCols32xAVX512,
+	exp: expAVX512, quickGELU: quickGELUAVX512, quickGELUGrad: quickGELUGradAVX512,
+	add: addAVX512, mul: mulAVX512, scale: scaleAVX512, axpy: axpyAVX512,
+	expShift: expShiftAVX512, softmaxGrad: softmaxGradAVX512,
+	sum: sumAVX512, max: maxAVX512, sumSquares: sumSquaresAVX512, dot: dotAVX512,
+	normalize: normalizeAVX512, normalizeGradSums: normalizeGradSumsAVX512, normalizeGrad: normalizeGradAVX512,
+}
+
+var avx2 = variant{
+	name: "avx2", lanes: 8, rows: 6, width: 16,
+	tiles:     [2][]tileKernel{tiles1xAVX2, tiles2xAVX2},
+	packRowsB: packRows16xAVX2, packRowsA: packRows6xAVX2, packColsB: packCols16xAVX2,
+	exp: expAVX2, quickGELU: quickGELUAVX2, quickGELUGrad: quickGELUGradAVX2,
+	add: addAVX2, mul: mulAVX2, scale: scaleAVX2, axpy: axpyAVX2,
+	expShift: expShiftAVX2, softmaxGrad: softmaxGradAVX2,
+	sum: sumAVX2, max: maxAVX2, sumSquares: sumSquaresAVX2, dot: dotAVX2,
+	normalize: normalizeAVX2, normalizeGradSums: normalizeGradSumsAVX2, normalizeGrad: normalizeGradAVX2,
+}

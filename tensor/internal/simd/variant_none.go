@@ -1,0 +1,6 @@
+//go:build purego || !amd64
+
+package simd
+
+// machine is empty: no assembly is written for this architecture, or purego asked for none.
+var machine []*variant
