@@ -1,15 +1,24 @@
 package synth
 
-// compose draws the content of a picture: the grammar of the pre-training world.
-func (p *picture) compose(s *source) {
-	*p = picture{
-		kind:  kind(s.pick([]int{single: 54, several: 12, pair: 10, glyph: 14, view: 3, pattern: 7})),
-		style: style(s.pick(styleWeights[:])),
-	}
+// albumSize consecutive pairs form an album: pictures in one style, in front of one backdrop and often with subjects of
+// one colour. A contrastive batch of neighbours then holds negatives that only the subject tells apart; from independent
+// pictures a small model learns colours and scenes first and shapes very late.
+const albumSize = 16
+
+// compose draws the content of pair index, and returns the stream that its caption goes on with: the grammar of the
+// pre-training world.
+func (p *picture) compose(seed, index uint64) source {
+	album := newSource(seed, pairAlbum, index/albumSize)
+	*p = picture{style: style(album.pick(styleWeights[:]))}
+	p.setting.compose(&album, p.style)
+	hue, shared := p.setting.clear(&album), album.percent(50)
+
+	content := newSource(seed, pairContent, index)
+	s := &content
+	p.kind = kind(s.pick([]int{single: 54, several: 12, pair: 10, glyph: 14, view: 3, pattern: 7}))
 	if (p.kind == view || p.kind == pattern) && styles[p.style].drawn {
-		p.style = photo // nothing there to draw a line around
+		p.kind = single // there would be nothing to draw a line around
 	}
-	p.setting.compose(s, p.style)
 	switch p.kind {
 	case single:
 		p.count = 1
@@ -47,6 +56,14 @@ func (p *picture) compose(s *source) {
 		p.setting.texture = texture(1 + s.below(int(numTextures)-1))
 		p.setting.colour, p.setting.second = twoColours(s)
 	}
+	if shared && (p.kind == single || p.kind == glyph) {
+		o := &p.objects[0]
+		o.colour = hue
+		if apart(colours[hue].rgb, colours[o.second].rgb) <= 170 {
+			o.second = distinct(s, colours[hue].rgb)
+		}
+	}
+	return content
 }
 
 func (p *picture) composeSeveral(s *source) {
@@ -103,6 +120,9 @@ func (g *grid) place(s *source, o *object) {
 func (p *picture) composePair(s *source) {
 	p.count = 2
 	p.relation = relation(s.below(int(numRelations)))
+	if p.style == silhouette && p.relation == inside {
+		p.relation = above // black in black shows nothing
+	}
 	a, b := &p.objects[0], &p.objects[1]
 	b.dress(s, &p.setting)
 	a.dress(s, &p.setting)
@@ -162,10 +182,7 @@ func (o *object) dress(s *source, b *backdrop) {
 	o.colour = b.clear(s)
 	if s.percent(24) {
 		o.texture = texture(1 + s.below(int(numTextures)-1))
-		o.second = o.colour
-		for apart(colours[o.colour].rgb, colours[o.second].rgb) < 170 {
-			o.second = colour(s.below(int(numColours)))
-		}
+		o.second = distinct(s, colours[o.colour].rgb)
 	}
 }
 

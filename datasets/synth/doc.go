@@ -17,6 +17,9 @@
 //   - 4 sizes, 9 places, 5 relations, counts from one to five;
 //   - 14 styles: photo, sketch, neon sign, silhouette, cartoon, negative, night …
 //
+// Sixteen consecutive pairs form an album: one style, one backdrop, often one colour. Batches of neighbours therefore
+// hold negatives that only the subject tells apart; shuffle the indices to have independent pairs.
+//
 // A caption is built from templates, with synonyms, and leaves things out at random, as people do: "a photo of a red
 // star.", "three small green circles", "a pencil drawing of a fish", "the letter k in the snow". Prompts of the kind
 // "a photo of a {}." are part of that language. Captions are lower-case ASCII.

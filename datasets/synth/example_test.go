@@ -9,14 +9,14 @@ import (
 func ExamplePair() {
 	pix := make([]uint8, synth.Size*synth.Size*3)
 	for i := range uint64(5) {
-		fmt.Println(synth.Pair(pix, 1, i))
+		fmt.Println(synth.Pair(pix, 1, 16*i)) // one of each album
 	}
 	// Output:
-	// a photo of the letter i on black.
-	// a clover
-	// a photo of the orange letter y on a blue background.
-	// a photo of lined paper
-	// a pale painting of a pink letter w.
+	// a cartoon of a heart
+	// the number 1.
+	// an image of a grey shape
+	// a photo without color of a star with four points on a brick wall.
+	// an inverted photo of the letter y in the snow
 }
 
 func ExampleTask_Item() {

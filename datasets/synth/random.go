@@ -6,7 +6,8 @@ import "fewshot/datasets/internal/philox"
 type purpose uint32
 
 const (
-	pairContent purpose = iota // what a pre-training pair shows and says
+	pairAlbum   purpose = iota // what the pre-training pairs of an album have in common
+	pairContent                // what a pre-training pair shows and says
 	pairPaint                  // how its pixels come out
 	taskContent                // + 16·task number + split number: what a task's item shows
 	taskPaint   = taskContent + 1<<16

@@ -106,7 +106,7 @@ func (st style) camera(s *source) camera {
 	case pastel:
 		m.grade = contrast(s.between(170, 210), 255)
 	case blurred:
-		m.soften = int(s.between(3, 7))
+		m.soften = int(s.between(2, 5))
 	case pixelated:
 		m.mosaic = s.between(3, 4)
 	case inverted:

@@ -29,8 +29,7 @@ func canvasOf(dst []uint8) canvas {
 func Pair(dst []uint8, seed, index uint64) (caption string) {
 	c := canvasOf(dst)
 	var p picture
-	content := newSource(seed, pairContent, index)
-	p.compose(&content)
+	content := p.compose(seed, index)
 	paint := newSource(seed, pairPaint, index)
 	p.render(c, &paint)
 	return p.describe(&content)
@@ -41,8 +40,7 @@ func Captions(seed uint64, n int) []string {
 	all := make([]string, n)
 	for i := range all {
 		var p picture
-		content := newSource(seed, pairContent, uint64(i))
-		p.compose(&content)
+		content := p.compose(seed, uint64(i))
 		all[i] = p.describe(&content)
 	}
 	return all
