@@ -122,7 +122,7 @@ type pretrainConfig struct {
 // The embedded model is what these settings make.
 func defaultPretrain() pretrainConfig {
 	return pretrainConfig{Width: 128, Layers: 4, TextLayers: 3, Embed: 128, Patch: 8, Context: 32, Merges: 512,
-		Batch: 256, Steps: 2500, Warmup: 100, LR: 1e-3, Decay: 0.05, Seed: 1}
+		Batch: 128, Steps: 12000, Warmup: 300, LR: 1e-3, Decay: 0.05, Seed: 1}
 }
 
 // captionsForBPE is how many captions the vocabulary is learned from.

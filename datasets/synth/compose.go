@@ -5,16 +5,57 @@ package synth
 // pictures a small model learns colours and scenes first and shapes very late.
 const albumSize = 16
 
+// A stream begins simply: most of its first albums are plain, one upright subject of one colour on another, and the share
+// falls to that of the rest. A small model learns in these what shapes and letters are; amid everything else it would
+// need several times as many pictures.
+const (
+	nursery    = 400_000 // pairs until the share has fallen
+	plainFirst = 90      // percent of albums at the beginning
+	plainRest  = 40      // percent of albums after the nursery
+)
+
+// plainShare is the share of plain albums at index, in percent.
+func plainShare(index uint64) int {
+	return plainFirst - int(min(index, nursery)*(plainFirst-plainRest)/nursery)
+}
+
+// composePlain draws a plain picture.
+func (p *picture) composePlain(s *source) {
+	p.count = 1
+	o := &p.objects[0]
+	if p.kind = single; s.percent(35) {
+		p.kind = glyph
+	}
+	if p.kind == glyph {
+		o.shape = firstGlyph + s.below(26)
+		if s.percent(15) {
+			o.shape = firstDigit + s.below(10)
+		}
+		o.colour = p.setting.clear(s)
+	} else {
+		o.dress(s, &p.setting)
+		o.texture = plain
+	}
+	o.angle = s.around(degrees(min(shapes[o.shape].lean, 12)))
+	o.radius = s.between(14*px, 18*px)
+	o.bold = s.between(o.radius/10, o.radius/5) + px/4
+	o.settle(s)
+}
+
 // compose draws the content of pair index, and returns the stream that its caption goes on with: the grammar of the
 // pre-training world.
 func (p *picture) compose(seed, index uint64) source {
 	album := newSource(seed, pairAlbum, index/albumSize)
+	content := newSource(seed, pairContent, index)
+	s := &content
+	if album.percent(plainShare(index / albumSize * albumSize)) {
+		*p = picture{style: photo, setting: backdrop{colour: colour(album.below(int(numColours)))}}
+		p.composePlain(s)
+		return content
+	}
 	*p = picture{style: style(album.pick(styleWeights[:]))}
 	p.setting.compose(&album, p.style)
 	hue, shared := p.setting.clear(&album), album.percent(50)
-
-	content := newSource(seed, pairContent, index)
-	s := &content
 	p.kind = kind(s.pick([]int{single: 54, several: 12, pair: 10, glyph: 14, view: 3, pattern: 7}))
 	if (p.kind == view || p.kind == pattern) && styles[p.style].drawn {
 		p.kind = single // there would be nothing to draw a line around
