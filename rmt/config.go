@@ -84,11 +84,12 @@ func (c Config) Validate() error {
 	for _, t := range []test{
 		{slices.Contains(Methods(), c.Method), fmt.Sprintf("method %q: there are %s", c.Method, strings.Join(Methods(), ", "))},
 		{len(c.Patterns) > 0, "no parameter is masked"},
+		{finite(c.Init, c.Threshold, c.Leak, c.Eps, c.Penalty, c.LR, c.CropMin, c.Flip), "a setting is not a finite number"},
 		{c.Init > c.Threshold, fmt.Sprintf("init %g must be above the threshold %g, or every weight starts switched off", c.Init, c.Threshold)},
 		{c.Leak >= 0 && c.Leak <= 1, fmt.Sprintf("leak %g must lie in [0, 1]", c.Leak)},
 		{c.Eps >= 0 && c.Penalty >= 0, "purity eps and mask penalty must not be negative"},
 		{c.Epochs >= 1, fmt.Sprintf("epochs %d: at least 1", c.Epochs)},
-		{c.LR > 0 && !math.IsInf(c.LR, 0), fmt.Sprintf("learning rate %g must be positive", c.LR)},
+		{c.LR > 0, fmt.Sprintf("learning rate %g must be positive", c.LR)},
 		{c.Batch >= 1, fmt.Sprintf("batch %d: at least 1", c.Batch)},
 		{c.Flip >= 0 && c.Flip <= 1, fmt.Sprintf("flip %g: a probability lies in [0, 1]", c.Flip)},
 		{c.CropMin > 0 && c.CropMin <= 1, fmt.Sprintf("smallest crop %g must lie in (0, 1]", c.CropMin)},
@@ -98,6 +99,10 @@ func (c Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+func finite(all ...float64) bool {
+	return !slices.ContainsFunc(all, func(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) })
 }
 
 // Rule is the update rule that the settings ask for.

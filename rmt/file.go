@@ -2,10 +2,13 @@ package rmt
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +17,9 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/tensor"
 )
+
+// MaskFormat is the metadata "format" of a mask file.
+const MaskFormat = "fewshot-mask"
 
 // A mask file is a sealed safetensors file (see [checkpoint.WriteSealed]): any program that reads safetensors can
 // list it, every damage is found by its digest, and equal masks with equal provenance are equal bytes. For each
@@ -24,7 +30,6 @@ import (
 //
 // whichever is shorter.
 const (
-	fileFormat  = "fewshot-mask"
 	fileVersion = "1"
 	prefix      = "mask/"
 )
@@ -55,26 +60,33 @@ var reserved = []string{"format", "version", "backbone"}
 // ErrBackbone says that a mask belongs to other weights than those it was to be put on.
 var ErrBackbone = errors.New("the mask was learned on another backbone")
 
-// SaveMasks writes masks to path, atomically. Where its bytes are concerned nothing matters but masks, backbone
-// and about.
+// SaveMasks writes masks to path, atomically; see WriteMasks.
 func SaveMasks(path string, masks []*Mask, backbone string, about map[string]string) error {
+	return checkpoint.WriteFile(path, func(w io.Writer) error { return WriteMasks(w, masks, backbone, about) })
+}
+
+// WriteMasks writes a mask file. Its bytes depend on masks, backbone and about alone.
+func WriteMasks(w io.Writer, masks []*Mask, backbone string, about map[string]string) error {
 	meta := maps.Clone(about)
 	if meta == nil {
 		meta = map[string]string{}
 	}
-	for _, k := range reserved {
-		if _, taken := meta[k]; taken {
+	for k := range meta {
+		if slices.Contains(reserved, k) || strings.HasPrefix(k, prefix) {
 			return fmt.Errorf("mask file: provenance may not use the key %q", k)
 		}
 	}
-	meta["format"], meta["version"], meta["backbone"] = fileFormat, fileVersion, backbone
+	if !isDigest(backbone) || len(masks) == 0 {
+		return fmt.Errorf("mask file: %d masks for the backbone %q, which should be a digest", len(masks), backbone)
+	}
+	meta["format"], meta["version"], meta["backbone"] = MaskFormat, fileVersion, backbone
 	var entries []checkpoint.Entry
 	for _, m := range masks {
 		code, describe := encodeMask(m.Bits(), m.Scores.Shape())
 		meta[prefix+m.Param.Name] = describe
 		entries = append(entries, checkpoint.Entry{Name: prefix + m.Param.Name, DType: checkpoint.U8, Shape: []int{len(code)}, Data: checkpoint.Bytes(code)})
 	}
-	return checkpoint.WriteFile(path, func(w io.Writer) error { return checkpoint.WriteSealed(w, meta, entries) })
+	return checkpoint.WriteSealed(w, meta, entries)
 }
 
 func encodeMask(keep []bool, shape []int) (code []byte, describe string) {
@@ -119,7 +131,7 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 		return &checkpoint.Error{Path: f.Path(), Entry: entry, Offset: -1, Kind: checkpoint.Corrupt, Problem: fmt.Sprintf(format, a...)}
 	}
 	meta := f.Metadata()
-	if meta["format"] != fileFormat {
+	if meta["format"] != MaskFormat {
 		return nil, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "not a mask file of this program (metadata format is " + strconv.Quote(cut(meta["format"])) + ")"}
 	}
 	if meta["version"] != fileVersion {
@@ -129,6 +141,9 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 		return nil, err
 	}
 	m := &MaskFile{Backbone: meta["backbone"], About: map[string]string{}, file: f}
+	if !isDigest(m.Backbone) {
+		return nil, bad("backbone", "%q is no digest", cut(m.Backbone))
+	}
 	for _, name := range f.Names() {
 		if name == checkpoint.SealName {
 			continue
@@ -137,6 +152,9 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 		if !ok {
 			return nil, bad(name, "a mask file has no such tensor")
 		}
+		if info, _ := f.Info(name); info.DType != checkpoint.U8 || len(info.Shape) != 1 {
+			return nil, bad(name, "masks are bytes, not %v %v", info.DType, info.Shape)
+		}
 		t, err := parseDescription(meta[name])
 		if err != nil {
 			return nil, bad(name, "description %q: %v", cut(meta[name]), err)
@@ -144,6 +162,9 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 		t.Name = weight
 		m.Tensors = append(m.Tensors, t)
 		delete(meta, name)
+	}
+	if len(m.Tensors) == 0 {
+		return nil, bad("", "no masks in it")
 	}
 	for k, v := range meta {
 		if strings.HasPrefix(k, prefix) {
@@ -156,6 +177,13 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 	return m, nil
 }
 
+// isDigest reports whether s is a SHA-256 in lower-case hexadecimal.
+func isDigest(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == sha256.Size && s == strings.ToLower(s)
+}
+
+// cut bounds what a file's own string may take of a message.
 func cut(s string) string {
 	if len(s) > 120 {
 		return s[:120] + "…"
@@ -182,7 +210,7 @@ func parseDescription(s string) (MaskTensor, error) {
 	n := 1
 	for d := range strings.SplitSeq(shape, "x") {
 		v, err := strconv.Atoi(d)
-		if err != nil || v < 1 || v > 1<<31/n {
+		if err != nil || v < 1 || v > math.MaxInt32/n {
 			return t, fmt.Errorf("shape %q makes no sense", shape)
 		}
 		n *= v
@@ -239,7 +267,7 @@ func (m *MaskFile) bits(t MaskTensor, shape []int) ([]bool, error) {
 // with ErrBackbone: on them it would switch off just anything.
 func (m *MaskFile) Attach(params []*nn.Param, backbone string) ([]*Mask, error) {
 	if m.Backbone != backbone {
-		return nil, fmt.Errorf("%s: %w: the mask's has the digest %s, this model %s", m.file.Path(), ErrBackbone, cut(m.Backbone), backbone)
+		return nil, fmt.Errorf("%s: %w: that one's digest is %s, this one's %s", m.file.Path(), ErrBackbone, m.Backbone, backbone)
 	}
 	byName := map[string]*nn.Param{}
 	for _, p := range params {
@@ -248,8 +276,8 @@ func (m *MaskFile) Attach(params []*nn.Param, backbone string) ([]*Mask, error) 
 	var masks []*Mask
 	for _, t := range m.Tensors {
 		p := byName[t.Name]
-		if p == nil {
-			return nil, &checkpoint.Error{Path: m.file.Path(), Entry: prefix + t.Name, Offset: -1, Kind: checkpoint.Mismatch, Problem: "the model has no such weight"}
+		if p == nil || p.Value.Rank() < 2 {
+			return nil, &checkpoint.Error{Path: m.file.Path(), Entry: prefix + t.Name, Offset: -1, Kind: checkpoint.Mismatch, Problem: "the model has no such weight matrix"}
 		}
 		keep, err := m.bits(t, p.Value.Shape())
 		if err != nil {

@@ -44,19 +44,22 @@ func Select(params []*nn.Param, patterns []string) ([]*nn.Param, error) {
 
 // match reports whether name fits a pattern in which each * stands for any characters.
 func match(pattern, name string) bool {
-	head, rest, star := strings.Cut(pattern, "*")
-	if !strings.HasPrefix(name, head) {
+	parts := strings.Split(pattern, "*")
+	last := len(parts) - 1
+	if last == 0 {
+		return name == pattern
+	}
+	if !strings.HasPrefix(name, parts[0]) || !strings.HasSuffix(name[len(parts[0]):], parts[last]) {
 		return false
 	}
-	if !star {
-		return name == head
-	}
-	for name = name[len(head):]; ; name = name[1:] {
-		if match(rest, name) {
-			return true
-		}
-		if name == "" {
+	name = name[len(parts[0]) : len(name)-len(parts[last])]
+	// The first place for a part leaves the most room to those after it.
+	for _, p := range parts[1:last] {
+		_, rest, found := strings.Cut(name, p)
+		if !found {
 			return false
 		}
+		name = rest
 	}
+	return true
 }

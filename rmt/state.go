@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,39 +18,45 @@ import (
 	"fewshot/optim"
 )
 
+// StateFormat is the metadata "format" of a training checkpoint.
+const StateFormat = "fewshot-training"
+
 // Training checkpoints are sealed safetensors files, training-STEP.safetensors, of scores and optimizer state. A run
 // continued from one gives the same mask file, to the byte, as one that was never stopped: everything else a step
 // depends on is a function of the settings, the data and the step's number.
 const (
-	stateFormat  = "fewshot-training"
 	stateVersion = "1"
 	statePrefix  = "training-"
 	stateSuffix  = ".safetensors"
-	keepStates   = 2 // the newest, and one to fall back on
+	runPrefix    = "run/" // of metadata that says which run it is
+	keepStates   = 2      // the newest, and one to fall back on
 )
 
 // ErrOtherRun says that a training checkpoint was written by a run with other settings, data or backbone.
 var ErrOtherRun = errors.New("the checkpoint belongs to another run")
 
-// SaveState writes the tuner's state at a position into dir and removes older checkpoints. identity says which run it
-// is: settings, data, backbone; RestoreState compares it.
-func SaveState(dir string, t *Tuner, at Position, identity string) error {
+// SaveState writes the tuner's state at a position into dir and removes older checkpoints. run says which run it is:
+// settings, data, backbone, by name; RestoreState compares it.
+func SaveState(dir string, t *Tuner, at Position, run map[string]string) error {
 	where, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}
 	step := t.Optimizer.Steps()
-	meta := map[string]string{"format": stateFormat, "version": stateVersion, "identity": identity, "position": string(where), "steps": strconv.Itoa(step)}
+	meta := map[string]string{"format": StateFormat, "version": stateVersion, "position": string(where), "steps": strconv.Itoa(step)}
+	for k, v := range run {
+		meta[runPrefix+k] = v
+	}
 	var entries []checkpoint.Entry
 	for _, s := range t.state() {
 		entries = append(entries, checkpoint.Entry{Name: s.Name, DType: checkpoint.F32, Shape: s.Tensor.Shape(),
 			Data: func(w io.Writer) error { return checkpoint.Float32s(s.Tensor.Floats(), checkpoint.F32)(w) }})
 	}
-	path := filepath.Join(dir, fmt.Sprintf("%s%09d%s", statePrefix, step, stateSuffix))
+	path := filepath.Join(dir, stateName(step))
 	if err := checkpoint.WriteFile(path, func(w io.Writer) error { return checkpoint.WriteSealed(w, meta, entries) }); err != nil {
 		return err
 	}
-	files, err := stateFiles(dir)
+	files, err := StateFiles(dir)
 	if err != nil {
 		return err
 	}
@@ -57,14 +64,18 @@ func SaveState(dir string, t *Tuner, at Position, identity string) error {
 }
 
 // RestoreState puts the tuner where the newest readable checkpoint in dir left off. found is false if dir has none.
-// A damaged checkpoint is passed over for the one before, and reported through skipped.
-func RestoreState(dir string, t *Tuner, identity string, skipped func(path string, err error)) (at Position, found bool, err error) {
-	files, err := stateFiles(dir)
+// A damaged checkpoint is passed over for the one before, and reported through skipped. One of another run is refused with
+// ErrOtherRun. What a killed process left half written is removed: only the process that owns dir may call this.
+func RestoreState(dir string, t *Tuner, run map[string]string, skipped func(path string, err error)) (at Position, found bool, err error) {
+	files, err := StateFiles(dir)
+	if err == nil {
+		err = removeTemporary(dir)
+	}
 	if err != nil {
 		return at, false, err
 	}
 	for i, path := range files {
-		at, err := t.restore(path, identity)
+		at, err := t.restore(path, run)
 		if err == nil {
 			return at, true, nil
 		}
@@ -78,7 +89,7 @@ func RestoreState(dir string, t *Tuner, identity string, skipped func(path strin
 
 // RemoveState removes all checkpoints in dir, after the run they were for is done.
 func RemoveState(dir string) error {
-	files, err := stateFiles(dir)
+	files, err := StateFiles(dir)
 	if err != nil {
 		return err
 	}
@@ -97,28 +108,18 @@ func (t *Tuner) state() []optim.Named {
 	return all
 }
 
-func (t *Tuner) restore(path, identity string) (at Position, err error) {
+func (t *Tuner) restore(path string, run map[string]string) (at Position, err error) {
 	f, err := checkpoint.Open(path)
 	if err != nil {
 		return at, err
 	}
 	defer f.Close()
-	meta := f.Metadata()
-	if meta["format"] != stateFormat || meta["version"] != stateVersion {
-		return at, &checkpoint.Error{Path: path, Offset: -1, Kind: checkpoint.Unsupported, Problem: "not a training checkpoint of this version of the program"}
-	}
-	if err := f.VerifySeal(); err != nil {
+	s, err := readState(f)
+	if err != nil {
 		return at, err
 	}
-	if meta["identity"] != identity {
-		return at, fmt.Errorf("%s: %w: it says %s, this run is %s", path, ErrOtherRun, cut(meta["identity"]), cut(identity))
-	}
-	steps, err := strconv.Atoi(meta["steps"])
-	if err == nil {
-		err = json.Unmarshal([]byte(meta["position"]), &at)
-	}
-	if err != nil {
-		return at, &checkpoint.Error{Path: path, Offset: -1, Kind: checkpoint.Corrupt, Problem: "steps or position are not numbers", Err: err}
+	if differ := differences(s.Run, run); differ != nil {
+		return at, fmt.Errorf("%s: %w: %s", path, ErrOtherRun, strings.Join(differ, ", "))
 	}
 	// Read everything before changing anything.
 	var values [][]float32
@@ -132,13 +133,89 @@ func (t *Tuner) restore(path, identity string) (at Position, err error) {
 	for i, s := range t.state() {
 		s.Tensor.Set(values[i])
 	}
-	t.Optimizer.SetSteps(steps)
+	t.Optimizer.SetSteps(s.Steps)
 	t.flipped = SparsityOf(t.Masks).Off > 0
-	return at, nil
+	return s.At, nil
 }
 
-// stateFiles lists the checkpoints in dir, newest first.
-func stateFiles(dir string) ([]string, error) {
+// State is what a training checkpoint says of itself.
+type State struct {
+	Steps int      // updates made
+	At    Position // where the run goes on
+	Run   map[string]string
+}
+
+// ReadState verifies a training checkpoint and returns what it says of itself.
+func ReadState(path string) (State, error) {
+	f, err := checkpoint.Open(path)
+	if err != nil {
+		return State{}, err
+	}
+	defer f.Close()
+	return readState(f)
+}
+
+func readState(f *checkpoint.File) (s State, err error) {
+	// The seal first: the name says whose file this is, so anything else in it is damage.
+	if err := f.VerifySeal(); err != nil {
+		return s, err
+	}
+	meta := f.Metadata()
+	if meta["format"] != StateFormat || meta["version"] != stateVersion {
+		return s, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "not a training checkpoint of this version of the program"}
+	}
+	s.Steps, err = strconv.Atoi(meta["steps"])
+	if err == nil {
+		err = json.Unmarshal([]byte(meta["position"]), &s.At)
+	}
+	if err == nil && (s.Steps < 0 || s.At.Epoch < 0 || s.At.Batch < 0) {
+		err = errors.New("negative")
+	}
+	if err != nil {
+		return s, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Corrupt, Problem: "steps or position make no sense", Err: err}
+	}
+	s.Run = map[string]string{}
+	for k, v := range meta {
+		if name, ok := strings.CutPrefix(k, runPrefix); ok {
+			s.Run[name] = v
+		}
+	}
+	return s, nil
+}
+
+// differences lists the settings that differ between a checkpoint's run and this one, sorted.
+func differences(theirs, ours map[string]string) []string {
+	names := map[string]bool{}
+	for k := range theirs {
+		names[k] = true
+	}
+	for k := range ours {
+		names[k] = true
+	}
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(names)) {
+		if theirs[k] != ours[k] {
+			all = append(all, fmt.Sprintf("%s was %s and is %s", strconv.Quote(cut(k)), strconv.Quote(cut(theirs[k])), strconv.Quote(cut(ours[k]))))
+		}
+	}
+	return all
+}
+
+// stateName is the file name of the checkpoint after a number of steps.
+func stateName(step int) string { return fmt.Sprintf("%s%09d%s", statePrefix, step, stateSuffix) }
+
+// stateStep is the inverse, or -1 for any other name.
+func stateStep(name string) int {
+	number := strings.TrimSuffix(strings.TrimPrefix(name, statePrefix), stateSuffix)
+	n, err := strconv.Atoi(number)
+	if err != nil || name != stateName(n) {
+		return -1
+	}
+	return n
+}
+
+// StateFiles lists the training checkpoints in dir by their paths, newest first.
+func StateFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -146,26 +223,38 @@ func stateFiles(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	step := func(name string) int {
-		number, ok := strings.CutPrefix(name, statePrefix)
-		number, suffix := strings.CutSuffix(number, stateSuffix)
-		n, err := strconv.Atoi(number)
-		if !ok || !suffix || err != nil {
-			return -1
-		}
-		return n
-	}
 	var names []string
 	for _, e := range entries {
-		if step(e.Name()) >= 0 {
+		if stateStep(e.Name()) >= 0 {
 			names = append(names, e.Name())
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(step(b), step(a)) })
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(stateStep(b), stateStep(a)) })
 	for i := range names {
 		names[i] = filepath.Join(dir, names[i])
 	}
 	return names, nil
+}
+
+// removeTemporary removes what killed processes left of checkpoints that they were writing.
+func removeTemporary(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name, _, _ := strings.Cut(strings.TrimPrefix(e.Name(), "."), ".tmp-")
+		if stateStep(name) < 0 || name == e.Name() {
+			continue
+		}
+		if err := checkpoint.RemoveTemporary(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func remove(paths []string) error {

@@ -44,8 +44,8 @@
 //
 // Nothing above this package names a number format. A tensor is [Full] or [Compute], and the device decides
 // what that means: float64 for both on "ref", the oracle for checks of gradients and of other
-// devices; float32 for both on "cpu"; an accelerator may keep Compute tensors in bfloat16. Host devices
-// form sums over rows, columns and whole tensors in float64.
+// devices; float32 for both on "cpu"; an accelerator may keep Compute tensors in bfloat16. The portable
+// kernels keep the sums of rows, columns and whole tensors in float64.
 //
 // # Devices
 //

@@ -44,7 +44,8 @@ func Unit(w uint32) float64 { return philox.Unit(w) }
 // Normal is number i of the standard normal distribution, by Box and Muller's transform of the first two
 // words of block i/2: the cosine for even i, the sine for odd.
 func (k Key) Normal(i uint64) float64 {
-	even, odd := philox.Normals(k.Block(i / 2))
+	w := k.Block(i / 2)
+	even, odd := philox.Normals(w[0], w[1])
 	if i%2 == 0 {
 		return even
 	}

@@ -17,12 +17,21 @@ type dataFlags struct {
 	seed                          uint64
 }
 
+// declare declares what every command needs that reads a data set.
 func (d *dataFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
 	fs.StringVar(&d.name, "dataset", "", "data set: "+strings.Join(datasets.Names(), ", ")+
 		"; a folder of your own images (FOLDER/train/CLASS/*.jpg, FOLDER/test/CLASS/*.jpg); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+")")
-	fs.StringVar(&d.template, "template", "", "prompt with {} for the class name (default: the data set's own)")
 	fs.StringVar(&d.classes, "classes", "all", "which classes: all, base (the first half) or new (the rest)")
+}
+
+func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
+	fs.StringVar(&d.template, "template", "", "prompt with {} for the class name (default: the data set's own)")
+}
+
+// declareSample declares which of the training images are taken.
+func (d *dataFlags) declareSample(fs *flag.FlagSet) {
+	fs.IntVar(&d.shots, "shots", 16, "labelled images per class; 0 for all")
 	fs.Uint64Var(&d.seed, "seed", 1, "seed of the few-shot sample, the order of images and gradient dropout")
 }
 
@@ -32,6 +41,14 @@ func taskNames() []string {
 		names = append(names, t.Name)
 	}
 	return names
+}
+
+// canonical is the name by which a data set of the table is known, however it was spelt.
+func (d *dataFlags) canonical() string {
+	if spec, ok := datasets.Lookup(d.name); ok {
+		return spec.Name
+	}
+	return d.name
 }
 
 // open opens the data set, takes the shots (0 for all), then the classes.
@@ -52,7 +69,7 @@ func (d *dataFlags) open() (*datasets.Dataset, error) {
 func openDataset(root, name, template string) (*datasets.Dataset, error) {
 	var ds *datasets.Dataset
 	var err error
-	if task, ok := strings.CutPrefix(name, "synth:"); ok {
+	if task, ok := strings.CutPrefix(name, synthPrefix); ok {
 		ds, err = synthetic(task)
 	} else if s, statErr := os.Stat(name); statErr == nil && s.IsDir() && strings.ContainsAny(name, `/\.`) {
 		return datasets.OpenFolder(name, template)
@@ -69,6 +86,9 @@ func openDataset(root, name, template string) (*datasets.Dataset, error) {
 	}
 	return ds, err
 }
+
+// synthPrefix of -dataset means a task drawn on the fly.
+const synthPrefix = "synth:"
 
 // worldSeed draws the downstream tasks: it is the same for everybody, as a published data set would be.
 const worldSeed = 2023
@@ -100,5 +120,5 @@ func synthetic(name string) (*datasets.Dataset, error) {
 		}
 		splits[i] = items
 	}
-	return datasets.New("synth:"+task.Name, "Synth"+strings.ToUpper(name[:1])+name[1:], task.Template, task.Classes, splits[0], splits[1], splits[2])
+	return datasets.New(synthPrefix+task.Name, "Synth"+strings.ToUpper(name[:1])+name[1:], task.Template, task.Classes, splits[0], splits[1], splits[2])
 }

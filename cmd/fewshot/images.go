@@ -63,42 +63,80 @@ type accuracy struct {
 	Images   int     `json:"images"`
 }
 
+// classAccuracy is the outcome for one class.
+type classAccuracy struct {
+	Class    string  `json:"class"`
+	Accuracy float64 `json:"accuracy"` // percent of its images; 0 without any
+	F1       float64 `json:"f1"`       // percent; 0 where the class neither occurs nor is predicted
+	Correct  int     `json:"correct"`
+	Images   int     `json:"images"`
+}
+
+// tally counts predictions by class.
+type tally struct {
+	hit, said, is []int // predicted rightly, predicted, there
+	done          int
+}
+
+func (t *tally) add(want, predicted int32) {
+	t.said[predicted]++
+	t.is[want]++
+	if predicted == want {
+		t.hit[want]++
+	}
+	t.done++
+}
+
+// f1 is the harmonic mean of precision and recall of a class, in percent.
+func (t *tally) f1(class int) float64 { return percent(2*t.hit[class], t.said[class]+t.is[class]) }
+
+func (t *tally) accuracy() accuracy {
+	a := accuracy{Images: t.done}
+	present := 0
+	for c := range t.is {
+		a.Correct += t.hit[c]
+		if t.is[c] > 0 {
+			present++
+			a.MacroF1 += t.f1(c)
+		}
+	}
+	a.Accuracy = percent(a.Correct, a.Images)
+	a.MacroF1 /= float64(max(present, 1))
+	return a
+}
+
+func (t *tally) perClass(names []string) []classAccuracy {
+	var all []classAccuracy
+	for c, name := range names {
+		all = append(all, classAccuracy{name, percent(t.hit[c], t.is[c]), t.f1(c), t.hit[c], t.is[c]})
+	}
+	return all
+}
+
+// percent is 0 of nothing.
+func percent(part, of int) float64 { return 100 * float64(part) / float64(max(of, 1)) }
+
 // evaluate classifies items with an encoder.
 func (l *loaderFlags) evaluate(ctx context.Context, u *ui, what string, dev *tensor.Device, m *model, e rmt.Encoder, head rmt.Head, ds *datasets.Dataset, items []datasets.Item) (accuracy, error) {
+	t, err := l.classify(ctx, u, what, dev, m, e, head, ds, items)
+	return t.accuracy(), err
+}
+
+// classify is evaluate, class by class.
+func (l *loaderFlags) classify(ctx context.Context, u *ui, what string, dev *tensor.Device, m *model, e rmt.Encoder, head rmt.Head, ds *datasets.Dataset, items []datasets.Item) (*tally, error) {
 	advance, finish := u.progress(what, len(items))
 	defer finish()
 	classes := len(ds.Classes)
-	hit, said, is := make([]int, classes), make([]int, classes), make([]int, classes)
-	var a accuracy
+	t := &tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
 	batches := adapt(datasets.LoadImages(ctx, ds, items, m.transform, l.batch, l.workers), m.transform.Size)
 	for labels, err := range rmt.Predict(dev, e, head, batches) {
 		if err != nil {
-			return a, err
+			return t, err
 		}
 		for _, p := range labels {
-			want := items[a.Images].Label
-			said[p]++
-			is[want]++
-			if p == want {
-				hit[p]++
-				a.Correct++
-			}
-			a.Images++
+			t.add(items[t.done].Label, p)
 		}
-		advance(a.Images, "")
+		advance(t.done, "")
 	}
-	if err := ctx.Err(); err != nil {
-		return a, err
-	}
-	a.Accuracy = 100 * float64(a.Correct) / float64(max(a.Images, 1))
-	present := 0
-	for c := range classes {
-		if is[c] == 0 {
-			continue
-		}
-		present++
-		a.MacroF1 += 100 * 2 * float64(hit[c]) / float64(said[c]+is[c])
-	}
-	a.MacroF1 /= float64(max(present, 1))
-	return a, nil
+	return t, ctx.Err()
 }

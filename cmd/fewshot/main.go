@@ -37,7 +37,29 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{trainCommand, pretrainCommand}
+	return []command{demoCommand, trainCommand, evalCommand, zeroshotCommand, encodeCommand, pretrainCommand,
+		dataCheckCommand, dataExportCommand, infoCommand, benchCommand}
+}
+
+// find picks the command that the arguments begin with; its name is one word, or two, as data check.
+func find(args []string) (c command, rest []string, err error) {
+	all := commands()
+	for words := min(2, len(args)); words > 0; words-- {
+		name := strings.Join(args[:words], " ")
+		if i := slices.IndexFunc(all, func(c command) bool { return c.name == name }); i >= 0 {
+			return all[i], args[words:], nil
+		}
+	}
+	var second []string
+	for _, c := range all {
+		if first, rest, two := strings.Cut(c.name, " "); two && first == args[0] {
+			second = append(second, rest)
+		}
+	}
+	if second != nil {
+		return c, nil, usagef("%s needs one of %s after it", args[0], strings.Join(second, ", "))
+	}
+	return c, nil, usagef("no command %q", args[0])
 }
 
 // usageError is a mistake on the command line.
@@ -49,22 +71,20 @@ func usagef(format string, a ...any) error { return usageError{fmt.Sprintf(forma
 
 // run is the program: it writes results to out and everything else to errw, and returns the exit code.
 func run(ctx context.Context, out, errw io.Writer, args []string) int {
-	name := "demo"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		name, args = args[0], args[1:]
-	} else if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
-		name, args = "help", nil
+	switch {
+	case len(args) == 0 || strings.HasPrefix(args[0], "-") && !asksHelp(args[0]):
+		args = append([]string{"demo"}, args...)
+	case asksHelp(args[0]):
+		return help(out, errw, nil)
+	case args[0] == "help":
+		return help(out, errw, args[1:])
 	}
-	if name == "help" {
-		return help(out, errw, args)
-	}
-	i := slices.IndexFunc(commands(), func(c command) bool { return c.name == name })
-	if i < 0 {
-		fmt.Fprintf(errw, "fewshot: no command %q; see fewshot help\n", name)
+	c, args, err := find(args)
+	if err != nil {
+		fmt.Fprintf(errw, "fewshot: %v; see fewshot help\n", err)
 		return exitUsage
 	}
-	c := commands()[i]
-	err := execute(ctx, c, out, errw, args)
+	err = execute(ctx, c, out, errw, args)
 	var usage usageError
 	switch {
 	case err == nil:
@@ -83,13 +103,16 @@ func run(ctx context.Context, out, errw io.Writer, args []string) int {
 	}
 }
 
+func asksHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) }
+
 func execute(ctx context.Context, c command, out, errw io.Writer, args []string) error {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are reported once, by run
 	var common commonFlags
 	common.declare(fs)
 	do := c.setup(fs)
-	if err := fs.Parse(args); err != nil {
+	args, err := parse(fs, args)
+	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			describe(out, c, fs)
 			return err
@@ -101,23 +124,39 @@ func execute(ctx context.Context, c command, out, errw io.Writer, args []string)
 		return err
 	}
 	defer stop()
-	return do(ctx, newUI(out, errw, common.json), fs.Args())
+	return do(ctx, newUI(out, errw, common.json), args)
+}
+
+// parse parses flags before, between and behind the other arguments, and returns these. Behind -- nothing is a flag.
+func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		n := len(args) - fs.NArg()
+		if fs.NArg() == 0 || n > 0 && args[n-1] == "--" {
+			return append(rest, fs.Args()...), nil
+		}
+		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
+	}
 }
 
 func help(out, errw io.Writer, args []string) int {
 	if len(args) > 0 {
-		for _, c := range commands() {
-			if c.name == args[0] {
-				fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
-				var common commonFlags
-				common.declare(fs)
-				c.setup(fs)
-				describe(out, c, fs)
-				return exitDone
-			}
+		c, rest, err := find(args)
+		if err == nil && len(rest) > 0 {
+			err = usagef("no command %q", strings.Join(args, " "))
 		}
-		fmt.Fprintf(errw, "fewshot: no command %q; see fewshot help\n", args[0])
-		return exitUsage
+		if err != nil {
+			fmt.Fprintf(errw, "fewshot: %v; see fewshot help\n", err)
+			return exitUsage
+		}
+		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+		var common commonFlags
+		common.declare(fs)
+		c.setup(fs)
+		describe(out, c, fs)
+		return exitDone
 	}
 	fmt.Fprint(out, `fewshot adapts CLIP to a task from a few labelled images per class, by learning which of its weights to switch off
 (Regularized Mask Tuning, ICCV 2023).
@@ -126,7 +165,7 @@ usage: fewshot [command] [flags]
 
 `)
 	for _, c := range commands() {
-		fmt.Fprintf(out, "  %-10s %s\n", c.name, c.summary)
+		fmt.Fprintf(out, "  %-12s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(out, `
 Without a command the demo runs. fewshot COMMAND -help lists a command's flags.

@@ -47,7 +47,8 @@ func setupTrain(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 	var f trainFlags
 	f.model.declare(fs)
 	f.data.declare(fs)
-	fs.IntVar(&f.data.shots, "shots", 16, "labelled images per class; 0 for all")
+	f.data.declareTemplate(fs)
+	f.data.declareSample(fs)
 	f.tuning.declare(fs)
 	f.device.declare(fs)
 	f.loader.declare(fs)
@@ -95,7 +96,7 @@ func (t *tuningFlags) declare(fs *flag.FlagSet) {
 // config are the published settings with the user's changes. Epochs stay as published where auto was asked for; auto is
 // then true.
 func (t *tuningFlags) config(d *dataFlags) (c rmt.Config, auto bool, err error) {
-	c, err = rmt.Defaults(t.method, t.recipe, d.name, d.shots, d.classes == "base")
+	c, err = rmt.Defaults(t.method, t.recipe, d.canonical(), d.shots, d.classes == "base")
 	if err != nil {
 		return c, false, usagef("%v", err)
 	}
@@ -131,7 +132,8 @@ type trainResult struct {
 	Model     string               `json:"model"`
 	Backbone  string               `json:"backbone"` // digest of the weights
 	Dataset   string               `json:"dataset"`
-	Synthetic bool                 `json:"synthetic"` // drawn by this program: not comparable with published figures
+	Title     string               `json:"dataset_title"` // the same for a data set in memory and its export
+	Synthetic bool                 `json:"synthetic"`     // drawn by this program: not comparable with published figures
 	Classes   string               `json:"classes"`
 	NumClass  int                  `json:"num_classes"`
 	Template  string               `json:"template"`
@@ -174,6 +176,11 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
 	ds, err := f.data.open()
 	if err != nil {
 		return err
@@ -181,11 +188,6 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	for _, w := range ds.Warnings {
 		u.warn("%s: %s", ds.Name, w)
 	}
-	dev, err := f.device.open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
 	m, err := f.model.open(dev, u)
 	if err != nil {
 		return err
@@ -203,13 +205,10 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 // tune trains, evaluates, and writes the output folder.
 func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *model, ds *datasets.Dataset, config rmt.Config, auto bool) (*trainResult, error) {
 	start := time.Now()
-	if len(ds.Train) == 0 {
-		return nil, fmt.Errorf("%s has no training images; it is for evaluation only", ds.Name)
+	loader, err := f.loader.trainLoader(m, ds, config)
+	if err != nil {
+		return nil, err
 	}
-	loader := datasets.NewLoader(ds, ds.Train, datasets.LoaderOptions{
-		Transform: m.transform, Augment: augment(config), BatchSize: config.Batch, Shuffle: true, DropLast: true,
-		Seed: config.Seed, Workers: f.loader.workers, CacheBytes: f.loader.cacheMiB << 20,
-	})
 	if auto {
 		config.Epochs = config.AutoEpochs(loader.Batches())
 	}
@@ -226,7 +225,7 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 	defer classes.Release()
 	head := rmt.Head{Classes: classes, Scale: m.scale()}
 
-	result := &trainResult{Kind: "result", Model: m.name, Backbone: m.digest, Dataset: ds.Name, Synthetic: strings.HasPrefix(ds.Name, "synth:"),
+	result := &trainResult{Kind: "result", Model: m.name, Backbone: m.digest, Dataset: ds.Name, Title: ds.Title, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
 		Classes: f.data.classes, NumClass: len(ds.Classes), Template: ds.Template, Shots: f.data.shots, Train: len(ds.Train), Split: ds.SplitHash(),
 		Config: config, Travel: travel, Device: dev.Describe(), Program: version()}
 	out, err := openRun(f.out, f.resume)
@@ -243,57 +242,47 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		u.note("zero-shot: %.2f %% of %d test images", a.Accuracy, a.Images)
 	}
 
-	picked, err := rmt.Select(m.image.Params(), config.Patterns)
+	run, err := startTuning(dev, m, head, loader, config)
 	if err != nil {
-		return nil, usagef("%v", err)
+		return nil, err
 	}
-	teacher := m.teacher()
-	masks := rmt.Attach(picked, config.Init, config.Threshold)
-	defer func() {
-		for _, k := range masks {
-			k.Detach()
-		}
-	}()
-	tuner := rmt.NewTuner(dev, m.image, teacher, head, masks, config)
-	identity := result.identity()
-	at, resumed, err := rmt.RestoreState(f.out, tuner, identity, func(path string, err error) { u.warn("passing over a damaged checkpoint: %v", err) })
+	defer run.close()
+	masks, identity := run.Tuner.Masks, result.identity()
+	at, resumed, err := rmt.RestoreState(f.out, run.Tuner, identity, func(path string, err error) { u.warn("passing over a damaged checkpoint: %v", err) })
 	if err != nil {
 		return nil, err
 	}
 	if resumed {
 		u.note("resuming at epoch %d, step %d", at.Epoch+1, at.Batch+1)
+		run.At = at
 	}
-	advance, finish := u.progress(config.Method, config.Epochs*loader.Batches())
-	trained, began, saved := 0, time.Now(), time.Now()
-	run := rmt.Training{
-		Tuner: tuner, Config: config, Data: training{loader, m.transform.Size}, At: at,
-		Step: func(p rmt.Position, s rmt.Stats) error {
-			trained += config.Batch
-			advance(p.Epoch*loader.Batches()+p.Batch, fmt.Sprintf("loss %.3f  %.0f images/s", s.Loss, float64(trained)/time.Since(began).Seconds()))
+	run.Epoch = func(e rmt.EpochReport) error {
+		r := epochResult{"epoch", e.Epoch, e.LR, number(e.Loss), number(e.Distill), e.Accuracy, e.Sparsity.Percent()}
+		result.Epochs = append(result.Epochs, r)
+		return u.event(r)
+	}
+	saved := time.Now()
+	run.Save = func(p rmt.Position) error {
+		if p.Batch != 0 && ctx.Err() == nil && time.Since(saved) < f.every {
 			return nil
-		},
-		Epoch: func(e rmt.EpochReport) error {
-			r := epochResult{"epoch", e.Epoch, e.LR, number(e.Loss), number(e.Distill), e.Accuracy, e.Sparsity.Percent()}
-			result.Epochs = append(result.Epochs, r)
-			return u.event(r)
-		},
-		Save: func(p rmt.Position) error {
-			if p.Batch != 0 && ctx.Err() == nil && time.Since(saved) < f.every {
-				return nil
-			}
-			saved = time.Now()
-			return rmt.SaveState(f.out, tuner, p, identity)
-		},
+		}
+		saved = time.Now()
+		err := rmt.SaveState(f.out, run.Tuner, p, identity)
+		if !errors.Is(err, checkpoint.IO) {
+			return err
+		}
+		// A disk may be full for a while only; the checkpoint before is as good as it was.
+		u.warn("no checkpoint at epoch %d, step %d: %v", p.Epoch+1, p.Batch+1, err)
+		return ctx.Err()
 	}
-	err = run.Run(ctx)
-	finish()
+	err = run.run(ctx, u, config.Method)
 	if errors.Is(err, context.Canceled) {
 		u.warn("interrupted; go on with -resume -out %s", f.out)
 	}
 	if err != nil {
 		return nil, err
 	}
-	result.TrainRate = float64(trained) / time.Since(began).Seconds()
+	result.TrainRate = run.rate()
 
 	evalStart := time.Now()
 	if result.Test, err = f.loader.evaluate(ctx, u, "test", dev, m, m.image, head, ds, ds.Test); err != nil {
@@ -312,28 +301,31 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 	return result, rmt.RemoveState(f.out)
 }
 
-func augment(c rmt.Config) *datasets.Augment {
-	a := datasets.RandomResizedCrop(c.CropMin)
-	a.Flip = c.Flip
-	return a
-}
-
-// identity is what a training checkpoint must agree with to be continued.
-func (r *trainResult) identity() string {
-	b, err := json.Marshal(map[string]any{"backbone": r.Backbone, "split": r.Split, "template": r.Template, "classes": r.Classes, "config": r.Config})
+// identity is what a training checkpoint must agree with to be continued, by name.
+func (r *trainResult) identity() map[string]string {
+	id := map[string]string{"backbone": r.Backbone, "split_sha256": r.Split, "template": r.Template, "classes": r.Classes}
+	config, err := json.Marshal(r.Config)
+	var settings map[string]json.RawMessage
+	if err == nil {
+		err = json.Unmarshal(config, &settings)
+	}
 	if err != nil {
 		panic(err) // plain numbers and strings
 	}
-	return string(b)
+	for name, value := range settings {
+		id[name] = string(value)
+	}
+	return id
 }
 
-// about is the provenance in the mask file: what determines it, and nothing that differs between equal runs.
+// about is the provenance in the mask file: what determines it, and nothing that differs between equal runs. The data set
+// has the name that Dassl gives it, not the one it was opened by.
 func (r *trainResult) about() map[string]string {
 	config, err := json.Marshal(r.Config)
 	if err != nil {
 		panic(err) // plain numbers and strings
 	}
-	return map[string]string{"config": string(config), "dataset": r.Dataset, "classes": r.Classes, "template": r.Template,
+	return map[string]string{"config": string(config), "dataset": r.Title, "classes": r.Classes, "template": r.Template,
 		"shots": strconv.Itoa(r.Shots), "split_sha256": r.Split, "polarity": "1=keep"}
 }
 

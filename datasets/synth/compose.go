@@ -21,11 +21,17 @@ func plainShare(index uint64) int {
 
 // composePlain draws a plain picture.
 func (p *picture) composePlain(s *source) {
+	p.kind = kind(s.pick([]int{single: 50, several: 14, glyph: 25, pattern: 11}))
+	switch p.kind {
+	case several:
+		p.composeSeveral(s)
+		return
+	case pattern:
+		p.composePattern(s)
+		return
+	}
 	p.count = 1
 	o := &p.objects[0]
-	if p.kind = single; s.percent(35) {
-		p.kind = glyph
-	}
 	if p.kind == glyph {
 		o.shape = firstGlyph + s.below(26)
 		if s.percent(15) {
@@ -93,9 +99,7 @@ func (p *picture) compose(seed, index uint64) source {
 		p.setting.isScene = true
 		p.setting.scene = scene(s.below(int(numScenes)))
 	case pattern:
-		p.setting.isScene = false
-		p.setting.texture = texture(1 + s.below(int(numTextures)-1))
-		p.setting.colour, p.setting.second = twoColours(s)
+		p.composePattern(s)
 	}
 	if shared && (p.kind == single || p.kind == glyph) {
 		o := &p.objects[0]
@@ -105,6 +109,12 @@ func (p *picture) compose(seed, index uint64) source {
 		}
 	}
 	return content
+}
+
+func (p *picture) composePattern(s *source) {
+	p.setting.isScene = false
+	p.setting.texture = texture(1 + s.below(int(numTextures)-1))
+	p.setting.colour, p.setting.second = twoColours(s)
 }
 
 func (p *picture) composeSeveral(s *source) {

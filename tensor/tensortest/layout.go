@@ -11,7 +11,7 @@ var layoutCases = []testCase{
 
 func patches(r *rig) {
 	for _, s := range []struct{ n, c, h, w, p int }{
-		{0, 3, 4, 4, 2}, {1, 1, 1, 1, 1}, {2, 3, 4, 6, 2}, {3, 1, 5, 5, 5}, {1, 3, 6, 4, 1}, {2, 2, 9, 12, 3}, {2, 3, 32, 48, 16}, {1, 3, 28, 28, 14},
+		{0, 3, 4, 4, 2}, {1, 1, 1, 1, 1}, {2, 3, 4, 6, 2}, {3, 1, 5, 5, 5}, {1, 3, 6, 4, 1}, {2, 2, 9, 12, 3}, {2, 3, 32, 48, 16}, {1, 3, 28, 28, 14}, {4, 3, 64, 64, 16},
 	} {
 		r.variant("%+v", s)
 		x := r.in(r.kind, r.wide(s.n*s.c*s.h*s.w), s.n, s.c, s.h, s.w)
@@ -48,7 +48,7 @@ func patches(r *rig) {
 func copyBlocks(r *rig) {
 	for _, c := range []struct{ n, size, dstAt, dstStride, srcAt, srcStride int }{
 		{0, 3, 0, 0, 0, 0}, {4, 0, 0, 0, 0, 0}, {1, 1, 0, 1, 0, 1}, {1, 7, 3, 7, 2, 7}, {5, 3, 0, 3, 0, 3}, {5, 3, 2, 11, 4, 3},
-		{7, 6, 0, 6, 1, 13}, {50, 64, 64, 197, 0, 64}, {3, 2000, 5, 4000, 0, 2001}, {4, 5, 1, 9, 3, 0},
+		{7, 6, 0, 6, 1, 13}, {50, 64, 64, 197, 0, 64}, {3, 2000, 5, 4000, 0, 2001}, {4, 5, 1, 9, 3, 0}, {7, 5003, 3, 5010, 2, 6007},
 	} {
 		r.variant("%+v", c)
 		nd, ns := c.dstAt+max(c.n-1, 0)*c.dstStride+c.size, c.srcAt+max(c.n-1, 0)*c.srcStride+c.size
@@ -73,7 +73,7 @@ func copyBlocks(r *rig) {
 }
 
 func gather(r *rig) {
-	for _, s := range []struct{ ids, rows, width int }{{0, 3, 4}, {1, 1, 1}, {5, 3, 7}, {197, 50, 64}, {3, 9, 4099}, {5000, 11, 3}} {
+	for _, s := range []struct{ ids, rows, width int }{{0, 3, 4}, {1, 1, 1}, {5, 3, 7}, {197, 50, 64}, {3, 9, 4099}, {12000, 11, 3}} {
 		r.variant("%+v", s)
 		table := r.in(r.kind, r.wide(s.rows*s.width), s.rows, s.width)
 		ids := r.ids(s.ids, s.rows)

@@ -12,7 +12,7 @@ var lossCases = []testCase{
 }
 
 // lossShapes are [rows, classes].
-var lossShapes = [][2]int{{1, 1}, {1, 2}, {3, 10}, {32, 101}, {7, 1000}, {2, 4099}, {1201, 3}}
+var lossShapes = [][2]int{{1, 1}, {1, 2}, {3, 10}, {32, 101}, {7, 1000}, {2, 4099}, {6001, 3}}
 
 // classLogits are logits whose probabilities run down to where their logarithm no longer fits float32
 // unless it is computed without them.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 
 	"fewshot/tensor"
@@ -103,7 +104,7 @@ func runCase(d *device, c testCase, k tensor.Kind, bits *[]result) (failed []str
 	r := &rig{arith: arith{f.u + 0x1p-53, f.tiny}, dev: d, be: d.Backend(), kind: k, bits: bits}
 	defer func() {
 		if p := recover(); p != nil {
-			failed = append(r.failed, fmt.Sprintf("%s: panic: %v", r.where, p))
+			failed = append(r.failed, fmt.Sprintf("%s: panic: %v\n%s", r.where, p, debug.Stack()))
 		}
 		d.Trim()
 	}()

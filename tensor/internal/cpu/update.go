@@ -16,12 +16,12 @@ type GradDropArgs[T Float] struct {
 // gradDrop is what GradDropArgs come to for one element.
 type gradDrop[T Float] struct {
 	GradDropArgs[T]
-	eps, kept T // kept is 1−Leak
-	pull      T // the penalty's gradient is pull·s
+	kept T // 1−Leak
+	pull T // the penalty's gradient is pull·s
 }
 
 func (r GradDropArgs[T]) prepare() gradDrop[T] {
-	d := gradDrop[T]{GradDropArgs: r, eps: T(r.Eps), kept: T(1 - r.Leak)}
+	d := gradDrop[T]{GradDropArgs: r, kept: T(1 - r.Leak)}
 	// The norm's gradient at 0 counts as 0.
 	if r.Penalty != 0 && r.SumSquares[0] != 0 {
 		d.pull = T(r.Penalty / math.Sqrt(float64(r.SumSquares[0])))
@@ -44,30 +44,23 @@ func (d *gradDrop[T]) chunk(dst, a, b []T, lo, hi int) {
 	if len(b) != 0 {
 		others = b[lo:hi]
 	}
+	// By table, because neither the processor nor anyone else can predict this branch.
+	factor := [2]T{d.kept, 1}
 	for i, g := range dst {
-		if !(purity(g, others[i], d.eps) > u[i]) {
-			dst[i] = d.kept * g
+		keep := 0
+		if purity(float64(g), float64(others[i]), d.Eps) > float64(u[i]) {
+			keep = 1
 		}
+		dst[i] = factor[keep] * g
 	}
 }
 
-// purity is ½(1 + sgn(a)(a+b)/(|a|+|b|+eps)), where 0/0 counts as 1.
-func purity[T Float](a, b, eps T) T {
-	size := abs(a) + abs(b) + eps
-	if size == 0 {
-		return 1
-	}
-	agree := a + b
-	switch {
-	case a < 0:
-		agree = -agree
-	case a == 0:
-		agree = 0
-	}
-	return (1 + agree/size) / 2
+// purity is ½(1 + sgn(a)(a+b)/(|a|+|b|+eps)). For a = 0 it is not to be relied on, nor does it matter there.
+func purity(a, b, eps float64) float64 {
+	const sign = 1 << 63
+	agree := math.Float64frombits(math.Float64bits(a+b) ^ math.Float64bits(a)&sign) // sgn(a)(a+b)
+	return 0.5 + float64(0.5*(agree/(math.Abs(a)+math.Abs(b)+eps)))
 }
-
-func abs[T Float](x T) T { return T(math.Abs(float64(x))) }
 
 // GradDrop writes the gradient that gradient dropout makes of a and b; an empty b counts as zeros.
 func (k *Kernels[T]) GradDrop(dst, a, b []T, r GradDropArgs[T]) {
@@ -107,15 +100,15 @@ func (k *Kernels[T]) SignDrop(dst, a, b []T, key philox.Key) {
 		u := buf[:hi-lo]
 		uniforms(u, key, lo)
 		for i := lo; i < hi; i++ {
-			a, b, u := a[i], b[i], u[i-lo]
-			p := (1 + (a+b)/(abs(a)+abs(b))) / 2
-			var sum T
-			for _, g := range [2]T{a, b} {
+			a, b, u := float64(a[i]), float64(b[i]), float64(u[i-lo])
+			p := 0.5 + 0.5*(a+b)/(math.Abs(a)+math.Abs(b))
+			sum := 0.0
+			for _, g := range [2]float64{a, b} {
 				if g > 0 && p > u || g < 0 && p < u {
 					sum += g
 				}
 			}
-			dst[i] = sum
+			dst[i] = T(sum)
 		}
 	})
 }

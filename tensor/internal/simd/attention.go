@@ -30,7 +30,7 @@ func (s *AttentionShape) rowK(b, h, r int) int { return (b*s.LenKV+r)*s.ColsKV +
 func (s *AttentionShape) rowV(b, h, r int) int { return (b*s.LenKV+r)*s.ColsKV + s.V + h*s.Size }
 func (s *AttentionShape) out(b, h, r int) int  { return (b*s.LenQ+r)*s.width() + h*s.Size }
 func (s *AttentionShape) stat(b, h, r int) int { return (b*s.Heads+h)*s.LenQ + r }
-func (s *AttentionShape) empty() bool          { return s.Batch*s.LenQ*s.width() == 0 }
+func (s *AttentionShape) empty() bool          { return s.Batch*s.LenQ*s.LenKV*s.width() == 0 }
 
 // seen is the number of keys that at least one of the first queries sees.
 func (s *AttentionShape) seen(queries int) int {
@@ -59,17 +59,19 @@ type operand struct {
 }
 
 // Attention is, for each example and head, dst = softmax(q·kᵀ/√Size)·v, dst [Batch, LenQ, Heads·Size]; lse
-// [Batch, Heads, LenQ] gets the logarithms of the denominators. It reports whether there are kernels.
+// [Batch, Heads, LenQ] gets the logarithms of the denominators. It reports whether it did it: false means
+// that there are no kernels, or that one of the extents is 0.
+//
 // An example's head is one task, whose scores exist for one tile of queries at a time. The bits of the
 // result do not depend on the number of workers.
 func Attention(p *par.Pool, dst, lse, q, kv []float32, s AttentionShape) bool {
-	if active == nil || s.LenKV == 0 {
+	if active == nil {
 		return false
 	}
 	s.check("Attention", 1, operand{"dst", len(dst), s.Batch * s.LenQ * s.width()}, operand{"lse", len(lse), s.Batch * s.Heads * s.LenQ},
 		operand{"q", len(q), s.Batch * s.LenQ * s.ColsQ}, operand{"kv", len(kv), s.Batch * s.LenKV * s.ColsKV})
 	if s.empty() {
-		return true
+		return false
 	}
 	a := takeAttention()
 	a.AttentionShape, a.v, a.dst, a.lse, a.q, a.kv = s, active, dst, lse, q, kv
@@ -80,20 +82,20 @@ func Attention(p *par.Pool, dst, lse, q, kv []float32, s AttentionShape) bool {
 
 // AttentionGrad gives the gradients of Attention for each lane of ct [lanes, Batch, LenQ, Heads·Size]: dq
 // and dkv, packed like q and kv, with lanes before. Only the columns that Attention reads are written.
-// dq and dkv may be one slice. out and lse are Attention's results. It reports whether there are kernels.
+// dq and dkv may be one slice. out and lse are Attention's results. It reports whether it did it, as Attention does.
 //
 // With P = softmax(q·kᵀ·scale), recomputed from lse once for all lanes: dv = Pᵀ·ct, dP = ct·vᵀ,
 // dS = P⊙(dP − D)·scale where D, the sum of P⊙dP by rows, is also that of ct⊙out; dq = dS·k, dk = dSᵀ·q
 // (Dao et al., FlashAttention, 2022, section 3.1).
 func AttentionGrad(p *par.Pool, dq, dkv, ct, q, kv, out, lse []float32, s AttentionShape, lanes int) bool {
-	if active == nil || s.LenKV == 0 {
+	if active == nil {
 		return false
 	}
 	nq, nkv, no := s.Batch*s.LenQ*s.ColsQ, s.Batch*s.LenKV*s.ColsKV, s.Batch*s.LenQ*s.width()
 	s.check("AttentionGrad", lanes, operand{"dq", len(dq), lanes * nq}, operand{"dkv", len(dkv), lanes * nkv}, operand{"ct", len(ct), lanes * no},
 		operand{"q", len(q), nq}, operand{"kv", len(kv), nkv}, operand{"out", len(out), no}, operand{"lse", len(lse), s.Batch * s.Heads * s.LenQ})
-	if s.empty() || lanes == 0 {
-		return true
+	if s.empty() {
+		return false
 	}
 	a := takeAttention()
 	a.AttentionShape, a.v, a.dq, a.dkv, a.ct, a.q, a.kv, a.dst, a.lse, a.lanes = s, active, dq, dkv, ct, q, kv, out, lse, lanes
@@ -154,8 +156,8 @@ func (a *attention) forward(_, lo, hi int) {
 // forwardHead is Attention for head h of example b, in the scratch memory of w.
 func (a *attention) forwardHead(w *attention, b, h int) {
 	v, stride, scale := a.v, a.scoreStride(), a.scale()
-	w.keysT.packT(v, a.LenKV, a.Size, a.kv[a.rowK(b, h, 0):], a.ColsKV)
-	w.values.pack(v, a.LenKV, a.Size, a.kv[a.rowV(b, h, 0):], a.ColsKV)
+	w.keysT.fillT(v, a.LenKV, a.Size, a.kv[a.rowK(b, h, 0):], a.ColsKV)
+	w.values.fill(v, a.LenKV, a.Size, a.kv[a.rowV(b, h, 0):], a.ColsKV)
 	w.p = grow(w.p, v.rows*stride)
 	for r := range ceil(a.LenQ, v.rows) {
 		q0, q1 := part(a.LenQ, v.rows, r)
@@ -182,9 +184,9 @@ func (a *attention) grad(_, lo, hi int) {
 // gradHead is AttentionGrad for head h of example b, in the scratch memory of w.
 func (a *attention) gradHead(w *attention, b, h int) {
 	v, stride, scale := a.v, a.scoreStride(), a.scale()
-	w.keysT.packT(v, a.LenKV, a.Size, a.kv[a.rowK(b, h, 0):], a.ColsKV)
-	w.valuesT.packT(v, a.LenKV, a.Size, a.kv[a.rowV(b, h, 0):], a.ColsKV)
-	w.keys.pack(v, a.LenKV, a.Size, a.kv[a.rowK(b, h, 0):], a.ColsKV)
+	w.keysT.fillT(v, a.LenKV, a.Size, a.kv[a.rowK(b, h, 0):], a.ColsKV)
+	w.valuesT.fillT(v, a.LenKV, a.Size, a.kv[a.rowV(b, h, 0):], a.ColsKV)
+	w.keys.fill(v, a.LenKV, a.Size, a.kv[a.rowK(b, h, 0):], a.ColsKV)
 	w.p = grow(w.p, blockQ*stride)
 	w.ds = grow(w.ds, blockQ*stride)
 	sizeQ, sizeKV, sizeOut := a.Batch*a.LenQ*a.ColsQ, a.Batch*a.LenKV*a.ColsKV, a.Batch*a.LenQ*a.width()
@@ -209,7 +211,7 @@ func (a *attention) gradHead(w *attention, b, h int) {
 			v.expShift(seen, &p[0], &p[0], scale, a.lse[a.stat(b, h, q)])
 			clear(p[seen:])
 		}
-		w.queries.pack(v, rows, a.Size, queries, a.ColsQ)
+		w.queries.fill(v, rows, a.Size, queries, a.ColsQ)
 		for lane := range a.lanes {
 			ct, dkv := a.ct[lane*sizeOut:], a.dkv[lane*sizeKV:]
 			v.product(rows, n, a.Size, ct[a.out(b, h, q0):], a.width(), 1, &w.valuesT, w.ds, stride, false)
@@ -220,7 +222,7 @@ func (a *attention) gradHead(w *attention, b, h int) {
 				clear(ds[seen:])
 			}
 			v.product(rows, a.Size, n, w.ds, stride, 1, &w.keys, a.dq[lane*sizeQ+a.rowQ(b, h, q0):], a.ColsQ, false)
-			w.cotangent.pack(v, rows, a.Size, ct[a.out(b, h, q0):], a.width())
+			w.cotangent.fill(v, rows, a.Size, ct[a.out(b, h, q0):], a.width())
 			more := a.Causal || block > 0
 			v.product(n, a.Size, rows, w.p, 1, stride, &w.cotangent, dkv[a.rowV(b, h, 0):], a.ColsKV, more)
 			v.product(n, a.Size, rows, w.ds, 1, stride, &w.queries, dkv[a.rowK(b, h, 0):], a.ColsKV, more)

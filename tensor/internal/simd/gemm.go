@@ -37,6 +37,10 @@ const (
 	// tasksPerWorker is how finely work is cut at least: a worker that is held up by others on the
 	// machine costs the rest no more than one task in so many.
 	tasksPerWorker = 6
+
+	// leastParallel is the number of multiply-adds, some microseconds' worth, from which on dividing a
+	// product among workers gains more than waking them costs.
+	leastParallel = 1 << 18
 )
 
 // Gemm multiplies, on all workers of p. It reports whether it did: false means that the arguments have
@@ -54,13 +58,15 @@ func Gemm(p *par.Pool, g *GemmArgs) bool {
 		return false
 	case g.K == 0:
 		g.noProduct()
-	case g.Batch >= tasksPerWorker*p.Workers() || g.Batch > 1 && g.M*g.N*g.K < 1<<16:
+	case g.Batch >= tasksPerWorker*p.Workers() || g.Batch > 1 && g.M*g.N*g.K < leastParallel:
 		j := takeGemm(v, g)
 		p.For(g.Batch, 1, j.itemsFunc)
 		j.release()
 	default:
 		j := takeGemm(v, g)
-		j.pool = p
+		if g.M*g.N*g.K >= leastParallel {
+			j.pool = p
+		}
 		for i := range g.Batch {
 			j.multiply(i)
 		}
@@ -130,7 +136,8 @@ type gemm struct {
 	taskRows, taskCols int // in tiles and panels
 	groupsB            int // packing tasks for B; those for A follow
 
-	packedA, packedB []float32
+	packedA, packedB panels
+	rows             []float32 // of a tile of A, copied
 
 	// Bound once, so that handing them to the pool allocates nothing.
 	itemsFunc, packFunc, tasksFunc func(worker, lo, hi int)
@@ -174,8 +181,8 @@ func (j *gemm) parallel(n int, f func(worker, lo, hi int)) {
 
 // multiply goes through matrix i of the batch in blocks: columns, rows, then K.
 func (j *gemm) multiply(i int) {
-	j.a, j.b, j.c = j.A[i*j.StrideA:], j.B[i*j.StrideB:], j.Dst[i*j.StrideC:]
 	v := j.v
+	j.a, j.b, j.c = j.A[i*j.StrideA:], j.B[i*j.StrideB:], j.Dst[i*j.StrideC:]
 	// Where B is but a panel or two, packing A costs more than reading it across.
 	j.packsA = j.TransA && j.N > 2*v.width
 	rows := j.M
@@ -195,22 +202,18 @@ func (j *gemm) multiply(i int) {
 	}
 }
 
-// stepK cuts K into pieces as equal as possible, and no greater than blockK.
-func stepK(k int) int {
-	pieces := (k + blockK - 1) / blockK
-	return (k + pieces - 1) / pieces
-}
+// stepK cuts K into pieces about equal, and no greater than blockK.
+func stepK(k int) int { return ceil(ceil(k, ceil(k, blockK)), 16) * 16 }
 
 // block multiplies the current block: it packs operands, then works on tiles.
 func (j *gemm) block() {
 	v, k := j.v, j.k1-j.k0
-	j.panels = ceil(j.n1-j.n0, v.width)
-	j.rowTiles = ceil(j.m1-j.m0, v.rows)
-	j.packedB = grow(j.packedB, j.panels*j.strideB())
+	j.panels, j.rowTiles = ceil(j.n1-j.n0, v.width), ceil(j.m1-j.m0, v.rows)
+	j.packedB.reserve(j.panels, k*v.width)
 	j.groupsB = ceil(j.panels, packPanels)
 	groups := j.groupsB
 	if j.packsA {
-		j.packedA = grow(j.packedA, j.rowTiles*j.strideA()+padding)
+		j.packedA.reserve(j.rowTiles, k*v.rows)
 		groups += ceil(j.rowTiles, packPanels)
 	}
 
@@ -234,42 +237,35 @@ func (j *gemm) block() {
 
 func (j *gemm) tasksNow() int { return ceil(j.rowTiles, j.taskRows) * ceil(j.panels, j.taskCols) }
 
-// The distance of packed panels.
-func (j *gemm) strideA() int { return (j.k1-j.k0)*j.v.rows + padding }
-func (j *gemm) strideB() int { return (j.k1-j.k0)*j.v.width + padding }
-
-// pack fills groups of panels of B, and of A if it is packed.
+// pack fills groups of panels: those of B, then those of A if it is packed.
 func (j *gemm) pack(_, lo, hi int) {
 	v, k := j.v, j.k1-j.k0
 	for t := lo; t < hi; t++ {
-		if t < j.groupsB {
-			first := t * packPanels
-			n := j.n0 + first*v.width
-			dst := j.packedB[first*j.strideB():]
-			cols := min(packPanels*v.width, j.n1-n)
-			if j.TransB {
-				for c := 0; c < cols; c += v.width {
-					v.packColsB(k, min(v.width, cols-c), &j.b[(n+c)*j.LDB+j.k0], j.LDB, &dst[c/v.width*j.strideB()])
-				}
-			} else {
-				packRowPanels(v.packRowsB, v.width, k, cols, j.b[j.k0*j.LDB+n:], j.LDB, dst, j.strideB())
-			}
+		if t >= j.groupsB {
+			first := (t - j.groupsB) * packPanels
+			m := j.m0 + first*v.rows
+			j.packedA.packRows(v.packRowsA, v.rows, first, k, min(packPanels*v.rows, j.m1-m), j.a[j.k0*j.LDA+m:], j.LDA)
 			continue
 		}
-		first := (t - j.groupsB) * packPanels
-		m := j.m0 + first*v.rows
-		packRowPanels(v.packRowsA, v.rows, k, min(packPanels*v.rows, j.m1-m), j.a[j.k0*j.LDA+m:], j.LDA, j.packedA[first*j.strideA():], j.strideA())
+		first := t * packPanels
+		n := j.n0 + first*v.width
+		cols := min(packPanels*v.width, j.n1-n)
+		if j.TransB {
+			j.packedB.packCols(v, first, cols, k, j.b[n*j.LDB+j.k0:], j.LDB)
+		} else {
+			j.packedB.packRows(v.packRowsB, v.width, first, k, cols, j.b[j.k0*j.LDB+n:], j.LDB)
+		}
 	}
 }
 
 // tasks computes rectangles of tiles. Consecutive tasks share their panels of B.
 func (j *gemm) tasks(_, lo, hi int) {
+	var scratch *gemm
 	var rows []float32
-	var own *gemm
 	if j.copiesRows {
-		own = takeGemm(j.v, &GemmArgs{})
-		own.packedA = grow(own.packedA, j.v.rows*(j.k1-j.k0+padding))
-		rows = own.packedA
+		scratch = takeGemm(j.v, &GemmArgs{})
+		scratch.rows = grow(scratch.rows, j.v.rows*(j.k1-j.k0+padding))
+		rows = scratch.rows
 	}
 	down := ceil(j.rowTiles, j.taskRows)
 	for t := lo; t < hi; t++ {
@@ -278,22 +274,21 @@ func (j *gemm) tasks(_, lo, hi int) {
 			j.tileRow(tile, c, min(c+j.taskCols, j.panels), rows)
 		}
 	}
-	if own != nil {
-		own.release()
+	if scratch != nil {
+		scratch.release()
 	}
 }
 
 // tileRow computes the tiles number tile from the top in panels lo to hi.
-func (j *gemm) tileRow(tile, lo, hi int, copied []float32) {
+func (j *gemm) tileRow(tile, lo, hi int, rows []float32) {
 	v, k := j.v, j.k1-j.k0
 	var m0, m1, rs, ks int
 	var a *float32
-	switch {
-	case j.packsA:
+	if j.packsA {
 		m0 = j.m0 + tile*v.rows
 		m1 = min(m0+v.rows, j.m1)
-		a, rs, ks = &j.packedA[tile*j.strideA()], 1, v.rows
-	default:
+		a, rs, ks = j.packedA.at(tile), 1, v.rows
+	} else {
 		m0, m1 = part(j.m1-j.m0, v.rows, tile)
 		m0, m1 = m0+j.m0, m1+j.m0
 		switch {
@@ -302,9 +297,9 @@ func (j *gemm) tileRow(tile, lo, hi int, copied []float32) {
 		case j.copiesRows:
 			rs, ks = k+padding/2, 1
 			for r := range m1 - m0 {
-				copy(copied[r*rs:][:k], j.a[(m0+r)*j.LDA+j.k0:])
+				copy(rows[r*rs:][:k], j.a[(m0+r)*j.LDA+j.k0:])
 			}
-			a = &copied[0]
+			a = &rows[0]
 		default:
 			a, rs, ks = &j.a[m0*j.LDA+j.k0], j.LDA, 1
 		}
@@ -312,11 +307,10 @@ func (j *gemm) tileRow(tile, lo, hi int, copied []float32) {
 	first := j.k0 == 0
 	for p := lo; p < hi; p++ {
 		n := j.n0 + p*v.width
-		cols := min(v.width, j.n1-n)
 		var bias *float32
 		if first && len(j.Bias) > 0 {
 			bias = &j.Bias[n]
 		}
-		v.tile(m1-m0, k, a, rs, ks, &j.packedB[p*j.strideB()], &j.c[m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || !first)
+		v.tile(m1-m0, k, a, rs, ks, j.packedB.at(p), &j.c[m0*j.LDC+n], j.LDC, bias, min(v.width, j.n1-n), j.Accumulate || !first)
 	}
 }

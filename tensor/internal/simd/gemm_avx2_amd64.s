@@ -16,7 +16,6 @@ TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -64,7 +63,7 @@ TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -123,7 +122,7 @@ TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -193,7 +192,7 @@ TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
@@ -275,7 +274,7 @@ TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -370,7 +369,7 @@ TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -476,7 +475,6 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -533,7 +531,7 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -607,7 +605,7 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -698,7 +696,7 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
@@ -807,7 +805,7 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -935,7 +933,7 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.

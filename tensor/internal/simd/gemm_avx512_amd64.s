@@ -16,7 +16,6 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -64,7 +63,7 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -123,7 +122,7 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -193,7 +192,7 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
@@ -275,7 +274,7 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -370,7 +369,7 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -476,7 +475,7 @@ TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -593,7 +592,7 @@ TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -721,7 +720,7 @@ TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -862,7 +861,7 @@ TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -1014,7 +1013,7 @@ TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -1177,7 +1176,7 @@ TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -1351,7 +1350,7 @@ TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -1538,7 +1537,7 @@ TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -1736,7 +1735,6 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1794,7 +1792,7 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1870,7 +1868,7 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1964,7 +1962,7 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
@@ -2077,7 +2075,7 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -2210,7 +2208,7 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -2361,7 +2359,7 @@ TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -2530,7 +2528,7 @@ TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
@@ -2717,7 +2715,7 @@ TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -2924,7 +2922,7 @@ TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -3149,7 +3147,7 @@ TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -3392,7 +3390,7 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -3653,7 +3651,7 @@ TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12
@@ -3934,7 +3932,7 @@ TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-73
 	SHLQ $2, R9
 	SHLQ $2, AX
 	SHLQ $2, SI
-	// Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	LEAQ (R9)(R9*2), R10
 	LEAQ (R8)(R9*4), R11
 	LEAQ (R11)(R9*4), R12

@@ -1,40 +1,52 @@
 package simd
 
-// padding lies between panels, so that those filled together do not fall into the same cache sets.
+// padding lies between panels, so that those filled together do not fall into the same cache sets. Packing
+// may write there.
 const padding = 32
 
-// Panels are a matrix packed for the right-hand side of products: stripes as wide as a tile, each stripe
-// row after row.
+// Panels are a matrix packed for the tile kernels: stripes as wide as a tile, each stripe row after row.
+// (The panels of a transposed left operand are as wide as a tile is high.)
 type panels struct {
 	x      []float32
 	stride int // from one panel to the next
 }
 
-// pack packs the rows×cols matrix at src.
-func (p *panels) pack(v *variant, rows, cols int, src []float32, ld int) {
-	p.stride = rows*v.width + padding
-	p.x = grow(p.x, ceil(cols, v.width)*p.stride)
-	packRowPanels(v.packRowsB, v.width, rows, cols, src, ld, p.x, p.stride)
+// reserve makes room for n panels of the given size. What they held is lost.
+func (p *panels) reserve(n, size int) {
+	p.stride = size + padding
+	p.x = grow(p.x, n*p.stride)
 }
 
-// packT packs the transpose of the rows×cols matrix at src.
-func (p *panels) packT(v *variant, rows, cols int, src []float32, ld int) {
-	p.stride = cols*v.width + padding
-	p.x = grow(p.x, ceil(rows, v.width)*p.stride)
-	for r := 0; r < rows; r += v.width {
-		v.packColsB(cols, min(v.width, rows-r), &src[r*ld], ld, &p.x[r/v.width*p.stride])
-	}
-}
+func (p *panels) at(i int) *float32 { return &p.x[i*p.stride] }
 
-// packRowPanels packs the rows×cols matrix at src; the last panel may be narrower.
-func packRowPanels(pack packRows, width, rows, cols int, src []float32, ld int, dst []float32, stride int) {
+// packRows packs the rows×cols matrix at src by pack, whose panels have the given width, into the panels
+// from number first on. The last panel may be filled in part.
+func (p *panels) packRows(pack packRows, width, first, rows, cols int, src []float32, ld int) {
 	whole := cols / width
 	if whole > 0 {
-		pack(rows, whole, &src[0], ld, &dst[0], stride, width)
+		pack(rows, whole, &src[0], ld, p.at(first), p.stride, width)
 	}
 	if rest := cols - whole*width; rest > 0 {
-		pack(rows, 1, &src[whole*width], ld, &dst[whole*stride], stride, rest)
+		pack(rows, 1, &src[whole*width], ld, p.at(first+whole), p.stride, rest)
 	}
+}
+
+// packCols packs the transpose of the rows×cols matrix at src.
+func (p *panels) packCols(v *variant, first, rows, cols int, src []float32, ld int) {
+	for r := 0; r < rows; r += v.width {
+		v.packColsB(cols, min(v.width, rows-r), &src[r*ld], ld, p.at(first+r/v.width))
+	}
+}
+
+// fill makes the panels those of the rows×cols matrix at src; fillT, of its transpose.
+func (p *panels) fill(v *variant, rows, cols int, src []float32, ld int) {
+	p.reserve(ceil(cols, v.width), rows*v.width)
+	p.packRows(v.packRowsB, v.width, 0, rows, cols, src, ld)
+}
+
+func (p *panels) fillT(v *variant, rows, cols int, src []float32, ld int) {
+	p.reserve(ceil(rows, v.width), cols*v.width)
+	p.packCols(v, 0, rows, cols, src, ld)
 }
 
 // product is c = a·b, or c += a·b, for small matrices: rows×k with strides of a's rows and columns, and
@@ -43,7 +55,7 @@ func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels,
 	for t := range ceil(rows, v.rows) {
 		r0, r1 := part(rows, v.rows, t)
 		for j := 0; j < cols; j += v.width {
-			v.tile(r1-r0, k, &a[r0*rs], rs, ks, &b.x[j/v.width*b.stride], &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate)
+			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate)
 		}
 	}
 }

@@ -57,7 +57,9 @@ func (f *function) tile(rows, vectors int) {
 	f.ins("SHLQ", "$2", "AX")
 	f.ins("SHLQ", "$2", "SI")
 
-	f.comment("Four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.")
+	if rows > 1 {
+		f.comment("Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.")
+	}
 	pointers := []string{"R8", "R11", "R12", "R13"}[:(rows+3)/4]
 	if rows > 3 {
 		f.ins("LEAQ", "(R9)(R9*2)", "R10")
