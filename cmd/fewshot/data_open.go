@@ -21,7 +21,7 @@ type dataFlags struct {
 func (d *dataFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
 	fs.StringVar(&d.name, "dataset", "", "data set: "+strings.Join(datasets.Names(), ", ")+
-		"; a folder of your own images (FOLDER/train/CLASS/*.jpg, FOLDER/test/CLASS/*.jpg); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+")")
+		"; a folder of your own images (FOLDER/train/CLASS/*.jpg, FOLDER/test/CLASS/*.jpg); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+"; things-shift and letters-shift are tested in another style)")
 	fs.StringVar(&d.classes, "classes", "all", "which classes: all, base (the first half) or new (the rest)")
 }
 
@@ -42,6 +42,9 @@ func taskNames() []string {
 	}
 	return names
 }
+
+// shiftSuffix after a task's name asks for its test images in another style, as ImageNet-Sketch is to ImageNet.
+const shiftSuffix = "-shift"
 
 // canonical is the name by which a data set of the table is known, however it was spelt.
 func (d *dataFlags) canonical() string {
@@ -95,8 +98,9 @@ const worldSeed = 2023
 
 // synthetic draws a task of the synthetic world into memory, as encoded images.
 func synthetic(name string) (*datasets.Dataset, error) {
-	task, ok := synth.Lookup(name)
-	if !ok {
+	base, shifted := strings.CutSuffix(name, shiftSuffix)
+	task, ok := synth.Lookup(base)
+	if !ok || shifted && task.Shift == "" {
 		return nil, usagef("-dataset synth:%s: there is no such task; there are %s", name, strings.Join(taskNames(), ", "))
 	}
 	draw := func(split string) ([]datasets.Item, error) {
@@ -113,12 +117,16 @@ func synthetic(name string) (*datasets.Dataset, error) {
 		return items, nil
 	}
 	var splits [3][]datasets.Item
-	for i, s := range []string{"train", "val", "test"} {
+	test := "test"
+	if shifted {
+		test = "shift"
+	}
+	for i, s := range []string{"train", "val", test} {
 		items, err := draw(s)
 		if err != nil {
 			return nil, err
 		}
 		splits[i] = items
 	}
-	return datasets.New(synthPrefix+task.Name, "Synth"+strings.ToUpper(name[:1])+name[1:], task.Template, task.Classes, splits[0], splits[1], splits[2])
+	return datasets.New(synthPrefix+name, "Synth"+strings.ToUpper(name[:1])+name[1:], task.Template, task.Classes, splits[0], splits[1], splits[2])
 }

@@ -121,7 +121,7 @@ type pretrainConfig struct {
 
 // The embedded model is what these settings make.
 func defaultPretrain() pretrainConfig {
-	return pretrainConfig{Width: 128, Layers: 4, TextLayers: 3, Embed: 128, Patch: 8, Context: 32, Merges: 512,
+	return pretrainConfig{Width: 128, Layers: 4, TextLayers: 3, Embed: 128, Patch: 8, Context: 32, Merges: 768,
 		Batch: 128, Steps: 12000, Warmup: 300, LR: 1e-3, Decay: 0.05, Seed: 1}
 }
 
@@ -238,7 +238,7 @@ func drawPairs(ctx context.Context, c pretrainConfig, tok *text.Tokenizer) <-cha
 			p := pairs{pixels: make([]float32, c.Batch*len(rgb))}
 			for i := range c.Batch {
 				caption := synth.Pair(rgb, c.Seed, uint64(step*c.Batch+i))
-				ids, err := tok.Tokenize(caption, c.Context, false)
+				ids, err := tok.Tokenize(caption, c.Context, true) // the longest captions end in details
 				if err != nil {
 					p.err = err
 				}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// smallDisk is a file system of so many bytes.
+func smallDisk(t *testing.T, options string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("cannot mount a file system here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// A full disk does not end a run as long as only checkpoints do not fit: training goes on, and the mask is what it would be.
+func TestDiskFullForCheckpoints(t *testing.T) {
+	_, want := undisturbedRun(t)
+	dir := filepath.Join(smallDisk(t, "size=512k"), "run") // room for two checkpoints, not for three
+	code, _, errw := cli(t, tune(t, dir, "-save-every", "1ns")...)
+	if code != exitDone || !strings.Contains(errw, "no checkpoint at epoch 1, step 4") || !strings.Contains(errw, "no space left") {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+		t.Error("another mask")
+	}
+	if got := entries(t, dir); got != "mask.safetensors result.json" {
+		t.Errorf("the folder holds %s", got)
+	}
+}
+
+// If not even the mask fits the run fails, and its checkpoints are as good as before.
+func TestDiskFullForMask(t *testing.T) {
+	_, want := undisturbedRun(t)
+	root := smallDisk(t, "size=512k")
+	dir, filler := filepath.Join(root, "run"), filepath.Join(root, "filler")
+	// An interrupted run of two checkpoints, then nothing but full pages.
+	if code, errw := interrupt(t, 2, tune(t, dir, "-save-every", "1ns"), dir); code != exitInterrupted {
+		t.Fatalf("exit code %d, %s", code, errw)
+	}
+	f, err := os.Create(filler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	f.Close()
+	code, _, errw := cli(t, tune(t, dir, "-resume")...)
+	if code != exitFailed || !strings.Contains(errw, "cannot be written") && !strings.Contains(errw, maskName) {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+	if names := entries(t, dir); !strings.Contains(names, "training-") || strings.Contains(names, "tmp") {
+		t.Errorf("the folder holds %s", names)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	must(t, tune(t, dir, "-resume")...)
+	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+		t.Error("another mask")
+	}
+}
+
+// An output folder on a read-only file system is told before anything is trained.
+func TestReadOnly(t *testing.T) {
+	root := smallDisk(t, "size=512k,ro")
+	code, _, errw := cli(t, tune(t, filepath.Join(root, "run"))...)
+	if code != exitFailed || !strings.Contains(errw, "read-only file system") || !strings.Contains(errw, root) {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+}

@@ -1,0 +1,27 @@
+package main
+
+import "testing"
+
+// The model in the program is what pretrain writes, and knows its own vocabulary.
+func TestEmbedded(t *testing.T) {
+	if len(embeddedWeights) == 0 {
+		t.Skip("this build embeds no model: fewshot pretrain makes one")
+	}
+	if n := len(embeddedWeights) + len(embeddedMerges); n > 4<<20 {
+		t.Errorf("%d bytes are embedded, more than 4 MiB", n)
+	}
+	i := last[modelInfo](t, must(t, "info", "-json", embeddedName))
+	c := defaultPretrain()
+	if i.Activation != "quickgelu" || i.Image == nil || i.Text == nil || i.Image.Width != c.Width || i.Image.Layers != c.Layers || i.Text.Layers != c.TextLayers {
+		t.Errorf("%+v", i)
+	}
+	got := objects(t, must(t, "encode", "-json", "-text", "a photo of a red star.", images(t, 1)[0]))
+	if len(got) != 2 || len(got[0].Feature) != i.Image.Embed {
+		t.Errorf("%d objects", len(got))
+	}
+	// It has learned something: far better than guessing on a task that it never saw.
+	r := last[evalResult](t, must(t, "zeroshot", "-json", "-data", tinyData(t), "-dataset", "few"))
+	if r.Test.Accuracy < 2*100/12. {
+		t.Errorf("%.1f %% of 12 classes", r.Test.Accuracy)
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"os"
+
+	"fewshot/autograd"
+	"fewshot/datasets"
+	"fewshot/rmt"
+	"fewshot/tensor"
+)
+
+var encodeCommand = command{
+	name: "encode", args: "[image …]", summary: "print the features of images and texts",
+	about: `Prints CLIP's features, not normalised: those of the texts in the order given, then those of the images in the order given.
+With -json that is one object per input and nothing else: kind (image or text), input, feature (float32, in the shortest form
+that reads back as the same number), and for texts tokens (ids, start and end included).
+Images alone need neither a vocabulary nor a text encoder.`,
+	setup: setupEncode,
+}
+
+type encodeFlags struct {
+	device   deviceFlags
+	model    modelFlags
+	mask     string
+	texts    []string
+	images   []string
+	truncate bool
+	batch    int
+	decoders int
+}
+
+func setupEncode(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+	var f encodeFlags
+	f.model.declare(fs)
+	f.device.declare(fs)
+	fs.Func("text", "`text` to encode; may be given several times", func(s string) error {
+		f.texts = append(f.texts, s)
+		return nil
+	})
+	fs.BoolVar(&f.truncate, "truncate", false, "cut texts that are too long for the model, instead of refusing them")
+	fs.StringVar(&f.mask, "mask", "", "mask `file` to put on the image encoder")
+	fs.IntVar(&f.batch, "batch-size", 32, "images a batch")
+	fs.IntVar(&f.decoders, "decoders", 0, "images decoded at the same time, 0 for one a core")
+	return func(ctx context.Context, u *ui, args []string) error {
+		f.images = args
+		switch {
+		case len(f.texts)+len(f.images) == 0:
+			return usagef("nothing to encode: give images, or texts with -text")
+		case f.mask != "" && len(f.images) == 0:
+			return usagef("-mask is for images, and none is given")
+		case f.batch < 1 || f.decoders < 0:
+			return usagef("-batch-size %d, -decoders %d: a batch has an image, and numbers are not negative", f.batch, f.decoders)
+		}
+		return f.run(ctx, u)
+	}
+}
+
+// encoded is an input with its feature.
+type encoded struct {
+	Kind    string    `json:"kind"` // image or text
+	Input   string    `json:"input"`
+	Tokens  []int32   `json:"tokens,omitempty"`
+	Feature []float32 `json:"feature"`
+}
+
+func (f *encodeFlags) run(ctx context.Context, u *ui) error {
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	m, err := f.model.open(dev, u)
+	if err != nil {
+		return err
+	}
+	if f.mask != "" {
+		if _, err := m.mask(f.mask); err != nil {
+			return err
+		}
+	}
+	if err := f.encodeTexts(ctx, u, dev, m); err != nil {
+		return err
+	}
+	return f.encodeImages(ctx, u, dev, m)
+}
+
+// encodeTexts encodes one text at a time: nobody has so many that a batch would be worth its padding.
+func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device, m *model) error {
+	if len(f.texts) == 0 {
+		return nil
+	}
+	if err := m.needText(); err != nil {
+		return err
+	}
+	// All are read before the first is printed, so that a text that will not do is not found at the end.
+	var tokens [][]int32
+	for _, s := range f.texts {
+		ids, err := m.tok.Tokenize(s, m.text.Context, f.truncate)
+		if err != nil {
+			return err
+		}
+		tokens = append(tokens, ids)
+	}
+	for i, ids := range tokens {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		tape := autograd.NoGrad(dev)
+		e := encoded{"text", f.texts[i], ids, m.text.Encode(tape, [][]int32{ids}).Value.Floats()}
+		tape.Release()
+		if err := dev.Sync(); err != nil {
+			return err
+		}
+		if err := e.print(u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *encodeFlags) encodeImages(ctx context.Context, u *ui, dev *tensor.Device, m *model) error {
+	next := 0
+	for features, err := range rmt.Features(dev, m.image, f.batches(ctx, m.transform)) {
+		if err != nil {
+			return err
+		}
+		values, width := features.Floats(), features.Dim(1)
+		for ; len(values) > 0; values = values[width:] {
+			e := encoded{Kind: "image", Input: f.images[next], Feature: values[:width]}
+			if err := e.print(u); err != nil {
+				return err
+			}
+			next++
+		}
+	}
+	return ctx.Err()
+}
+
+// batches reads the image files, a batch of them at a time.
+func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform) iter.Seq2[rmt.Batch, error] {
+	return func(yield func(rmt.Batch, error) bool) {
+		for lo := 0; lo < len(f.images); lo += f.batch {
+			var items []datasets.Item
+			for _, path := range f.images[lo:min(lo+f.batch, len(f.images))] {
+				data, err := readImage(path)
+				if err != nil {
+					yield(rmt.Batch{}, err)
+					return
+				}
+				items = append(items, datasets.Item{Path: path, Data: data})
+			}
+			for b, err := range adapt(datasets.LoadImages(ctx, &datasets.Dataset{}, items, t, f.batch, f.decoders), t.Size) {
+				if !yield(b, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// readImage reads an image file whole, if it is a file of a sane size.
+func readImage(path string) ([]byte, error) {
+	s, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !s.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file; give the images one by one", path)
+	case s.Size() > datasets.MaxImageBytes:
+		return nil, fmt.Errorf("%s: is %d bytes; the limit for an image is %d", path, s.Size(), datasets.MaxImageBytes)
+	}
+	return os.ReadFile(path)
+}
+
+// print writes one object, or a line of the feature's first values.
+func (e encoded) print(u *ui) error {
+	sum := 0.0
+	for _, v := range e.Feature {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return fmt.Errorf("the feature of %s %q is not finite", e.Kind, e.Input)
+		}
+		sum += float64(v) * float64(v)
+	}
+	return u.result(e, func(w io.Writer) {
+		const shown = 6
+		fmt.Fprintf(w, "%-5s %q\n", e.Kind, e.Input)
+		if e.Tokens != nil {
+			fmt.Fprintf(w, "      %d tokens %v\n", len(e.Tokens), e.Tokens)
+		}
+		fmt.Fprintf(w, "      %d values, length %.4f:", len(e.Feature), math.Sqrt(sum))
+		for _, v := range e.Feature[:min(shown, len(e.Feature))] {
+			fmt.Fprintf(w, " %.6g", v)
+		}
+		if len(e.Feature) > shown {
+			fmt.Fprint(w, " …")
+		}
+		fmt.Fprintln(w)
+	})
+}

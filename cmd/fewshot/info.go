@@ -1,0 +1,333 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"fewshot/nn/checkpoint"
+	"fewshot/rmt"
+	"fewshot/tensor"
+	"fewshot/text"
+	"fewshot/vit"
+)
+
+var infoCommand = command{
+	name: "info", args: "FILE|FOLDER", summary: "say what a model, mask, training checkpoint or result folder is",
+	about: `Tells what a file or folder holds, and describes it: of a model its dialect, sizes, digest and vocabulary; of a mask its
+backbone, sparsity and how it was learned; of a training checkpoint where it stands; of a result folder what came out. All digests
+are verified. "embedded" is the model in this program.`,
+	setup: setupInfo,
+}
+
+func setupInfo(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+	return func(_ context.Context, u *ui, args []string) error {
+		if len(args) != 1 {
+			return usagef("give one file or folder, not %d", len(args))
+		}
+		r, err := describePath(args[0])
+		if err != nil {
+			return err
+		}
+		return u.result(r, r.print)
+	}
+}
+
+// description is what info finds out.
+type description interface{ print(w io.Writer) }
+
+func describePath(path string) (description, error) {
+	if path == embeddedName {
+		return describeModel(path)
+	}
+	s, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if s.IsDir() {
+		if isRun(path) {
+			return describeRun(path)
+		}
+		return describeModel(path)
+	}
+	f, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	format := f.Metadata()["format"]
+	f.Close()
+	switch format {
+	case rmt.MaskFormat:
+		return describeMask(path)
+	case rmt.StateFormat:
+		return describeState(path)
+	}
+	return describeModel(path)
+}
+
+// isRun reports whether train wrote into the folder.
+func isRun(dir string) bool {
+	for _, name := range []string{resultName, maskName, lockName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	states, err := rmt.StateFiles(dir)
+	return err == nil && len(states) > 0
+}
+
+// modelInfo describes a CLIP checkpoint.
+type modelInfo struct {
+	Kind       string     `json:"kind"` // model
+	Path       string     `json:"path"`
+	Format     string     `json:"format"`
+	Dialect    string     `json:"dialect"`
+	Activation string     `json:"activation"` // "" if the checkpoint does not say
+	Tensors    int        `json:"tensors"`
+	Parameters int        `json:"parameters"`
+	Digest     string     `json:"digest"`
+	Image      *imageInfo `json:"image,omitempty"`
+	Text       *textInfo  `json:"text,omitempty"`
+	// Problem is why this build cannot run the image encoder.
+	Problem    string `json:"problem,omitempty"`
+	Vocabulary string `json:"vocabulary,omitempty"`
+}
+
+type imageInfo struct {
+	Size   int `json:"image_size"`
+	Patch  int `json:"patch"`
+	Width  int `json:"width"`
+	Layers int `json:"layers"`
+	Heads  int `json:"heads"`
+	Embed  int `json:"embed"`
+}
+
+type textInfo struct {
+	Context int `json:"context"`
+	Vocab   int `json:"vocab"`
+	Width   int `json:"width"`
+	Layers  int `json:"layers"`
+	Heads   int `json:"heads"`
+	Embed   int `json:"embed"`
+}
+
+func describeModel(path string) (description, error) {
+	src, err := (&modelFlags{path: path}).source()
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	r := &modelInfo{Kind: "model", Path: path, Format: src.Format(), Dialect: src.Dialect(), Activation: src.Activation(), Tensors: len(src.Names()),
+		Vocabulary: src.Vocabulary().Merges}
+	if path == embeddedName {
+		r.Vocabulary = embeddedName
+	}
+	for _, name := range src.Names() {
+		shape, _ := src.Shape(name)
+		r.Parameters += tensor.Len(shape)
+	}
+	if r.Digest, err = src.Digest(); err != nil {
+		return nil, err
+	}
+	imageHeads, textHeads := src.Heads()
+	if c, err := vit.ConfigOf(src, tensor.QuickGELU); err != nil {
+		r.Problem = err.Error()
+	} else {
+		r.Image = &imageInfo{c.ImageSize, c.Patch, c.Width, c.Layers, cmp.Or(imageHeads, c.Heads), c.Embed}
+	}
+	if _, ok := src.Shape("token_embedding.weight"); ok {
+		c, err := text.ConfigOf(src, tensor.QuickGELU)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		r.Text = &textInfo{c.Context, c.Vocab, c.Width, c.Layers, cmp.Or(textHeads, c.Heads), c.Embed}
+	}
+	return r, nil
+}
+
+func (r *modelInfo) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: CLIP model\n", r.Path)
+	line := func(name, format string, a ...any) { fmt.Fprintf(w, "  %-11s %s\n", name, fmt.Sprintf(format, a...)) }
+	line("format", "%s, names as in %s", r.Format, r.Dialect)
+	line("parameters", "%d in %d tensors", r.Parameters, r.Tensors)
+	line("activation", "%s", cmp.Or(r.Activation, "not said; OpenAI's models have quickgelu, most of open_clip's own gelu"))
+	if c := r.Image; c != nil {
+		line("image", "%d×%d pixels in patches of %d, width %d, %d layers, %d heads, feature of %d", c.Size, c.Size, c.Patch, c.Width, c.Layers, c.Heads, c.Embed)
+	} else {
+		line("image", "%s", r.Problem)
+	}
+	if c := r.Text; c != nil {
+		line("text", "up to %d of %d tokens, width %d, %d layers, %d heads, feature of %d", c.Context, c.Vocab, c.Width, c.Layers, c.Heads, c.Embed)
+		line("vocabulary", "%s", cmp.Or(r.Vocabulary, "none found beside it; give one with -vocab"))
+	} else {
+		line("text", "none: images only")
+	}
+	line("digest", "%s", r.Digest)
+}
+
+// maskInfo describes a mask file.
+type maskInfo struct {
+	Kind     string            `json:"kind"` // mask
+	Path     string            `json:"path"`
+	Bytes    int64             `json:"bytes"`
+	Sum      string            `json:"sha256"`
+	Backbone string            `json:"backbone"` // digest of the model it belongs to
+	Sparsity rmt.Sparsity      `json:"sparsity"`
+	Percent  float64           `json:"sparsity_percent"`
+	Tensors  []maskTensorInfo  `json:"tensors"`
+	About    map[string]string `json:"about"` // provenance
+}
+
+type maskTensorInfo struct {
+	Name    string  `json:"name"`
+	Shape   []int   `json:"shape"`
+	Off     int     `json:"off"`
+	Percent float64 `json:"sparsity_percent"`
+	Codec   string  `json:"codec"`
+}
+
+func describeMask(path string) (description, error) {
+	f, err := rmt.OpenMasks(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	sum, s := sha256.Sum256(b), f.Sparsity()
+	r := &maskInfo{Kind: "mask", Path: path, Bytes: int64(len(b)), Sum: hex.EncodeToString(sum[:]), Backbone: f.Backbone,
+		Sparsity: s, Percent: s.Percent(), About: f.About}
+	for _, t := range f.Tensors {
+		s := rmt.Sparsity{Off: t.Off, Total: tensor.Len(t.Shape)}
+		r.Tensors = append(r.Tensors, maskTensorInfo{t.Name, t.Shape, t.Off, s.Percent(), t.Codec})
+	}
+	return r, nil
+}
+
+func (r *maskInfo) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: mask of %d bytes\n  backbone  %s\n  sparsity  %v\n  sha256    %s\n", r.Path, r.Bytes, r.Backbone, r.Sparsity, r.Sum)
+	for _, t := range r.Tensors {
+		fmt.Fprintf(w, "  %7.3f %%  %-4s  %s %v\n", t.Percent, t.Codec, plain(t.Name), t.Shape)
+	}
+	printPairs(w, "learned with", r.About)
+}
+
+// stateInfo describes a training checkpoint.
+type stateInfo struct {
+	Kind  string            `json:"kind"` // training
+	Path  string            `json:"path"`
+	Steps int               `json:"steps"`
+	At    rmt.Position      `json:"position"`
+	Run   map[string]string `json:"run"` // settings, data and backbone of the run
+}
+
+func describeState(path string) (description, error) {
+	s, err := rmt.ReadState(path)
+	if err != nil {
+		return nil, err
+	}
+	return &stateInfo{"training", path, s.Steps, s.At, s.Run}, nil
+}
+
+func (r *stateInfo) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: training checkpoint after %d steps, to go on at batch %d of epoch %d\n", r.Path, r.Steps, r.At.Batch+1, r.At.Epoch+1)
+	printPairs(w, "of the run with", r.Run)
+}
+
+// runInfo describes an output folder of train.
+type runInfo struct {
+	Kind     string          `json:"kind"` // run
+	Path     string          `json:"path"`
+	Finished bool            `json:"finished"`
+	Result   json.RawMessage `json:"result,omitempty"` // result.json
+	Mask     *maskInfo       `json:"mask,omitempty"`
+	Training *stateInfo      `json:"training,omitempty"` // the newest checkpoint
+}
+
+func describeRun(dir string) (description, error) {
+	r := &runInfo{Kind: "run", Path: dir}
+	result := filepath.Join(dir, resultName)
+	b, err := os.ReadFile(result)
+	switch {
+	case err == nil:
+		if !json.Valid(b) {
+			return nil, fmt.Errorf("%s: is not JSON", result)
+		}
+		r.Finished, r.Result = true, b
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	mask := filepath.Join(dir, maskName)
+	if _, err := os.Stat(mask); err == nil {
+		d, err := describeMask(mask)
+		if err != nil {
+			return nil, err
+		}
+		r.Mask = d.(*maskInfo)
+	}
+	states, err := rmt.StateFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(states) > 0 {
+		d, err := describeState(states[0])
+		if err != nil {
+			return nil, err
+		}
+		r.Training = d.(*stateInfo)
+	}
+	return r, nil
+}
+
+func (r *runInfo) print(w io.Writer) {
+	if !r.Finished {
+		fmt.Fprintf(w, "%s: run that is not finished; go on with fewshot train -resume -out %s and its settings\n", r.Path, r.Path)
+	} else {
+		var t trainResult
+		// Of a result.json of another version only what is alike is printed.
+		_ = json.Unmarshal(r.Result, &t)
+		fmt.Fprintf(w, "%s: finished run\n", r.Path)
+		t.print(w)
+	}
+	if r.Mask != nil {
+		fmt.Fprintln(w)
+		r.Mask.print(w)
+	}
+	if r.Training != nil {
+		fmt.Fprintln(w)
+		r.Training.print(w)
+	}
+}
+
+// printPairs prints a table of strings out of a file.
+func printPairs(w io.Writer, title string, pairs map[string]string) {
+	fmt.Fprintf(w, "  %s\n", title)
+	for _, k := range slices.Sorted(maps.Keys(pairs)) {
+		fmt.Fprintf(w, "    %-14s %s\n", plain(k), plain(pairs[k]))
+	}
+}
+
+// plain quotes what could play tricks on a terminal.
+func plain(s string) string {
+	tricky := func(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
+	if strings.ContainsFunc(s, tricky) {
+		return strconv.Quote(s)
+	}
+	return s
+}

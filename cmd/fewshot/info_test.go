@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestInfoModel(t *testing.T) {
+	got := last[modelInfo](t, must(t, "info", "-json", tiny(t)))
+	if len(got.Digest) != 64 {
+		t.Errorf("digest %q", got.Digest)
+	}
+	got.Digest = ""
+	want := modelInfo{Kind: "model", Path: tiny(t), Format: "safetensors", Dialect: "openai", Activation: "quickgelu", Tensors: 38,
+		// By hand: both blocks 12·64² + 13·64; stem, class and positions 64·(3·64 + 1 + 37); token and positions 64·(1026 + 32);
+		// norms 6·64; projections 2·64·128; the scale.
+		Parameters: 2*(12*64*64+13*64) + 64*(3*64+1+37) + 64*(1026+32) + 6*64 + 2*64*128 + 1,
+		Image:      &imageInfo{Size: 48, Patch: 8, Width: 64, Layers: 1, Heads: 1, Embed: 128},
+		Text:       &textInfo{Context: 32, Vocab: 1026, Width: 64, Layers: 1, Heads: 1, Embed: 128},
+		Vocabulary: filepath.Join(tinyFolder(t), "merges.txt")}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	out := must(t, "info", tiny(t))
+	for _, want := range []string{"CLIP model", "names as in openai", "48×48 pixels in patches of 8", "up to 32 of 1026 tokens", "quickgelu", want.Vocabulary} {
+		if !strings.Contains(out, want) {
+			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestInfoMaskAndTraining(t *testing.T) {
+	dir, b := undisturbedRun(t)
+	m := last[maskInfo](t, must(t, "info", "-json", filepath.Join(dir, maskName)))
+	if m.Kind != "mask" || m.Bytes != int64(len(b)) || len(m.Tensors) != 2 || m.About["dataset"] != "Few" || m.About["polarity"] != "1=keep" || m.About["shots"] != "4" {
+		t.Errorf("%+v", m)
+	}
+	if m.Sparsity.Off != m.Tensors[0].Off+m.Tensors[1].Off || m.Sparsity.Total != 4*64*64 {
+		t.Errorf("%+v", m)
+	}
+	stopped := interrupted(t)
+	r := last[runInfo](t, must(t, "info", "-json", stopped))
+	if r.Kind != "run" || r.Finished || r.Training == nil || r.Training.Run["lr"] != "0.001" || r.Training.Run["backbone"] != m.Backbone {
+		t.Errorf("%+v", r)
+	}
+	s := last[stateInfo](t, must(t, "info", "-json", r.Training.Path))
+	if s.Kind != "training" || s.Steps != r.Training.Steps || s.At.Epoch*6+s.At.Batch != s.Steps {
+		t.Errorf("%+v", s)
+	}
+	for _, args := range [][]string{{"info", stopped}, {"info", r.Training.Path}} {
+		if out := must(t, args...); !strings.Contains(out, "training checkpoint after") {
+			t.Errorf("%v:\n%s", args, out)
+		}
+	}
+	// A damaged file is not described.
+	b[len(b)/2] ^= 1
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	if err := os.WriteFile(damaged, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errw := cli(t, "info", damaged); code != exitFailed || out != "" || !strings.Contains(errw, "corrupt") {
+		t.Errorf("exit code %d, %s%s", code, out, errw)
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"visual.proj": "visual.proj", `{"lr":1}`: `{"lr":1}`, "a photo of a café": "a photo of a café",
+		"\x1b[2J": `"\x1b[2J"`, "a\nb": `"a\nb"`, "a\xff": `"a\xff"`,
+	} {
+		if got := plain(in); got != want {
+			t.Errorf("plain(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+// What a data set lacks is said with where it comes from.
+func TestDataCheck(t *testing.T) {
+	root := t.TempDir()
+	code, out, _ := cli(t, "data", "check", "-data", root, "-dataset", "oxford_pets")
+	for _, want := range []string{"MISSING  images/", "MISSING  split_zhou_OxfordPets.json", "images.tar.gz", "DATASETS.md"} {
+		if code != exitFailed || !strings.Contains(out, want) {
+			t.Errorf("exit code %d, lacks %q:\n%s", code, want, out)
+		}
+	}
+	code, out, _ = cli(t, "data", "check", "-json", "-data", root, "-dataset", "OxfordPets")
+	if r := last[checkResult](t, out); code != exitFailed || r.OK || r.Name != "oxford_pets" || len(r.Hints) == 0 || r.Want.Test != 3669 {
+		t.Errorf("exit code %d, %+v", code, r.Report)
+	}
+	out = must(t, "data", "check", "-data", tinyData(t), "-dataset", "few")
+	if !strings.Contains(out, "All images are there") {
+		t.Error(out)
+	}
+	out = must(t, "data", "check", "-dataset", filepath.Join(tinyData(t), "few")) // a folder by its path
+	if !strings.Contains(out, "All images are there") {
+		t.Error(out)
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// program runs the program in a process of its own.
+func program(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c, &out
+}
+
+// TestKill kills training at random moments, resumes it, kills it again, until a run comes through, and compares the mask
+// file with an undisturbed run's; and so on until there have been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved
+// after every step, so that many kills fall into a save.
+func TestKill(t *testing.T) {
+	kills := 8
+	if s := os.Getenv("FEWSHOT_KILLS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("FEWSHOT_KILLS=%s: %v", s, err)
+		}
+		kills = n
+	}
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	_, want := undisturbedRun(t)
+
+	root := t.TempDir()
+	begin := time.Now()
+	c, out := program(t, tune(t, filepath.Join(root, "calm"), "-save-every", "1ns")...)
+	if err := c.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	full := time.Since(begin)
+
+	killed, during, runs, starts := 0, 0, 0, 0
+	for killed < kills {
+		dir := filepath.Join(root, strconv.Itoa(runs))
+		runs++
+		for done := false; !done; {
+			args := tune(t, dir, "-save-every", "1ns")
+			if entries(t, dir) != "" {
+				args = append(args, "-resume")
+			}
+			starts++
+			c, out := program(t, args...)
+			kill := time.AfterFunc(time.Duration(random.Int64N(int64(full))), func() { c.Process.Kill() })
+			err := c.Wait()
+			kill.Stop()
+			var exit *exec.ExitError
+			switch {
+			case err == nil:
+				done = true
+			case errors.As(err, &exit) && !exit.Exited():
+				killed++
+				names := entries(t, dir)
+				if strings.Contains(names, ".tmp-") {
+					during++
+				}
+				// Killed after the last write: there is nothing left to do.
+				done = strings.Contains(names, resultName)
+			default:
+				t.Fatalf("seed %d, run %d, start %d: %v\n%s", seed, runs, starts, err, out)
+			}
+		}
+		if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+			t.Fatalf("seed %d, run %d: mask %x, undisturbed %x", seed, runs, sha256.Sum256(got), sha256.Sum256(want))
+		}
+	}
+	t.Logf("%d kills, %d of them while a file was being written, %d starts, %d runs, %d equal masks (seed %d)", killed, during, starts, runs, runs, seed)
+}
+
+// A second process in the folder of a running one is turned away with its name, and changes nothing.
+func TestBusy(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	c, out := program(t, tune(t, dir, "-epochs", "100000", "-save-every", "1ns")...)
+	defer func() {
+		c.Process.Kill()
+		c.Wait()
+	}()
+	for begin := time.Now(); !strings.Contains(entries(t, dir), "training-"); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatalf("no checkpoint after a minute\n%s", out)
+		}
+	}
+	second, said := program(t, tune(t, dir, "-resume")...)
+	err := second.Wait()
+	if second.ProcessState.ExitCode() != exitFailed || !strings.Contains(said.String(), "is in use by process "+strconv.Itoa(c.Process.Pid)) {
+		t.Errorf("%v: %s", err, said)
+	}
+	// SIGINT ends the first in good order.
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Skipf("no interrupts here: %v", err)
+	}
+	begin := time.Now()
+	c.Wait()
+	if code := c.ProcessState.ExitCode(); code != exitInterrupted || time.Since(begin) > 10*time.Second {
+		t.Errorf("exit code %d after %v: %s", code, time.Since(begin), out)
+	}
+	if names := entries(t, dir); !strings.Contains(names, "training-") || strings.Contains(names, lockName) || strings.Contains(names, "tmp") {
+		t.Errorf("an interrupted run leaves %s", names)
+	}
+}

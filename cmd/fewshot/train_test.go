@@ -1,0 +1,506 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fewshot/rmt"
+)
+
+// undisturbed is the output folder of a run with the settings of tune that nobody disturbed.
+var undisturbed = sync.OnceValue(func() string { return filepath.Join(fixtures, "undisturbed") })
+
+func undisturbedRun(t *testing.T) (dir string, mask []byte) {
+	t.Helper()
+	dir = undisturbed()
+	if _, err := os.Stat(dir); err != nil {
+		must(t, tune(t, dir)...)
+	}
+	return dir, read(t, filepath.Join(dir, maskName))
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// entries are the names in a folder, "" if it is not there.
+func entries(t *testing.T, dir string) string {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+// What train says, what it writes, what eval and info say of it, is one story.
+func TestTrainThenEval(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "run")
+	args := []string{"train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "4", "-batch-size", "8", "-epochs", "3", "-lr", "1e-3", "-out", dir, "-json"}
+	out := must(t, args...)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("%d lines, want one for each of three epochs and the result", len(lines))
+	}
+	for i, l := range lines[:3] {
+		if e := last[epochResult](t, l); e.Kind != "epoch" || e.Epoch != i+1 {
+			t.Errorf("line %d: %s", i, l)
+		}
+	}
+	r := last[trainResult](t, out)
+	if r.Kind != "result" || r.Dataset != "few" || r.Train != 48 || r.Shots != 4 || r.Test.Images != 24 || r.ZeroShot == nil || r.NumClass != 12 || len(r.Epochs) != 3 {
+		t.Errorf("result: %+v", r)
+	}
+	if r.Sparsity.Off == 0 || r.Sparsity.Off == r.Sparsity.Total {
+		t.Errorf("masks that did not move test nothing: %v", r.Sparsity)
+	}
+	if got := entries(t, dir); got != "mask.safetensors result.json" {
+		t.Errorf("the folder holds %s", got)
+	}
+	var onDisk, printed any
+	if err := json.Unmarshal(read(t, filepath.Join(dir, resultName)), &onDisk); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(lines[3]), &printed); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := json.Marshal(onDisk)
+	b, _ := json.Marshal(printed)
+	if !bytes.Equal(a, b) {
+		t.Errorf("result.json and the last line differ:\n%s\n%s", a, b)
+	}
+	mask := read(t, r.Mask)
+	if sum := sha256.Sum256(mask); hex.EncodeToString(sum[:]) != r.MaskSum || int64(len(mask)) != r.MaskBytes {
+		t.Errorf("%d bytes with SHA-256 %x, result says %d and %s", len(mask), sum, r.MaskBytes, r.MaskSum)
+	}
+
+	e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.Mask, "-json", "-per-class", "-eval-batch", "7"))
+	if e.Test != r.Test || *e.Sparsity != r.Sparsity || e.Backbone != r.Backbone || len(e.PerClass) != 12 {
+		t.Errorf("eval says %+v and %v, train %+v and %v", e.Test, *e.Sparsity, r.Test, r.Sparsity)
+	}
+	correct := 0
+	for _, c := range e.PerClass {
+		correct += c.Correct
+	}
+	if correct != e.Test.Correct {
+		t.Errorf("%d right by class, %d in all", correct, e.Test.Correct)
+	}
+	z := last[evalResult](t, must(t, "zeroshot", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-json"))
+	if z.Test != *r.ZeroShot || z.Sparsity != nil || z.Mask != "" {
+		t.Errorf("zeroshot says %+v, train %+v", z.Test, *r.ZeroShot)
+	}
+	i := last[runInfo](t, must(t, "info", "-json", dir))
+	if !i.Finished || i.Mask.Sparsity != r.Sparsity || i.Mask.Backbone != r.Backbone || i.Mask.Sum != r.MaskSum || i.Training != nil {
+		t.Errorf("info says %+v", i)
+	}
+
+	code, _, errw := cli(t, "eval", "-model", other(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.Mask)
+	if code != exitFailed || !strings.Contains(errw, rmt.ErrBackbone.Error()) || !strings.Contains(errw, r.Backbone) {
+		t.Errorf("a mask of other weights: exit code %d, %s", code, errw)
+	}
+}
+
+// The text for people has the same figures.
+func TestTrainText(t *testing.T) {
+	dir, _ := undisturbedRun(t)
+	out := must(t, "info", dir)
+	for _, want := range []string{"finished run", "r-amt on few, 4 shots, seed 1", "tuned", "sparsity", "learned with", "1=keep"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("info lacks %q:\n%s", want, out)
+		}
+	}
+	out = must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", filepath.Join(dir, maskName), "-per-class")
+	for _, want := range []string{"accuracy", "macro-F1", "sparsity", "of 24 images, 12 classes", "striped"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("eval lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+// Neither the number of threads nor how images are read has any influence.
+func TestTrainIsDeterministic(t *testing.T) {
+	_, want := undisturbedRun(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	must(t, tune(t, dir, "-workers", "1", "-decoders", "3", "-cache", "0", "-eval-batch", "5", "-save-every", "1ns")...)
+	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+		t.Error("another mask")
+	}
+	another := filepath.Join(t.TempDir(), "run")
+	must(t, tune(t, another, "-seed", "2")...)
+	if got := read(t, filepath.Join(another, maskName)); bytes.Equal(got, want) {
+		t.Error("another seed, but the same mask")
+	}
+}
+
+// Files that data export wrote give the mask that the task in memory gives.
+func TestExportTrainsAlike(t *testing.T) {
+	root := t.TempDir()
+	ex := last[exportResult](t, must(t, "data", "export", "-json", "-dataset", "synth:textures", "-out", root))
+	if ex.Dataset != "synth_textures" || ex.Data != root || ex.Classes != 12 {
+		t.Fatalf("%+v", ex)
+	}
+	train := func(args ...string) (trainResult, []byte) {
+		dir := filepath.Join(t.TempDir(), "run")
+		out := must(t, append([]string{"train", "-model", tiny(t), "-shots", "2", "-batch-size", "8", "-epochs", "1", "-lr", "5e-3", "-zeroshot=false", "-json", "-out", dir}, args...)...)
+		return last[trainResult](t, out), read(t, filepath.Join(dir, maskName))
+	}
+	memory, a := train("-dataset", "synth:textures")
+	files, b := train("-data", ex.Data, "-dataset", ex.Dataset)
+	if memory.Split != files.Split || memory.Test != files.Test || !bytes.Equal(a, b) || memory.Sparsity.Off == 0 {
+		t.Errorf("from memory: split %s, %+v, mask %s\nfrom files: split %s, %+v, mask %s", memory.Split, memory.Test, memory.MaskSum, files.Split, files.Test, files.MaskSum)
+	}
+
+	c := last[checkResult](t, must(t, "data", "check", "-json", "-decode", "-data", root, "-dataset", ex.Dataset))
+	if !c.OK || c.SplitHash != ex.Split || c.Got.Train != ex.Train {
+		t.Errorf("check: %+v", c.Report)
+	}
+	images, err := filepath.Glob(filepath.Join(ex.Dir, "images", "*", "*.png"))
+	if err != nil || len(images) == 0 {
+		t.Fatal(err)
+	}
+	if err := os.Remove(images[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(images[1], read(t, images[1])[:100], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errw := cli(t, "data", "check", "-decode", "-data", root, "-dataset", ex.Dataset)
+	if code != exitFailed || !strings.Contains(out, filepath.Base(images[0])) || !strings.Contains(out, filepath.Base(images[1])) || !strings.Contains(errw, "not complete") {
+		t.Errorf("exit code %d\n%s%s", code, out, errw)
+	}
+	code, out, _ = cli(t, "data", "check", "-json", "-decode", "-data", root, "-dataset", ex.Dataset)
+	if c := last[checkResult](t, out); code != exitFailed || c.OK || c.Missing.Total != 1 || c.Unreadable.Total != 1 {
+		t.Errorf("exit code %d, %+v", code, c.Report)
+	}
+}
+
+func TestBaseToNew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	r := last[trainResult](t, must(t, tune(t, dir, "-classes", "base", "-json")...))
+	if r.NumClass != 6 || r.Train != 24 || r.Test.Images != 12 || r.Config.Leak != 1 {
+		t.Errorf("%+v", r)
+	}
+	e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-classes", "new", "-mask", r.Mask, "-json"))
+	if e.NumClass != 6 || e.Test.Images != 12 || e.Classes != "new" {
+		t.Errorf("%+v", e)
+	}
+}
+
+// A warning says when the settings cannot move a mask, and auto finds some that can.
+func TestTravelRatio(t *testing.T) {
+	code, _, errw := cli(t, tune(t, filepath.Join(t.TempDir(), "run"), "-lr", "1e-5")...)
+	if code != exitDone || !strings.Contains(errw, "warning: travel ratio") || !strings.Contains(errw, "-epochs auto") {
+		t.Errorf("exit code %d, %q", code, errw)
+	}
+	r := last[trainResult](t, must(t, tune(t, filepath.Join(t.TempDir(), "run"), "-epochs", "auto", "-json")...))
+	if r.Travel < 3 || r.Config.Epochs < 30 {
+		t.Errorf("travel ratio %.2f in %d epochs", r.Travel, r.Config.Epochs)
+	}
+}
+
+// The published settings hold however the data set's name is spelt.
+func TestPublishedSettings(t *testing.T) {
+	for _, name := range []string{"imagenet", "ImageNet"} {
+		d := dataFlags{name: name, shots: 16, classes: "all"}
+		f := tuningFlags{method: "r-amt", recipe: "paper", given: func(string) bool { return false }}
+		c, _, err := f.config(&d)
+		if err != nil || c.Epochs != 10 || c.LR != 3e-5 || c.Leak != 1 {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+	}
+}
+
+func TestTrainRefusesFolders(t *testing.T) {
+	finished, mask := undisturbedRun(t)
+	for _, resume := range []string{"-resume=false", "-resume"} {
+		code, _, errw := cli(t, tune(t, finished, resume)...)
+		if code != exitFailed || !strings.Contains(errw, "holds a finished run") {
+			t.Errorf("%s in a finished folder: exit code %d, %s", resume, code, errw)
+		}
+	}
+	if got := read(t, filepath.Join(finished, maskName)); !bytes.Equal(got, mask) || entries(t, finished) != "mask.safetensors result.json" {
+		t.Errorf("the finished run was touched: %s", entries(t, finished))
+	}
+
+	dir := t.TempDir()
+	if code, _, errw := cli(t, tune(t, dir, "-resume")...); code != exitFailed || !strings.Contains(errw, "holds no run to resume") {
+		t.Errorf("-resume in an empty folder: exit code %d, %s", code, errw)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "thesis.tex"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errw := cli(t, tune(t, dir)...); code != exitFailed || !strings.Contains(errw, "is not empty") || entries(t, dir) != "thesis.tex" {
+		t.Errorf("somebody's folder: exit code %d, %s; it holds %s", code, errw, entries(t, dir))
+	}
+
+	if os.Getuid() == 0 || runtime.GOOS == "windows" {
+		t.Log("folders without permission: not tested as this user")
+		return
+	}
+	locked := filepath.Join(t.TempDir(), "locked")
+	if err := os.Mkdir(locked, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errw := cli(t, tune(t, locked)...); code != exitFailed || !strings.Contains(errw, "cannot be written") {
+		t.Errorf("folder without permission: exit code %d, %s", code, errw)
+	}
+}
+
+// Of processes that start at the same time in one folder exactly one gets it, also where a killed one left its lock file.
+func TestOneRunAFolder(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "run")
+		if stale {
+			if err := os.Mkdir(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, lockName), []byte("1\n"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []*runDir
+		var failed []error
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				r, err := openRun(dir, false)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					failed = append(failed, err)
+				} else {
+					got = append(got, r)
+				}
+			})
+		}
+		all.Wait()
+		if len(got) != 1 {
+			t.Fatalf("%d have the folder", len(got))
+		}
+		for _, err := range failed {
+			if !strings.Contains(err.Error(), "is in use by") {
+				t.Error(err)
+			}
+		}
+		got[0].close()
+		if e := entries(t, dir); e != "" {
+			t.Errorf("after the run the folder holds %s", e)
+		}
+		again, err := openRun(dir, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.close()
+	}
+}
+
+// interrupt starts a run, stops it when it has saved a checkpoint after so many steps or more, and returns how it ended.
+func interrupt(t *testing.T, steps int, args []string, dir string) (code int, errw string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			files, err := rmt.StateFiles(dir)
+			if err == nil && len(files) > 0 && filepath.Base(files[0]) >= stateName(steps) {
+				cancel()
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+	}()
+	var o, e bytes.Buffer
+	code = run(ctx, &o, &e, args)
+	return code, e.String()
+}
+
+// stateName is the name of the checkpoint after so many steps, which the tests of rmt pin.
+func stateName(steps int) string {
+	digits := "000000000" + string(rune('0'+steps/10)) + string(rune('0'+steps%10))
+	return "training-" + digits[len(digits)-9:] + ".safetensors"
+}
+
+// A run that was interrupted goes on with -resume, and nobody can tell from the mask.
+func TestResume(t *testing.T) {
+	finished, want := undisturbedRun(t)
+	for _, steps := range []int{1, 5, 6, 13} { // 6 steps are an epoch
+		dir := filepath.Join(t.TempDir(), "run")
+		code, errw := interrupt(t, steps, tune(t, dir, "-save-every", "1ns"), dir)
+		if code == exitDone {
+			t.Logf("%d steps: done before it could be stopped", steps)
+			continue
+		}
+		if code != exitInterrupted || !strings.Contains(errw, "go on with -resume -out "+dir) {
+			t.Fatalf("exit code %d: %s", code, errw)
+		}
+		if names := entries(t, dir); strings.Contains(names, lockName) || strings.Contains(names, "tmp") || strings.Count(names, "training-") > 2 {
+			t.Errorf("an interrupted run leaves %s", names)
+		}
+		i := last[runInfo](t, must(t, "info", "-json", dir))
+		if i.Finished || i.Training == nil || i.Training.Steps < steps {
+			t.Errorf("info says %+v", i)
+		}
+		if code, _, errw := cli(t, tune(t, dir)...); code != exitFailed || !strings.Contains(errw, "or -resume to go on with it") {
+			t.Errorf("without -resume: exit code %d, %s", code, errw)
+		}
+		r := last[trainResult](t, must(t, tune(t, dir, "-resume", "-json")...))
+		if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+			t.Errorf("stopped after %d steps and resumed: another mask", i.Training.Steps)
+		}
+		var undisturbed trainResult
+		if err := json.Unmarshal(read(t, filepath.Join(finished, resultName)), &undisturbed); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(r.Epochs); n == 0 || r.Epochs[n-1] != undisturbed.Epochs[2] {
+			t.Errorf("the last epoch is reported as %+v, undisturbed as %+v", r.Epochs, undisturbed.Epochs[2])
+		}
+		if got := entries(t, dir); got != "mask.safetensors result.json" {
+			t.Errorf("the folder holds %s", got)
+		}
+	}
+}
+
+// interrupted is a folder with a run that was stopped after some steps and has two checkpoints.
+func interrupted(t *testing.T) string {
+	t.Helper()
+	for range 20 {
+		dir := filepath.Join(t.TempDir(), "run")
+		interrupt(t, 3, tune(t, dir, "-save-every", "1ns"), dir)
+		if files, err := rmt.StateFiles(dir); err == nil && len(files) == 2 {
+			return dir
+		}
+	}
+	t.Fatal("a run cannot be stopped halfway")
+	return ""
+}
+
+// A damaged checkpoint is passed over for the one before, loudly; if there is none, the run is not started anew unasked.
+func TestDamagedCheckpoint(t *testing.T) {
+	_, want := undisturbedRun(t)
+	for name, damage := range map[string]func([]byte) []byte{
+		"cut":    func(b []byte) []byte { return b[:len(b)/2] },
+		"empty":  func(b []byte) []byte { return nil },
+		"zeroed": func(b []byte) []byte { return make([]byte, len(b)) },
+		"bit":    func(b []byte) []byte { b[len(b)/2] ^= 4; return b },
+		"format": func(b []byte) []byte {
+			return bytes.Replace(b, []byte("fewshot-training"), []byte("fewshot-draining"), 1)
+		},
+		"longer": func(b []byte) []byte { return append(b, 0) },
+	} {
+		dir := interrupted(t)
+		files, err := rmt.StateFiles(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(files[0], damage(read(t, files[0])), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		// What a killed process leaves goes at the same time.
+		junk := filepath.Join(dir, "."+filepath.Base(files[0])+".tmp-1000")
+		if err := os.WriteFile(junk, []byte("half a checkpoint"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		code, _, errw := cli(t, tune(t, dir, "-resume")...)
+		if code != exitDone || !strings.Contains(errw, "passing over a damaged checkpoint") || !strings.Contains(errw, files[0]) {
+			t.Errorf("%s: exit code %d, %s", name, code, errw)
+			continue
+		}
+		if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+			t.Errorf("%s: another mask", name)
+		}
+		if got := entries(t, dir); got != "mask.safetensors result.json" {
+			t.Errorf("%s: the folder holds %s", name, got)
+		}
+	}
+
+	dir := interrupted(t)
+	files, err := rmt.StateFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := os.WriteFile(f, []byte("gone"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, _, errw := cli(t, tune(t, dir, "-resume")...); code != exitFailed || !strings.Contains(errw, files[1]) {
+		t.Errorf("no good checkpoint: exit code %d, %s", code, errw)
+	}
+}
+
+// A run goes on with its own settings, data and weights or not at all.
+func TestResumeRefusesOtherRuns(t *testing.T) {
+	dir := interrupted(t)
+	before := entries(t, dir)
+	for _, c := range []struct{ what, args string }{
+		{"lr", "-lr 2e-3"},
+		{"epochs", "-epochs 4"},
+		{"leak", "-leak 0.5"},
+		{"seed", "-seed 2"},
+		{"split_sha256", "-shots 3"},
+		{"method", "-method amt"},
+		{"recipe", "-recipe released"},
+		{"patterns", "-mask visual.*.out_proj.weight"},
+		{"template", "-template {}"},
+		{"classes", "-classes base"},
+		{"flip", "-flip 0"},
+		{"rrc_scale_min", "-rrc-scale 0.08"},
+		{"backbone", "-model " + other(t)},
+	} {
+		code, _, errw := cli(t, tune(t, dir, append([]string{"-resume"}, strings.Fields(c.args)...)...)...)
+		if code != exitFailed || !strings.Contains(errw, rmt.ErrOtherRun.Error()) || !strings.Contains(errw, `"`+c.what+`" was `) {
+			t.Errorf("%s: exit code %d, %s", c.args, code, errw)
+		}
+	}
+	if after := entries(t, dir); after != before {
+		t.Errorf("before: %s\nafter: %s", before, after)
+	}
+	// What does not matter may change.
+	_, want := undisturbedRun(t)
+	must(t, tune(t, dir, "-resume", "-workers", "1", "-cache", "0", "-save-every", "1h")...)
+	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+		t.Error("another mask")
+	}
+}
+
+// Where the mask cannot be written the run fails with its name, and goes on from its last checkpoint once it can be.
+func TestMaskCannotBeWritten(t *testing.T) {
+	dir := interrupted(t)
+	mask := filepath.Join(dir, maskName)
+	if err := os.MkdirAll(filepath.Join(mask, "in the way"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errw := cli(t, tune(t, dir, "-resume")...)
+	if code != exitFailed || !strings.Contains(errw, mask) {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+	if names := entries(t, dir); !strings.Contains(names, stateName(18)) || strings.Contains(names, "tmp") || strings.Contains(names, resultName) {
+		t.Errorf("the folder holds %s", names)
+	}
+	if err := os.RemoveAll(mask); err != nil {
+		t.Fatal(err)
+	}
+	must(t, tune(t, dir, "-resume")...)
+	if _, want := undisturbedRun(t); !bytes.Equal(read(t, mask), want) {
+		t.Error("another mask")
+	}
+}
