@@ -131,3 +131,8 @@ func (c Config) AutoEpochs(batchesPerEpoch int) int {
 	e := 2*enough*(c.Init-c.Threshold)/(c.LR*float64(batchesPerEpoch)) - 1
 	return max(c.Epochs, int(math.Ceil(e)))
 }
+
+// LRForTravel is the learning rate at which the travel ratio of the run is the given one.
+func (c Config) LRForTravel(batchesPerEpoch int, ratio float64) float64 {
+	return c.LR * ratio / c.TravelRatio(batchesPerEpoch)
+}

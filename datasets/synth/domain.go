@@ -22,59 +22,59 @@ type domain struct {
 var (
 	// Prints from a worn block: things in hatching on brown paper, seen under a greenish lamp.
 	woodcut = domain{
-		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{60, 20, 60}, wobble: px, aspect: one / 5},
-		grounds: [3]int{40, 30, 30},
-		clutter: 3, lean: 25, sway: 24,
-		camera: camera{grade: desaturate(120).then(contrast(170, 120)).then(gains(230, 270, 190)), lines: 50, vignette: 60, noise: 18},
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{60, 20, 60}, aspect: one / 8},
+		grounds: [3]int{80, 10, 10},
+		clutter: 1, lean: 8, sway: 16,
+		camera: camera{grade: desaturate(80).then(contrast(200, 128)).then(gains(230, 270, 190)), lines: 40, noise: 8},
 	}
 	// White lines on blue, drawn by an unsteady hand.
 	blueprint = domain{
-		look: look{finish: outlined, line: [2]int32{px * 3 / 8, px * 5 / 8}, wobble: px * 3 / 2, repaint: true,
-			paint: rgb{225, 235, 245}, aspect: one / 5},
-		grounds: [3]int{60, 0, 40}, palette: []colour{blue},
-		lean: 25, sway: 24,
-		camera: camera{grade: contrast(170, 110), noise: 20},
+		look: look{finish: outlined, line: [2]int32{px / 2, px}, wobble: px / 2, repaint: true,
+			paint: rgb{225, 235, 245}, aspect: one / 8},
+		grounds: [3]int{90, 0, 10}, palette: []colour{blue},
+		lean: 8, sway: 16,
+		camera: camera{grade: contrast(200, 110), noise: 8},
 	}
 	// Coloured lamps: every hue has drifted towards its neighbour.
 	stage = domain{
 		look:    look{light: 110, shadow: 140, aspect: -one / 8},
-		grounds: [3]int{40, 50, 10},
-		clutter: 2, lean: 15, sway: 30,
-		camera: camera{grade: spin(95).then(contrast(200, 110)), vignette: 110, noise: 14},
+		grounds: [3]int{75, 20, 5},
+		clutter: 1, lean: 8, sway: 20,
+		camera: camera{grade: spin(80).then(contrast(215, 118)), vignette: 70, noise: 8},
 	}
 	// Cloth: two shades that differ little, under a violet light, softly woven.
 	cloth = domain{
 		grounds: [3]int{0, 0, 1},
-		clutter: 2, sway: 30,
-		camera: camera{soften: 1, grade: spin(60).then(contrast(120, 120)).then(gains(250, 200, 270)), noise: 18},
+		sway:    20,
+		camera:  camera{grade: spin(60).then(contrast(180, 120)).then(gains(250, 200, 270)), noise: 12},
 	}
 	// A radar screen: glowing green outlines, scan lines.
 	radar = domain{
 		look:    look{finish: glowing, line: [2]int32{px / 2, px}, repaint: true, paint: rgb{220, 240, 220}},
-		grounds: [3]int{60, 0, 40}, palette: []colour{black, green, blue, brown},
-		lean: 40, sway: 24,
-		camera: camera{grade: desaturate(220).then(gains(120, 280, 140)), lines: 90, noise: 18},
+		grounds: [3]int{85, 0, 15}, palette: []colour{black, green, blue, brown},
+		lean: 15, sway: 16,
+		camera: camera{grade: desaturate(220).then(gains(120, 280, 140)), lines: 60, noise: 8},
 	}
 	// Bold slanted characters cut out of patterned paper, in negative.
 	poster = domain{
-		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{240, 240, 200}, slant: one / 3, aspect: one / 3, bold: px},
-		grounds: [3]int{20, 40, 40},
-		clutter: 3, bars: 1, lean: 20, sway: 24,
-		camera: camera{grade: negative().then(contrast(160, 130)), noise: 20},
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{240, 240, 200}, slant: one / 6, aspect: one / 6, bold: px / 2},
+		grounds: [3]int{70, 15, 15},
+		clutter: 1, lean: 6, sway: 16,
+		camera: camera{grade: negative().then(contrast(190, 128)), noise: 8},
 	}
 	// Half a century in a drawer: brown, dark at the rim, things lying on top.
 	postcard = domain{
 		look:    look{shadow: 120},
 		grounds: [3]int{0, 1, 0},
-		clutter: 4, bars: 2, sway: 40,
-		camera: camera{soften: 1, grade: desaturate(225).then(contrast(150, 120)).then(gains(280, 240, 180)), vignette: 120, noise: 22},
+		clutter: 2, bars: 1, sway: 24,
+		camera: camera{grade: desaturate(190).then(contrast(190, 120)).then(gains(280, 240, 180)), vignette: 90, noise: 12},
 	}
 	// Engravings: thin double lines, squeezed, on stone.
 	engraving = domain{
-		look:    look{finish: outlined, line: [2]int32{px * 5 / 8, px}, aspect: -one / 4, slant: -one / 6},
-		grounds: [3]int{60, 40, 0},
-		lean:    30, sway: 24,
-		camera: camera{grade: desaturate(200).then(contrast(170, 110)), lines: 40, noise: 14},
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{30, 30, 30}, aspect: -one / 6, slant: -one / 8},
+		grounds: [3]int{85, 15, 0},
+		lean:    10, sway: 16,
+		camera: camera{grade: desaturate(140).then(contrast(200, 118)), lines: 30, noise: 8},
 	}
 )
 

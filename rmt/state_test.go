@@ -1,0 +1,290 @@
+package rmt
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fewshot/nn/checkpoint"
+)
+
+// stepped is a tuner after some steps, with what it is to be compared by.
+func stepped(t *testing.T, b *bench, steps int) *Tuner {
+	t.Helper()
+	tuner := b.tuner()
+	t.Cleanup(tuner.Masks[0].Detach)
+	n := 0
+	for n < steps {
+		for batch := range b.data.Epoch(t.Context(), n, 0) {
+			if n == steps {
+				break
+			}
+			images := fill(b.dev, nil, batch)
+			if _, err := tuner.Step(images, batch.Labels, 1e-3); err != nil {
+				t.Fatal(err)
+			}
+			images.Release()
+			n++
+		}
+	}
+	return tuner
+}
+
+func values(t *Tuner) (all []float32) {
+	for _, s := range t.state() {
+		all = append(all, s.Tensor.Floats()...)
+	}
+	return all
+}
+
+func none(t *testing.T) func(string, error) {
+	return func(path string, err error) { t.Errorf("passed over %s: %v", path, err) }
+}
+
+func TestStateRoundTrip(t *testing.T) {
+	dir, b := t.TempDir(), newBench(t, "cpu")
+	run := map[string]string{"lr": "0.001", "split": "ab\ncd", "empty": ""}
+	a := stepped(t, b, 7)
+	at := Position{Epoch: 1, Batch: 3, Images: 12, Correct: 5, Loss: 17.25 + 1./3, Distill: 1e-300, Taught: 8}
+	if err := SaveState(dir, a, at, run); err != nil {
+		t.Fatal(err)
+	}
+	files, err := StateFiles(dir)
+	if err != nil || len(files) != 1 || files[0] != filepath.Join(dir, "training-000000007.safetensors") {
+		t.Fatalf("%v, %v", files, err)
+	}
+	c := b.tuner()
+	defer c.Masks[0].Detach()
+	got, found, err := RestoreState(dir, c, run, none(t))
+	if err != nil || !found || got != at || c.Optimizer.Steps() != 7 || c.flipped != a.flipped || !slices.Equal(values(c), values(a)) {
+		t.Errorf("%+v, %v, %v", got, found, err)
+	}
+	s, err := ReadState(files[0])
+	if err != nil || s.Steps != 7 || s.At != at || len(s.Run) != 3 || s.Run["split"] != "ab\ncd" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	// The same state is the same file.
+	first := read(t, files[0])
+	if err := SaveState(dir, c, at, run); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(read(t, files[0]), first) {
+		t.Error("other bytes")
+	}
+	if err := RemoveState(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := RestoreState(dir, c, run, none(t)); found || err != nil {
+		t.Errorf("found %v, %v", found, err)
+	}
+}
+
+func TestNoState(t *testing.T) {
+	b := newBench(t, "cpu")
+	tuner := b.tuner()
+	dir := filepath.Join(t.TempDir(), "nowhere")
+	if at, found, err := RestoreState(dir, tuner, nil, none(t)); found || err != nil || at != (Position{}) {
+		t.Errorf("%v, %v", found, err)
+	}
+	if err := RemoveState(dir); err != nil {
+		t.Error(err)
+	}
+	if err := SaveState(dir, tuner, Position{}, nil); !errors.Is(err, checkpoint.IO) || !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// The newest and one to fall back on are kept; what is no checkpoint is left alone, what a killed process left is not.
+func TestKeptStates(t *testing.T) {
+	dir, b := t.TempDir(), newBench(t, "cpu")
+	others := []string{"training-1.safetensors", "training-.safetensors", "training-000000001.safetensors.bak", "mask.safetensors", ".mask.safetensors.tmp-1", "training--00000001.safetensors"}
+	for _, name := range append(others, ".training-000000003.safetensors.tmp-77000", ".training-000000009.safetensors.tmp-5") {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tuner := b.tuner()
+	for _, steps := range []int{1, 2, 999_999_999, 1_000_000_000} {
+		tuner.Optimizer.SetSteps(steps)
+		if err := SaveState(dir, tuner, Position{Epoch: steps}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at, found, err := RestoreState(dir, tuner, map[string]string{}, none(t))
+	if err != nil || !found || at.Epoch != 1_000_000_000 {
+		t.Errorf("%+v, %v, %v", at, found, err)
+	}
+	want := append(slices.Clone(others), "training-1000000000.safetensors", "training-999999999.safetensors")
+	slices.Sort(want)
+	entries, err := os.ReadDir(dir)
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v\n%v", got, want, err)
+	}
+}
+
+// Every bit that flips and every cut is found, and then the checkpoint before is taken.
+func TestDamagedState(t *testing.T) {
+	dir, b := t.TempDir(), newBench(t, "cpu")
+	run := map[string]string{"lr": "1"}
+	old := stepped(t, b, 2)
+	if err := SaveState(dir, old, Position{Batch: 2}, run); err != nil {
+		t.Fatal(err)
+	}
+	want := values(old)
+	old.Masks[0].Detach()
+	if err := SaveState(dir, stepped(t, b, 5), Position{Epoch: 1, Batch: 1}, run); err != nil {
+		t.Fatal(err)
+	}
+	newest := filepath.Join(dir, stateName(5))
+	good := read(t, newest)
+	check := func(what string, damaged []byte) {
+		t.Helper()
+		if err := os.WriteFile(newest, damaged, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		var passed []string
+		c := b.tuner()
+		defer c.Masks[0].Detach()
+		at, found, err := RestoreState(dir, c, run, func(path string, err error) {
+			passed = append(passed, path)
+			if !errors.Is(err, checkpoint.Corrupt) {
+				t.Errorf("%s: %v", what, err)
+			}
+		})
+		if err != nil || !found || at != (Position{Batch: 2}) || !slices.Equal(values(c), want) || !slices.Equal(passed, []string{newest}) {
+			t.Fatalf("%s: %+v, %v, %v, passed over %v", what, at, found, err, passed)
+		}
+	}
+	// From behind the brace that says what kind of file this is; the header closely, the payload here and there.
+	header := bytes.IndexByte(good, '}')
+	for i := 9; i < len(good); i++ {
+		if i <= header && i%5 != 0 || i > header && i%97 != 0 {
+			continue
+		}
+		damaged := slices.Clone(good)
+		damaged[i] ^= 1 << (i % 8)
+		check("flip", damaged)
+	}
+	for _, n := range []int{0, 1, 8, 9, 100, header, len(good) / 2, len(good) - 1} {
+		check("cut", good[:n])
+	}
+	check("zeros", make([]byte, len(good)))
+	check("longer", append(slices.Clone(good), 0))
+
+	// If the last one left is damaged too, that is the error.
+	first := filepath.Join(dir, stateName(2))
+	if err := os.WriteFile(first, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := RestoreState(dir, b.tuner(), run, func(string, error) {}); found || !errors.Is(err, checkpoint.Corrupt) || !strings.Contains(err.Error(), first) {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// A checkpoint of another run is refused with the names of what differs, and nothing of it is used.
+func TestOtherRun(t *testing.T) {
+	dir, b := t.TempDir(), newBench(t, "cpu")
+	if err := SaveState(dir, stepped(t, b, 3), Position{}, map[string]string{"lr": "1", "seed": "2", "old": "3", "esc": "\x1b[2J" + strings.Repeat("x", 500)}); err != nil {
+		t.Fatal(err)
+	}
+	c := b.tuner()
+	before := values(c)
+	_, found, err := RestoreState(dir, c, map[string]string{"lr": "1", "seed": "5", "new": "4"}, none(t))
+	if found || !errors.Is(err, ErrOtherRun) || !slices.Equal(values(c), before) || c.Optimizer.Steps() != 0 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	for _, want := range []string{stateName(3), `"seed" was "2" and is "5"`, `"old" was "3" and is ""`, `"new" was "" and is "4"`, `"esc" was "\x1b[2Jxxx`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %s", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), `"lr"`) || strings.ContainsRune(err.Error(), '\x1b') || len(err.Error()) > 700 {
+		t.Error(err)
+	}
+	// Of the same settings but of other tensors.
+	b.student.weight.Name = "visual.renamed"
+	other := b.tuner()
+	if err := SaveState(dir, other, Position{Epoch: 9}, map[string]string{"x": "y"}); err != nil {
+		t.Fatal(err)
+	}
+	other.Optimizer.SetSteps(10)
+	if err := SaveState(dir, other, Position{Epoch: 9}, map[string]string{"x": "y"}); err != nil {
+		t.Fatal(err)
+	}
+	b.student.weight.Name = "visual.weight"
+	if _, _, err := RestoreState(dir, c, map[string]string{"x": "y"}, none(t)); !errors.Is(err, checkpoint.Mismatch) || !slices.Equal(values(c), before) {
+		t.Errorf("%v", err)
+	}
+}
+
+// sealedState is a training checkpoint with a right seal and any metadata.
+func sealedState(t testing.TB, meta map[string]string, entries ...checkpoint.Entry) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := checkpoint.WriteSealed(&b, meta, entries); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestResealedState(t *testing.T) {
+	good := map[string]string{"format": StateFormat, "version": stateVersion, "steps": "3", "position": `{"epoch":1}`}
+	for _, c := range []struct {
+		key, value string
+		kind       checkpoint.Kind
+	}{
+		{"format", "fewshot-mask", checkpoint.Unsupported},
+		{"version", "2", checkpoint.Unsupported},
+		{"steps", "", checkpoint.Corrupt},
+		{"steps", "-1", checkpoint.Corrupt},
+		{"steps", "1e3", checkpoint.Corrupt},
+		{"steps", "99999999999999999999", checkpoint.Corrupt},
+		{"position", "", checkpoint.Corrupt},
+		{"position", `{"epoch":-1}`, checkpoint.Corrupt},
+		{"position", `{"batch":-1}`, checkpoint.Corrupt},
+		{"position", `{"loss":"NaN"}`, checkpoint.Corrupt},
+	} {
+		meta := map[string]string{}
+		for k, v := range good {
+			meta[k] = v
+		}
+		meta[c.key] = c.value
+		path := filepath.Join(t.TempDir(), "state")
+		if err := os.WriteFile(path, sealedState(t, meta), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadState(path); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s %q: %v, want %v", c.key, c.value, err, c.kind)
+		}
+	}
+}
+
+// FuzzState seals any bytes anew and reads them as a training checkpoint.
+func FuzzState(f *testing.F) {
+	for _, b := range [][]byte{
+		sealedState(f, map[string]string{"format": StateFormat, "version": stateVersion, "steps": "3", "position": `{"epoch":1,"batch":2}`, "run/lr": "1"}),
+		sealedState(f, map[string]string{"format": StateFormat, "version": stateVersion, "steps": "x"}),
+	} {
+		f.Add(b[:len(b)-32])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		sum := reseal(b)
+		file, err := checkpoint.NewFile("state", bytes.NewReader(sum), int64(len(sum)))
+		if err != nil {
+			return
+		}
+		s, err := readState(file)
+		if err == nil && (s.Steps < 0 || s.At.Epoch < 0 || s.At.Batch < 0) {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
