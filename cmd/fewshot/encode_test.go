@@ -34,6 +34,21 @@ func images(t *testing.T, n int) []string {
 	return all[:n]
 }
 
+// tinyTokenizer reads the tiny model's vocabulary.
+func tinyTokenizer(t *testing.T) *text.Tokenizer {
+	t.Helper()
+	f, err := os.Open(filepath.Join(tinyFolder(t), "merges.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	tok, err := text.ReadMerges("merges.txt", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
 func TestEncode(t *testing.T) {
 	files := images(t, 5)
 	texts := []string{"a red circle", "", "two striped stars & a house"}
@@ -45,15 +60,7 @@ func TestEncode(t *testing.T) {
 	if len(got) != len(texts)+len(files) {
 		t.Fatalf("%d objects", len(got))
 	}
-	f, err := os.Open(filepath.Join(tinyFolder(t), "merges.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	tok, err := text.ReadMerges("merges.txt", f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tok := tinyTokenizer(t)
 	for i, s := range texts {
 		ids, err := tok.Tokenize(s, 32, false)
 		if err != nil {

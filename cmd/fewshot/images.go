@@ -126,6 +126,9 @@ func (l *loaderFlags) evaluate(ctx context.Context, u *ui, what string, dev *ten
 func (l *loaderFlags) classify(ctx context.Context, u *ui, what string, dev *tensor.Device, m *model, e rmt.Encoder, head rmt.Head, ds *datasets.Dataset, items []datasets.Item) (*tally, error) {
 	advance, finish := u.progress(what, len(items))
 	defer finish()
+	// Blocks of training sizes are of no use here, nor the other way round.
+	dev.Trim()
+	defer dev.Trim()
 	classes := len(ds.Classes)
 	t := &tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
 	batches := adapt(datasets.LoadImages(ctx, ds, items, m.transform, l.batch, l.workers), m.transform.Size)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,9 @@ func program(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 // file with an undisturbed run's; and so on until there have been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved
 // after every step, so that many kills fall into a save.
 func TestKill(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a killed process cannot be told from a failed one here")
+	}
 	kills := 8
 	if s := os.Getenv("FEWSHOT_KILLS"); s != "" {
 		n, err := strconv.Atoi(s)

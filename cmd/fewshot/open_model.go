@@ -214,5 +214,6 @@ func (m *model) classifier(dev *tensor.Device, classes, templates []string) (*te
 	if err := m.needText(); err != nil {
 		return nil, err
 	}
+	defer dev.Trim() // prompts of every length leave blocks of their own sizes
 	return text.Classifier(m.text, m.tok, dev, classes, templates)
 }

@@ -209,6 +209,11 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 	if err != nil {
 		return nil, err
 	}
+	out, err := openRun(f.out, f.resume)
+	if err != nil {
+		return nil, err
+	}
+	defer out.close()
 	if auto {
 		config.Epochs = config.AutoEpochs(loader.Batches())
 	}
@@ -228,11 +233,6 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 	result := &trainResult{Kind: "result", Model: m.name, Backbone: m.digest, Dataset: ds.Name, Title: ds.Title, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
 		Classes: f.data.classes, NumClass: len(ds.Classes), Template: ds.Template, Shots: f.data.shots, Train: len(ds.Train), Split: ds.SplitHash(),
 		Config: config, Travel: travel, Device: dev.Describe(), Program: version()}
-	out, err := openRun(f.out, f.resume)
-	if err != nil {
-		return nil, err
-	}
-	defer out.close()
 	if f.zero {
 		a, err := f.loader.evaluate(ctx, u, "zero-shot", dev, m, m.image, head, ds, ds.Test)
 		if err != nil {
