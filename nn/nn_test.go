@@ -1,0 +1,123 @@
+package nn_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/tensor"
+)
+
+// memory is a source of constant tensors by name.
+type memory map[string][]int
+
+func (m memory) Names() []string { return slices.Sorted(maps.Keys(m)) }
+
+func (m memory) Shape(name string) ([]int, bool) { s, ok := m[name]; return s, ok }
+
+func (m memory) Read(name string, dst []float32) error {
+	if strings.Contains(name, "broken") {
+		return fmt.Errorf("%s: cannot be read", name)
+	}
+	for i := range dst {
+		dst[i] = float32(i%7) - 3
+	}
+	return nil
+}
+
+func open(t testing.TB) *tensor.Device {
+	t.Helper()
+	dev, err := tensor.Open("ref", tensor.Options{Workers: 1, Poison: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	return dev
+}
+
+// All faults of a checkpoint are reported together, by name.
+func TestWeightsReportEverything(t *testing.T) {
+	src := memory{"a.weight": {2, 3}, "a.bias": {3}, "b.broken": {1}, "rest": {1}}
+	w := nn.NewWeights(open(t), src)
+	nn.NewLinear(w.In("a"), 3, 2)                // a.bias has the wrong shape
+	nn.NewLayerNorm(w.In("blocks", 0, "ln"), 4)  // missing altogether
+	w.In("b").Param(tensor.Full, "broken", 1)    // unreadable
+	w.In("a").Param(tensor.Compute, "weight", 6) // used in two shapes
+	err := w.Err()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"a.bias: has shape [3], want [2]", "blocks.0.ln.weight: missing, want shape [4]",
+		"blocks.0.ln.bias: missing", "b.broken: cannot be read", "a.weight: used as [2 3] and as [6]"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+	if got := w.Unused(); !slices.Equal(got, []string{"rest"}) {
+		t.Errorf("unused: %v, want rest", got)
+	}
+}
+
+// Two parameters of one name share their storage; a parametrisation on one is not seen through the other.
+func TestParametrize(t *testing.T) {
+	dev := open(t)
+	w := nn.NewWeights(dev, memory{"w": {2, 2}})
+	student, teacher := w.Param(tensor.Compute, "w", 2, 2), w.Param(tensor.Compute, "w", 2, 2)
+	if student.Value != teacher.Value {
+		t.Error("two tensors for one name")
+	}
+	student.Parametrize(func(_ *autograd.Tape, v *autograd.Var) *autograd.Var { return autograd.Scale(v, 2) })
+	tape := autograd.NewTape(dev)
+	defer tape.Release()
+	if got, want := student.On(tape).Value.Float64s(), []float64{-6, -4, -2, 0}; !slices.Equal(got, want) {
+		t.Errorf("seen through the parametrisation: %v, want %v", got, want)
+	}
+	if student.On(tape) != student.On(tape) {
+		t.Error("the parametrisation was computed twice on one tape")
+	}
+	if got, want := teacher.On(tape).Value.Float64s(), []float64{-3, -2, -1, 0}; !slices.Equal(got, want) {
+		t.Errorf("the other parameter: %v, want %v", got, want)
+	}
+	student.Parametrize(nil)
+	if got := student.On(tape).Value; got != teacher.Value {
+		t.Error("the parametrisation did not come off")
+	}
+}
+
+// Token 0 of a stack of blocks, computed alone, is token 0 of all tokens.
+func TestForwardFirstIsExact(t *testing.T) {
+	dev := open(t)
+	const width, batch, length = 16, 2, 5
+	src := memory{}
+	for i := range 2 {
+		for name, shape := range map[string][]int{"ln_1.weight": {width}, "ln_1.bias": {width}, "ln_2.weight": {width}, "ln_2.bias": {width},
+			"attn.in_proj_weight": {3 * width, width}, "attn.in_proj_bias": {3 * width}, "attn.out_proj.weight": {width, width}, "attn.out_proj.bias": {width},
+			"mlp.c_fc.weight": {4 * width, width}, "mlp.c_fc.bias": {4 * width}, "mlp.c_proj.weight": {width, 4 * width}, "mlp.c_proj.bias": {width}} {
+			src[fmt.Sprintf("resblocks.%d.%s", i, name)] = shape
+		}
+	}
+	w := nn.NewWeights(dev, src)
+	stack := nn.NewTransformer(w, nn.TransformerConfig{Width: width, Layers: 2, Heads: 2})
+	if err := w.Err(); err != nil {
+		t.Fatal(err)
+	}
+	x := dev.New(tensor.Compute, batch, length, width)
+	tensor.Normal(x, tensor.NewKey(4))
+	tape := autograd.NoGrad(dev)
+	defer tape.Release()
+	all := stack.Forward(tape.Const(x)).Value.Float64s()
+	first := stack.ForwardFirst(tape.Const(x)).Value.Float64s()
+	for b := range batch {
+		for j := range width {
+			got, want := first[b*width+j], all[b*length*width+j]
+			// The same products, summed in orders that may differ: some hundred roundings of values of a few hundred.
+			if d := got - want; d > 1e-10 || d < -1e-10 {
+				t.Fatalf("sequence %d, element %d: %.15g alone, %.15g among all", b, j, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package optim_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"fewshot/optim"
+	"fewshot/tensor"
+)
+
+func ref(t testing.TB) *tensor.Device {
+	t.Helper()
+	dev, err := tensor.Open("ref", tensor.Options{Workers: 1, Poison: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	return dev
+}
+
+func vector(dev *tensor.Device, v ...float64) *tensor.Tensor {
+	x := dev.New(tensor.Full, len(v))
+	x.SetFloat64(v)
+	return x
+}
+
+// gradient is what a rule hands to the optimizer: the change under SGD with rate 1 and no momentum.
+func gradient(t *testing.T, dev *tensor.Device, r optim.Rule, scores, a, b []float64) []float64 {
+	t.Helper()
+	w := vector(dev, scores...)
+	var tb *tensor.Tensor
+	if b != nil {
+		tb = vector(dev, b...)
+	}
+	sgd := optim.NewSGD(0, 0)
+	sgd.Tick(1)
+	r.Apply(sgd, w, vector(dev, a...), tb, tensor.NewKey(1))
+	g := make([]float64, len(scores))
+	for i, v := range w.Float64s() {
+		g[i] = scores[i] - v
+	}
+	return g
+}
+
+func near(t *testing.T, what string, got, want []float64) {
+	t.Helper()
+	for i := range want {
+		// One subtraction from a score of size 1 recovers the gradient.
+		if math.Abs(got[i]-want[i]) > 4e-16 {
+			t.Errorf("%s: element %d is %.17g, want %.17g", what, i, got[i], want[i])
+		}
+	}
+}
+
+func TestRules(t *testing.T) {
+	dev := ref(t)
+	scores := []float64{1, 1, 1, 1, 1}
+	a := []float64{0.5, -0.25, 0.125, 0, 0.5}
+	b := []float64{0.25, 0.5, 0, 1, -0.5}
+	norm := math.Sqrt(5)
+	dot := 0.5*0.25 - 0.25*0.5 - 0.25 // a·b < 0
+	bb := 0.0625 + 0.25 + 1 + 0.25
+	project := make([]float64, len(a))
+	for i := range a {
+		project[i] = a[i] - dot/bb*b[i]
+	}
+	for _, c := range []struct {
+		name string
+		rule optim.Rule
+		b    []float64
+		want []float64
+	}{
+		{"AMT", optim.GradDrop{}, b, a},
+		{"AMT with penalty", optim.GradDrop{Penalty: 0.5}, nil, []float64{0.5 + 0.5/norm, -0.25 + 0.5/norm, 0.125 + 0.5/norm, 0.5 / norm, 0.5 + 0.5/norm}},
+		{"gradient dropout without b", optim.GradDrop{Leak: 1}, nil, a},
+		{"sum", optim.Sum{Weight: 2}, b, []float64{1, 0.75, 0.125, 2, -0.5}},
+		{"sum without b", optim.Sum{Weight: 2}, nil, a},
+		{"agree", optim.AgreeGrad{}, b, []float64{0.75, 0, 0.125, 0, 0}},
+		{"agree, zeros disagree", optim.AgreeGrad{DropZero: true}, b, []float64{0.75, 0, 0, 0, 0}},
+		{"agree without b", optim.AgreeGrad{}, nil, a},
+		{"agree without b, zeros disagree", optim.AgreeGrad{DropZero: true}, nil, []float64{0, 0, 0, 0, 0}},
+		{"ProGrad against", optim.ProGrad{Lambda: 1}, b, project},
+		{"ProGrad along", optim.ProGrad{Lambda: 1}, a, a},
+		{"ProGrad without b", optim.ProGrad{Lambda: 1}, nil, a},
+		{"sign drop without b", optim.SignDrop{}, nil, a},
+	} {
+		near(t, c.name, gradient(t, dev, c.rule, scores, a, c.b), c.want)
+	}
+}
+
+// With leak 1 an element is kept with probability P = ½(1 + sgn(a)(a+b)/(|a|+|b|)).
+func TestGradDropKeepsByPurity(t *testing.T) {
+	dev := ref(t)
+	const n = 40000
+	scores, a, b := make([]float64, n), make([]float64, n), make([]float64, n)
+	for i := range n {
+		scores[i], a[i], b[i] = 1, 0.5, -0.25
+	}
+	const purity = 0.5 * (1 + 0.25/0.75)
+	kept := 0
+	for i, g := range gradient(t, dev, optim.GradDrop{Leak: 1}, scores, a, b) {
+		switch g {
+		case 0.5:
+			kept++
+		case 0:
+		default:
+			t.Fatalf("element %d: gradient %g is neither a nor nothing", i, g)
+		}
+	}
+	// Five standard deviations of a binomial count.
+	if math.Abs(float64(kept)-purity*n) > 5*math.Sqrt(n*purity*(1-purity)) {
+		t.Errorf("kept %d of %d, want about %.0f", kept, n, purity*n)
+	}
+}
+
+// The fused update and the two steps it stands for agree.
+func TestGradDropAdamIsGradDropThenAdam(t *testing.T) {
+	dev := ref(t)
+	key := tensor.NewKey(9)
+	a, b := dev.New(tensor.Full, 1000), dev.New(tensor.Full, 1000)
+	tensor.Normal(a, key.Name("a"))
+	tensor.Normal(b, key.Name("b"))
+	rule := optim.GradDrop{Leak: 0.3, Eps: 1e-8, Penalty: 1e-4}
+	fused, apart := dev.New(tensor.Full, 1000), dev.New(tensor.Full, 1000)
+	tensor.Fill(fused, 0.01)
+	tensor.Fill(apart, 0.01)
+	one, two := optim.NewAdam(), optim.NewAdam()
+	for step := range 3 {
+		one.Tick(1e-3)
+		two.Tick(1e-3)
+		rule.Apply(one, fused, a, b, key.Fold(uint64(step)))
+		rule.Apply(struct{ optim.Optimizer }{two}, apart, a, b, key.Fold(uint64(step))) // hides that it is Adam
+	}
+	x, y := fused.Float64s(), apart.Float64s()
+	for i := range x {
+		if math.Abs(x[i]-y[i]) > 1e-15 {
+			t.Fatalf("element %d: fused %.17g, apart %.17g", i, x[i], y[i])
+		}
+	}
+}
+
+func TestWarmupLinear(t *testing.T) {
+	s := optim.WarmupLinear(4, optim.Constant(8))
+	for i, want := range []float64{2, 4, 6, 8, 8} {
+		if got := s(i); got != want {
+			t.Errorf("step %d: %g, want %g", i, got, want)
+		}
+	}
+}
+
+// The learning rate of R-AMT's published schedule: 30 epochs from 8e-5.
+func ExampleCosine() {
+	lr := optim.Cosine(8e-5, 30)
+	fmt.Printf("%.6e %.6e … %.6e\n", lr(0), lr(1), lr(29))
+	// Output: 8.000000e-05 7.978088e-05 … 2.191242e-07
+}
