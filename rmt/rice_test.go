@@ -47,6 +47,47 @@ func TestRiceIsNearTheEntropy(t *testing.T) {
 	}
 }
 
+// The decoder accepts what the encoder writes and nothing else.
+func TestRiceDecodeRefuses(t *testing.T) {
+	keep := pattern(200, 0.05, 3)
+	code, k, off := riceEncode(keep)
+	if riceCost(gapsOf(keep), k)%8 == 0 {
+		t.Fatal("the example should have padding")
+	}
+	change := func(f func(b []byte) []byte) []byte { return f(slices.Clone(code)) }
+	for name, c := range map[string]struct {
+		code      []byte
+		k, off, n int
+	}{
+		"padding":       {change(func(b []byte) []byte { b[len(b)-1] |= 0x80; return b }), k, off, 200},
+		"one byte more": {change(func(b []byte) []byte { return append(b, 0) }), k, off, 200},
+		"one byte less": {code[:len(code)-1], k, off, 200},
+		"fewer gaps":    {code, k, off - 1, 200},
+		"more gaps":     {code, k, off + 1, 200},
+		"fewer weights": {code, k, off, slices.Index(keep, false)},
+		"k of another":  {riceWith(keep, k+1), k + 1, off, 200},
+		"k negative":    {code, -1, off, 200},
+		"k too large":   {code, maxRice + 1, off, 200},
+		"off negative":  {code, k, -1, 200},
+		"off too large": {code, k, 201, 200},
+		"endless ones":  {bytes.Repeat([]byte{0xff}, 100), 0, 1, 200},
+		"ends in ones":  {[]byte{0xff}, 0, 1, 200},
+		"ends in a low": {[]byte{0}, 9, 1, 200},
+	} {
+		if _, err := riceDecode(c.code, c.k, c.off, c.n); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	for name, c := range map[string]struct {
+		raw []byte
+		n   int
+	}{"padding": {[]byte{0xff, 0x80}, 15}, "short": {[]byte{0xff}, 15}, "long": {make([]byte, 3), 15}, "none": {nil, 1}} {
+		if _, err := unpackBits(c.raw, c.n); err == nil {
+			t.Errorf("raw, %s: accepted", name)
+		}
+	}
+}
+
 func FuzzRice(f *testing.F) {
 	code, k, off := riceEncode(pattern(200, 0.1, 1))
 	f.Add(code, k, off, uint16(200))

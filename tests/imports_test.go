@@ -72,7 +72,7 @@ var modules = map[string][]string{
 	"github.com/mumax/3/cuda/cu":        {"cuda"},
 	"github.com/pkg/profile":            {"cmd"},
 	"github.com/schollz/progressbar/v3": {"cmd"},
-	"golang.org/x/image":                {"datasets"},
+	"golang.org/x/image":                {"cmd", "datasets"},
 	"golang.org/x/sys":                  {"cmd", "cuda", "tensor/internal"},
 	"golang.org/x/term":                 {"cmd"},
 	"golang.org/x/text":                 {"text"},

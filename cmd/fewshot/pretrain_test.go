@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The same seed gives the same model, whatever the number of threads; another seed another one.
+func TestPretrain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "model")
+	if err := pretrainInto(dir, "-workers", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := entries(t, dir); got != "merges.txt model.safetensors vocab.json" {
+		t.Errorf("the folder holds %s", got)
+	}
+	for _, name := range []string{"model.safetensors", "merges.txt", "vocab.json"} {
+		if !bytes.Equal(read(t, filepath.Join(dir, name)), read(t, filepath.Join(tinyFolder(t), name))) {
+			t.Errorf("%s differs", name)
+		}
+	}
+	if bytes.Equal(read(t, other(t)), read(t, tiny(t))) {
+		t.Error("another seed, but the same model")
+	}
+	if err := pretrainInto(dir); err == nil || !strings.Contains(err.Error(), "is not empty") {
+		t.Errorf("into a folder with a model: %v", err)
+	}
+}
+
+// The demonstration is whole: zero-shot and every method, on every task and seed, and their means.
+func TestDemo(t *testing.T) {
+	if len(embeddedWeights) == 0 {
+		t.Skip("this build embeds no model: fewshot pretrain makes one")
+	}
+	type result struct {
+		Kind      string
+		Synthetic bool
+		Shots     int
+		Rows      []demoResult
+		Mean      []demoResult
+	}
+	args := []string{"-tasks", "textures", "-methods", "amt,r-amt", "-shots", "1", "-epochs", "1", "-seeds", "1,2"}
+	r := last[result](t, must(t, append(args, "-json")...))
+	if r.Kind != "result" || !r.Synthetic || len(r.Rows) != 6 || len(r.Mean) != 3 {
+		t.Fatalf("%+v", r)
+	}
+	for i, row := range r.Rows {
+		if row.Task != "textures" || row.Classes != 12 || row.Seed != uint64(1+i/3) || row.Method != []string{"zero-shot", "amt", "r-amt"}[i%3] {
+			t.Errorf("row %d: %+v", i, row)
+		}
+	}
+	if a, b := r.Rows[0].Accuracy, r.Rows[3].Accuracy; a != b || a < 2*100/12. {
+		t.Errorf("zero-shot gives %.1f %% and %.1f %%", a, b)
+	}
+	out := must(t, append([]string{"demo"}, args...)...)
+	for _, want := range []string{"zero-shot", "r-amt", "mean", "sparsity", "Next:", "fewshot train"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+}
