@@ -12,11 +12,11 @@ func ExamplePair() {
 		fmt.Println(synth.Pair(pix, 1, 16*i)) // one of each album
 	}
 	// Output:
-	// a cartoon of a heart
-	// the number 1.
+	// a photo of a heart
+	// here is the black number 7
 	// an image of a grey shape
-	// a photo without color of a star with four points on a brick wall.
-	// an inverted photo of the letter y in the snow
+	// a drawing of a star with four points.
+	// a photo of the pink letter p on a black background
 }
 
 func ExampleTask_Item() {
