@@ -54,21 +54,37 @@ func (h *vectorHost) Exp(dst, x Buf) {
 	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.Exp(dst.F32[lo:hi], x.F32[lo:hi]) })
 }
 
+func (h *vectorHost) Mask(dst, w, s Buf, t float64) {
+	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.Mask(dst.F32[lo:hi], w.F32[lo:hi], s.F32[lo:hi], float32(t)) })
+}
+
 func (h *vectorHost) Activate(dst, x Buf, a Activation) {
-	if a != QuickGELU {
+	var kernel func(dst, x []float32)
+	switch a {
+	case QuickGELU:
+		kernel = simd.QuickGELU
+	case GELU:
+		kernel = simd.GELU
+	default:
 		h.host.Activate(dst, x, a)
 		return
 	}
-	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.QuickGELU(dst.F32[lo:hi], x.F32[lo:hi]) })
+	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { kernel(dst.F32[lo:hi], x.F32[lo:hi]) })
 }
 
 func (h *vectorHost) ActivateGrad(dst, ct, x Buf, a Activation) {
-	if a != QuickGELU {
+	var kernel func(dst, ct, x []float32)
+	switch a {
+	case QuickGELU:
+		kernel = simd.QuickGELUGrad
+	case GELU:
+		kernel = simd.GELUGrad
+	default:
 		h.host.ActivateGrad(dst, ct, x, a)
 		return
 	}
 	cpu.ForSuffix(h.pool, dst.N, x.N, cpu.Light, func(lo, hi, at int) {
-		simd.QuickGELUGrad(dst.F32[lo:hi], ct.F32[lo:hi], x.F32[at:at+hi-lo])
+		kernel(dst.F32[lo:hi], ct.F32[lo:hi], x.F32[at:at+hi-lo])
 	})
 }
 
@@ -96,4 +112,27 @@ func (h *vectorHost) LayerNormGrad(dst, ct, x, stats, w Buf, width int) {
 		s := cpu.Row(stats.F32, r, 2)
 		simd.LayerNormGradRow(cpu.Row(dst.F32, r, width), cpu.Row(ct.F32, r, width), cpu.Row(x.F32, r, width), w.F32, s[0], s[1])
 	})
+}
+
+func (h *vectorHost) SumSquares(dst, x Buf) { h.Dot(dst, x, x) }
+func (h *vectorHost) Dot(dst, x, y Buf)     { dst.F32[0] = simd.Dot(h.pool, x.F32, y.F32) }
+
+func (h *vectorHost) CountAbove(x Buf, t float64) int {
+	return simd.CountAbove(h.pool, x.F32, float32(t))
+}
+
+func (h *vectorHost) Uniform(dst Buf, k Key) {
+	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.Uniform(dst.F32[lo:hi], k.philox(), lo) })
+}
+
+func (h *vectorHost) GradDrop(dst, a, b Buf, r GradDropArgs) {
+	simd.GradDrop(h.pool, dst.F32, a.F32, b.F32, simd.GradDropArgs(h.gradDrop(r)))
+}
+
+func (h *vectorHost) Adam(w, m, v, g Buf, a AdamArgs) {
+	simd.Adam(h.pool, w.F32, m.F32, v.F32, g.F32, simd.AdamArgs(a))
+}
+
+func (h *vectorHost) GradDropAdam(w, m, v, ga, gb Buf, r GradDropArgs, a AdamArgs) {
+	simd.GradDropAdam(h.pool, w.F32, m.F32, v.F32, ga.F32, gb.F32, simd.GradDropArgs(h.gradDrop(r)), simd.AdamArgs(a))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fewshot/tensor/internal/par"
+	"fewshot/tensor/internal/philox"
 )
 
 // peak measures the multiply-adds that one core can do a second, in GFLOP/s: a tile whose operands stay
@@ -119,7 +120,14 @@ func BenchmarkAttention(b *testing.B) {
 // BenchmarkVector runs the kernels on one core, on a row of the residual stream or of the hidden layer.
 func BenchmarkVector(b *testing.B) {
 	const n = 3072
-	x, y, w, z := filled(n), filled(n), filled(n), make([]float32, n)
+	x, y, w, z, one := filled(n), filled(n), filled(n), make([]float32, n), make([]float32, n)
+	for i := range one {
+		one[i] = 1
+	}
+	drop := GradDropArgs{Leak: 0.5, Eps: 1e-8}
+	step := AdamArgs{LR: 1e-5, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1000}
+	p := par.New(1)
+	defer p.Close()
 	for _, v := range machine {
 		for _, c := range []struct {
 			name string
@@ -128,12 +136,21 @@ func BenchmarkVector(b *testing.B) {
 			{"Exp", func() { Exp(z, x) }},
 			{"QuickGELU", func() { QuickGELU(z, x) }},
 			{"QuickGELUGrad", func() { QuickGELUGrad(z, y, x) }},
+			{"GELU", func() { GELU(z, x) }},
+			{"GELUGrad", func() { GELUGrad(z, y, x) }},
 			{"SoftmaxRow", func() { SoftmaxRow(z, x) }},
 			{"SoftmaxGradRow", func() { SoftmaxGradRow(z, y, x) }},
 			{"LayerNormRow", func() { LayerNormRow(z, x, w, y, 1e-5) }},
 			{"LayerNormGradRow", func() { LayerNormGradRow(z, y, x, w, 0, 1) }},
 			{"Add", func() { Add(z, x, y) }},
 			{"AXPY", func() { AXPY(z, 0.5, x) }},
+			{"Mask", func() { Mask(z, x, y, 0) }},
+			{"Uniform", func() { Uniform(z, philox.Key{1, 2}, 0) }},
+			{"Dot", func() { Dot(p, x, y) }},
+			{"CountAbove", func() { CountAbove(p, x, 0) }},
+			{"GradDrop", func() { GradDrop(p, z, x, y, drop) }},
+			{"Adam", func() { Adam(p, z, w, one, x, step) }},
+			{"GradDropAdam", func() { GradDropAdam(p, z, w, one, x, y, drop, step) }},
 		} {
 			b.Run(fmt.Sprintf("op=%s/n=%d/impl=%s", c.name, n, v.name), func(b *testing.B) {
 				defer Use(v.name)()

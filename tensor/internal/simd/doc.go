@@ -8,6 +8,9 @@
 //	panels.go    the packed form of a right-hand operand, and products of small matrices
 //	attention.go attention and its gradient, a head at a time, on those products
 //	vector.go    element by element kernels, softmax and LayerNorm of a row
+//	reduce.go    sums and counts over everything
+//	random.go    uniform numbers
+//	update.go    gradient dropout and Adam
 //	variant.go   which instruction sets there are, and which is in use
 //	asm/         the generator that writes the *.s files and stubs_amd64.go: go generate
 //

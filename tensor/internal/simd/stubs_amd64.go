@@ -223,6 +223,16 @@ func quickGELUAVX512(n int, dst, x *float32)
 //go:noescape
 func quickGELUGradAVX512(n int, dst, ct, x *float32)
 
+// geluAVX512: dst[i] = x[i]·Φ(x[i]), Φ the normal distribution function.
+//
+//go:noescape
+func geluAVX512(n int, dst, x *float32)
+
+// geluGradAVX512: dst[i] = ct[i]·(Φ(x[i]) + x[i]·φ(x[i])), φ(z) = exp(−z²/2)/√(2π).
+//
+//go:noescape
+func geluGradAVX512(n int, dst, ct, x *float32)
+
 // addAVX512: dst[i] = x[i] + y[i].
 //
 //go:noescape
@@ -242,6 +252,11 @@ func scaleAVX512(n int, dst, x *float32, c float32)
 //
 //go:noescape
 func axpyAVX512(n int, dst, x *float32, c float32)
+
+// maskAVX512: dst[i] = w[i] where s[i] > t, else 0.
+//
+//go:noescape
+func maskAVX512(n int, dst, w, s *float32, t float32)
 
 // softmaxGradAVX512: dst[i] = scale·y[i]·(ct[i] − dot).
 //
@@ -263,6 +278,11 @@ func sumSquaresAVX512(n int, x *float32, mean float32) (sum float32)
 //go:noescape
 func dotAVX512(n int, x, y *float32) (sum float32)
 
+// countAboveAVX512: count = how many x[i] > t, for n < 2³¹.
+//
+//go:noescape
+func countAboveAVX512(n int, x *float32, t float32) (count int32)
+
 // maxAVX512: max = the greatest x[i], −Inf if n = 0; any number if one x[i] is none.
 //
 //go:noescape
@@ -282,6 +302,37 @@ func normalizeGradSumsAVX512(n int, ct, x, w *float32, mean, rstd float32) (sumG
 //
 //go:noescape
 func normalizeGradAVX512(n int, dst, ct, x, w *float32, mean, rstd, meanG, meanGX float32)
+
+// uniformAVX512 makes uniform numbers, 256 at a time:
+//
+//	for i := range 256·groups {
+//		dst[i] = Unit(word i mod 4 of block first+i/4)
+//	}
+//
+// for groups ≥ 1 and first divisible by 16. keys are those of the ten rounds, two words each.
+//
+//go:noescape
+func uniformAVX512(groups int, dst *float32, keys *uint32, first uint64)
+
+// gradDropAVX512 is gradient dropout:
+//
+//	g := a[i] + pull·s[i]
+//	p := ½ + ½·(sgn(g)·(g+b[i]) / (|g|+|b[i]|+eps))
+//	dst[i] = g where p > u[i], else kept·g
+//
+// For g = 0 p is not to be relied on, nor does it matter there.
+//
+//go:noescape
+func gradDropAVX512(n int, dst, a, b, s, u *float32, pull, eps, kept float32)
+
+// adamAVX512 is a step of Adam, the corrections for bias in its constants:
+//
+//	m[i] = beta1·m[i] + rest1·grad[i]
+//	v[i] = beta2·v[i] + rest2·grad[i]²
+//	w[i] = shrink·w[i] − rate·m[i]/(root·√v[i] + eps)
+//
+//go:noescape
+func adamAVX512(n int, w, m, v, grad *float32, beta1, rest1, beta2, rest2, shrink, rate, root, eps float32)
 
 // gemm1x8AVX2: see gemm6x16AVX2.
 //
@@ -422,6 +473,16 @@ func quickGELUAVX2(n int, dst, x *float32)
 //go:noescape
 func quickGELUGradAVX2(n int, dst, ct, x *float32)
 
+// geluAVX2: dst[i] = x[i]·Φ(x[i]), Φ the normal distribution function.
+//
+//go:noescape
+func geluAVX2(n int, dst, x *float32)
+
+// geluGradAVX2: dst[i] = ct[i]·(Φ(x[i]) + x[i]·φ(x[i])), φ(z) = exp(−z²/2)/√(2π).
+//
+//go:noescape
+func geluGradAVX2(n int, dst, ct, x *float32)
+
 // addAVX2: dst[i] = x[i] + y[i].
 //
 //go:noescape
@@ -441,6 +502,11 @@ func scaleAVX2(n int, dst, x *float32, c float32)
 //
 //go:noescape
 func axpyAVX2(n int, dst, x *float32, c float32)
+
+// maskAVX2: dst[i] = w[i] where s[i] > t, else 0.
+//
+//go:noescape
+func maskAVX2(n int, dst, w, s *float32, t float32)
 
 // softmaxGradAVX2: dst[i] = scale·y[i]·(ct[i] − dot).
 //
@@ -462,6 +528,11 @@ func sumSquaresAVX2(n int, x *float32, mean float32) (sum float32)
 //go:noescape
 func dotAVX2(n int, x, y *float32) (sum float32)
 
+// countAboveAVX2: count = how many x[i] > t, for n < 2³¹.
+//
+//go:noescape
+func countAboveAVX2(n int, x *float32, t float32) (count int32)
+
 // maxAVX2: max = the greatest x[i], −Inf if n = 0; any number if one x[i] is none.
 //
 //go:noescape
@@ -481,6 +552,37 @@ func normalizeGradSumsAVX2(n int, ct, x, w *float32, mean, rstd float32) (sumG, 
 //
 //go:noescape
 func normalizeGradAVX2(n int, dst, ct, x, w *float32, mean, rstd, meanG, meanGX float32)
+
+// uniformAVX2 makes uniform numbers, 64 at a time:
+//
+//	for i := range 64·groups {
+//		dst[i] = Unit(word i mod 4 of block first+i/4)
+//	}
+//
+// for groups ≥ 1 and first divisible by 8. keys are those of the ten rounds, two words each.
+//
+//go:noescape
+func uniformAVX2(groups int, dst *float32, keys *uint32, first uint64)
+
+// gradDropAVX2 is gradient dropout:
+//
+//	g := a[i] + pull·s[i]
+//	p := ½ + ½·(sgn(g)·(g+b[i]) / (|g|+|b[i]|+eps))
+//	dst[i] = g where p > u[i], else kept·g
+//
+// For g = 0 p is not to be relied on, nor does it matter there.
+//
+//go:noescape
+func gradDropAVX2(n int, dst, a, b, s, u *float32, pull, eps, kept float32)
+
+// adamAVX2 is a step of Adam, the corrections for bias in its constants:
+//
+//	m[i] = beta1·m[i] + rest1·grad[i]
+//	v[i] = beta2·v[i] + rest2·grad[i]²
+//	w[i] = shrink·w[i] − rate·m[i]/(root·√v[i] + eps)
+//
+//go:noescape
+func adamAVX2(n int, w, m, v, grad *float32, beta1, rest1, beta2, rest2, shrink, rate, root, eps float32)
 
 // tiles1xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 16 columns.
 var tiles1xAVX512 = []tileKernel{gemm1x16AVX512, gemm2x16AVX512, gemm3x16AVX512, gemm4x16AVX512, gemm5x16AVX512, gemm6x16AVX512, gemm7x16AVX512, gemm8x16AVX512, gemm9x16AVX512, gemm10x16AVX512, gemm11x16AVX512, gemm12x16AVX512, gemm13x16AVX512, gemm14x16AVX512}

@@ -15,17 +15,25 @@ type variant struct {
 	packRowsB, packRowsA packRows // width and rows wide
 	packColsB            packCols
 
-	exp, quickGELU          func(n int, dst, x *float32)
-	quickGELUGrad, add, mul func(n int, dst, x, y *float32)
+	exp, quickGELU, gelu    func(n int, dst, x *float32)
+	quickGELUGrad, geluGrad func(n int, dst, ct, x *float32)
+	add, mul                func(n int, dst, x, y *float32)
 	scale, axpy             func(n int, dst, x *float32, c float32)
+	mask                    func(n int, dst, w, s *float32, t float32)
 	expShift                func(n int, dst, x *float32, scale, shift float32) float32
 	softmaxGrad             func(n int, dst, ct, y *float32, dot, scale float32)
 	sum, max                func(n int, x *float32) float32
 	sumSquares              func(n int, x *float32, mean float32) float32
 	dot                     func(n int, x, y *float32) float32
+	countAbove              func(n int, x *float32, t float32) int32
 	normalize               func(n int, dst, x, w, b *float32, mean, rstd float32)
 	normalizeGradSums       func(n int, ct, x, w *float32, mean, rstd float32) (float32, float32)
 	normalizeGrad           func(n int, dst, ct, x, w *float32, mean, rstd, meanG, meanGX float32)
+
+	random   int // how many numbers uniform makes at a time, at most 256
+	uniform  func(groups int, dst *float32, keys *uint32, first uint64)
+	gradDrop func(n int, dst, a, b, s, u *float32, pull, eps, kept float32)
+	adam     func(n int, w, m, v, grad *float32, beta1, rest1, beta2, rest2, shrink, rate, root, eps float32)
 }
 
 type (

@@ -22,20 +22,22 @@ var avx512 = variant{
 	name: "avx512", lanes: 16, rows: 14, width: 32,
 	tiles:     [2][]tileKernel{tiles1xAVX512, tiles2xAVX512},
 	packRowsB: packRows32xAVX512, packRowsA: packRows14xAVX512, packColsB: packCols32xAVX512,
-	exp: expAVX512, quickGELU: quickGELUAVX512, quickGELUGrad: quickGELUGradAVX512,
-	add: addAVX512, mul: mulAVX512, scale: scaleAVX512, axpy: axpyAVX512,
+	exp: expAVX512, quickGELU: quickGELUAVX512, quickGELUGrad: quickGELUGradAVX512, gelu: geluAVX512, geluGrad: geluGradAVX512,
+	add: addAVX512, mul: mulAVX512, scale: scaleAVX512, axpy: axpyAVX512, mask: maskAVX512,
 	expShift: expShiftAVX512, softmaxGrad: softmaxGradAVX512,
-	sum: sumAVX512, max: maxAVX512, sumSquares: sumSquaresAVX512, dot: dotAVX512,
+	sum: sumAVX512, max: maxAVX512, sumSquares: sumSquaresAVX512, dot: dotAVX512, countAbove: countAboveAVX512,
 	normalize: normalizeAVX512, normalizeGradSums: normalizeGradSumsAVX512, normalizeGrad: normalizeGradAVX512,
+	random: 256, uniform: uniformAVX512, gradDrop: gradDropAVX512, adam: adamAVX512,
 }
 
 var avx2 = variant{
 	name: "avx2", lanes: 8, rows: 6, width: 16,
 	tiles:     [2][]tileKernel{tiles1xAVX2, tiles2xAVX2},
 	packRowsB: packRows16xAVX2, packRowsA: packRows6xAVX2, packColsB: packCols16xAVX2,
-	exp: expAVX2, quickGELU: quickGELUAVX2, quickGELUGrad: quickGELUGradAVX2,
-	add: addAVX2, mul: mulAVX2, scale: scaleAVX2, axpy: axpyAVX2,
+	exp: expAVX2, quickGELU: quickGELUAVX2, quickGELUGrad: quickGELUGradAVX2, gelu: geluAVX2, geluGrad: geluGradAVX2,
+	add: addAVX2, mul: mulAVX2, scale: scaleAVX2, axpy: axpyAVX2, mask: maskAVX2,
 	expShift: expShiftAVX2, softmaxGrad: softmaxGradAVX2,
-	sum: sumAVX2, max: maxAVX2, sumSquares: sumSquaresAVX2, dot: dotAVX2,
+	sum: sumAVX2, max: maxAVX2, sumSquares: sumSquaresAVX2, dot: dotAVX2, countAbove: countAboveAVX2,
 	normalize: normalizeAVX2, normalizeGradSums: normalizeGradSumsAVX2, normalizeGrad: normalizeGradAVX2,
+	random: 64, uniform: uniformAVX2, gradDrop: gradDropAVX2, adam: adamAVX2,
 }

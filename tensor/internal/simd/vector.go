@@ -41,6 +41,24 @@ func QuickGELUGrad(dst, ct, x []float32) {
 	}
 }
 
+// GELU is dst[i] = x[i]·Φ(x[i]), Φ the normal distribution function: within four units in the last place.
+func GELU(dst, x []float32) {
+	v := kernels()
+	same("GELU", len(dst), len(x))
+	if len(dst) > 0 {
+		v.gelu(len(dst), &dst[0], &x[0])
+	}
+}
+
+// GELUGrad is dst[i] = ct[i]·(Φ(x[i]) + x[i]·φ(x[i])), φ(z) = exp(−z²/2)/√(2π).
+func GELUGrad(dst, ct, x []float32) {
+	v := kernels()
+	same("GELUGrad", len(dst), len(ct), len(x))
+	if len(dst) > 0 {
+		v.geluGrad(len(dst), &dst[0], &ct[0], &x[0])
+	}
+}
+
 // Add is dst[i] = x[i] + y[i]. dst may be y, too.
 func Add(dst, x, y []float32) {
 	v := kernels()
@@ -74,6 +92,15 @@ func AXPY(dst []float32, c float32, x []float32) {
 	same("AXPY", len(dst), len(x))
 	if len(dst) > 0 {
 		v.axpy(len(dst), &dst[0], &x[0], c)
+	}
+}
+
+// Mask is dst[i] = w[i] where s[i] > t, else 0. dst may be s, too.
+func Mask(dst, w, s []float32, t float32) {
+	v := kernels()
+	same("Mask", len(dst), len(w), len(s))
+	if len(dst) > 0 {
+		v.mask(len(dst), &dst[0], &w[0], &s[0], t)
 	}
 }
 

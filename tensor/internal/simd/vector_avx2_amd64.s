@@ -369,6 +369,272 @@ done3:
 	VZEROUPPER
 	RET
 
+// func geluAVX2(n int, dst, x *float32)
+TEXT ·geluAVX2(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ x+16(FP), SI
+	SUBQ $8, CX
+	JLT rest2
+	PCALIGN $32
+loop1:
+	VMOVUPS (SI), Y0
+	VANDPS magnitude<>(SB), Y0, Y3
+	VMOVUPS tailend<>(SB), Y4
+	VMINPS Y3, Y4, Y3
+	VMULPS Y3, Y3, Y4
+	VMOVAPS Y3, Y6
+	VFMSUB213PS Y4, Y3, Y6
+	VMULPS minushalf<>(SB), Y4, Y4
+	VMOVUPS exphi<>(SB), Y1
+	VMINPS Y4, Y1, Y4
+	VMOVUPS explo<>(SB), Y1
+	VMAXPS Y4, Y1, Y4
+	VMULPS log2e<>(SB), Y4, Y1
+	VROUNDPS $8, Y1, Y1
+	VFNMADD231PS ln2hi<>(SB), Y1, Y4
+	VFNMADD231PS ln2lo<>(SB), Y1, Y4
+	VMOVUPS exp6<>(SB), Y2
+	VFMADD213PS exp5<>(SB), Y4, Y2
+	VFMADD213PS exp4<>(SB), Y4, Y2
+	VFMADD213PS exp3<>(SB), Y4, Y2
+	VFMADD213PS exp2<>(SB), Y4, Y2
+	VMULPS Y4, Y4, Y5
+	VFMADD213PS Y4, Y5, Y2
+	VADDPS one<>(SB), Y2, Y2
+	VCVTPS2DQ Y1, Y1
+	VPSRAD $1, Y1, Y5
+	VPSUBD Y5, Y1, Y1
+	VPSLLD $23, Y5, Y5
+	VPADDD one<>(SB), Y5, Y5
+	VMULPS Y5, Y2, Y2
+	VPSLLD $23, Y1, Y1
+	VPADDD one<>(SB), Y1, Y1
+	VMULPS Y1, Y2, Y2
+	VMULPS minushalf<>(SB), Y6, Y6
+	VFMADD231PS Y6, Y2, Y2
+	VMOVUPS mills4<>(SB), Y4
+	VFMADD213PS mills3<>(SB), Y3, Y4
+	VFMADD213PS mills2<>(SB), Y3, Y4
+	VFMADD213PS mills1<>(SB), Y3, Y4
+	VFMADD213PS mills0<>(SB), Y3, Y4
+	VMOVUPS millsdown5<>(SB), Y5
+	VFMADD213PS millsdown4<>(SB), Y3, Y5
+	VFMADD213PS millsdown3<>(SB), Y3, Y5
+	VFMADD213PS millsdown2<>(SB), Y3, Y5
+	VFMADD213PS millsdown1<>(SB), Y3, Y5
+	VFMADD213PS one<>(SB), Y3, Y5
+	VMULPS Y2, Y4, Y4
+	VDIVPS Y5, Y4, Y4
+	VMOVUPS one<>(SB), Y5
+	VSUBPS Y4, Y5, Y5
+	VBLENDVPS Y0, Y4, Y5, Y1
+	VMULPS Y0, Y1, Y1
+	VMOVUPS Y1, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JGE loop1
+rest2:
+	ADDQ $8, CX
+	JZ done3
+	LEAQ lanemask<>+32(SB), DX
+	NEGQ CX
+	VMOVUPS (DX)(CX*4), Y15
+	VMASKMOVPS (SI), Y15, Y0
+	VANDPS magnitude<>(SB), Y0, Y3
+	VMOVUPS tailend<>(SB), Y4
+	VMINPS Y3, Y4, Y3
+	VMULPS Y3, Y3, Y4
+	VMOVAPS Y3, Y6
+	VFMSUB213PS Y4, Y3, Y6
+	VMULPS minushalf<>(SB), Y4, Y4
+	VMOVUPS exphi<>(SB), Y1
+	VMINPS Y4, Y1, Y4
+	VMOVUPS explo<>(SB), Y1
+	VMAXPS Y4, Y1, Y4
+	VMULPS log2e<>(SB), Y4, Y1
+	VROUNDPS $8, Y1, Y1
+	VFNMADD231PS ln2hi<>(SB), Y1, Y4
+	VFNMADD231PS ln2lo<>(SB), Y1, Y4
+	VMOVUPS exp6<>(SB), Y2
+	VFMADD213PS exp5<>(SB), Y4, Y2
+	VFMADD213PS exp4<>(SB), Y4, Y2
+	VFMADD213PS exp3<>(SB), Y4, Y2
+	VFMADD213PS exp2<>(SB), Y4, Y2
+	VMULPS Y4, Y4, Y5
+	VFMADD213PS Y4, Y5, Y2
+	VADDPS one<>(SB), Y2, Y2
+	VCVTPS2DQ Y1, Y1
+	VPSRAD $1, Y1, Y5
+	VPSUBD Y5, Y1, Y1
+	VPSLLD $23, Y5, Y5
+	VPADDD one<>(SB), Y5, Y5
+	VMULPS Y5, Y2, Y2
+	VPSLLD $23, Y1, Y1
+	VPADDD one<>(SB), Y1, Y1
+	VMULPS Y1, Y2, Y2
+	VMULPS minushalf<>(SB), Y6, Y6
+	VFMADD231PS Y6, Y2, Y2
+	VMOVUPS mills4<>(SB), Y4
+	VFMADD213PS mills3<>(SB), Y3, Y4
+	VFMADD213PS mills2<>(SB), Y3, Y4
+	VFMADD213PS mills1<>(SB), Y3, Y4
+	VFMADD213PS mills0<>(SB), Y3, Y4
+	VMOVUPS millsdown5<>(SB), Y5
+	VFMADD213PS millsdown4<>(SB), Y3, Y5
+	VFMADD213PS millsdown3<>(SB), Y3, Y5
+	VFMADD213PS millsdown2<>(SB), Y3, Y5
+	VFMADD213PS millsdown1<>(SB), Y3, Y5
+	VFMADD213PS one<>(SB), Y3, Y5
+	VMULPS Y2, Y4, Y4
+	VDIVPS Y5, Y4, Y4
+	VMOVUPS one<>(SB), Y5
+	VSUBPS Y4, Y5, Y5
+	VBLENDVPS Y0, Y4, Y5, Y1
+	VMULPS Y0, Y1, Y1
+	VMASKMOVPS Y1, Y15, (DI)
+done3:
+	VZEROUPPER
+	RET
+
+// func geluGradAVX2(n int, dst, ct, x *float32)
+TEXT ·geluGradAVX2(SB), NOSPLIT, $0-32
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ ct+16(FP), SI
+	MOVQ x+24(FP), R8
+	SUBQ $8, CX
+	JLT rest2
+	PCALIGN $32
+loop1:
+	VMOVUPS (R8), Y0
+	VANDPS magnitude<>(SB), Y0, Y3
+	VMOVUPS tailend<>(SB), Y4
+	VMINPS Y3, Y4, Y3
+	VMULPS Y3, Y3, Y4
+	VMOVAPS Y3, Y6
+	VFMSUB213PS Y4, Y3, Y6
+	VMULPS minushalf<>(SB), Y4, Y4
+	VMOVUPS exphi<>(SB), Y1
+	VMINPS Y4, Y1, Y4
+	VMOVUPS explo<>(SB), Y1
+	VMAXPS Y4, Y1, Y4
+	VMULPS log2e<>(SB), Y4, Y1
+	VROUNDPS $8, Y1, Y1
+	VFNMADD231PS ln2hi<>(SB), Y1, Y4
+	VFNMADD231PS ln2lo<>(SB), Y1, Y4
+	VMOVUPS exp6<>(SB), Y2
+	VFMADD213PS exp5<>(SB), Y4, Y2
+	VFMADD213PS exp4<>(SB), Y4, Y2
+	VFMADD213PS exp3<>(SB), Y4, Y2
+	VFMADD213PS exp2<>(SB), Y4, Y2
+	VMULPS Y4, Y4, Y5
+	VFMADD213PS Y4, Y5, Y2
+	VADDPS one<>(SB), Y2, Y2
+	VCVTPS2DQ Y1, Y1
+	VPSRAD $1, Y1, Y5
+	VPSUBD Y5, Y1, Y1
+	VPSLLD $23, Y5, Y5
+	VPADDD one<>(SB), Y5, Y5
+	VMULPS Y5, Y2, Y2
+	VPSLLD $23, Y1, Y1
+	VPADDD one<>(SB), Y1, Y1
+	VMULPS Y1, Y2, Y2
+	VMULPS minushalf<>(SB), Y6, Y6
+	VFMADD231PS Y6, Y2, Y2
+	VMOVUPS mills4<>(SB), Y4
+	VFMADD213PS mills3<>(SB), Y3, Y4
+	VFMADD213PS mills2<>(SB), Y3, Y4
+	VFMADD213PS mills1<>(SB), Y3, Y4
+	VFMADD213PS mills0<>(SB), Y3, Y4
+	VMOVUPS millsdown5<>(SB), Y5
+	VFMADD213PS millsdown4<>(SB), Y3, Y5
+	VFMADD213PS millsdown3<>(SB), Y3, Y5
+	VFMADD213PS millsdown2<>(SB), Y3, Y5
+	VFMADD213PS millsdown1<>(SB), Y3, Y5
+	VFMADD213PS one<>(SB), Y3, Y5
+	VMULPS Y2, Y4, Y4
+	VDIVPS Y5, Y4, Y4
+	VMOVUPS one<>(SB), Y5
+	VSUBPS Y4, Y5, Y5
+	VBLENDVPS Y0, Y4, Y5, Y1
+	VMULPS density<>(SB), Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS (SI), Y2
+	VMULPS Y2, Y1, Y1
+	VMOVUPS Y1, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	ADDQ $32, R8
+	SUBQ $8, CX
+	JGE loop1
+rest2:
+	ADDQ $8, CX
+	JZ done3
+	LEAQ lanemask<>+32(SB), DX
+	NEGQ CX
+	VMOVUPS (DX)(CX*4), Y15
+	VMASKMOVPS (R8), Y15, Y0
+	VANDPS magnitude<>(SB), Y0, Y3
+	VMOVUPS tailend<>(SB), Y4
+	VMINPS Y3, Y4, Y3
+	VMULPS Y3, Y3, Y4
+	VMOVAPS Y3, Y6
+	VFMSUB213PS Y4, Y3, Y6
+	VMULPS minushalf<>(SB), Y4, Y4
+	VMOVUPS exphi<>(SB), Y1
+	VMINPS Y4, Y1, Y4
+	VMOVUPS explo<>(SB), Y1
+	VMAXPS Y4, Y1, Y4
+	VMULPS log2e<>(SB), Y4, Y1
+	VROUNDPS $8, Y1, Y1
+	VFNMADD231PS ln2hi<>(SB), Y1, Y4
+	VFNMADD231PS ln2lo<>(SB), Y1, Y4
+	VMOVUPS exp6<>(SB), Y2
+	VFMADD213PS exp5<>(SB), Y4, Y2
+	VFMADD213PS exp4<>(SB), Y4, Y2
+	VFMADD213PS exp3<>(SB), Y4, Y2
+	VFMADD213PS exp2<>(SB), Y4, Y2
+	VMULPS Y4, Y4, Y5
+	VFMADD213PS Y4, Y5, Y2
+	VADDPS one<>(SB), Y2, Y2
+	VCVTPS2DQ Y1, Y1
+	VPSRAD $1, Y1, Y5
+	VPSUBD Y5, Y1, Y1
+	VPSLLD $23, Y5, Y5
+	VPADDD one<>(SB), Y5, Y5
+	VMULPS Y5, Y2, Y2
+	VPSLLD $23, Y1, Y1
+	VPADDD one<>(SB), Y1, Y1
+	VMULPS Y1, Y2, Y2
+	VMULPS minushalf<>(SB), Y6, Y6
+	VFMADD231PS Y6, Y2, Y2
+	VMOVUPS mills4<>(SB), Y4
+	VFMADD213PS mills3<>(SB), Y3, Y4
+	VFMADD213PS mills2<>(SB), Y3, Y4
+	VFMADD213PS mills1<>(SB), Y3, Y4
+	VFMADD213PS mills0<>(SB), Y3, Y4
+	VMOVUPS millsdown5<>(SB), Y5
+	VFMADD213PS millsdown4<>(SB), Y3, Y5
+	VFMADD213PS millsdown3<>(SB), Y3, Y5
+	VFMADD213PS millsdown2<>(SB), Y3, Y5
+	VFMADD213PS millsdown1<>(SB), Y3, Y5
+	VFMADD213PS one<>(SB), Y3, Y5
+	VMULPS Y2, Y4, Y4
+	VDIVPS Y5, Y4, Y4
+	VMOVUPS one<>(SB), Y5
+	VSUBPS Y4, Y5, Y5
+	VBLENDVPS Y0, Y4, Y5, Y1
+	VMULPS density<>(SB), Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMASKMOVPS (SI), Y15, Y2
+	VMULPS Y2, Y1, Y1
+	VMASKMOVPS Y1, Y15, (DI)
+done3:
+	VZEROUPPER
+	RET
+
 // func addAVX2(n int, dst, x, y *float32)
 TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ n+0(FP), CX
@@ -493,6 +759,44 @@ rest2:
 	VMASKMOVPS (DI), Y15, Y2
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS Y0, Y15, (DI)
+done3:
+	VZEROUPPER
+	RET
+
+// func maskAVX2(n int, dst, w, s *float32, t float32)
+TEXT ·maskAVX2(SB), NOSPLIT, $0-36
+	VBROADCASTSS t+32(FP), Y4
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ w+16(FP), SI
+	MOVQ s+24(FP), R8
+	SUBQ $8, CX
+	JLT rest2
+	PCALIGN $32
+loop1:
+	VMOVUPS (SI), Y0
+	VMOVUPS (R8), Y1
+	VXORPS Y2, Y2, Y2
+	VCMPPS $0x1e, Y4, Y1, Y3
+	VBLENDVPS Y3, Y0, Y2, Y3
+	VMOVUPS Y3, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	ADDQ $32, R8
+	SUBQ $8, CX
+	JGE loop1
+rest2:
+	ADDQ $8, CX
+	JZ done3
+	LEAQ lanemask<>+32(SB), DX
+	NEGQ CX
+	VMOVUPS (DX)(CX*4), Y15
+	VMASKMOVPS (SI), Y15, Y0
+	VMASKMOVPS (R8), Y15, Y1
+	VXORPS Y2, Y2, Y2
+	VCMPPS $0x1e, Y4, Y1, Y3
+	VBLENDVPS Y3, Y0, Y2, Y3
+	VMASKMOVPS Y3, Y15, (DI)
 done3:
 	VZEROUPPER
 	RET
@@ -709,6 +1013,67 @@ done5:
 	VPERMILPS $0x55, X4, X0
 	VADDPS X0, X4, X4
 	MOVSS X4, sum+24(FP)
+	VZEROUPPER
+	RET
+
+// func countAboveAVX2(n int, x *float32, t float32) (count int32)
+TEXT ·countAboveAVX2(SB), NOSPLIT, $0-28
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VBROADCASTSS t+16(FP), Y1
+	MOVQ n+0(FP), CX
+	MOVQ x+8(FP), DI
+	SUBQ $32, CX
+	JLT vectors2
+block1:
+	VMOVUPS (DI), Y0
+	VCMPPS $0x1e, Y1, Y0, Y0
+	VPSUBD Y0, Y4, Y4
+	VMOVUPS 32(DI), Y0
+	VCMPPS $0x1e, Y1, Y0, Y0
+	VPSUBD Y0, Y5, Y5
+	VMOVUPS 64(DI), Y0
+	VCMPPS $0x1e, Y1, Y0, Y0
+	VPSUBD Y0, Y6, Y6
+	VMOVUPS 96(DI), Y0
+	VCMPPS $0x1e, Y1, Y0, Y0
+	VPSUBD Y0, Y7, Y7
+	ADDQ $128, DI
+	SUBQ $32, CX
+	JGE block1
+vectors2:
+	ADDQ $24, CX
+	JLT rest4
+vector3:
+	VMOVUPS (DI), Y0
+	VCMPPS $0x1e, Y1, Y0, Y0
+	VPSUBD Y0, Y4, Y4
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JGE vector3
+rest4:
+	ADDQ $8, CX
+	JZ done5
+	LEAQ lanemask<>+32(SB), DX
+	NEGQ CX
+	VMOVUPS (DX)(CX*4), Y15
+	VMASKMOVPS (DI), Y15, Y0
+	VCMPPS $0x1e, Y1, Y0, Y0
+	VANDPS Y15, Y0, Y0
+	VPSUBD Y0, Y4, Y4
+done5:
+	VPADDD Y5, Y4, Y4
+	VPADDD Y7, Y6, Y6
+	VPADDD Y6, Y4, Y4
+	VEXTRACTF128 $1, Y4, X0
+	VPADDD X0, X4, X4
+	VPERMILPS $0xee, X4, X0
+	VPADDD X0, X4, X4
+	VPERMILPS $0x55, X4, X0
+	VPADDD X0, X4, X4
+	MOVSS X4, count+24(FP)
 	VZEROUPPER
 	RET
 
@@ -1049,6 +1414,90 @@ DATA signbit<>+8(SB)/8, $0x8000000080000000
 DATA signbit<>+16(SB)/8, $0x8000000080000000
 DATA signbit<>+24(SB)/8, $0x8000000080000000
 GLOBL signbit<>(SB), RODATA|NOPTR, $32
+
+DATA mills0<>+0(SB)/8, $0x3f0000003f000000
+DATA mills0<>+8(SB)/8, $0x3f0000003f000000
+DATA mills0<>+16(SB)/8, $0x3f0000003f000000
+DATA mills0<>+24(SB)/8, $0x3f0000003f000000
+GLOBL mills0<>(SB), RODATA|NOPTR, $32
+
+DATA mills1<>+0(SB)/8, $0x3ee0e9b43ee0e9b4
+DATA mills1<>+8(SB)/8, $0x3ee0e9b43ee0e9b4
+DATA mills1<>+16(SB)/8, $0x3ee0e9b43ee0e9b4
+DATA mills1<>+24(SB)/8, $0x3ee0e9b43ee0e9b4
+GLOBL mills1<>(SB), RODATA|NOPTR, $32
+
+DATA mills2<>+0(SB)/8, $0x3e3c62533e3c6253
+DATA mills2<>+8(SB)/8, $0x3e3c62533e3c6253
+DATA mills2<>+16(SB)/8, $0x3e3c62533e3c6253
+DATA mills2<>+24(SB)/8, $0x3e3c62533e3c6253
+GLOBL mills2<>(SB), RODATA|NOPTR, $32
+
+DATA mills3<>+0(SB)/8, $0x3d2772dd3d2772dd
+DATA mills3<>+8(SB)/8, $0x3d2772dd3d2772dd
+DATA mills3<>+16(SB)/8, $0x3d2772dd3d2772dd
+DATA mills3<>+24(SB)/8, $0x3d2772dd3d2772dd
+GLOBL mills3<>(SB), RODATA|NOPTR, $32
+
+DATA mills4<>+0(SB)/8, $0x3b8817b23b8817b2
+DATA mills4<>+8(SB)/8, $0x3b8817b23b8817b2
+DATA mills4<>+16(SB)/8, $0x3b8817b23b8817b2
+DATA mills4<>+24(SB)/8, $0x3b8817b23b8817b2
+GLOBL mills4<>(SB), RODATA|NOPTR, $32
+
+DATA millsdown1<>+0(SB)/8, $0x3fd695f23fd695f2
+DATA millsdown1<>+8(SB)/8, $0x3fd695f23fd695f2
+DATA millsdown1<>+16(SB)/8, $0x3fd695f23fd695f2
+DATA millsdown1<>+24(SB)/8, $0x3fd695f23fd695f2
+GLOBL millsdown1<>(SB), RODATA|NOPTR, $32
+
+DATA millsdown2<>+0(SB)/8, $0x3f9a4f5d3f9a4f5d
+DATA millsdown2<>+8(SB)/8, $0x3f9a4f5d3f9a4f5d
+DATA millsdown2<>+16(SB)/8, $0x3f9a4f5d3f9a4f5d
+DATA millsdown2<>+24(SB)/8, $0x3f9a4f5d3f9a4f5d
+GLOBL millsdown2<>(SB), RODATA|NOPTR, $32
+
+DATA millsdown3<>+0(SB)/8, $0x3ef15c603ef15c60
+DATA millsdown3<>+8(SB)/8, $0x3ef15c603ef15c60
+DATA millsdown3<>+16(SB)/8, $0x3ef15c603ef15c60
+DATA millsdown3<>+24(SB)/8, $0x3ef15c603ef15c60
+GLOBL millsdown3<>(SB), RODATA|NOPTR, $32
+
+DATA millsdown4<>+0(SB)/8, $0x3dd1e0da3dd1e0da
+DATA millsdown4<>+8(SB)/8, $0x3dd1e0da3dd1e0da
+DATA millsdown4<>+16(SB)/8, $0x3dd1e0da3dd1e0da
+DATA millsdown4<>+24(SB)/8, $0x3dd1e0da3dd1e0da
+GLOBL millsdown4<>(SB), RODATA|NOPTR, $32
+
+DATA millsdown5<>+0(SB)/8, $0x3c2a909d3c2a909d
+DATA millsdown5<>+8(SB)/8, $0x3c2a909d3c2a909d
+DATA millsdown5<>+16(SB)/8, $0x3c2a909d3c2a909d
+DATA millsdown5<>+24(SB)/8, $0x3c2a909d3c2a909d
+GLOBL millsdown5<>(SB), RODATA|NOPTR, $32
+
+DATA tailend<>+0(SB)/8, $0x4170000041700000
+DATA tailend<>+8(SB)/8, $0x4170000041700000
+DATA tailend<>+16(SB)/8, $0x4170000041700000
+DATA tailend<>+24(SB)/8, $0x4170000041700000
+GLOBL tailend<>(SB), RODATA|NOPTR, $32
+
+DATA minushalf<>+0(SB)/8, $0xbf000000bf000000
+DATA minushalf<>+8(SB)/8, $0xbf000000bf000000
+DATA minushalf<>+16(SB)/8, $0xbf000000bf000000
+DATA minushalf<>+24(SB)/8, $0xbf000000bf000000
+GLOBL minushalf<>(SB), RODATA|NOPTR, $32
+
+DATA magnitude<>+0(SB)/8, $0x7fffffff7fffffff
+DATA magnitude<>+8(SB)/8, $0x7fffffff7fffffff
+DATA magnitude<>+16(SB)/8, $0x7fffffff7fffffff
+DATA magnitude<>+24(SB)/8, $0x7fffffff7fffffff
+GLOBL magnitude<>(SB), RODATA|NOPTR, $32
+
+DATA density<>+0(SB)/8, $0x3ecc422a3ecc422a
+DATA density<>+8(SB)/8, $0x3ecc422a3ecc422a
+DATA density<>+16(SB)/8, $0x3ecc422a3ecc422a
+DATA density<>+24(SB)/8, $0x3ecc422a3ecc422a
+GLOBL density<>(SB), RODATA|NOPTR, $32
 
 DATA neginf<>+0(SB)/8, $0xff800000ff800000
 DATA neginf<>+8(SB)/8, $0xff800000ff800000

@@ -1,6 +1,7 @@
 package simd
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -60,6 +61,20 @@ var vectorCases = []vectorCase{
 			terms := math.Abs(ct) * s * (1 + 1.702*math.Abs(x)*t)
 			return ct * s * (1 + 1.702*x*t), terms * (4*1.702*math.Abs(x) + 16) * unit
 		}},
+	{"GELU", 1, uniform(-15, 15), func(dst []float32, in [][]float32) { GELU(dst, in[0]) },
+		func(i int, in [][]float64) (float64, float64) { return geluBound(in[0][i]) }},
+	{"GELUGrad", 2, uniform(-15, 15), func(dst []float32, in [][]float32) { GELUGrad(dst, in[0], in[1]) },
+		func(i int, in [][]float64) (float64, float64) {
+			value, bound := geluGradBound(in[1][i])
+			return in[0][i] * value, math.Abs(in[0][i])*bound + unit*math.Abs(in[0][i]*value) + smallest
+		}},
+	{"Mask", 2, normal, func(dst []float32, in [][]float32) { Mask(dst, in[0], in[1], 0.3) },
+		func(i int, in [][]float64) (float64, float64) {
+			if in[1][i] > float64(float32(0.3)) {
+				return in[0][i], 0
+			}
+			return 0, 0
+		}},
 	// The exponents, differences of at most 20, are rounded once; then n additions, an exponential, and two more.
 	{"SoftmaxRow", 1, uniform(-10, 10), func(dst []float32, in [][]float32) { SoftmaxRow(dst, in[0]) },
 		func(i int, in [][]float64) (float64, float64) {
@@ -95,6 +110,33 @@ var vectorCases = []vectorCase{
 func expBound(x float64) (value, bound float64) {
 	value = math.Exp(x)
 	return value, 2*unit*value + smallest
+}
+
+// normalRoundings is how many roundings the tail Φ(−|x|) of the normal distribution goes through: 2 in the
+// exponential and 1 in its correction; each step of the polynomials and their coefficients 11, as
+// nothing cancels; multiplication, division, and half a one for the error of the approximation.
+const normalRoundings = 17
+
+// normalCDF is Φ(x), φ(x), and how far off the former may be. The tail is subtracted from 1 for x > 0.
+func normalCDF(x float64) (cdf, density, bound float64) {
+	tail := math.Erfc(math.Abs(x)/math.Sqrt2) / 2
+	cdf, bound = tail, tail*gamma(normalRoundings)+2*smallest
+	if x > 0 {
+		cdf = 1 - tail
+		bound += unit
+	}
+	return cdf, math.Exp(-x*x/2) / math.Sqrt(2*math.Pi), bound
+}
+
+func geluBound(x float64) (value, bound float64) {
+	cdf, _, off := normalCDF(x)
+	return x * cdf, math.Abs(x)*off + unit*math.Abs(x*cdf) + smallest
+}
+
+// The density is an exponential, corrected, and a product.
+func geluGradBound(x float64) (value, bound float64) {
+	cdf, density, off := normalCDF(x)
+	return cdf + x*density, off + math.Abs(x)*(density*gamma(6)+2*smallest) + unit*(cdf+math.Abs(x)*density)
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-1.702*x)) }
@@ -212,21 +254,22 @@ func lengths(n int) (ls []int) {
 	return ls
 }
 
-// TestExpEverywhere tries one float in 2039, of all there are, and each near the ends of the range.
-func TestExpEverywhere(t *testing.T) {
+// everywhere tries a function at one float in 2039, of all there are, and at each near the given ends, and
+// fails where it is off by more than a bound. Where the result overflows or is no number it must be so.
+func everywhere(t *testing.T, f func(dst, x []float32), define func(x float64) (value, bound float64), ends ...float32) {
 	eachVariant(t, func(t *testing.T) {
 		const batch = 1 << 12
 		x, y := make([]float32, 0, batch), make([]float32, batch)
 		worst, worstAt := 0.0, float32(0)
 		flush := func() {
-			Exp(y[:len(x)], x)
+			f(y[:len(x)], x)
 			for i, v := range x {
-				want, bound := expBound(float64(v))
-				if rounded := float32(want); math.IsInf(float64(rounded), 1) || math.IsNaN(want) || want == 0 {
-					near(t, "exp of "+"extreme", i, y[i], float64(rounded), 0)
+				want, bound := define(float64(v))
+				if rounded := float64(float32(want)); math.IsInf(rounded, 0) || math.IsNaN(want) || want == 0 {
+					near(t, fmt.Sprintf("at %g", v), i, y[i], rounded, 0)
 					continue
 				}
-				if e := math.Abs(float64(y[i])-want) / bound; e > worst {
+				if e := math.Abs(float64(y[i])-want) / bound; !(e <= worst) {
 					worst, worstAt = e, v
 				}
 			}
@@ -240,24 +283,51 @@ func TestExpEverywhere(t *testing.T) {
 		for b := uint64(0); b < 1<<32; b += 2039 {
 			try(math.Float32frombits(uint32(b)))
 		}
-		for _, end := range []float32{0, 88.72284, -87.33655, -103.97208, 89, -104} {
-			v := end
-			for range 1000 {
-				try(v)
-				v = math.Nextafter32(v, float32(math.Inf(1)))
-			}
-			v = end
-			for range 1000 {
-				try(v)
-				v = math.Nextafter32(v, float32(math.Inf(-1)))
+		for _, end := range ends {
+			for _, towards := range []float64{math.Inf(1), math.Inf(-1)} {
+				v := end
+				for range 1000 {
+					try(v)
+					v = math.Nextafter32(v, float32(towards))
+				}
 			}
 		}
 		flush()
-		if worst > 1 {
-			t.Errorf("exp(%g) is off by %.3f units in the last place", worstAt, worst)
+		if !(worst <= 1) {
+			t.Errorf("at %g it is off by %.3f of what it may", worstAt, worst)
 		}
 		t.Logf("greatest error: %.3f of the bound, at %g", worst, worstAt)
 	})
+}
+
+func TestExpEverywhere(t *testing.T) {
+	everywhere(t, Exp, expBound, 0, 88.72284, -87.33655, -103.97208, 89, -104)
+}
+
+// What the comment of GELU promises: four units in the last place, that is eight of the roundoff. Below the
+// normal range the tail is a multiple of the smallest number, off by two, and is multiplied by x.
+func TestGELUEverywhere(t *testing.T) {
+	everywhere(t, GELU, func(x float64) (float64, float64) {
+		cdf := math.Erfc(-x/math.Sqrt2) / 2
+		return x * cdf, 8*unit*math.Abs(x*cdf) + (1+2*math.Min(math.Abs(x), 15))*smallest
+	}, 0, -0.75, -5, 5, -13, -14.2, 14.2, -15, 15)
+}
+
+// GELU's derivative passes through 0, so its error is measured by its terms.
+func TestGELUGradEverywhere(t *testing.T) {
+	slope := func(dst, x []float32) {
+		for i := range dst {
+			dst[i] = 1
+		}
+		GELUGrad(dst, dst, x)
+	}
+	everywhere(t, slope, func(x float64) (float64, float64) {
+		if math.IsInf(x, 0) {
+			return math.NaN(), 0 // ∞·0
+		}
+		cdf, density, _ := normalCDF(x)
+		return cdf + x*density, 8*unit*(cdf+math.Abs(x)*density) + (1+4*math.Min(math.Abs(x), 15))*smallest
+	}, 0, -0.75, -5, 5, -13, -14.2, 14.2, -15, 15)
 }
 
 func TestSpecialValues(t *testing.T) {
@@ -278,6 +348,11 @@ func TestSpecialValues(t *testing.T) {
 		expect("QuickGELU", get(QuickGELU, inf, none, 0, 1e30, -1e30, 3e38), inf, none, 0, 1e30, 0, 3e38)
 		one := func(dst, x []float32) { QuickGELUGrad(dst, []float32{1, 1, 1, 1, 1}[:len(x)], x) }
 		expect("QuickGELUGrad", get(one, 0, 1e30, -1e30, none), 0.5, 1, 0, none)
+		expect("GELU", get(GELU, inf, -inf, none, 0, 1e30, -1e30, 3e38, -3e38), inf, none, none, 0, 1e30, 0, 3e38, 0)
+		slope := func(dst, x []float32) { GELUGrad(dst, []float32{1, 1, 1, 1, 1}[:len(x)], x) }
+		expect("GELUGrad", get(slope, 0, 1e30, -1e30, none), 0.5, 1, 0, none)
+		above := func(dst, x []float32) { Mask(dst, []float32{1, 2, inf, none, 5, 6}[:len(x)], x, 0) }
+		expect("Mask", get(above, inf, -inf, 0, -1, none, smallest), 1, 0, 0, 0, 0, 6)
 		expect("SoftmaxRow", get(SoftmaxRow, -inf, 3, -inf, 3), 0, 0.5, 0, 0.5)
 		expect("SoftmaxRow", get(SoftmaxRow, 1, none, 2), none, none, none)
 		expect("SoftmaxRow", get(SoftmaxRow, -inf, -inf), none, none)
@@ -302,6 +377,7 @@ func TestDifferentLengthsPanic(t *testing.T) {
 		for name, f := range map[string]func(){
 			"Exp": func() { Exp(a, b) }, "QuickGELU": func() { QuickGELU(a, b) }, "QuickGELUGrad": func() { QuickGELUGrad(a, a, b) },
 			"Add": func() { Add(a, a, b) }, "Mul": func() { Mul(a, b, a) }, "Scale": func() { Scale(a, b, 1) }, "AXPY": func() { AXPY(a, 1, b) },
+			"GELU": func() { GELU(a, b) }, "GELUGrad": func() { GELUGrad(a, a, b) }, "Mask": func() { Mask(a, a, b, 0) },
 			"SoftmaxRow": func() { SoftmaxRow(a, b) }, "SoftmaxGradRow": func() { SoftmaxGradRow(a, b, a) },
 			"LayerNormRow":     func() { LayerNormRow(a, a, a, b, 0) },
 			"LayerNormGradRow": func() { LayerNormGradRow(a, a, a, b, 0, 1) },

@@ -73,11 +73,7 @@ const quickGELUSlope = 1.702
 // sigmoid computes e = exp(−c·|x|) and u = 1 + e, from which σ(c·x) is 1/u for x ≥ 0 and e/u for x < 0:
 // neither overflows, and 1−σ is the other of the two, without cancellation. n and t are lost.
 func (f *function) sigmoid(x, e, u, n, t int) {
-	if f.set == avx512 {
-		f.ins("VPORD", f.c("signbit"), f.reg(x), f.reg(u))
-	} else {
-		f.ins("VORPS", f.c("signbit"), f.reg(x), f.reg(u))
-	}
+	f.bitwise("OR", f.c("signbit"), x, u)
 	f.ins("VMULPS", f.c("slope"), f.reg(u), f.reg(u))
 	f.exp(u, e, n, t)
 	f.ins("VADDPS", f.c("one"), f.reg(e), f.reg(u))

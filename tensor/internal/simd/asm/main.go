@@ -8,7 +8,10 @@
 //	gemm.go    the multiplication of a tile: the only kernel whose speed is a matter of every instruction
 //	pack.go    copies that bring operands into the order in which the tile kernel reads them
 //	exp.go     eˣ, and the kernels around it
+//	gelu.go    the normal distribution function, and GELU
 //	vector.go  sums and element by element kernels
+//	random.go  Philox4x32-10
+//	update.go  gradient dropout and Adam
 package main
 
 import (
@@ -35,7 +38,7 @@ func generate() map[string][]byte {
 		for _, part := range []struct {
 			name string
 			emit func(*file)
-		}{{"gemm", emitGemm}, {"pack", emitPack}, {"vector", emitVector}} {
+		}{{"gemm", emitGemm}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}} {
 			f := newFile(s, &stubs)
 			part.emit(f)
 			files[part.name+"_"+s.fileName+"_amd64.s"] = f.bytes()

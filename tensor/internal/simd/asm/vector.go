@@ -8,6 +8,7 @@ import (
 // emitVector writes the kernels that go over vectors of any length.
 func emitVector(f *file) {
 	emitExp(f)
+	emitGELU(f)
 	emitElementwise(f)
 	emitReductions(f)
 	emitLayerNorm(f)
@@ -177,6 +178,16 @@ func emitElementwise(f *file) {
 			f.write(m, 0, dst)
 		})
 	})
+	f.function("mask", "n int, dst, w, s *float32, t float32", "", "%s: dst[i] = w[i] where s[i] > t, else 0.", func(f *function) {
+		f.broadcast("t", 4)
+		f.elementwise([]string{"dst", "w", "s"}, func(m mask, dst string, src []string) {
+			f.read(m, src[0], 0)
+			f.read(m, src[1], 1)
+			f.zero(2)
+			f.whereGreater(1, 4, 0, 2, 3)
+			f.write(m, 3, dst)
+		})
+	})
 	f.function("softmaxGrad", "n int, dst, ct, y *float32, dot, scale float32", "", "%s: dst[i] = scale·y[i]·(ct[i] − dot).", func(f *function) {
 		f.broadcast("dot", 2)
 		f.broadcast("scale", 3)
@@ -225,6 +236,31 @@ func emitReductions(f *file) {
 			f.ins("VFMADD231PS", f.reg(1), f.reg(0), f.reg(4+chain))
 		})
 		f.join("VADDPS", 4, 0, "sum")
+	})
+	f.function("countAbove", "n int, x *float32, t float32", "count int32", "%s: count = how many x[i] > t, for n < 2³¹.", func(f *function) {
+		begin(f)
+		f.broadcast("t", 1)
+		const ones = 2
+		if f.set == avx512 {
+			f.ins("VMOVUPS", f.constant("intone", 1), f.reg(ones))
+		}
+		f.reduction([]string{"x"}, func(m mask, src []string, chain int) {
+			count := f.reg(4 + chain)
+			f.read(m, src[0], 0)
+			switch {
+			case f.set == avx2: // where true, a comparison is the number −1
+				f.ins("VCMPPS", greater, f.reg(1), f.reg(0), f.reg(0))
+				f.keep(m, 0)
+				f.ins("VPSUBD", f.reg(0), count, count)
+				return
+			case m == allLanes:
+				f.ins("VCMPPS", greater, f.reg(1), f.reg(0), "K7")
+			default:
+				f.ins("VCMPPS", greater, f.reg(1), f.reg(0), f.maskOperand(m), "K7")
+			}
+			f.ins("VPADDD", f.reg(ones), count, "K7", count)
+		})
+		f.join("VPADDD", 4, 0, "count")
 	})
 	f.function("max", "n int, x *float32", "max float32", "%s: max = the greatest x[i], −Inf if n = 0; any number if one x[i] is none.", func(f *function) {
 		// A masked maximum would let zeros in; the lanes that do not exist become −Inf.
