@@ -1,0 +1,161 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"fewshot/cuda/internal/driver"
+	"fewshot/tensor"
+)
+
+// backend is a GPU as tensor.Backend. All work goes to one stream, in the order of the calls.
+type backend struct {
+	dev     *driver.Device
+	narrow  bool // Compute tensors are bfloat16
+	debug   bool // wait after each launch, so that an error is found with its kernel
+	kernels map[string]kernel
+	err     error             // the first; nothing is queued after it
+	held    int64             // bytes of tensors
+	args    *[argWords]uint64 // of the launch under way; apart, as what C sees may hold no Go pointers
+	staging staging
+	scratch scratch
+}
+
+type kernel struct {
+	f        driver.Function
+	argBytes uintptr
+}
+
+// argWords is room for the arguments of any kernel, where they need no memory of their own.
+const argWords = 64
+
+// threads is the size of every kernel's blocks.
+const threads = 256
+
+// pack and few are how many elements a thread takes at a time, in kernels of most families and of update.
+const pack, few = 8, 4
+
+// mem is an operand as kernels take it: struct Mem of common.cuh.
+type mem struct {
+	p    uint64
+	n    int64
+	bf16 int32
+	_    int32
+}
+
+func at(b tensor.Buf) mem {
+	m := mem{p: uint64(b.Ptr), n: int64(b.N)}
+	if b.Size == 2 {
+		m.bf16 = 1
+	}
+	return m
+}
+
+// floats is an operand of n float32 numbers.
+func floats(p uintptr, n int) mem { return mem{p: uint64(p), n: int64(n)} }
+
+// fail keeps the first error with the kernel's name, or that of the operation.
+func (b *backend) fail(name string, err error) {
+	if err != nil && b.err == nil {
+		b.err = fmt.Errorf("%s: %w", name, err)
+	}
+}
+
+// launch queues a kernel with its argument structure; no blocks, no work.
+func launch[T any](b *backend, name string, blocks int, args T) {
+	if b.err != nil || blocks <= 0 {
+		return
+	}
+	k, ok := b.kernels[name]
+	switch size := unsafe.Sizeof(args); {
+	case !ok:
+		b.fail(name, errors.New("there is no such kernel"))
+	case size != k.argBytes || size > unsafe.Sizeof(*b.args):
+		b.fail(name, fmt.Errorf("its argument has %d bytes, not %d", k.argBytes, size))
+	case blocks > math.MaxInt32:
+		b.fail(name, fmt.Errorf("%d blocks are more than a launch may have", blocks))
+	default:
+		*(*T)(unsafe.Pointer(b.args)) = args
+		b.fail(name, b.dev.Launch(k.f, blocks, threads, unsafe.Pointer(b.args), size))
+		if b.debug {
+			b.fail(name, b.dev.Sync())
+		}
+	}
+}
+
+// parts is how many pieces of the given size n makes.
+func parts(n, size int) int { return (n + size - 1) / size }
+
+// packs is the number of blocks for n elements.
+func packs(n int) int { return parts(n, threads*pack) }
+
+// warps is the number of blocks where each of n rows has a warp.
+func warps(n int) int { return parts(n, threads/32) }
+
+// rowsOf is the number of rows in n elements.
+func rowsOf(n, width int) int {
+	if width == 0 {
+		return 0
+	}
+	return n / width
+}
+
+func (b *backend) Sync() error {
+	if b.err == nil {
+		b.fail("the work queued so far", b.dev.Sync())
+	}
+	return b.err
+}
+
+// Close returns errors of closing; the device's first error is Sync's.
+func (b *backend) Close() error {
+	return errors.Join(b.closeStaging(), b.scratch.close(b.dev), b.dev.Close())
+}
+
+func (b *backend) Alloc(n int, k tensor.Kind) tensor.Buf {
+	buf := tensor.Buf{Size: 4, N: n, Kind: k}
+	if k == tensor.Compute && b.narrow {
+		buf.Size = 2
+	}
+	bytes := max(n*int(buf.Size), 1)
+	if b.err != nil {
+		return buf
+	}
+	p, err := b.dev.Alloc(bytes)
+	if err != nil {
+		b.fail("memory", b.explain(err, bytes))
+		return buf
+	}
+	buf.Ptr = p
+	b.held += int64(bytes)
+	return buf
+}
+
+// explain says of an allocation that does not fit what was asked, what is free, and who has the rest.
+func (b *backend) explain(err error, bytes int) error {
+	var e *driver.Error
+	if !errors.As(err, &e) || e.Status != driver.OutOfMemory {
+		return err
+	}
+	const mib = 1 << 20
+	free, total, freeErr := b.dev.Available()
+	if freeErr != nil {
+		return errors.Join(err, freeErr)
+	}
+	return fmt.Errorf("%.1f MiB were asked for, but only %.1f of %.1f MiB are free; this program's tensors hold %.1f MiB, so that %.0f%% of what they "+
+		"and the new one take would fit: choose a smaller batch: %w", float64(bytes)/mib, float64(free)/mib, float64(total)/mib, float64(b.held)/mib,
+		100*float64(b.held+free)/float64(b.held+int64(bytes)), err)
+}
+
+// Free is only called for memory that nothing queued from now on uses; the driver waits for what is.
+func (b *backend) Free(buf tensor.Buf) {
+	if buf.Ptr == 0 {
+		return
+	}
+	b.fail("memory", b.dev.Free(buf.Ptr))
+	b.held -= int64(max(buf.N*int(buf.Size), 1))
+}

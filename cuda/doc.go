@@ -1,0 +1,97 @@
+// Package cuda is an NVIDIA GPU as a device of package tensor. Importing it registers "cuda":
+//
+//	import _ "fewshot/cuda"
+//
+//	dev, err := tensor.Open("cuda:0", tensor.Options{Precision: "bf16"})
+//
+// All but this file is behind the build tag cuda, so that the program builds everywhere without it.
+//
+// # Building
+//
+// It takes Go, gcc and ar, and nothing of CUDA's: neither a toolkit nor a driver nor a GPU. The command is the same
+// with a toolkit of release 12, of release 13, or none:
+//
+//	eval "$(cuda/stub/env.sh)"
+//	go build -tags cuda ./cmd/fewshot
+//
+// The binding github.com/mumax/3/cuda/cu wants a header cuda.h and a library libcuda when it is compiled. cuda/stub
+// has both: our own declarations of what the binding uses, and a static library whose functions pass each call on to
+// the driver's libcuda.so.1, which they look up when they are first called. So the binary needs no library of NVIDIA's
+// to start, and where there is no driver "-device cuda:0" says so and the CPU can still be used. Without the
+// environment that env.sh prints, compiling ends with "cuda.h: No such file or directory".
+//
+// # Running
+//
+// A driver for CUDA 12.4 or later, a GPU of compute capability 8.0 or later (Ampere), and libcublasLt.so.12 or .13, which
+// comes with CUDA and with PyTorch. That library is looked for at run time: by its name, as the system's loader finds it,
+// then in /usr/local/cuda/lib64, /opt/cuda/lib64, $VIRTUAL_ENV and $CONDA_PREFIX. Open fails with the list if it is nowhere.
+//
+//	FEWSHOT_CUBLASLT     path of libcublasLt, if it is elsewhere; none: do without, multiplying slowly
+//	FEWSHOT_CUDA_DEBUG   not empty: wait after each kernel, so that an error is found with the kernel that made it
+//
+// # What is where
+//
+//	open.go, backend.go     opening, errors, memory, launching
+//	staging.go, scratch.go  the ring through which data enters and leaves; memory for partial results
+//	FAMILY.go               the methods of tensor.Backend, by the families of package tensor
+//	kernels                 FAMILY.cu with the device code, the PTX made of it, and the compiler that made it
+//	internal/driver         the driver and cuBLASLt in Go: our own thin shim, and mumax's binding
+//	stub                    what stands in for CUDA in builds
+//	sim                     a libcuda.so.1 whose device is the CPU
+//	check                   what to run on a machine with a GPU
+//
+// # Formats
+//
+// Full tensors are float32. Compute tensors are float32, or bfloat16 with Options.Precision "bf16". Kernels read
+// either and compute in float32; which one an operand has is tested once for eight elements, so that each kernel exists
+// once and takes any mix. TF32 is not used.
+//
+// # Order and repeatability
+//
+// All work goes to one stream, in the order of the calls, and calls return before it is done; Sync and all that reads
+// results wait. The same calls give the same bits: sums are cut by lengths alone and added in a fixed order, no kernel adds
+// floating point numbers atomically, and of cuBLASLt's algorithms the first it proposes is taken, never the one that a
+// measurement prefers.
+//
+// # Memory
+//
+// Tensors come from the pool of tensor.Device, which a step that repeats does not grow. Data enters and leaves through a ring of
+// page-locked slots; labels and token ids go the same way. Partial results are in scratch memory that grows to what the
+// largest operation needs. There are no finalizers: Close gives everything back.
+//
+// # Errors
+//
+// The first error stays, with the name of the kernel or the work it was found in. Nothing is queued after it, results read as
+// NaN, and Sync returns it. Errors of kernels are found late, at the next call that waits: FEWSHOT_CUDA_DEBUG finds them at
+// once. A tensor that does not fit is reported with what was asked for, what is free, and how much of the whole would fit.
+//
+// # Kernels
+//
+// The sources are freestanding CUDA C++ and are compiled ahead of time, by kernels/build.sh with one pinned release
+// of NVRTC, to PTX for compute capability 8.0, which is committed; the driver translates it for the GPU at hand, once,
+// and keeps the result. PTX of a newer release than the driver's is refused, which is why the compiler is an old one. A
+// test without build tag compares hashes, so that nobody forgets to run build.sh.
+//
+// # Testing without a GPU
+//
+// cuda/sim/test.sh compiles the same sources with g++ into a libcuda.so.1 of our own. The threads of a block are fibers; shared
+// memory is NaN before each block; work is done as late as a driver may. On it the whole backend, from package
+// tensor down to the packed arguments of a launch, goes through the definitions of tensortest. Threads run in three orders,
+// which must not matter; a test leaves out each barrier in turn and expects that to matter. A libcublasLt of the same kind
+// checks the translation of row-major products.
+//
+// What this cannot show: the driver's own behaviour, the real cuBLASLt, races that no order of whole stretches between
+// barriers brings out, and speed. For these cuda/check/run.sh runs everything on a machine with a GPU, in one call.
+//
+// # Speed
+//
+// Products are cuBLASLt's. Elementwise and rowwise kernels move 16 bytes at a time and read what they can once. Attention
+// keeps its scores on the chip but computes in plain float32 arithmetic, not on tensor cores, so that for now it is what
+// limits a step. Heads may have at most 128 elements.
+//
+// # Licence
+//
+// mumax's binding is under the GNU General Public License, version 3, with a permission to link NVIDIA's
+// libraries. The sources here are under the licence of this repository, which is compatible with it; a binary built with the tag
+// cuda contains the binding and is under the GPL-3 as a whole. Binaries built without the tag are not affected.
+package cuda

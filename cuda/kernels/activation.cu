@@ -1,0 +1,56 @@
+// Activations and their gradients.
+#include "common.cuh"
+
+enum { QUICK_GELU, GELU, RELU }; // as tensor.Activation
+
+__device__ inline float value(int kind, float x) {
+	switch (kind) {
+	case QUICK_GELU: return x / (1 + expf(-1.702f * x));
+	case GELU: return x * (0.5f * erfcf(-0.70710678118654752f * x)); // by erfc: 1+erf cancels for negative x
+	default: return x < 0 ? 0 : x;                                   // NaN stays
+	}
+}
+
+__device__ inline float slope(int kind, float x) {
+	switch (kind) {
+	case QUICK_GELU: {
+		float s = 1 / (1 + expf(-1.702f * x));
+		return s * (1 + 1.702f * x * (1 - s));
+	}
+	case GELU: return 0.5f * erfcf(-0.70710678118654752f * x) + x * (expf(-0.5f * x * x) * 0.39894228040143268f);
+	default: return 1;
+	}
+}
+
+struct Activate { Mem dst, x; int kind, pad; };
+
+KERNEL(activate, THREADS, Activate) {
+	int64 i = first();
+	int n = taken(i, a.dst.n);
+	if (n <= 0) return;
+	float x[PACK];
+	load(x, a.x, i, n);
+#pragma unroll
+	for (int k = 0; k < PACK; k++) x[k] = value(a.kind, x[k]);
+	store(a.dst, i, x, n);
+}
+
+struct ActivateGrad { Mem dst, ct, x; int kind, pad; };
+
+// dst = ct·slope(x), x a suffix operand. What ReLU cuts off is 0 even where ct is not a number.
+KERNEL(activate_grad, THREADS, ActivateGrad) {
+	int64 i = first();
+	int n = taken(i, a.dst.n);
+	if (n <= 0) return;
+	float ct[PACK], x[PACK];
+	load(ct, a.ct, i, n);
+	load(x, a.x, i, n);
+#pragma unroll
+	for (int k = 0; k < PACK; k++) {
+		if (a.kind == RELU)
+			ct[k] = x[k] > 0 ? ct[k] : 0;
+		else
+			ct[k] *= slope(a.kind, x[k]);
+	}
+	store(a.dst, i, ct, n);
+}

@@ -1,0 +1,228 @@
+// A libcuda.so.1 whose device is the CPU, with the kernels compiled in: a module's PTX is not looked at, but its
+// kernels' names are found here. The backend's own code for the driver runs on it unchanged, so that it, too,
+// is tested where there is no GPU.
+//
+// Work is queued, and is done as late as the driver may: when someone waits. So memory that is changed or read
+// while a copy is still queued gives wrong results here, and errors of kernels turn up late.
+//
+// The environment steers it while it runs:
+//	FEWSHOT_SIM_ORDER   0, 1, 2: threads run forward, backward, shuffled
+//	FEWSHOT_SIM_SKIP    "file.cu:line" of a barrier to leave out
+//	FEWSHOT_SIM_FAIL    the kernel of this name is found to access an illegal address
+//	FEWSHOT_SIM_MEMORY  bytes of the device
+#include "threads.h"
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900 };
+
+typedef std::function<void()> Work;
+
+static std::deque<Work> queue;
+static uint64_t queued, finished; // how many were
+static bool capturing;
+static std::vector<Work> captured;
+static int failure; // of a kernel; it stays
+static thread_local void *context;
+static char device_memory; // its address stands for handles
+
+static void enqueue(Work w) {
+	if (capturing) {
+		captured.push_back(w);
+		return;
+	}
+	queue.push_back(w);
+	queued++;
+}
+
+static void work_until(uint64_t mark) {
+	while (finished < mark && !queue.empty()) {
+		Work w = queue.front();
+		queue.pop_front();
+		finished++;
+		if (!failure) w();
+	}
+}
+
+#define API extern "C" __attribute__((visibility("default"))) int
+
+// READY refuses calls where no context is current on this thread.
+#define READY \
+	if (!context) return INVALID_CONTEXT; \
+	if (failure) return failure
+
+// For the library of products beside this one.
+extern "C" __attribute__((visibility("default"))) void sim_queue(Work *w) { enqueue(*w); }
+
+API cuInit(unsigned) { return OK; }
+API cuDriverGetVersion(int *v) { return *v = 13000, OK; }
+API cuDeviceGetCount(int *n) { return *n = 1, OK; }
+API cuDeviceGet(int *d, int i) { return *d = i, i == 0 ? OK : INVALID_DEVICE; }
+API cuDeviceGetName(char *name, int n, int) { return strncpy(name, "simulated", n), OK; }
+API cuDeviceGetAttribute(int *v, int a, int) { return *v = a == 75 ? 8 : a == 76 ? 0 : a == 16 ? 1 : 0, OK; }
+
+static size_t memory() {
+	const char *m = getenv("FEWSHOT_SIM_MEMORY");
+	return m ? strtoull(m, nullptr, 10) : (size_t)4 << 30;
+}
+
+API cuDeviceTotalMem_v2(size_t *n, int) { return *n = memory(), OK; }
+
+API cuGetErrorName(int e, const char **s) {
+	static const std::map<int, const char *> names = {{INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"}, {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
+		{INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT"}, {NOT_FOUND, "CUDA_ERROR_NOT_FOUND"}, {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
+		{LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
+	auto at = names.find(e);
+	return *s = at == names.end() ? "CUDA_ERROR" : at->second, OK;
+}
+API cuGetErrorString(int, const char **s) { return *s = "as the simulated device has it", OK; }
+
+API cuCtxSetCurrent(void *c) { return context = c, OK; }
+
+API cuStreamCreate(void **s, unsigned flags) {
+	READY;
+	return *s = &device_memory, flags == 1 ? OK : INVALID_VALUE;
+}
+API cuStreamDestroy_v2(void *) { return work_until(queued), OK; }
+API cuStreamSynchronize(void *) {
+	READY;
+	if (capturing) return CAPTURE_UNSUPPORTED;
+	work_until(queued);
+	return failure;
+}
+
+// Memory. Each block has an edge behind it that must still be there when it is given back.
+static constexpr size_t EDGE = 256;
+static std::map<uint64_t, size_t> blocks;
+static size_t held;
+
+API cuMemAlloc_v2(uint64_t *p, size_t n) {
+	READY;
+	if (capturing) return CAPTURE_UNSUPPORTED;
+	if (n == 0) return INVALID_VALUE;
+	if (held + n > memory()) return OUT_OF_MEMORY;
+	void *m = aligned_alloc(256, (n + EDGE + 255) / 256 * 256);
+	if (!m) return OUT_OF_MEMORY;
+	memset(m, 0xff, n);
+	memset((char *)m + n, 0x5a, EDGE);
+	blocks[*p = (uint64_t)m] = n;
+	held += n;
+	return OK;
+}
+API cuMemFree_v2(uint64_t p) {
+	READY;
+	work_until(queued);
+	auto b = blocks.find(p);
+	if (b == blocks.end()) return INVALID_VALUE;
+	const unsigned char *edge = (const unsigned char *)p + b->second;
+	for (size_t i = 0; i < EDGE; i++)
+		if (edge[i] != 0x5a) return failure = ILLEGAL_ADDRESS;
+	held -= b->second;
+	blocks.erase(b);
+	free((void *)p);
+	return OK;
+}
+// Giving the context back gives its memory back, and its failure.
+API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &device_memory, OK; }
+API cuDevicePrimaryCtxRelease_v2(int) {
+	work_until(queued);
+	for (auto &b : blocks) free((void *)b.first);
+	blocks.clear();
+	return held = 0, failure = OK;
+}
+
+API cuMemGetInfo_v2(size_t *available, size_t *total) {
+	READY;
+	return *total = memory(), *available = *total - held, OK;
+}
+API cuMemAllocHost_v2(void **p, size_t n) {
+	READY;
+	return *p = malloc(n), *p ? OK : OUT_OF_MEMORY;
+}
+API cuMemFreeHost(void *p) { return work_until(queued), free(p), OK; }
+API cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, void *) {
+	READY;
+	return enqueue([=] { memcpy((void *)dst, src, n); }), OK;
+}
+API cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, void *) {
+	READY;
+	return enqueue([=] { memcpy(dst, (const void *)src, n); }), OK;
+}
+API cuMemsetD8Async(uint64_t dst, unsigned char v, size_t n, void *) {
+	READY;
+	return enqueue([=] { memset((void *)dst, v, n); }), OK;
+}
+
+API cuModuleLoadDataEx(void **m, const void *, unsigned, int *, void **) {
+	READY;
+	return *m = &device_memory, OK;
+}
+API cuModuleUnload(void *) { return OK; }
+API cuModuleGetFunction(void **f, void *, const char *name) {
+	READY;
+	return *f = (void *)find_entry(name), *f ? OK : NOT_FOUND;
+}
+API cuFuncGetAttribute(int *v, int, void *) { return *v = 0, OK; }
+
+API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *, void **params, void **extra) {
+	READY;
+	const Entry *e = (const Entry *)f;
+	if (params || !extra || extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4]) return INVALID_VALUE;
+	size_t n = *(size_t *)extra[3];
+	if (n != e->bytes || gx == 0 || gy != 1 || gz != 1 || bx != e->threads || by != 1 || bz != 1 || shared) return INVALID_VALUE;
+	std::string args((const char *)extra[1], n);
+	enqueue([=] {
+		const char *bad = getenv("FEWSHOT_SIM_FAIL");
+		if (bad && strcmp(bad, e->name) == 0) {
+			failure = ILLEGAL_ADDRESS;
+			return;
+		}
+		std::vector<uint64_t> aligned((n + 7) / 8);
+		memcpy(aligned.data(), args.data(), n);
+		if (!run_kernel(e, gx, bx, aligned.data())) failure = LAUNCH_FAILED;
+	});
+	return OK;
+}
+
+struct Mark {
+	uint64_t at;
+};
+
+API cuEventCreate(void **e, unsigned) {
+	READY;
+	return *e = new Mark{0}, OK;
+}
+API cuEventRecord(void *e, void *) {
+	READY;
+	return ((Mark *)e)->at = queued, OK;
+}
+API cuEventSynchronize(void *e) {
+	READY;
+	work_until(((Mark *)e)->at);
+	return failure;
+}
+API cuEventElapsedTime(float *ms, void *from, void *to) { return *ms = (float)(((Mark *)to)->at - ((Mark *)from)->at), OK; }
+API cuEventDestroy_v2(void *e) { return delete (Mark *)e, OK; }
+
+API cuStreamBeginCapture_v2(void *, int) {
+	READY;
+	captured.clear();
+	return capturing = true, OK;
+}
+API cuStreamEndCapture(void *, void **g) {
+	READY;
+	capturing = false;
+	return *g = new std::vector<Work>(captured), OK;
+}
+API cuGraphInstantiateWithFlags(void **exec, void *g, unsigned long long) { return *exec = new std::vector<Work>(*(std::vector<Work> *)g), OK; }
+API cuGraphDestroy(void *g) { return delete (std::vector<Work> *)g, OK; }
+API cuGraphLaunch(void *exec, void *) {
+	READY;
+	for (const Work &w : *(std::vector<Work> *)exec) enqueue(w);
+	return OK;
+}
+API cuGraphExecDestroy(void *exec) { return work_until(queued), delete (std::vector<Work> *)exec, OK; }

@@ -1,0 +1,153 @@
+// Blocks of threads on the CPU. A thread runs until it comes to a barrier; then the next one runs. So a value
+// that is read without waiting for the thread that writes it is read too early in some order of the threads;
+// there are three orders to run in. Shared memory is NaN before each block, as the last block's would often
+// hold what a missing barrier spoils.
+#include "threads.h"
+#include <csetjmp>
+#include <cstdio>
+#include <cstdlib>
+#include <ucontext.h>
+#include <vector>
+
+Dim threadIdx, blockIdx, blockDim, gridDim;
+
+static Entry *entries;
+
+Entry::Entry(const char *name, unsigned threads, size_t bytes, void (*run)(const void *)) : name(name), threads(threads), bytes(bytes), run(run), next(entries) {
+	entries = this;
+}
+
+const Entry *find_entry(const char *name) {
+	for (const Entry *e = entries; e; e = e->next)
+		if (strcmp(e->name, name) == 0) return e;
+	return nullptr;
+}
+
+enum State { READY, AT_BLOCK, AT_WARP, DONE };
+
+struct Fiber {
+	jmp_buf here;
+	ucontext_t start; // used once: from then on fibers are switched without asking the system
+	bool started = false;
+	State state = DONE;
+	uint32_t given = 0;
+};
+
+static constexpr unsigned MOST = 1024, WARP = 32, STACK = 1 << 16;
+static Fiber *fibers; // those of the block
+static jmp_buf scheduler;
+static unsigned current;
+static const Entry *kernel;
+static const void *arguments;
+static const char *left_out; // "file:line" of a barrier
+
+static void wait_as(State s) {
+	Fiber &f = fibers[current];
+	f.state = s;
+	if (!_setjmp(f.here)) _longjmp(scheduler, 1);
+}
+
+static void body() {
+	for (;;) {
+		kernel->run(arguments);
+		wait_as(DONE);
+	}
+}
+
+static void resume(unsigned t) {
+	Fiber &f = fibers[t];
+	current = t;
+	threadIdx = {t, 0, 0};
+	if (_setjmp(scheduler)) return;
+	if (f.started) _longjmp(f.here, 1);
+	f.started = true;
+	getcontext(&f.start);
+	f.start.uc_stack.ss_sp = malloc(STACK);
+	f.start.uc_stack.ss_size = STACK;
+	f.start.uc_link = nullptr;
+	makecontext(&f.start, body, 0);
+	setcontext(&f.start);
+}
+
+void block_barrier(const char *file, int line) {
+	if (left_out) {
+		const char *slash = strrchr(file, '/');
+		char site[256];
+		snprintf(site, sizeof site, "%s:%d", slash ? slash + 1 : file, line);
+		if (strcmp(site, left_out) == 0) return;
+	}
+	wait_as(AT_BLOCK);
+}
+
+void warp_barrier() { wait_as(AT_WARP); }
+
+uint32_t exchange(uint32_t v, int mask) {
+	fibers[current].given = v;
+	wait_as(AT_WARP);
+	uint32_t got = fibers[current ^ mask].given;
+	wait_as(AT_WARP);
+	return got;
+}
+
+// release lets those go on who wait for a group that is complete. Threads that have ended count as arrived.
+static bool release(unsigned from, unsigned to, State s) {
+	bool any = false;
+	for (unsigned t = from; t < to; t++) {
+		if (fibers[t].state != s && fibers[t].state != DONE) return false;
+		any |= fibers[t].state == s;
+	}
+	for (unsigned t = from; any && t < to; t++)
+		if (fibers[t].state == s) fibers[t].state = READY;
+	return any;
+}
+
+// In an ELF file the linker marks where a section begins and ends.
+extern char __start_block_shared[] __attribute__((visibility("hidden")));
+extern char __stop_block_shared[] __attribute__((visibility("hidden")));
+
+static bool run_block(unsigned n, const std::vector<unsigned> &order) {
+	memset(__start_block_shared, 0xff, __stop_block_shared - __start_block_shared);
+	for (unsigned t = 0; t < n; t++) fibers[t].state = READY;
+	for (;;) {
+		unsigned done = 0;
+		for (unsigned t : order)
+			if (fibers[t].state == READY) resume(t);
+		for (unsigned t = 0; t < n; t++) done += fibers[t].state == DONE;
+		if (done == n) return true;
+		bool released = false;
+		for (unsigned w = 0; w < n; w += WARP) released |= release(w, w + WARP < n ? w + WARP : n, AT_WARP);
+		if (!released && !release(0, n, AT_BLOCK)) return false;
+	}
+}
+
+// order_of numbers n things forward, backward, or shuffled, always in the same way.
+static std::vector<unsigned> order_of(unsigned n, int order) {
+	std::vector<unsigned> v(n);
+	uint32_t r = 12345;
+	for (unsigned i = 0; i < n; i++) v[i] = order == 1 ? n - 1 - i : i;
+	for (unsigned i = n; order == 2 && i > 1; i--) {
+		r = r * 1664525u + 1013904223u;
+		std::swap(v[i - 1], v[(r >> 8) % i]);
+	}
+	return v;
+}
+
+bool run_kernel(const Entry *e, unsigned blocks, unsigned threads, const void *args) {
+	const char *o = getenv("FEWSHOT_SIM_ORDER");
+	int order = o ? atoi(o) : 0;
+	left_out = getenv("FEWSHOT_SIM_SKIP");
+	if (!fibers) fibers = new Fiber[MOST];
+	if (threads > MOST) return false;
+	kernel = e, arguments = args;
+	gridDim = {blocks, 1, 1}, blockDim = {threads, 1, 1};
+	std::vector<unsigned> thread_order = order_of(threads, order);
+	for (unsigned b = 0; b < blocks; b++) {
+		blockIdx = {order == 1 ? blocks - 1 - b : b, 0, 0};
+		if (!run_block(threads, thread_order)) {
+			fprintf(stderr, "%s: some threads of block %u wait at a barrier that others do not come to\n", e->name, blockIdx.x);
+			for (unsigned t = 0; t < threads; t++) fibers[t].started = false; // their stacks are lost
+			return false;
+		}
+	}
+	return true;
+}
