@@ -159,13 +159,14 @@ type trainResult struct {
 }
 
 type epochResult struct {
-	Kind     string  `json:"kind"`
-	Epoch    int     `json:"epoch"`
-	LR       float64 `json:"lr"`
-	Loss     number  `json:"loss"`
-	Distill  number  `json:"distill"`
-	Accuracy float64 `json:"train_accuracy"`
-	Percent  float64 `json:"sparsity_percent"`
+	Kind     string               `json:"kind"`
+	Epoch    int                  `json:"epoch"`
+	LR       float64              `json:"lr"`
+	Loss     number               `json:"loss"`
+	Distill  number               `json:"distill"`
+	Accuracy float64              `json:"train_accuracy"`
+	Percent  float64              `json:"sparsity_percent"`
+	Tensors  []rmt.TensorSparsity `json:"tensors"`
 }
 
 func (f *trainFlags) run(ctx context.Context, u *ui) error {
@@ -257,7 +258,7 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		run.At = at
 	}
 	run.Epoch = func(e rmt.EpochReport) error {
-		r := epochResult{"epoch", e.Epoch, e.LR, number(e.Loss), number(e.Distill), e.Accuracy, e.Sparsity.Percent()}
+		r := epochResult{"epoch", e.Epoch, e.LR, number(e.Loss), number(e.Distill), e.Accuracy, e.Sparsity.Percent(), e.Tensors}
 		result.Epochs = append(result.Epochs, r)
 		return u.event(r)
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fewshot/rmt"
 )
 
@@ -370,7 +372,7 @@ func TestResume(t *testing.T) {
 		if err := json.Unmarshal(read(t, filepath.Join(finished, resultName)), &undisturbed); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(r.Epochs); n == 0 || r.Epochs[n-1] != undisturbed.Epochs[2] {
+		if n := len(r.Epochs); n == 0 || !cmp.Equal(r.Epochs[n-1], undisturbed.Epochs[2]) {
 			t.Errorf("the last epoch is reported as %+v, undisturbed as %+v", r.Epochs, undisturbed.Epochs[2])
 		}
 		if got := entries(t, dir); got != "mask.safetensors result.json" {
