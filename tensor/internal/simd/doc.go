@@ -26,6 +26,15 @@
 // After B is packed, in parallel, rectangles of tiles are tasks that workers take one by one. A
 // worker that is held up, by another program or a slower core, therefore takes fewer of them.
 //
+// # Random numbers and updates
+//
+// The rounds of Philox wait for each other, so the kernel works on as many blocks at a time as the registers
+// hold. Gradient dropout and Adam are kernels of their own: random numbers and gradients pass between them
+// in pieces that stay in the L1 cache, and go to memory no more than if one kernel did everything.
+//
+// Uniform numbers are those of the portable kernel, bit for bit. Purity is computed in float32 here and in
+// float64 there: where it is nearer to the random number than rounding, one may keep what the other drops.
+//
 // # The same bits
 //
 // An element of C is one chain of fused multiply-adds over k, rounded the same way in whichever tile

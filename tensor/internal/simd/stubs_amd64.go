@@ -590,8 +590,14 @@ var tiles1xAVX512 = []tileKernel{gemm1x16AVX512, gemm2x16AVX512, gemm3x16AVX512,
 // tiles2xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 32 columns.
 var tiles2xAVX512 = []tileKernel{gemm1x32AVX512, gemm2x32AVX512, gemm3x32AVX512, gemm4x32AVX512, gemm5x32AVX512, gemm6x32AVX512, gemm7x32AVX512, gemm8x32AVX512, gemm9x32AVX512, gemm10x32AVX512, gemm11x32AVX512, gemm12x32AVX512, gemm13x32AVX512, gemm14x32AVX512}
 
+// randomAVX512 is how many numbers uniformAVX512 makes at a time.
+const randomAVX512 = 256
+
 // tiles1xAVX2 are the kernels for tiles of 1, 2, … 6 rows and up to 8 columns.
 var tiles1xAVX2 = []tileKernel{gemm1x8AVX2, gemm2x8AVX2, gemm3x8AVX2, gemm4x8AVX2, gemm5x8AVX2, gemm6x8AVX2}
 
 // tiles2xAVX2 are the kernels for tiles of 1, 2, … 6 rows and up to 16 columns.
 var tiles2xAVX2 = []tileKernel{gemm1x16AVX2, gemm2x16AVX2, gemm3x16AVX2, gemm4x16AVX2, gemm5x16AVX2, gemm6x16AVX2}
+
+// randomAVX2 is how many numbers uniformAVX2 makes at a time.
+const randomAVX2 = 64

@@ -17,8 +17,9 @@ func TestUniform(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		r := newRand(11)
 		for _, key := range []philox.Key{{}, {1, 2}, {0xffffffff, 0xfffffffe}} {
-			// The last two are where the lower half of the block number overflows.
-			for _, first := range []int{0, 64, 4096, 1<<34 - 64, 1 << 34} {
+			overflow := int64(1) << 34 // of the lower half of the block number
+			carry := int(overflow)
+			for _, first := range []int{0, 64, 4096, carry - 64, carry} {
 				for n := range longest + 1 {
 					dst := newBuffer(n, r)
 					Uniform(dst.x, key, first)
@@ -147,7 +148,7 @@ func TestGradDrop(t *testing.T) {
 					}
 					want, alternative, bound := dropped(define, i, a.was[i], bi, s.was[i])
 					if math.Abs(float64(dst.x[i])-alternative) > bound {
-						near(t, fmt.Sprintf("GradDrop %d of %d, %+v, of %g and %g", ci, n, args.Leak, a.was[i], bi), i, dst.x[i], want, bound)
+						near(t, fmt.Sprintf("GradDrop with leak %g and penalty %g of %g and %g", args.Leak, args.Penalty, a.was[i], bi), i, dst.x[i], want, bound)
 					}
 				}
 				dst.check(t, "dst")
@@ -161,17 +162,18 @@ func TestGradDrop(t *testing.T) {
 	})
 }
 
-// adamStep is the definition of a step, by the formulas of Kingma and Ba, and how far off a kernel may be that
-// is given a gradient off by err.
-func adamStep(s AdamArgs, w, m, v, g, err float64) (w2, m2, v2, offW, offM, offV float64) {
+// adamStep is the definition of a step, by the formulas of Kingma and Ba, and how far off a kernel may be.
+func adamStep(s AdamArgs, w, m, v, g float64) (w2, m2, v2, offW, offM, offV float64) {
 	t := float64(s.Step)
-	m2, v2 = s.Beta1*m+(1-s.Beta1)*g, s.Beta2*v+(1-s.Beta2)*g*g
-	offM = 4*unit*(math.Abs(s.Beta1*m)+math.Abs((1-s.Beta1)*g)) + (1-s.Beta1)*err + smallest
-	offV = 5*unit*v2 + (1-s.Beta2)*(2*math.Abs(g)*err+err*err) + 2*smallest
+	// Each term has its constant's rounding and up to three, or four, of its own.
+	m2, offM = s.Beta1*m+(1-s.Beta1)*g, 4*unit*(math.Abs(s.Beta1*m)+math.Abs((1-s.Beta1)*g))+smallest
+	v2 = s.Beta2*v + (1-s.Beta2)*g*g
+	offV = 5*unit*v2 + 2*smallest
 	rate, root := s.LR/(1-math.Pow(s.Beta1, t)), math.Sqrt(v2/(1-math.Pow(s.Beta2, t)))
-	// √ has half of the relative error of v, but no more than the root of the absolute one.
+	// The root's relative error is that of v at most; then itself, its factor, eps and the sum are rounded.
 	offRoot := math.Min(offV/math.Max(v2, offV), 1)*root + 4*unit*(root+s.Eps)
 	change := rate * m2 / (root + s.Eps)
+	// The quotient of numbers that are off, its rounding, and the rate's, and that of their product.
 	offChange := (rate*offM+math.Abs(change)*offRoot)/math.Max(root+s.Eps-offRoot, s.Eps/2) + 4*unit*math.Abs(change)
 	shrunk := (1 - s.LR*s.Decay) * w
 	w2 = shrunk - change
@@ -195,7 +197,7 @@ func TestAdam(t *testing.T) {
 				w, m, v, g := track(n, r, normal(r)), track(n, r, normal(r)), track(n, r, square), track(n, r, mixed(r))
 				Adam(p, w.x, m.x, v.x, g.x, s)
 				for i := range n {
-					w2, m2, v2, offW, offM, offV := adamStep(s, w.was[i], m.was[i], v.was[i], g.was[i], 0)
+					w2, m2, v2, offW, offM, offV := adamStep(s, w.was[i], m.was[i], v.was[i], g.was[i])
 					near(t, "m", i, m.x[i], m2, offM)
 					near(t, "v", i, v.x[i], v2, offV)
 					near(t, "w", i, w.x[i], w2, offW)

@@ -27,7 +27,7 @@ var avx512 = variant{
 	expShift: expShiftAVX512, softmaxGrad: softmaxGradAVX512,
 	sum: sumAVX512, max: maxAVX512, sumSquares: sumSquaresAVX512, dot: dotAVX512, countAbove: countAboveAVX512,
 	normalize: normalizeAVX512, normalizeGradSums: normalizeGradSumsAVX512, normalizeGrad: normalizeGradAVX512,
-	random: 256, uniform: uniformAVX512, gradDrop: gradDropAVX512, adam: adamAVX512,
+	random: randomAVX512, uniform: uniformAVX512, gradDrop: gradDropAVX512, adam: adamAVX512,
 }
 
 var avx2 = variant{
@@ -39,5 +39,5 @@ var avx2 = variant{
 	expShift: expShiftAVX2, softmaxGrad: softmaxGradAVX2,
 	sum: sumAVX2, max: maxAVX2, sumSquares: sumSquaresAVX2, dot: dotAVX2, countAbove: countAboveAVX2,
 	normalize: normalizeAVX2, normalizeGradSums: normalizeGradSumsAVX2, normalizeGrad: normalizeGradAVX2,
-	random: 64, uniform: uniformAVX2, gradDrop: gradDropAVX2, adam: adamAVX2,
+	random: randomAVX2, uniform: uniformAVX2, gradDrop: gradDropAVX2, adam: adamAVX2,
 }

@@ -306,7 +306,7 @@ func (f *function) bitwise(op string, x string, y, to int) {
 	}
 }
 
-// greater is the predicate of a comparison that fails where an operand is NaN.
+// greater is the predicate of a comparison: x > y, false where one of them is NaN.
 const greater = "$0x1e"
 
 // whereGreater is to = yes where x > y, else no. to must be neither yes nor no.

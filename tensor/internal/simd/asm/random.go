@@ -95,6 +95,7 @@ func emitRandom(f *file) {
 	doc := fmt.Sprintf("%%s makes uniform numbers, %d at a time:\n", numbers) +
 		fmt.Sprintf("\n\tfor i := range %d·groups {\n\t\tdst[i] = Unit(word i mod 4 of block first+i/4)\n\t}\n", numbers) +
 		fmt.Sprintf("\nfor groups ≥ 1 and first divisible by %d. keys are those of the ten rounds, two words each.", f.lanes)
+	fmt.Fprintf(&f.stubs.tables, "\n// random%[1]s is how many numbers uniform%[1]s makes at a time.\nconst random%[1]s = %[2]d\n", f.name, numbers)
 	f.function("uniform", "groups int, dst *float32, keys *uint32, first uint64", "", doc, func(f *function) {
 		top := f.regs - 4
 		factor0, factor2, order, scale := top, top+1, top+2, top+3

@@ -18,7 +18,7 @@ var pointerRegisters = []string{"DI", "SI", "R8", "R9", "R10", "R11"}
 
 // elementwise runs body over whole vectors, then once over what is left with a mask. It gives body the
 // operands of the named pointers at the current place: the first, which is written, and the others.
-// A vector's sources are read before it is written, so the destination may be one of them.
+// A body that reads a vector of each before it writes allows the destination to be one of the sources.
 func (f *function) elementwise(pointers []string, body func(m mask, dst string, src []string)) {
 	regs := pointerRegisters[:len(pointers)]
 	f.load("n", "CX")
