@@ -78,15 +78,6 @@ func paths(items []Item) []string {
 	return out
 }
 
-// labels returns the items' labels.
-func labels(items []Item) []int {
-	out := []int{}
-	for _, it := range items {
-		out = append(out, int(it.Label))
-	}
-	return out
-}
-
 // pngItem returns a tiny image in memory.
 func pngItem(t testing.TB, label int32, shade uint8) Item {
 	t.Helper()

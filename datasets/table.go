@@ -4,7 +4,10 @@ import "strings"
 
 // Counts are the sizes of a data set: its classes and its images by split.
 type Counts struct {
-	Classes, Train, Val, Test int
+	Classes int `json:"classes"`
+	Train   int `json:"train"`
+	Val     int `json:"val"`
+	Test    int `json:"test"`
 }
 
 // A Need is a file or folder of a data set and what a user has to fetch to have it.

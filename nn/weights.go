@@ -49,9 +49,6 @@ func (w *Weights) In(parts ...any) *Weights {
 	return &Weights{path: path, root: w.root}
 }
 
-// Device is where the tensors go.
-func (w *Weights) Device() *tensor.Device { return w.root.dev }
-
 // Param is the tensor of that name below w, of that shape and kind. Asking twice gives two Params over one
 // tensor: a masked student and its unmasked teacher share their storage so.
 func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {

@@ -81,6 +81,10 @@ func (t *Tuner) Step(images *tensor.Tensor, labels []int32, lr float64) (Stats, 
 	if both {
 		s.Distill = losses[1].Value.Item()
 	}
+	// What a broken device returns is no number either; its own error says more.
+	if err := t.dev.Sync(); err != nil {
+		return s, err
+	}
 	for i, l := range losses {
 		if v := l.Value.Item(); math.IsNaN(v) || math.IsInf(v, 0) {
 			return s, fmt.Errorf("%s loss of step %d is %v: %w", []string{"cross-entropy", "distillation"}[i], t.Optimizer.Steps()+1, v, ErrNonFinite)

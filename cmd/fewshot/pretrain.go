@@ -26,8 +26,8 @@ import (
 var pretrainCommand = command{
 	name: "pretrain", summary: "pre-train a small CLIP on the synthetic world",
 	about: `Trains both towers of a small CLIP from scratch, contrastively, on images and captions drawn on the fly, and writes
-model.safetensors, merges.txt and vocab.json into the output folder. The default settings make the model that is embedded in
-this program; the same seed gives the same model on the same kind of processor.`,
+model.safetensors, merges.txt and vocab.json into the output folder. The embedded model was made with the default
+settings; the same seed gives the same model with the same build on the same kind of processor.`,
 	setup: setupPretrain,
 }
 

@@ -3,8 +3,6 @@ package synth
 // grade is an affine map of colours in Q8: output channel i is Σ_j grade[i][j]·channel j / 256 + grade[i][3].
 type grade [3][4]int32
 
-func identity() grade { return gains(256, 256, 256) }
-
 // gains multiplies each channel, in 1/256.
 func gains(r, g, b int32) grade { return grade{{r, 0, 0, 0}, {0, g, 0, 0}, {0, 0, b, 0}} }
 

@@ -12,8 +12,6 @@ func (c rgb) scale(w int32) rgb { return rgb{c.r * w >> 8, c.g * w >> 8, c.b * w
 
 func (c rgb) lift(v int32) rgb { return rgb{c.r + v, c.g + v, c.b + v} }
 
-func (c rgb) luma() int32 { return (77*c.r + 150*c.g + 29*c.b) >> 8 }
-
 func (c rgb) limited() rgb { return rgb{clamp(c.r, 0, 255), clamp(c.g, 0, 255), clamp(c.b, 0, 255)} }
 
 // jitter moves every channel by up to a, and all of them together by up to a.
