@@ -18,8 +18,9 @@ var demoCommand = command{
 	name: "demo", summary: "zero-shot, AMT and R-AMT on a synthetic task, in a minute (the default command)",
 	about: `Adapts the small CLIP that is embedded in this program to tasks drawn on the fly, and prints a table: accuracy on the
 test images, its change, sparsity, size of the mask file, images per second. Nothing is downloaded, and nothing is written but
-the file that -figure names. The model and its world are this project's own; the figures say nothing about CLIP itself. With -tasks all -seeds 1,2,3 it measures every
-task; with -base-to-new it trains on the first half of the classes and tests on both halves.`,
+the file that -figure names. The model and its world are this project's own; the figures say nothing about CLIP itself.
+With -tasks all -seeds 1,2,3 it measures every task; with -base-to-new it trains on the first half of the classes and tests on
+both halves.`,
 	setup: setupDemo,
 }
 
