@@ -116,11 +116,15 @@ func (b *backend) Close() error {
 	return errors.Join(b.closeStaging(), b.scratch.close(b.dev), b.dev.Close())
 }
 
-func (b *backend) Alloc(n int, k tensor.Kind) tensor.Buf {
-	buf := tensor.Buf{Size: 4, N: n, Kind: k}
+func (b *backend) ElementSize(k tensor.Kind) int {
 	if k == tensor.Compute && b.narrow {
-		buf.Size = 2
+		return 2
 	}
+	return 4
+}
+
+func (b *backend) Alloc(n int, k tensor.Kind) tensor.Buf {
+	buf := tensor.Buf{Size: uint8(b.ElementSize(k)), N: n, Kind: k}
 	bytes := max(n*int(buf.Size), 1)
 	if b.err != nil {
 		return buf

@@ -23,6 +23,7 @@ type Backend interface {
 // Memory moves numbers.
 type Memory interface {
 	Describe() string
+	ElementSize(k Kind) int // bytes
 	Alloc(n int, k Kind) Buf
 	Free(b Buf)
 	Upload(dst Buf, src []float32)

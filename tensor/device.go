@@ -20,6 +20,9 @@ type Device struct {
 	backend Backend
 	pool    pool
 	poison  bool
+	layout  *layout // where memory comes from while a program is recorded
+	held    int64   // bytes
+	peak    int64
 }
 
 var registry = map[string]func(arg string, o Options) (Backend, error){}
@@ -79,12 +82,12 @@ func (d *Device) Close() error { return d.backend.Close() }
 // New makes a tensor held once, its values undefined. The memory comes from the pool where a block of
 // just this size is free: a step that repeats allocates nothing.
 func (d *Device) New(k Kind, shape ...int) *Tensor {
-	n := Len(shape)
-	b := d.pool.get(poolKey{k, n})
-	if b == nil {
-		b = &block{buf: d.backend.Alloc(n, k)}
-		d.pool.total += int64(n) * int64(b.buf.Size)
-		d.pool.peak = max(d.pool.peak, d.pool.total)
+	key := poolKey{k, Len(shape)}
+	var b *block
+	if d.layout != nil {
+		b = d.layout.take(key)
+	} else if b = d.pool.get(key); b == nil {
+		b = &block{buf: d.alloc(key.n, k)}
 	}
 	b.refs = 1
 	if d.poison {
@@ -107,25 +110,35 @@ func (d *Device) From(v []float32, shape ...int) *Tensor {
 	return t
 }
 
-// PeakBytes is the most memory the device has held for tensors, pooled blocks included.
-func (d *Device) PeakBytes() int64 { return d.pool.peak }
+// alloc takes memory from the backend.
+func (d *Device) alloc(n int, k Kind) Buf {
+	b := d.backend.Alloc(n, k)
+	d.held += int64(n) * int64(b.Size)
+	d.peak = max(d.peak, d.held)
+	return b
+}
+
+// free gives it back.
+func (d *Device) free(b Buf) {
+	d.held -= int64(b.N) * int64(b.Size)
+	d.backend.Free(b)
+}
+
+// PeakBytes is the most memory the device has held for tensors, pooled blocks and programs included.
+func (d *Device) PeakBytes() int64 { return d.peak }
 
 // Trim gives pooled blocks that nobody holds back to the system.
 func (d *Device) Trim() {
 	for k, l := range d.pool.free {
 		for _, b := range l {
-			d.pool.total -= int64(b.buf.N) * int64(b.buf.Size)
-			d.backend.Free(b.buf)
+			d.free(b.buf)
 		}
 		delete(d.pool.free, k)
 	}
 }
 
 // pool keeps free blocks by exact size: the shapes of a training step repeat, so nothing is ever split.
-type pool struct {
-	free        map[poolKey][]*block
-	total, peak int64
-}
+type pool struct{ free map[poolKey][]*block }
 
 type poolKey struct {
 	kind Kind

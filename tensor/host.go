@@ -53,6 +53,8 @@ func (h *host[T]) Alloc(n int, k Kind) Buf {
 	return b
 }
 
+func (h *host[T]) ElementSize(Kind) int { return int(h.wrap(nil).Size) }
+
 // Free leaves the memory to the garbage collector.
 func (h *host[T]) Free(Buf) {}
 

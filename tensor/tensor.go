@@ -48,6 +48,10 @@ type Tensor struct {
 type block struct {
 	buf  Buf
 	refs int
+
+	// Of a program's memory, which is no pool's.
+	layout  *layout
+	request int
 }
 
 // Shape returns the lengths of the axes; callers must not change it.
@@ -81,7 +85,12 @@ func (t *Tensor) Release() {
 	if b.refs <= 0 {
 		panic("tensor: Release of a tensor that nobody holds")
 	}
-	if b.refs--; b.refs == 0 {
+	if b.refs--; b.refs > 0 {
+		return
+	}
+	if b.layout != nil {
+		b.layout.give(b)
+	} else {
 		t.dev.pool.put(b)
 	}
 }

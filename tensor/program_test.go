@@ -1,0 +1,101 @@
+package tensor_test
+
+import (
+	"slices"
+	"testing"
+
+	"fewshot/tensor"
+)
+
+// chain is what the tests record: each link takes memory and gives back what the one before it took.
+func chain(d *tensor.Device, x *tensor.Tensor, links int) *tensor.Tensor {
+	y := d.New(tensor.Full, x.Shape()...)
+	tensor.Scale(y, x, 2)
+	for range links {
+		z := d.New(tensor.Full, x.Shape()...)
+		tensor.Add(z, y, x)
+		y.Release()
+		y = z
+	}
+	return y
+}
+
+func TestProgram(t *testing.T) {
+	for _, name := range []string{"cpu", "ref"} {
+		d := openDevice(t, name)
+		x := d.From([]float32{1, 2, 3}, 3)
+		labels := []int32{0, 2}
+		var y, picked *tensor.Tensor
+		p, err := d.Record(func() {
+			y = chain(d, x, 100)
+			picked = d.New(tensor.Full, 2, 1)
+			tensor.Gather(picked, y.View(3, 1), labels)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range []struct {
+			x           []float32
+			labels      []int32
+			y, gathered []float32
+		}{
+			{[]float32{1, 2, 3}, []int32{0, 2}, []float32{102, 204, 306}, []float32{102, 306}},
+			{[]float32{-1, 0, 1}, []int32{1, 0}, []float32{-102, 0, 102}, []float32{0, -102}},
+		} {
+			x.Set(run.x)
+			copy(labels, run.labels)
+			p.Run()
+			if got := y.Floats(); !slices.Equal(got, run.y) {
+				t.Errorf("%s: y = %v, want %v", name, got, run.y)
+			}
+			if got := picked.Floats(); !slices.Equal(got, run.gathered) {
+				t.Errorf("%s: picked = %v, want %v", name, got, run.gathered)
+			}
+		}
+		// Two links of the chain live at a time, and the last with what is picked.
+		if got, most := p.Bytes(), int64(3*256); got > most {
+			t.Errorf("%s: the program takes %d bytes, want at most %d", name, got, most)
+		}
+		if err := p.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What a program's function may not do is a bug, and says so.
+func TestProgramRefuses(t *testing.T) {
+	d := openDevice(t, "cpu")
+	x := d.Zeros(tensor.Full, 4)
+	for name, f := range map[string]func(){
+		"reading": func() { x.Floats() },
+		"setting": func() { x.Set(make([]float32, 4)) },
+		"nesting": func() { d.Record(func() {}) },
+		"growing": func() func() {
+			n := 0
+			return func() { n++; d.New(tensor.Full, n).Release() }
+		}(),
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s while recording was not refused", name)
+				}
+			}()
+			d.Record(f)
+		}()
+	}
+	x.Set([]float32{1, 2, 3, 4}) // the device is as before
+	if x.Floats()[3] != 4 {
+		t.Error("the device lost a value")
+	}
+}
+
+func openDevice(t *testing.T, name string) *tensor.Device {
+	t.Helper()
+	d, err := tensor.Open(name, tensor.Options{Workers: 2, Poison: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
