@@ -39,7 +39,9 @@ func (rec *callList) Mul(dst, x, y Buf)              { rec.add(func() { rec.Back
 func (rec *callList) Scale(dst, x Buf, c float64)    { rec.add(func() { rec.Backend.Scale(dst, x, c) }) }
 func (rec *callList) AXPY(dst Buf, c float64, x Buf) { rec.add(func() { rec.Backend.AXPY(dst, c, x) }) }
 func (rec *callList) Exp(dst, x Buf)                 { rec.add(func() { rec.Backend.Exp(dst, x) }) }
-func (rec *callList) Mask(dst, w, s Buf, t float64)  { rec.add(func() { rec.Backend.Mask(dst, w, s, t) }) }
+func (rec *callList) Mask(dst, w, s Buf, t float64) {
+	rec.add(func() { rec.Backend.Mask(dst, w, s, t) })
+}
 func (rec *callList) Activate(dst, x Buf, a Activation) {
 	rec.add(func() { rec.Backend.Activate(dst, x, a) })
 }
@@ -80,9 +82,11 @@ func (rec *callList) SoftCrossEntropy(loss, p, q, x, target Buf, width int) {
 func (rec *callList) SoftCrossEntropyGrad(dst, ct, p, q Buf, width int) {
 	rec.add(func() { rec.Backend.SoftCrossEntropyGrad(dst, ct, p, q, width) })
 }
-func (rec *callList) SumTo(dst, x Buf, lanes int) { rec.add(func() { rec.Backend.SumTo(dst, x, lanes) }) }
-func (rec *callList) SumSquares(dst, x Buf)       { rec.add(func() { rec.Backend.SumSquares(dst, x) }) }
-func (rec *callList) Dot(dst, x, y Buf)           { rec.add(func() { rec.Backend.Dot(dst, x, y) }) }
+func (rec *callList) SumTo(dst, x Buf, lanes int) {
+	rec.add(func() { rec.Backend.SumTo(dst, x, lanes) })
+}
+func (rec *callList) SumSquares(dst, x Buf) { rec.add(func() { rec.Backend.SumSquares(dst, x) }) }
+func (rec *callList) Dot(dst, x, y Buf)     { rec.add(func() { rec.Backend.Dot(dst, x, y) }) }
 
 func (rec *callList) Gemm(g GemmArgs) { rec.add(func() { rec.Backend.Gemm(g) }) }
 func (rec *callList) Attention(dst, lse, q, kv Buf, s AttentionShape) {
