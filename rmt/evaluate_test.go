@@ -21,7 +21,8 @@ func TestArgmax(t *testing.T) {
 	if got := Argmax(x); !slices.Equal(got, []int32{2, 0, 0, 1}) {
 		t.Errorf("%v", got)
 	}
-	if got := correct(x, []int32{2, 2, 0, 1}); got != 3 {
+	s := sweep{logits: x, labels: []int32{2, 2, 0, 1}, rows: make([]float32, x.Len())}
+	if got := s.correct(); got != 3 {
 		t.Errorf("%d right", got)
 	}
 }

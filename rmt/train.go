@@ -67,12 +67,15 @@ type Training struct {
 }
 
 // Run trains to the last epoch. When ctx ends it saves, through Save, and returns ctx's error.
-func (r *Training) Run(ctx context.Context) error {
+func (r *Training) Run(ctx context.Context) (err error) {
 	schedule := r.Config.Schedule()
 	var images *tensor.Tensor
 	defer func() {
 		if images != nil {
 			images.Release()
+		}
+		if e := r.Tuner.Release(); err == nil {
+			err = e
 		}
 	}()
 	for at := &r.At; at.Epoch < r.Config.Epochs; {

@@ -39,6 +39,7 @@ type Tuner struct {
 
 	dev     *tensor.Device
 	flipped bool // some weight is off, so student and teacher differ
+	sweep   *sweep
 }
 
 // NewTuner makes a tuner with Adam as the paper uses it.
@@ -63,51 +64,65 @@ var ErrNonFinite = errors.New("the loss is not finite")
 //
 // Both losses are differentiated in one sweep. While no weight is off, student and teacher are the same
 // network: the distillation gradient is exactly zero, so neither the teacher nor its lane is computed.
+//
+// The sweep is recorded at the first step on a tensor of images and run again by those that follow on
+// the same tensor, filled anew: then a step allocates nothing.
 func (t *Tuner) Step(images *tensor.Tensor, labels []int32, lr float64) (Stats, error) {
-	tape := autograd.NewTape(t.dev)
-	defer tape.Release()
-	both := t.flipped && t.Rule.NeedsTeacher()
-	var target *tensor.Tensor
-	if both {
-		target = t.teacherLogits(images)
-		defer target.Release()
+	s := Stats{Distill: math.NaN()}
+	taught := t.flipped && t.Rule.NeedsTeacher()
+	if !t.sweep.serves(images, labels, t.Head, taught) {
+		if err := t.Release(); err != nil {
+			return s, err
+		}
+		var err error
+		if t.sweep, err = t.record(images, len(labels), taught); err != nil {
+			return s, err
+		}
 	}
-	logits := t.Head.Logits(t.Student.Encode(tape.Const(images)))
-	losses := []*autograd.Var{autograd.CrossEntropy(logits, labels)}
-	if both {
-		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
-	}
-	s := Stats{Loss: losses[0].Value.Item(), Distill: math.NaN(), Correct: correct(logits.Value, labels)}
-	if both {
-		s.Distill = losses[1].Value.Item()
-	}
+	sweep := t.sweep
+	copy(sweep.labels, labels)
+	sweep.program.Run()
 	// What a broken device returns is no number either; its own error says more.
 	if err := t.dev.Sync(); err != nil {
 		return s, err
 	}
-	for i, l := range losses {
-		if v := l.Value.Item(); math.IsNaN(v) || math.IsInf(v, 0) {
-			return s, fmt.Errorf("%s loss of step %d is %v: %w", []string{"cross-entropy", "distillation"}[i], t.Optimizer.Steps()+1, v, ErrNonFinite)
+	s.Loss, s.Correct = sweep.losses[0].Item(), sweep.correct()
+	if err := t.finite("cross-entropy", s.Loss); err != nil {
+		return s, err
+	}
+	if taught {
+		s.Distill = sweep.losses[1].Item()
+		if err := t.finite("distillation", s.Distill); err != nil {
+			return s, err
 		}
 	}
-	grads := autograd.Backward(losses...)
 	key := t.Key.Fold(uint64(t.Optimizer.Steps()))
 	t.Optimizer.Tick(lr)
-	for _, m := range t.Masks {
-		g := grads.Of(m.Scores)
-		if g == nil {
-			return s, fmt.Errorf("mask on %s got no gradient: the encoder does not use the parameter", m.Param.Name)
-		}
-		var b *tensor.Tensor
-		if both {
-			b = g.Index(1)
-		}
-		t.Rule.Apply(t.Optimizer, m.Scores, g.Index(0), b, key.Name(m.Param.Name))
+	for i, m := range t.Masks {
+		t.Rule.Apply(t.Optimizer, m.Scores, sweep.lanes[i][0], sweep.lanes[i][1], key.Name(m.Param.Name))
 	}
 	if !t.flipped {
 		t.flipped = SparsityOf(t.Masks).Off > 0
 	}
 	return s, t.dev.Sync()
+}
+
+// finite is an error if a loss is no number.
+func (t *Tuner) finite(name string, loss float64) error {
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return fmt.Errorf("%s loss of step %d is %v: %w", name, t.Optimizer.Steps()+1, loss, ErrNonFinite)
+	}
+	return nil
+}
+
+// Release gives back what steps keep for the next: the memory of the sweep. The tuner can go on.
+func (t *Tuner) Release() error {
+	if t.sweep == nil {
+		return nil
+	}
+	s := t.sweep
+	t.sweep = nil
+	return s.release(nil)
 }
 
 // teacherLogits are held by the caller.
@@ -119,27 +134,21 @@ func (t *Tuner) teacherLogits(images *tensor.Tensor) *tensor.Tensor {
 	return z
 }
 
-// correct counts the rows whose largest logit is the label's; ties go to the lowest index.
-func correct(logits *tensor.Tensor, labels []int32) int {
-	n := 0
-	for i, p := range Argmax(logits) {
-		if p == labels[i] {
-			n++
-		}
-	}
-	return n
-}
-
 // Argmax is the index of the largest element of each row; ties go to the lowest.
 func Argmax(x *tensor.Tensor) []int32 {
 	v, w := x.Floats(), x.Dim(1)
 	best := make([]int32, len(v)/w)
 	for r := range best {
-		row := v[r*w : (r+1)*w]
-		for j := range row {
-			if row[j] > row[best[r]] {
-				best[r] = int32(j)
-			}
+		best[r] = int32(argmax(v[r*w : (r+1)*w]))
+	}
+	return best
+}
+
+// argmax is the index of the largest element; the lowest, if there are several.
+func argmax(row []float32) (best int) {
+	for j, v := range row {
+		if v > row[best] {
+			best = j
 		}
 	}
 	return best

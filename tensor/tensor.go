@@ -173,5 +173,9 @@ func (t *Tensor) Float64s() []float64 {
 // Item is the only element of a one-element tensor.
 func (t *Tensor) Item() float64 {
 	check(t.Len() == 1, "Item", "exactly one element", "t", t)
-	return t.Float64s()[0]
+	if t.buf.F64 != nil {
+		return t.buf.F64[0]
+	}
+	t.ReadInto(t.dev.item[:])
+	return float64(t.dev.item[0])
 }

@@ -1,0 +1,96 @@
+package rmt
+
+import (
+	"fmt"
+
+	"fewshot/autograd"
+	"fewshot/tensor"
+)
+
+// sweep is a step up to its gradients, recorded: the teacher if it is needed, the student, the losses and the
+// backward pass. It serves all steps on batches in the same tensor.
+type sweep struct {
+	images *tensor.Tensor
+	head   Head
+	taught bool    // by the teacher: two losses
+	labels []int32 // of the batch, written before each run
+
+	program *tensor.Program
+	logits  *tensor.Tensor
+	losses  []*tensor.Tensor
+	lanes   [][2]*tensor.Tensor // gradients by mask and loss; nil for a loss that is not there
+
+	rows []float32 // the logits, read out
+}
+
+// serves reports whether the sweep is that of a step.
+func (s *sweep) serves(images *tensor.Tensor, labels []int32, head Head, taught bool) bool {
+	return s != nil && s.images == images && len(s.labels) == len(labels) && s.head == head && s.taught == taught
+}
+
+// record makes the sweep over images, for this many labels.
+func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, error) {
+	s := &sweep{images: images, head: t.Head, taught: taught, labels: make([]int32, labels)}
+	var unused error
+	program, err := t.dev.Record(func() { unused = t.describe(s) })
+	if err != nil {
+		return nil, err
+	}
+	if s.program = program; unused != nil {
+		return nil, s.release(unused)
+	}
+	s.rows = make([]float32, s.logits.Len())
+	return s, nil
+}
+
+// describe asks for what a sweep does.
+func (t *Tuner) describe(s *sweep) error {
+	tape := autograd.NewTape(t.dev)
+	var target *tensor.Tensor
+	if s.taught {
+		target = t.teacherLogits(s.images)
+	}
+	logits := s.head.Logits(t.Student.Encode(tape.Const(s.images)))
+	losses := []*autograd.Var{autograd.CrossEntropy(logits, s.labels)}
+	if s.taught {
+		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
+		target.Release()
+	}
+	s.logits, s.losses, s.lanes = logits.Value, nil, nil
+	for _, l := range losses {
+		s.losses = append(s.losses, l.Value)
+	}
+	grads := autograd.Backward(losses...)
+	for _, m := range t.Masks {
+		g := grads.Of(m.Scores)
+		if g == nil {
+			return fmt.Errorf("mask on %s got no gradient: the encoder does not use the parameter", m.Param.Name)
+		}
+		lanes := [2]*tensor.Tensor{g.Index(0)}
+		if s.taught {
+			lanes[1] = g.Index(1)
+		}
+		s.lanes = append(s.lanes, lanes)
+	}
+	return nil
+}
+
+// release gives the sweep's memory back. It returns err, or else its own error.
+func (s *sweep) release(err error) error {
+	if e := s.program.Release(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// correct counts the rows whose largest logit is the label's; ties go to the lowest index.
+func (s *sweep) correct() (n int) {
+	s.logits.ReadInto(s.rows)
+	width := s.logits.Dim(1)
+	for i, label := range s.labels {
+		if argmax(s.rows[i*width:][:width]) == int(label) {
+			n++
+		}
+	}
+	return n
+}
