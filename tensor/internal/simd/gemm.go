@@ -17,6 +17,9 @@ type GemmArgs struct {
 	StrideA, StrideB, StrideC  int
 }
 
+// maxTile is the size of the largest tile.
+const maxTile = 14 * 32
+
 const (
 	// blockK bounds the piece of K that one pass over C takes. It is the only thing on which the bits of a
 	// result depend, beside the operands: an element is one chain of multiply-adds for each piece of K,
@@ -81,28 +84,25 @@ func (g *GemmArgs) check() {
 		panic(fmt.Sprintf("simd.Gemm: negative shape or stride: M=%d N=%d K=%d batch %d strides %d %d %d",
 			g.M, g.N, g.K, g.Batch, g.StrideA, g.StrideB, g.StrideC))
 	}
-	for _, m := range []struct {
-		name                         string
-		have, rows, cols, ld, stride int
-		transposed                   bool
-	}{
-		{"A", len(g.A), g.M, g.K, g.LDA, g.StrideA, g.TransA},
-		{"B", len(g.B), g.K, g.N, g.LDB, g.StrideB, g.TransB},
-		{"dst", len(g.Dst), g.M, g.N, g.LDC, g.StrideC, false},
-	} {
-		if m.transposed {
-			m.rows, m.cols = m.cols, m.rows
-		}
-		if m.rows == 0 || m.cols == 0 || g.Batch == 0 {
-			continue
-		}
-		if need := (g.Batch-1)*m.stride + (m.rows-1)*m.ld + m.cols; m.ld < m.cols || m.have < need {
-			panic(fmt.Sprintf("simd.Gemm: %s has %d elements, its shape %d×%d with leading dimension %d, batch %d and stride %d takes %d",
-				m.name, m.have, m.rows, m.cols, m.ld, g.Batch, m.stride, need))
-		}
-	}
+	checkOperand("Gemm", "A", len(g.A), g.M, g.K, g.LDA, g.StrideA, g.Batch, g.TransA)
+	checkOperand("Gemm", "B", len(g.B), g.K, g.N, g.LDB, g.StrideB, g.Batch, g.TransB)
+	checkOperand("Gemm", "dst", len(g.Dst), g.M, g.N, g.LDC, g.StrideC, g.Batch, false)
 	if n := len(g.Bias); n != 0 && n != g.N {
 		panic(fmt.Sprintf("simd.Gemm: bias has %d elements for %d columns", n, g.N))
+	}
+}
+
+// checkOperand panics if a batch of matrices does not fit into the elements there are.
+func checkOperand(op, name string, have, rows, cols, ld, stride, batch int, transposed bool) {
+	if transposed {
+		rows, cols = cols, rows
+	}
+	if rows == 0 || cols == 0 || batch == 0 {
+		return
+	}
+	if need := (batch-1)*stride + (rows-1)*ld + cols; ld < cols || have < need {
+		panic(fmt.Sprintf("simd.%s: %s has %d elements, its shape %d×%d with leading dimension %d, batch %d and stride %d takes %d",
+			op, name, have, rows, cols, ld, batch, stride, need))
 	}
 }
 
@@ -127,17 +127,23 @@ type gemm struct {
 	v    *variant
 	pool *par.Pool // nil: the calling worker does all
 
+	// With a narrow destination a tile is computed in float32 apart, for all of k, and rounded once.
+	narrow []uint16
+
 	// The current matrices of the batch, and block of them.
 	a, b, c            []float32
+	at                 int // of the current matrix in the destination
 	m0, m1, n0, n1     int // rows and columns of C
 	k0, k1             int
 	packsA, copiesRows bool // panels of A are packed; its rows are copied
 	rowTiles, panels   int
 	taskRows, taskCols int // in tiles and panels
+	rowsK              int // K in numbers, where K counts pairs
 	groupsB            int // packing tasks for B; those for A follow
 
 	packedA, packedB panels
 	rows             []float32 // of a tile of A, copied
+	tile             [maxTile]float32
 
 	// Bound once, so that handing them to the pool allocates nothing.
 	itemsFunc, packFunc, tasksFunc func(worker, lo, hi int)
@@ -150,20 +156,21 @@ func takeGemm(v *variant, args *GemmArgs) *gemm {
 	if j.itemsFunc == nil {
 		j.itemsFunc, j.packFunc, j.tasksFunc = j.items, j.pack, j.tasks
 	}
-	j.v, j.GemmArgs, j.pool = v, *args, nil
+	j.v, j.GemmArgs, j.pool, j.narrow = v, *args, nil, nil
 	return j
 }
 
 // release makes the gemm available again and forgets its operands.
 func (j *gemm) release() {
 	j.GemmArgs = GemmArgs{}
-	j.a, j.b, j.c, j.pool = nil, nil, nil, nil
+	j.a, j.b, j.c, j.pool, j.narrow = nil, nil, nil, nil, nil
 	idleGemms.give(j)
 }
 
 // items multiplies matrices of the batch on one worker.
 func (j *gemm) items(_, lo, hi int) {
 	own := takeGemm(j.v, &j.GemmArgs)
+	own.narrow, own.rowsK = j.narrow, j.rowsK
 	for i := lo; i < hi; i++ {
 		own.multiply(i)
 	}
@@ -182,14 +189,21 @@ func (j *gemm) parallel(n int, f func(worker, lo, hi int)) {
 // multiply goes through matrix i of the batch in blocks: columns, rows, then K.
 func (j *gemm) multiply(i int) {
 	v := j.v
-	j.a, j.b, j.c = j.A[i*j.StrideA:], j.B[i*j.StrideB:], j.Dst[i*j.StrideC:]
-	// Where B is but a panel or two, packing A costs more than reading it across.
-	j.packsA = j.TransA && j.N > 2*v.width
+	j.a, j.b = j.A[i*j.StrideA:], j.B[i*j.StrideB:]
+	if j.narrow == nil {
+		j.c = j.Dst[i*j.StrideC:]
+	}
+	j.at = i * j.StrideC
+	// Where B is but a panel or two, packing A costs more than reading it across. Pairs must be made, though.
+	j.packsA = j.TransA && (j.N > 2*v.width || v.pairs)
 	rows := j.M
 	if j.packsA {
 		rows = blockM / v.rows * v.rows
 	}
 	step := stepK(j.K)
+	if j.narrow != nil {
+		step = j.K
+	}
 	for j.n0 = 0; j.n0 < j.N; j.n0 = j.n1 {
 		j.n1 = min(j.n0+blockN, j.N)
 		for j.m0 = 0; j.m0 < j.M; j.m0 = j.m1 {
@@ -235,6 +249,14 @@ func (j *gemm) block() {
 	j.parallel(j.tasksNow(), j.tasksFunc)
 }
 
+// deep is how many rows the current block of an operand has whose rows are k.
+func (j *gemm) deep() int {
+	if j.v.pairs {
+		return min(2*j.k1, j.rowsK) - 2*j.k0
+	}
+	return j.k1 - j.k0
+}
+
 func (j *gemm) tasksNow() int { return ceil(j.rowTiles, j.taskRows) * ceil(j.panels, j.taskCols) }
 
 // pack fills groups of panels: those of B, then those of A if it is packed.
@@ -244,7 +266,7 @@ func (j *gemm) pack(_, lo, hi int) {
 		if t >= j.groupsB {
 			first := (t - j.groupsB) * packPanels
 			m := j.m0 + first*v.rows
-			j.packedA.packRows(v.packRowsA, v.rows, first, k, min(packPanels*v.rows, j.m1-m), j.a[j.k0*j.LDA+m:], j.LDA)
+			j.packedA.packRows(v, v.packRowsA, v.rows, first, j.deep(), min(packPanels*v.rows, j.m1-m), j.a[j.k0*j.LDA+v.across(m):], j.LDA)
 			continue
 		}
 		first := t * packPanels
@@ -253,35 +275,30 @@ func (j *gemm) pack(_, lo, hi int) {
 		if j.TransB {
 			j.packedB.packCols(v, first, cols, k, j.b[n*j.LDB+j.k0:], j.LDB)
 		} else {
-			j.packedB.packRows(v.packRowsB, v.width, first, k, cols, j.b[j.k0*j.LDB+n:], j.LDB)
+			j.packedB.packRows(v, v.packRowsB, v.width, first, j.deep(), cols, j.b[j.k0*j.LDB+v.across(n):], j.LDB)
 		}
 	}
 }
 
 // tasks computes rectangles of tiles. Consecutive tasks share their panels of B.
 func (j *gemm) tasks(_, lo, hi int) {
-	var scratch *gemm
-	var rows []float32
+	scratch := takeGemm(j.v, &GemmArgs{})
 	if j.copiesRows {
-		scratch = takeGemm(j.v, &GemmArgs{})
 		scratch.rows = grow(scratch.rows, j.v.rows*(j.k1-j.k0+padding))
-		rows = scratch.rows
 	}
 	down := ceil(j.rowTiles, j.taskRows)
 	for t := lo; t < hi; t++ {
 		r, c := t%down*j.taskRows, t/down*j.taskCols
 		for tile := r; tile < min(r+j.taskRows, j.rowTiles); tile++ {
-			j.tileRow(tile, c, min(c+j.taskCols, j.panels), rows)
+			j.tileRow(tile, c, min(c+j.taskCols, j.panels), scratch)
 		}
 	}
-	if scratch != nil {
-		scratch.release()
-	}
+	scratch.release()
 }
 
 // tileRow computes the tiles number tile from the top in panels lo to hi.
-func (j *gemm) tileRow(tile, lo, hi int, rows []float32) {
-	v, k := j.v, j.k1-j.k0
+func (j *gemm) tileRow(tile, lo, hi int, scratch *gemm) {
+	v, k, rows := j.v, j.k1-j.k0, scratch.rows
 	var m0, m1, rs, ks int
 	var a *float32
 	if j.packsA {
@@ -311,6 +328,14 @@ func (j *gemm) tileRow(tile, lo, hi int, rows []float32) {
 		if first && len(j.Bias) > 0 {
 			bias = &j.Bias[n]
 		}
-		v.tile(m1-m0, k, a, rs, ks, j.packedB.at(p), &j.c[m0*j.LDC+n], j.LDC, bias, min(v.width, j.n1-n), j.Accumulate || !first)
+		cols := min(v.width, j.n1-n)
+		if j.narrow != nil {
+			v.tile(m1-m0, k, a, rs, ks, j.packedB.at(p), &scratch.tile[0], v.width, bias, cols, false)
+			for r := range m1 - m0 {
+				Narrow(j.narrow[j.at+(m0+r)*j.LDC+n:][:cols], scratch.tile[r*v.width:][:cols])
+			}
+			continue
+		}
+		v.tile(m1-m0, k, a, rs, ks, j.packedB.at(p), &j.c[m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || !first)
 	}
 }

@@ -21,14 +21,22 @@ func (p *panels) at(i int) *float32 { return &p.x[i*p.stride] }
 
 // packRows packs the rows×cols matrix at src by pack, whose panels have the given width, into the panels
 // from number first on. The last panel may be filled in part.
-func (p *panels) packRows(pack packRows, width, first, rows, cols int, src []float32, ld int) {
+func (p *panels) packRows(v *variant, pack packRows, width, first, rows, cols int, src []float32, ld int) {
 	whole := cols / width
 	if whole > 0 {
 		pack(rows, whole, &src[0], ld, p.at(first), p.stride, width)
 	}
 	if rest := cols - whole*width; rest > 0 {
-		pack(rows, 1, &src[whole*width], ld, p.at(first+whole), p.stride, rest)
+		pack(rows, 1, &src[v.across(whole*width)], ld, p.at(first+whole), p.stride, rest)
 	}
+}
+
+// across is where in a row column i begins, in float32s. Pairs are down, not across: there it must be even.
+func (v *variant) across(i int) int {
+	if v.pairs {
+		return i / 2
+	}
+	return i
 }
 
 // packCols packs the transpose of the rows×cols matrix at src.
@@ -41,7 +49,7 @@ func (p *panels) packCols(v *variant, first, rows, cols int, src []float32, ld i
 // fill makes the panels those of the rows×cols matrix at src; fillT, of its transpose.
 func (p *panels) fill(v *variant, rows, cols int, src []float32, ld int) {
 	p.reserve(ceil(cols, v.width), rows*v.width)
-	p.packRows(v.packRowsB, v.width, 0, rows, cols, src, ld)
+	p.packRows(v, v.packRowsB, v.width, 0, rows, cols, src, ld)
 }
 
 func (p *panels) fillT(v *variant, rows, cols int, src []float32, ld int) {

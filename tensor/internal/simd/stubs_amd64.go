@@ -334,6 +334,244 @@ func gradDropAVX512(n int, dst, a, b, s, u *float32, pull, eps, kept float32)
 //go:noescape
 func adamAVX512(n int, w, m, v, grad *float32, beta1, rest1, beta2, rest2, shrink, rate, root, eps float32)
 
+// widenAVX512: dst[i] = src[i] for i < n, n a multiple of 16.
+//
+//go:noescape
+func widenAVX512(n int, dst *float32, src *uint16)
+
+// narrowAVX512: dst[i] = src[i] rounded for i < n, n a multiple of 16.
+//
+//go:noescape
+func narrowAVX512(n int, dst *uint16, src *float32)
+
+// dot1x16AVX512 is gemm1x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot2x16AVX512 is gemm2x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot3x16AVX512 is gemm3x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot4x16AVX512 is gemm4x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot5x16AVX512 is gemm5x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot6x16AVX512 is gemm6x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot7x16AVX512 is gemm7x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot8x16AVX512 is gemm8x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot9x16AVX512 is gemm9x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot10x16AVX512 is gemm10x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot11x16AVX512 is gemm11x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot12x16AVX512 is gemm12x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot13x16AVX512 is gemm13x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot14x16AVX512 is gemm14x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot1x32AVX512 is gemm1x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot2x32AVX512 is gemm2x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot3x32AVX512 is gemm3x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot4x32AVX512 is gemm4x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot5x32AVX512 is gemm5x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot6x32AVX512 is gemm6x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot7x32AVX512 is gemm7x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot8x32AVX512 is gemm8x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot9x32AVX512 is gemm9x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot10x32AVX512 is gemm10x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot11x32AVX512 is gemm11x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot12x32AVX512 is gemm12x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot13x32AVX512 is gemm13x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// dot14x32AVX512 is gemm14x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
+// each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
+// rounds to nearest, twice, and takes denormal numbers for zeros.
+//
+//go:noescape
+func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
+
+// packPairs32xAVX512 weaves rows of a matrix in bfloat16 into panels of pairs, 32 wide:
+//
+//	for p := range panels {
+//		for l := range ⌈k/2⌉ {
+//			for j := range 32 {
+//				dst[p·stride+l·32+j] = the pair src[2l·ld+p·32+j], src[(2l+1)·ld+p·32+j]
+//			}
+//		}
+//	}
+//
+// with 0 for columns from cols on and for row k; k ≥ 1, panels ≥ 1, 1 ≤ cols ≤ 32. src and ld are in numbers of 16 bits, whatever
+// the type says. Up to a vector's width behind each panel may be overwritten.
+//
+//go:noescape
+func packPairs32xAVX512(k, panels int, src *float32, ld int, dst *float32, stride, cols int)
+
+// packPairs14xAVX512 weaves rows of a matrix in bfloat16 into panels of pairs, 14 wide:
+//
+//	for p := range panels {
+//		for l := range ⌈k/2⌉ {
+//			for j := range 14 {
+//				dst[p·stride+l·14+j] = the pair src[2l·ld+p·14+j], src[(2l+1)·ld+p·14+j]
+//			}
+//		}
+//	}
+//
+// with 0 for columns from cols on and for row k; k ≥ 1, panels ≥ 1, 1 ≤ cols ≤ 14. src and ld are in numbers of 16 bits, whatever
+// the type says. Up to a vector's width behind each panel may be overwritten.
+//
+//go:noescape
+func packPairs14xAVX512(k, panels int, src *float32, ld int, dst *float32, stride, cols int)
+
 // gemm1x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
@@ -584,6 +822,16 @@ func gradDropAVX2(n int, dst, a, b, s, u *float32, pull, eps, kept float32)
 //go:noescape
 func adamAVX2(n int, w, m, v, grad *float32, beta1, rest1, beta2, rest2, shrink, rate, root, eps float32)
 
+// widenAVX2: dst[i] = src[i] for i < n, n a multiple of 8.
+//
+//go:noescape
+func widenAVX2(n int, dst *float32, src *uint16)
+
+// narrowAVX2: dst[i] = src[i] rounded for i < n, n a multiple of 8.
+//
+//go:noescape
+func narrowAVX2(n int, dst *uint16, src *float32)
+
 // tiles1xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 16 columns.
 var tiles1xAVX512 = []tileKernel{gemm1x16AVX512, gemm2x16AVX512, gemm3x16AVX512, gemm4x16AVX512, gemm5x16AVX512, gemm6x16AVX512, gemm7x16AVX512, gemm8x16AVX512, gemm9x16AVX512, gemm10x16AVX512, gemm11x16AVX512, gemm12x16AVX512, gemm13x16AVX512, gemm14x16AVX512}
 
@@ -592,6 +840,12 @@ var tiles2xAVX512 = []tileKernel{gemm1x32AVX512, gemm2x32AVX512, gemm3x32AVX512,
 
 // randomAVX512 is how many numbers uniformAVX512 makes at a time.
 const randomAVX512 = 256
+
+// dots1xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 16 columns.
+var dots1xAVX512 = []tileKernel{dot1x16AVX512, dot2x16AVX512, dot3x16AVX512, dot4x16AVX512, dot5x16AVX512, dot6x16AVX512, dot7x16AVX512, dot8x16AVX512, dot9x16AVX512, dot10x16AVX512, dot11x16AVX512, dot12x16AVX512, dot13x16AVX512, dot14x16AVX512}
+
+// dots2xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 32 columns.
+var dots2xAVX512 = []tileKernel{dot1x32AVX512, dot2x32AVX512, dot3x32AVX512, dot4x32AVX512, dot5x32AVX512, dot6x32AVX512, dot7x32AVX512, dot8x32AVX512, dot9x32AVX512, dot10x32AVX512, dot11x32AVX512, dot12x32AVX512, dot13x32AVX512, dot14x32AVX512}
 
 // tiles1xAVX2 are the kernels for tiles of 1, 2, … 6 rows and up to 8 columns.
 var tiles1xAVX2 = []tileKernel{gemm1x8AVX2, gemm2x8AVX2, gemm3x8AVX2, gemm4x8AVX2, gemm5x8AVX2, gemm6x8AVX2}

@@ -15,6 +15,12 @@ type variant struct {
 	packRowsB, packRowsA packRows // width and rows wide
 	packColsB            packCols
 
+	pairs bool     // operands of the tiles are pairs of bfloat16, see gemm_bf16.go
+	bf16  *variant // the same for such operands; nil if the machine has no instruction for them
+
+	widen  func(n int, dst *float32, src *uint16)
+	narrow func(n int, dst *uint16, src *float32)
+
 	exp, quickGELU, gelu    func(n int, dst, x *float32)
 	quickGELUGrad, geluGrad func(n int, dst, ct, x *float32)
 	add, mul                func(n int, dst, x, y *float32)

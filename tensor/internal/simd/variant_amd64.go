@@ -10,6 +10,9 @@ import "golang.org/x/sys/cpu"
 // foundation subset alone, and BZHI.
 var machine = func() (vs []*variant) {
 	if cpu.X86.HasAVX512F && cpu.X86.HasBMI2 {
+		if cpu.X86.HasAVX512BF16 {
+			avx512.bf16 = &avx512bf16
+		}
 		vs = append(vs, &avx512)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
@@ -28,6 +31,14 @@ var avx512 = variant{
 	sum: sumAVX512, max: maxAVX512, sumSquares: sumSquaresAVX512, dot: dotAVX512, countAbove: countAboveAVX512,
 	normalize: normalizeAVX512, normalizeGradSums: normalizeGradSumsAVX512, normalizeGrad: normalizeGradAVX512,
 	random: randomAVX512, uniform: uniformAVX512, gradDrop: gradDropAVX512, adam: adamAVX512,
+	widen: widenAVX512, narrow: narrowAVX512,
+}
+
+// avx512bf16 has products alone.
+var avx512bf16 = variant{
+	name: "avx512_bf16", lanes: 16, rows: 14, width: 32, pairs: true,
+	tiles:     [2][]tileKernel{dots1xAVX512, dots2xAVX512},
+	packRowsB: packPairs32xAVX512, packRowsA: packPairs14xAVX512, packColsB: packCols32xAVX512,
 }
 
 var avx2 = variant{
@@ -40,4 +51,5 @@ var avx2 = variant{
 	sum: sumAVX2, max: maxAVX2, sumSquares: sumSquaresAVX2, dot: dotAVX2, countAbove: countAboveAVX2,
 	normalize: normalizeAVX2, normalizeGradSums: normalizeGradSumsAVX2, normalizeGrad: normalizeGradAVX2,
 	random: randomAVX2, uniform: uniformAVX2, gradDrop: gradDropAVX2, adam: adamAVX2,
+	widen: widenAVX2, narrow: narrowAVX2,
 }

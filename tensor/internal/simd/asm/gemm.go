@@ -40,14 +40,18 @@ func emitGemm(f *file) {
 			if rows == f.rows && vectors == f.vectors {
 				doc = fmt.Sprintf(tileDoc, name+f.name, rows, vectors*f.lanes, f.width(), f.lanes)
 			}
-			f.function(name, tileArgs, "", doc, func(fn *function) { fn.tile(rows, vectors) })
+			f.function(name, tileArgs, "", doc, func(fn *function) { fn.tile(rows, vectors, fn.multiplyAdd) })
 		}
 		fmt.Fprintf(&f.stubs.tables, "\n// tiles%dx%s are the kernels for tiles of 1, 2, … %d rows and up to %d columns.\nvar tiles%[1]dx%[2]s = []tileKernel{%[5]s}\n",
 			vectors, f.name, f.rows, vectors*f.lanes, strings.Join(names, ", "))
 	}
 }
 
-func (f *function) tile(rows, vectors int) {
+// multiplyAdd is acc += x·y by lanes.
+func (f *function) multiplyAdd(x, y, acc int) { f.ins("VFMADD231PS", f.reg(x), f.reg(y), f.reg(acc)) }
+
+// tile is a tile kernel; step adds to an accumulator what a vector of B and a broadcast number of A contribute.
+func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 	// Accumulators take the upper registers, row by row; what B and the broadcasts need lies below.
 	acc := func(i, j int) int { return f.regs - 1 - (i*vectors + j) }
 	bcast := func(i int) int { return vectors + i%2 }
@@ -96,7 +100,7 @@ func (f *function) tile(rows, vectors int) {
 	for i := range rows {
 		f.ins("VBROADCASTSS", row(i), f.reg(bcast(i)))
 		for j := range vectors {
-			f.ins("VFMADD231PS", f.reg(j), f.reg(bcast(i)), f.reg(acc(i, j)))
+			step(j, bcast(i), acc(i, j))
 		}
 	}
 	for _, p := range pointers {

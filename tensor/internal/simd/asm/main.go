@@ -12,6 +12,7 @@
 //	vector.go  sums and element by element kernels
 //	random.go  Philox4x32-10
 //	update.go  gradient dropout and Adam
+//	bf16.go    bfloat16: conversion, and products of pairs of numbers
 package main
 
 import (
@@ -38,7 +39,10 @@ func generate() map[string][]byte {
 		for _, part := range []struct {
 			name string
 			emit func(*file)
-		}{{"gemm", emitGemm}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}} {
+		}{{"gemm", emitGemm}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}} {
+			if part.name == "dot" && s != avx512 {
+				continue // only AVX-512 has the instruction
+			}
 			f := newFile(s, &stubs)
 			part.emit(f)
 			files[part.name+"_"+s.fileName+"_amd64.s"] = f.bytes()
