@@ -24,10 +24,10 @@ func LayerNorm(x, w, b *Var, eps float64) *Var {
 	})
 }
 
-// L2Normalize divides rows by their Euclidean norm.
+// L2Normalize divides rows by their Euclidean norm. The result is Full: logits are made of it, a hundred times as large.
 func L2Normalize(x *Var) *Var {
 	t := x.tape
-	out := t.New(x.Value.Kind(), x.Shape()...)
+	out := t.New(tensor.Full, x.Shape()...)
 	norm := t.New(tensor.Full, x.Value.Len()/x.Value.Dim(1))
 	tensor.L2Normalize(out, norm, x.Value)
 	return t.Record(out, []*Var{x}, []*tensor.Tensor{out, norm}, func(s *Sweep, ct *tensor.Tensor) {

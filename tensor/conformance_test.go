@@ -22,6 +22,20 @@ func TestConformance(t *testing.T) {
 	for _, name := range []string{"ref", "cpu"} {
 		t.Run(name, func(t *testing.T) { tensortest.Run(t, opener(name, 3)) })
 	}
+	for _, v := range simd.Variants() {
+		t.Run("cpu bf16 kernels="+v, func(t *testing.T) {
+			defer simd.Use(v)()
+			tensortest.Run(t, narrow(opener("cpu", 3)))
+		})
+	}
+}
+
+// narrow opens a device in bf16.
+func narrow(open func(tensor.Options) (*tensor.Device, error)) func(tensor.Options) (*tensor.Device, error) {
+	return func(o tensor.Options) (*tensor.Device, error) {
+		o.Precision = "bf16"
+		return open(o)
+	}
 }
 
 func TestSameBitsForAnyNumberOfWorkers(t *testing.T) {

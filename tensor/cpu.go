@@ -4,27 +4,43 @@ import (
 	"fmt"
 	"runtime"
 
+	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/simd"
 )
 
 func init() { Register("cpu", openCPU) }
 
-// openCPU opens the processor in float32, with assembly kernels where there are some for it.
+// openCPU opens the processor in float32, with assembly kernels where there are some for it; with precision bf16 Compute
+// tensors are bfloat16, and so are the factors of products where the processor multiplies those.
 func openCPU(arg string, o Options) (Backend, error) {
-	if err := checkHost(arg, o.Precision, "float32"); err != nil {
+	narrow := o.Precision == "bf16"
+	if narrow {
+		o.Precision = ""
+	}
+	if err := checkHost(arg, o.Precision, "float32", "bf16"); err != nil {
 		return nil, err
 	}
 	h, err := newHost(o, func(b Buf) []float32 { return b.F32 }, func(v []float32) Buf { return Buf{F32: v, Size: 4} })
 	if err != nil {
 		return nil, err
 	}
-	describe := func(kernels string) {
-		h.about = fmt.Sprintf("cpu %s float32, %s, %s", runtime.GOARCH, workers(h.pool.Workers()), kernels)
+	precision, kernels := "float32", simd.Kernels()
+	if narrow {
+		precision = "bf16"
 	}
-	if k := simd.Kernels(); k != "" {
-		describe(k)
+	if kernels == "" {
+		kernels = "portable"
+	} else if narrow && simd.HasBF16() {
+		kernels += "_bf16"
+	}
+	h.about = fmt.Sprintf("cpu %s %s, %s, %s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels)
+	switch fast := simd.Kernels() != ""; {
+	case fast && narrow:
+		return &vectorNarrowHost{narrowHost{Backend: &vectorHost{h}, pool: h.pool, narrow: simd.Narrow, widen: simd.Widen}}, nil
+	case fast:
 		return &vectorHost{h}, nil
+	case narrow:
+		return &narrowHost{Backend: h, pool: h.pool, narrow: bf16.Narrow, widen: bf16.Widen}, nil
 	}
-	describe("portable")
 	return h, nil
 }

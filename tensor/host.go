@@ -2,6 +2,8 @@ package tensor
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"fewshot/tensor/internal/cpu"
 	"fewshot/tensor/internal/par"
@@ -26,12 +28,12 @@ func newHost[T cpu.Float](o Options, of func(Buf) []T, wrap func([]T) Buf) (*hos
 }
 
 // checkHost refuses what a host device does not offer.
-func checkHost(arg, precision, offered string) error {
+func checkHost(arg, precision string, offered ...string) error {
 	if arg != "" {
 		return fmt.Errorf("there is only one of this kind; drop %q", ":"+arg)
 	}
-	if precision != "" && precision != offered {
-		return fmt.Errorf("precision %q is not offered; this device computes in %s", precision, offered)
+	if precision != "" && !slices.Contains(offered, precision) {
+		return fmt.Errorf("precision %q is not offered; this device computes in %s", precision, strings.Join(offered, " or "))
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"fewshot/tensor/internal/bf16"
 )
 
 // Program is a sequence of operations that a device has recorded, with the memory they work in. Running it does
@@ -161,6 +163,8 @@ func (l *layout) place() (total int) {
 func (b Buf) carve(offset, n int, k Kind, size int) Buf {
 	piece := Buf{N: n, Kind: k, Size: uint8(size)}
 	switch at := offset / size; {
+	case b.F32 != nil && size == 2:
+		piece.BF16 = bf16.Over(b.F32)[at : at+n : at+n]
 	case b.F32 != nil:
 		piece.F32 = b.F32[at : at+n : at+n]
 	case b.F64 != nil:

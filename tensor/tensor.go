@@ -11,13 +11,14 @@ const (
 	Compute             // activations and effective weights
 )
 
-// Buf is a stretch of a device's memory, as backends see it. Host devices fill F32 or F64, others Ptr.
+// Buf is a stretch of a device's memory, as backends see it. Host devices fill F32, F64 or BF16, others Ptr.
 type Buf struct {
 	F32  []float32
 	F64  []float64
-	Ptr  uintptr // first byte on the device
-	Size uint8   // bytes an element, for devices that use Ptr
-	N    int     // elements
+	BF16 []uint16 // bfloat16
+	Ptr  uintptr  // first byte on the device
+	Size uint8    // bytes an element, for devices that use Ptr
+	N    int      // elements
 	Kind Kind
 }
 
@@ -29,6 +30,8 @@ func (b Buf) Slice(lo, hi int) Buf {
 		b.F32 = b.F32[lo:hi:hi]
 	case b.F64 != nil:
 		b.F64 = b.F64[lo:hi:hi]
+	case b.BF16 != nil:
+		b.BF16 = b.BF16[lo:hi:hi]
 	default:
 		b.Ptr += uintptr(lo) * uintptr(b.Size)
 	}

@@ -25,8 +25,8 @@ func alloc(r *rig) {
 	for _, n := range []int{0, 1, 4099} {
 		r.variant("n=%d", n)
 		b := r.be.Alloc(n, r.kind)
-		if b.N != n || b.Kind != r.kind || b.Ptr == 0 && len(b.F32)+len(b.F64) != n {
-			r.errorf("Alloc gave %d elements of kind %d, and slices of %d and %d", b.N, b.Kind, len(b.F32), len(b.F64))
+		if b.N != n || b.Kind != r.kind || b.Ptr == 0 && len(b.F32)+len(b.F64)+len(b.BF16) != n {
+			r.errorf("Alloc gave %d elements of kind %d, and slices of %d, %d and %d", b.N, b.Kind, len(b.F32), len(b.F64), len(b.BF16))
 		}
 		if s := b.Slice(n, n); s.N != 0 {
 			r.errorf("the empty end of the memory has %d elements", s.N)

@@ -40,6 +40,8 @@ type Pool struct {
 	failed   atomic.Pointer[failure]
 	done     chan struct{}
 
+	loops map[any]any // *loop[T] by type, see Run
+
 	// Each of the words that workers share has a cache line to itself.
 	_        [64]byte
 	state    atomic.Uint32
@@ -64,7 +66,7 @@ func New(workers int) *Pool {
 	if workers <= 0 {
 		workers = procs
 	}
-	p := &Pool{workers: workers, maxSpin: int32(min(workers, procs) - 1), done: make(chan struct{}, 1), wake: make(chan struct{}, workers)}
+	p := &Pool{workers: workers, maxSpin: int32(min(workers, procs) - 1), loops: map[any]any{}, done: make(chan struct{}, 1), wake: make(chan struct{}, workers)}
 	for i := 1; i < workers; i++ {
 		p.helpers.Go(func() { p.help(i) })
 	}
@@ -130,6 +132,33 @@ func (p *Pool) For(n, grain int, f func(worker, lo, hi int)) {
 	if failed != nil {
 		panic(failed.value)
 	}
+}
+
+// Run is For for a function that captures nothing and gets what it works on as args, in memory of the pool's that the
+// next Run of this type uses again. So it allocates nothing, as a closure handed to For does.
+func Run[T any](p *Pool, n, grain int, args T, f func(args *T, worker, lo, hi int)) {
+	l := loopOf[T](p)
+	l.args, l.f = args, f
+	p.For(n, grain, l.call)
+	*l = loop[T]{call: l.call}
+}
+
+// loop is the memory of Run for one type of arguments.
+type loop[T any] struct {
+	args T
+	f    func(args *T, worker, lo, hi int)
+	call func(worker, lo, hi int)
+}
+
+func loopOf[T any](p *Pool) *loop[T] {
+	key := any((*T)(nil))
+	if l, ok := p.loops[key]; ok {
+		return l.(*loop[T])
+	}
+	l := &loop[T]{}
+	l.call = func(worker, lo, hi int) { l.f(&l.args, worker, lo, hi) }
+	p.loops[key] = l
+	return l
 }
 
 // rouse wakes up to n sleeping helpers.

@@ -150,3 +150,30 @@ func BenchmarkSpin(b *testing.B) {
 		}
 	}
 }
+
+func TestRun(t *testing.T) {
+	p := New(3)
+	defer p.Close()
+	type square struct{ dst, x []int }
+	x := make([]int, 1000)
+	for i := range x {
+		x[i] = i
+	}
+	dst := make([]int, len(x))
+	run := func() {
+		Run(p, len(x), 7, square{dst, x}, func(s *square, _, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				s.dst[i] = s.x[i] * s.x[i]
+			}
+		})
+	}
+	run()
+	for i, v := range dst {
+		if v != i*i {
+			t.Fatalf("element %d is %d", i, v)
+		}
+	}
+	if n := testing.AllocsPerRun(100, run); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/par"
 )
 
@@ -23,7 +24,7 @@ func TestConversions(t *testing.T) {
 			}
 			Narrow(got, src)
 			for i, x := range src {
-				if want := narrow(x); got[i] != want {
+				if want := bf16.From(x); got[i] != want {
 					t.Fatalf("%g (%#x) became %#x, want %#x", x, math.Float32bits(x), got[i], want)
 				}
 				if back := math.Float32frombits(uint32(got[i]) << 16); x == x && math.Abs(float64(back)-float64(x)) > 0x1p-8*math.Abs(float64(x))+0x1p-134 && math.Abs(float64(x)) < 0x1.ffp127 {
@@ -59,7 +60,7 @@ func TestConversions(t *testing.T) {
 func narrowed(n int, r *rand.Rand) ([]uint16, []float32) {
 	h, f := make([]uint16, n), make([]float32, n)
 	for i := range h {
-		h[i] = narrow(float32(r.NormFloat64()))
+		h[i] = bf16.From(float32(r.NormFloat64()))
 		f[i] = math.Float32frombits(uint32(h[i]) << 16)
 	}
 	return h, f

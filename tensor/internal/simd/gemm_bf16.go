@@ -2,8 +2,8 @@ package simd
 
 import (
 	"fmt"
-	"unsafe"
 
+	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/par"
 )
 
@@ -46,7 +46,7 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 		g.LDB /= 2
 	}
 	g.StrideA, g.StrideB = g.StrideA/2, g.StrideB/2
-	g.A, g.B = pairs(d.A), pairs(d.B)
+	g.A, g.B = bf16.Pairs(d.A), bf16.Pairs(d.B)
 	g.K = ceil(g.K, 2)
 	j := takeGemm(active.bf16, &g)
 	j.rowsK = d.K
@@ -80,12 +80,4 @@ func (d *GemmBF16Args) check() {
 	if n := len(g.Bias); n != 0 && n != g.N {
 		panic(fmt.Sprintf("simd.GemmBF16: bias has %d elements for %d columns", n, g.N))
 	}
-}
-
-// pairs views x as numbers of 32 bits, but for an odd one at the end.
-func pairs(x []uint16) []float32 {
-	if len(x) < 2 {
-		return nil
-	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(&x[0])), len(x)/2)
 }

@@ -1,0 +1,367 @@
+package tensor
+
+import (
+	"fewshot/tensor/internal/bf16"
+	"fewshot/tensor/internal/par"
+)
+
+// narrowHost is the processor with Compute tensors in bfloat16, which halves their memory. It computes in float32: an
+// operand that is narrow is widened as a whole, and a result is rounded once, when it is complete. This is right for every
+// operation, and what those that matter do without the detour is compared with.
+type narrowHost struct {
+	Backend // the float32 device
+	pool    *par.Pool
+	narrow  func(dst []uint16, src []float32)
+	widen   func(dst []float32, src []uint16)
+
+	// Of the operation under way.
+	temps   [][]float32 // memory for wide operands, used again
+	used    int
+	results []result
+}
+
+// result is a wide result on its way to where it belongs.
+type result struct {
+	to   []uint16
+	from []float32
+}
+
+func (h *narrowHost) ElementSize(k Kind) int {
+	if k == Compute {
+		return 2
+	}
+	return 4
+}
+
+func (h *narrowHost) Alloc(n int, k Kind) Buf {
+	if k == Compute {
+		return Buf{BF16: make([]uint16, n), Size: 2, N: n, Kind: k}
+	}
+	return h.Backend.Alloc(n, k)
+}
+
+// wide is an operand that is only read.
+func (h *narrowHost) wide(b Buf) Buf {
+	if b.BF16 == nil {
+		return b
+	}
+	t := h.temp(b.N)
+	par.Run(h.pool, b.N, chunk, conversion{h, b.BF16, t}, func(c *conversion, _, lo, hi int) { c.h.widen(c.wide[lo:hi], c.narrow[lo:hi]) })
+	return Buf{F32: t, Size: 4, N: b.N, Kind: b.Kind}
+}
+
+// result is an operand that is overwritten as a whole.
+func (h *narrowHost) result(b Buf) Buf {
+	if b.BF16 == nil {
+		return b
+	}
+	t := h.temp(b.N)
+	h.results = append(h.results, result{b.BF16, t})
+	return Buf{F32: t, Size: 4, N: b.N, Kind: b.Kind}
+}
+
+// operandAndResult is an operand that is read too, or keeps some of its elements. Two that are the same memory stay so.
+func (h *narrowHost) operandAndResult(b Buf) Buf {
+	if b.BF16 == nil {
+		return b
+	}
+	for _, r := range h.results {
+		if len(r.to) == b.N && b.N > 0 && &r.to[0] == &b.BF16[0] {
+			return Buf{F32: r.from, Size: 4, N: b.N, Kind: b.Kind}
+		}
+	}
+	w := h.wide(b)
+	h.results = append(h.results, result{b.BF16, w.F32})
+	return w
+}
+
+// done ends an operation: its results are rounded.
+func (h *narrowHost) done() {
+	for _, r := range h.results {
+		par.Run(h.pool, len(r.to), chunk, conversion{h, r.to, r.from}, func(c *conversion, _, lo, hi int) { c.h.narrow(c.narrow[lo:hi], c.wide[lo:hi]) })
+	}
+	h.results, h.used = h.results[:0], 0
+}
+
+type conversion struct {
+	h      *narrowHost
+	narrow []uint16
+	wide   []float32
+}
+
+// chunk is how many numbers are converted at a time.
+const chunk = 1 << 15
+
+// temp is memory for n numbers until done.
+func (h *narrowHost) temp(n int) []float32 {
+	if h.used == len(h.temps) {
+		h.temps = append(h.temps, nil)
+	}
+	t := &h.temps[h.used]
+	h.used++
+	if cap(*t) < n {
+		*t = make([]float32, n)
+	}
+	return (*t)[:n]
+}
+
+// Memory
+
+func (h *narrowHost) Upload(dst Buf, src []float32) {
+	if dst.BF16 == nil {
+		h.Backend.Upload(dst, src)
+		return
+	}
+	par.Run(h.pool, len(src), chunk, conversion{h, dst.BF16, src}, func(c *conversion, _, lo, hi int) { c.h.narrow(c.narrow[lo:hi], c.wide[lo:hi]) })
+}
+
+func (h *narrowHost) Download(dst []float32, src Buf) {
+	if src.BF16 == nil {
+		h.Backend.Download(dst, src)
+		return
+	}
+	par.Run(h.pool, len(dst), chunk, conversion{h, src.BF16, dst}, func(c *conversion, _, lo, hi int) { c.h.widen(c.wide[lo:hi], c.narrow[lo:hi]) })
+}
+
+func (h *narrowHost) Fill(dst Buf, c float64) {
+	if dst.BF16 == nil {
+		h.Backend.Fill(dst, c)
+		return
+	}
+	type fill struct {
+		dst []uint16
+		v   uint16
+	}
+	par.Run(h.pool, dst.N, chunk, fill{dst.BF16, bf16.From(float32(c))}, func(f *fill, _, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			f.dst[i] = f.v
+		}
+	})
+}
+
+func (h *narrowHost) Copy2D(dst, src Buf, rows, cols, ldd, lds int) {
+	if dst.BF16 == nil && src.BF16 == nil {
+		h.Backend.Copy2D(dst, src, rows, cols, ldd, lds)
+		return
+	}
+	type rectangle struct {
+		h              *narrowHost
+		dst, src       Buf
+		cols, ldd, lds int
+	}
+	par.Run(h.pool, rows, max(1, chunk/max(cols, 1)), rectangle{h, dst, src, cols, ldd, lds}, func(r *rectangle, _, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			d, s := i*r.ldd, i*r.lds
+			switch {
+			case r.dst.BF16 == nil:
+				r.h.widen(r.dst.F32[d:d+r.cols], r.src.BF16[s:s+r.cols])
+			case r.src.BF16 == nil:
+				r.h.narrow(r.dst.BF16[d:d+r.cols], r.src.F32[s:s+r.cols])
+			default:
+				copy(r.dst.BF16[d:d+r.cols], r.src.BF16[s:s+r.cols])
+			}
+		}
+	})
+}
+
+// Elementwise
+
+func (h *narrowHost) Add(dst, x, y Buf) {
+	h.Backend.Add(h.result(dst), h.wide(x), h.wide(y))
+	h.done()
+}
+
+func (h *narrowHost) Mul(dst, x, y Buf) {
+	h.Backend.Mul(h.result(dst), h.wide(x), h.wide(y))
+	h.done()
+}
+
+func (h *narrowHost) Scale(dst, x Buf, c float64) {
+	h.Backend.Scale(h.result(dst), h.wide(x), c)
+	h.done()
+}
+
+func (h *narrowHost) AXPY(dst Buf, c float64, x Buf) {
+	h.Backend.AXPY(h.operandAndResult(dst), c, h.wide(x))
+	h.done()
+}
+
+func (h *narrowHost) Exp(dst, x Buf) {
+	h.Backend.Exp(h.result(dst), h.wide(x))
+	h.done()
+}
+
+func (h *narrowHost) Mask(dst, w, s Buf, t float64) {
+	h.Backend.Mask(h.result(dst), h.wide(w), h.wide(s), t)
+	h.done()
+}
+
+func (h *narrowHost) Activate(dst, x Buf, a Activation) {
+	h.Backend.Activate(h.result(dst), h.wide(x), a)
+	h.done()
+}
+
+func (h *narrowHost) ActivateGrad(dst, ct, x Buf, a Activation) {
+	h.Backend.ActivateGrad(h.result(dst), h.wide(ct), h.wide(x), a)
+	h.done()
+}
+
+// Rowwise
+
+func (h *narrowHost) Softmax(dst, x Buf, width int) {
+	h.Backend.Softmax(h.result(dst), h.wide(x), width)
+	h.done()
+}
+
+func (h *narrowHost) SoftmaxGrad(dst, ct, y Buf, width int) {
+	h.Backend.SoftmaxGrad(h.result(dst), h.wide(ct), h.wide(y), width)
+	h.done()
+}
+
+func (h *narrowHost) LayerNorm(dst, stats, x, w, b Buf, width int, eps float64) {
+	h.Backend.LayerNorm(h.result(dst), h.result(stats), h.wide(x), h.wide(w), h.wide(b), width, eps)
+	h.done()
+}
+
+func (h *narrowHost) LayerNormGrad(dst, ct, x, stats, w Buf, width int) {
+	h.Backend.LayerNormGrad(h.result(dst), h.wide(ct), h.wide(x), h.wide(stats), h.wide(w), width)
+	h.done()
+}
+
+func (h *narrowHost) LayerNormParamGrad(dw, db, ct, x, stats Buf, width, lanes int) {
+	h.Backend.LayerNormParamGrad(h.result(dw), h.result(db), h.wide(ct), h.wide(x), h.wide(stats), width, lanes)
+	h.done()
+}
+
+func (h *narrowHost) L2Normalize(dst, norm, x Buf, width int) {
+	h.Backend.L2Normalize(h.result(dst), h.result(norm), h.wide(x), width)
+	h.done()
+}
+
+func (h *narrowHost) L2NormalizeGrad(dst, ct, y, norm Buf, width int) {
+	h.Backend.L2NormalizeGrad(h.result(dst), h.wide(ct), h.wide(y), h.wide(norm), width)
+	h.done()
+}
+
+func (h *narrowHost) CrossEntropy(loss, p, x Buf, labels []int32, width int) {
+	h.Backend.CrossEntropy(h.result(loss), h.result(p), h.wide(x), labels, width)
+	h.done()
+}
+
+func (h *narrowHost) CrossEntropyGrad(dst, ct, p Buf, labels []int32, width int) {
+	h.Backend.CrossEntropyGrad(h.result(dst), h.wide(ct), h.wide(p), labels, width)
+	h.done()
+}
+
+func (h *narrowHost) SoftCrossEntropy(loss, p, q, x, target Buf, width int) {
+	h.Backend.SoftCrossEntropy(h.result(loss), h.result(p), h.result(q), h.wide(x), h.wide(target), width)
+	h.done()
+}
+
+func (h *narrowHost) SoftCrossEntropyGrad(dst, ct, p, q Buf, width int) {
+	h.Backend.SoftCrossEntropyGrad(h.result(dst), h.wide(ct), h.wide(p), h.wide(q), width)
+	h.done()
+}
+
+func (h *narrowHost) SumTo(dst, x Buf, lanes int) {
+	h.Backend.SumTo(h.result(dst), h.wide(x), lanes)
+	h.done()
+}
+
+func (h *narrowHost) SumSquares(dst, x Buf) {
+	h.Backend.SumSquares(h.result(dst), h.wide(x))
+	h.done()
+}
+
+func (h *narrowHost) Dot(dst, x, y Buf) {
+	h.Backend.Dot(h.result(dst), h.wide(x), h.wide(y))
+	h.done()
+}
+
+func (h *narrowHost) CountAbove(x Buf, t float64) int {
+	defer h.done()
+	return h.Backend.CountAbove(h.wide(x), t)
+}
+
+// Matrix
+
+func (h *narrowHost) Attention(dst, lse, q, kv Buf, s AttentionShape) {
+	h.Backend.Attention(h.result(dst), h.result(lse), h.wide(q), h.wide(kv), s)
+	h.done()
+}
+
+func (h *narrowHost) Gemm(g GemmArgs) {
+	// Between rows and matrices dst keeps what it has.
+	g.Dst, g.A, g.B, g.Bias = h.operandAndResult(g.Dst), h.wide(g.A), h.wide(g.B), h.wide(g.Bias)
+	h.Backend.Gemm(g)
+	h.done()
+}
+
+func (h *narrowHost) AttentionGrad(dq, dkv, ct, q, kv, out, lse Buf, s AttentionShape, lanes int) {
+	h.Backend.AttentionGrad(h.operandAndResult(dq), h.operandAndResult(dkv), h.wide(ct), h.wide(q), h.wide(kv), h.wide(out), h.wide(lse), s, lanes)
+	h.done()
+}
+
+// Layout
+
+func (h *narrowHost) Patches(dst, x Buf, n, c, height, w, p int) {
+	h.Backend.Patches(h.result(dst), h.wide(x), n, c, height, w, p)
+	h.done()
+}
+
+func (h *narrowHost) Gather(dst, table Buf, ids []int32, width int) {
+	h.Backend.Gather(h.result(dst), h.wide(table), ids, width)
+	h.done()
+}
+
+func (h *narrowHost) ScatterAdd(dst, x Buf, ids []int32, width, lanes int) {
+	h.Backend.ScatterAdd(h.operandAndResult(dst), h.wide(x), ids, width, lanes)
+	h.done()
+}
+
+func (h *narrowHost) Uniform(dst Buf, k Key) {
+	h.Backend.Uniform(h.result(dst), k)
+	h.done()
+}
+
+func (h *narrowHost) Normal(dst Buf, k Key) {
+	h.Backend.Normal(h.result(dst), k)
+	h.done()
+}
+
+// Update
+
+func (h *narrowHost) GradDrop(dst, a, b Buf, r GradDropArgs) {
+	h.Backend.GradDrop(h.result(dst), h.wide(a), h.wide(b), h.wideArgs(r))
+	h.done()
+}
+
+func (h *narrowHost) GradDropAdam(w, m, v, ga, gb Buf, r GradDropArgs, a AdamArgs) {
+	h.Backend.GradDropAdam(h.operandAndResult(w), h.operandAndResult(m), h.operandAndResult(v), h.wide(ga), h.wide(gb), h.wideArgs(r), a)
+	h.done()
+}
+
+func (h *narrowHost) wideArgs(r GradDropArgs) GradDropArgs {
+	r.Scores, r.SumSquares = h.wide(r.Scores), h.wide(r.SumSquares)
+	return r
+}
+
+func (h *narrowHost) SignAgree(dst, a, b Buf, keepZero bool) {
+	h.Backend.SignAgree(h.result(dst), h.wide(a), h.wide(b), keepZero)
+	h.done()
+}
+
+func (h *narrowHost) SignDrop(dst, a, b Buf, k Key) {
+	h.Backend.SignDrop(h.result(dst), h.wide(a), h.wide(b), k)
+	h.done()
+}
+
+func (h *narrowHost) Adam(w, m, v, g Buf, a AdamArgs) {
+	h.Backend.Adam(h.operandAndResult(w), h.operandAndResult(m), h.operandAndResult(v), h.wide(g), a)
+	h.done()
+}
+
+func (h *narrowHost) SGD(w, v, g Buf, lr, momentum, decay float64) {
+	h.Backend.SGD(h.operandAndResult(w), h.operandAndResult(v), h.wide(g), lr, momentum, decay)
+	h.done()
+}
