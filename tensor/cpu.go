@@ -36,7 +36,7 @@ func openCPU(arg string, o Options) (Backend, error) {
 	h.about = fmt.Sprintf("cpu %s %s, %s, %s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels)
 	switch fast := simd.Kernels() != ""; {
 	case fast && narrow:
-		return &vectorNarrowHost{narrowHost{Backend: &vectorHost{h}, pool: h.pool, narrow: simd.Narrow, widen: simd.Widen}}, nil
+		return newVectorNarrowHost(h), nil
 	case fast:
 		return &vectorHost{h}, nil
 	case narrow:

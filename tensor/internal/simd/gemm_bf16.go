@@ -22,7 +22,7 @@ const deepest = 2048
 
 // GemmBF16 is Gemm for operands in bfloat16, which adds in float32, as [VDPBF16PS] does. It reports whether it did it: false means
 // that the arguments have not been touched, because there are no kernels or these do not fit them. k and the leading
-// dimensions must be even where k goes along rows.
+// dimensions must be even where k goes along rows, and of an odd k the other extents.
 //
 // To the code for float32 a pair of neighbours in k is one number: K, leading dimensions of operands whose rows go along k, and
 // strides are halved here, and only what packs rows across k knows better.
@@ -36,7 +36,7 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 	if g.M == 0 || g.N == 0 || g.K == 0 || g.Batch == 0 || g.Batch > 1 && g.StrideC == 0 ||
 		g.StrideA%2 != 0 || g.StrideB%2 != 0 || narrow && (g.Accumulate || g.K > 2*deepest) ||
 		!g.TransA && (g.LDA%2 != 0 || g.K%2 != 0) || g.TransB && (g.LDB%2 != 0 || g.K%2 != 0) ||
-		g.TransA && g.M < 2 || !g.TransB && g.N < 2 {
+		g.K%2 != 0 && (g.M%2 != 0 || g.N%2 != 0) {
 		return false
 	}
 	if !g.TransA {
