@@ -189,3 +189,17 @@ func (h *vectorNarrowHost) Gemm(g GemmArgs) {
 		h.narrowHost.Gemm(g)
 	}
 }
+
+func (h *vectorNarrowHost) Attention(dst, lse, q, kv Buf, s AttentionShape) {
+	if dst.BF16 == nil || lse.F32 == nil || q.BF16 == nil || kv.BF16 == nil ||
+		!simd.AttentionBF16(h.pool, dst.BF16, lse.F32, q.BF16, kv.BF16, simd.AttentionShape(s)) {
+		h.narrowHost.Attention(dst, lse, q, kv, s)
+	}
+}
+
+func (h *vectorNarrowHost) AttentionGrad(dq, dkv, ct, q, kv, out, lse Buf, s AttentionShape, lanes int) {
+	if dq.BF16 == nil || dkv.BF16 == nil || ct.BF16 == nil || q.BF16 == nil || kv.BF16 == nil || out.BF16 == nil || lse.F32 == nil ||
+		!simd.AttentionGradBF16(h.pool, dq.BF16, dkv.BF16, ct.BF16, q.BF16, kv.BF16, out.BF16, lse.F32, simd.AttentionShape(s), lanes) {
+		h.narrowHost.AttentionGrad(dq, dkv, ct, q, kv, out, lse, s, lanes)
+	}
+}

@@ -88,6 +88,13 @@ func (a *accelerator) Describe() string { return "float32 and bfloat16, emulated
 func (a *accelerator) Sync() error      { return a.ref.Sync() }
 func (a *accelerator) Close() error     { return a.ref.Close() }
 
+func (a *accelerator) ElementSize(k tensor.Kind) int {
+	if k == tensor.Full {
+		return 4
+	}
+	return 2
+}
+
 func (a *accelerator) Alloc(n int, k tensor.Kind) tensor.Buf {
 	b := tensor.Buf{Ptr: a.next, N: n, Kind: k, Size: 4}
 	if k == tensor.Compute {

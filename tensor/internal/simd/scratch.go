@@ -28,9 +28,9 @@ func (f *free[T]) give(x *T) {
 }
 
 // grow returns s with at least n elements; what they hold is lost.
-func grow(s []float32, n int) []float32 {
+func grow[T float32 | uint16](s []T, n int) []T {
 	if cap(s) < n {
-		return make([]float32, n+n/8)
+		return make([]T, n+n/8)
 	}
 	return s[:cap(s)]
 }
