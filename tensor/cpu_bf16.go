@@ -46,7 +46,7 @@ func (h *narrowHost) wide(b Buf) Buf {
 		return b
 	}
 	t := h.temp(b.N)
-	par.Run(h.pool, b.N, chunk, conversion{h, b.BF16, t}, func(c *conversion, _, lo, hi int) { c.h.widen(c.wide[lo:hi], c.narrow[lo:hi]) })
+	h.widening(t, b.BF16)
 	return Buf{F32: t, Size: 4, N: b.N, Kind: b.Kind}
 }
 
@@ -78,19 +78,37 @@ func (h *narrowHost) operandAndResult(b Buf) Buf {
 // done ends an operation: its results are rounded.
 func (h *narrowHost) done() {
 	for _, r := range h.results {
-		par.Run(h.pool, len(r.to), chunk, conversion{h, r.to, r.from}, func(c *conversion, _, lo, hi int) { c.h.narrow(c.narrow[lo:hi], c.wide[lo:hi]) })
+		h.narrowing(r.to, r.from)
 	}
 	h.results, h.used = h.results[:0], 0
 }
 
-type conversion struct {
-	h      *narrowHost
-	narrow []uint16
-	wide   []float32
-}
-
 // chunk is how many numbers are converted at a time.
 const chunk = 1 << 15
+
+type narrowing struct {
+	f    func(dst []uint16, src []float32)
+	to   []uint16
+	from []float32
+}
+
+func (n *narrowing) Do(_, lo, hi int) { n.f(n.to[lo:hi], n.from[lo:hi]) }
+
+func (h *narrowHost) narrowing(to []uint16, from []float32) {
+	par.Do(h.pool, len(to), chunk, narrowing{h.narrow, to, from})
+}
+
+type widening struct {
+	f    func(dst []float32, src []uint16)
+	to   []float32
+	from []uint16
+}
+
+func (w *widening) Do(_, lo, hi int) { w.f(w.to[lo:hi], w.from[lo:hi]) }
+
+func (h *narrowHost) widening(to []float32, from []uint16) {
+	par.Do(h.pool, len(to), chunk, widening{h.widen, to, from})
+}
 
 // temp is memory for n numbers until done.
 func (h *narrowHost) temp(n int) []float32 {
@@ -112,7 +130,7 @@ func (h *narrowHost) Upload(dst Buf, src []float32) {
 		h.Backend.Upload(dst, src)
 		return
 	}
-	par.Run(h.pool, len(src), chunk, conversion{h, dst.BF16, src}, func(c *conversion, _, lo, hi int) { c.h.narrow(c.narrow[lo:hi], c.wide[lo:hi]) })
+	h.narrowing(dst.BF16, src)
 }
 
 func (h *narrowHost) Download(dst []float32, src Buf) {
@@ -120,7 +138,7 @@ func (h *narrowHost) Download(dst []float32, src Buf) {
 		h.Backend.Download(dst, src)
 		return
 	}
-	par.Run(h.pool, len(dst), chunk, conversion{h, src.BF16, dst}, func(c *conversion, _, lo, hi int) { c.h.widen(c.wide[lo:hi], c.narrow[lo:hi]) })
+	h.widening(dst, src.BF16)
 }
 
 func (h *narrowHost) Fill(dst Buf, c float64) {
@@ -128,15 +146,18 @@ func (h *narrowHost) Fill(dst Buf, c float64) {
 		h.Backend.Fill(dst, c)
 		return
 	}
-	type fill struct {
-		dst []uint16
-		v   uint16
+	par.Do(h.pool, dst.N, chunk, fillNarrow{dst.BF16, bf16.From(float32(c))})
+}
+
+type fillNarrow struct {
+	dst []uint16
+	v   uint16
+}
+
+func (f *fillNarrow) Do(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		f.dst[i] = f.v
 	}
-	par.Run(h.pool, dst.N, chunk, fill{dst.BF16, bf16.From(float32(c))}, func(f *fill, _, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			f.dst[i] = f.v
-		}
-	})
 }
 
 func (h *narrowHost) Copy2D(dst, src Buf, rows, cols, ldd, lds int) {
@@ -144,24 +165,28 @@ func (h *narrowHost) Copy2D(dst, src Buf, rows, cols, ldd, lds int) {
 		h.Backend.Copy2D(dst, src, rows, cols, ldd, lds)
 		return
 	}
-	type rectangle struct {
-		h              *narrowHost
-		dst, src       Buf
-		cols, ldd, lds int
-	}
-	par.Run(h.pool, rows, max(1, chunk/max(cols, 1)), rectangle{h, dst, src, cols, ldd, lds}, func(r *rectangle, _, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			d, s := i*r.ldd, i*r.lds
-			switch {
-			case r.dst.BF16 == nil:
-				r.h.widen(r.dst.F32[d:d+r.cols], r.src.BF16[s:s+r.cols])
-			case r.src.BF16 == nil:
-				r.h.narrow(r.dst.BF16[d:d+r.cols], r.src.F32[s:s+r.cols])
-			default:
-				copy(r.dst.BF16[d:d+r.cols], r.src.BF16[s:s+r.cols])
-			}
+	par.Do(h.pool, rows, max(1, chunk/max(cols, 1)), rectangle{h, dst, src, cols, ldd, lds})
+}
+
+// rectangle is the operands of Copy2D of which one at least is narrow.
+type rectangle struct {
+	h              *narrowHost
+	dst, src       Buf
+	cols, ldd, lds int
+}
+
+func (k *rectangle) Do(_, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		d, s := r*k.ldd, r*k.lds
+		switch {
+		case k.dst.BF16 == nil:
+			k.h.widen(k.dst.F32[d:d+k.cols], k.src.BF16[s:s+k.cols])
+		case k.src.BF16 == nil:
+			k.h.narrow(k.dst.BF16[d:d+k.cols], k.src.F32[s:s+k.cols])
+		default:
+			copy(k.dst.BF16[d:d+k.cols], k.src.BF16[s:s+k.cols])
 		}
-	})
+	}
 }
 
 // Elementwise

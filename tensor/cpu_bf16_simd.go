@@ -64,117 +64,106 @@ func anyNarrow(bs ...Buf) bool {
 	return false
 }
 
-// elementwise is dst[i] = f(x[i], y[i mod |y|]).
-type elementwise struct {
+// eachNarrow is each for operands of which some are narrow.
+type eachNarrow struct {
 	h         *vectorNarrowHost
+	f         kernel
 	dst, x, y Buf
-	f         func(dst, x, y []float32, c float32)
 	c         float32
 }
 
-func (h *vectorNarrowHost) each(e elementwise) {
-	e.h = h
-	par.Run(h.pool, e.dst.N, cpu.Light, e, func(e *elementwise, worker, lo, hi int) {
-		s := &e.h.strips[worker]
-		for lo < hi {
-			at := lo % e.y.N
-			n := min(hi-lo, e.y.N-at, stripLen)
-			dst := s.write(0, e.dst, lo, lo+n)
-			e.f(dst, s.read(1, e.x, lo, lo+n), s.read(2, e.y, at, at+n), e.c)
-			wrote(e.dst, lo, lo+n, dst)
-			lo += n
-		}
-	})
+func (e *eachNarrow) Do(worker, lo, hi int) {
+	s := &e.h.strips[worker]
+	for lo < hi {
+		at := lo % e.y.N
+		n := min(hi-lo, e.y.N-at, stripLen)
+		dst := s.write(0, e.dst, lo, lo+n)
+		e.f(dst, s.read(1, e.x, lo, lo+n), s.read(2, e.y, at, at+n), e.c)
+		wrote(e.dst, lo, lo+n, dst)
+		lo += n
+	}
 }
 
-func (h *vectorNarrowHost) Add(dst, x, y Buf) {
-	h.each(elementwise{dst: dst, x: x, y: y, f: func(dst, x, y []float32, _ float32) { simd.Add(dst, x, y) }})
+func (h *vectorNarrowHost) each(f kernel, dst, x, y Buf, c float64) {
+	par.Do(h.pool, dst.N, cpu.Light, eachNarrow{h, f, dst, x, y, float32(c)})
 }
 
-func (h *vectorNarrowHost) Mul(dst, x, y Buf) {
-	h.each(elementwise{dst: dst, x: x, y: y, f: func(dst, x, y []float32, _ float32) { simd.Mul(dst, x, y) }})
-}
-
-func (h *vectorNarrowHost) Scale(dst, x Buf, c float64) {
-	h.each(elementwise{dst: dst, x: x, y: x, c: float32(c), f: func(dst, x, _ []float32, c float32) { simd.Scale(dst, x, c) }})
-}
-
-func (h *vectorNarrowHost) Mask(dst, w, s Buf, t float64) {
-	h.each(elementwise{dst: dst, x: w, y: s, c: float32(t), f: simd.Mask})
-}
+func (h *vectorNarrowHost) Add(dst, x, y Buf)             { h.each(addKernel, dst, x, y, 0) }
+func (h *vectorNarrowHost) Mul(dst, x, y Buf)             { h.each(mulKernel, dst, x, y, 0) }
+func (h *vectorNarrowHost) Scale(dst, x Buf, c float64)   { h.each(scaleKernel, dst, x, x, c) }
+func (h *vectorNarrowHost) Mask(dst, w, s Buf, t float64) { h.each(simd.Mask, dst, w, s, t) }
 
 func (h *vectorNarrowHost) Activate(dst, x Buf, a Activation) {
-	switch a {
-	case QuickGELU:
-		h.each(elementwise{dst: dst, x: x, y: x, f: func(dst, x, _ []float32, _ float32) { simd.QuickGELU(dst, x) }})
-	case GELU:
-		h.each(elementwise{dst: dst, x: x, y: x, f: func(dst, x, _ []float32, _ float32) { simd.GELU(dst, x) }})
-	default:
+	if f := activations[a]; f != nil {
+		h.each(f, dst, x, x, 0)
+	} else {
 		h.narrowHost.Activate(dst, x, a)
 	}
 }
 
 func (h *vectorNarrowHost) ActivateGrad(dst, ct, x Buf, a Activation) {
-	switch a {
-	case QuickGELU:
-		h.each(elementwise{dst: dst, x: ct, y: x, f: func(dst, ct, x []float32, _ float32) { simd.QuickGELUGrad(dst, ct, x) }})
-	case GELU:
-		h.each(elementwise{dst: dst, x: ct, y: x, f: func(dst, ct, x []float32, _ float32) { simd.GELUGrad(dst, ct, x) }})
-	default:
+	if f := activationGrads[a]; f != nil {
+		h.each(f, dst, ct, x, 0)
+	} else {
 		h.narrowHost.ActivateGrad(dst, ct, x, a)
 	}
 }
 
-// layerNorm is the operands of LayerNorm and LayerNormGrad.
-type layerNorm struct {
-	h                       *vectorNarrowHost
-	dst, ct, x, stats, w, b Buf
-	width                   int
-	eps                     float32
+// layerNormNarrow and layerNormGradNarrow are layerNorm and layerNormGrad for narrow rows.
+type layerNormNarrow struct {
+	h           *vectorNarrowHost
+	dst, x      Buf
+	stats, w, b []float32
+	width       int
+	eps         float32
+}
+
+func (l *layerNormNarrow) Do(worker, lo, hi int) {
+	s := &l.h.strips[worker]
+	for r := lo; r < hi; r++ {
+		from, to := r*l.width, (r+1)*l.width
+		dst, stats := s.write(0, l.dst, from, to), cpu.Row(l.stats, r, 2)
+		stats[0], stats[1] = simd.LayerNormRow(dst, s.read(1, l.x, from, to), l.w, l.b, l.eps)
+		wrote(l.dst, from, to, dst)
+	}
 }
 
 func (h *vectorNarrowHost) LayerNorm(dst, stats, x, w, b Buf, width int, eps float64) {
-	if anyNarrow(stats, w, b) {
+	if width == 0 || anyNarrow(stats, w, b) {
 		h.narrowHost.LayerNorm(dst, stats, x, w, b, width, eps)
 		return
 	}
-	l := layerNorm{h: h, dst: dst, x: x, stats: stats, w: w, b: b, width: width, eps: float32(eps)}
-	h.rows(l, func(l *layerNorm, worker, lo, hi int) {
-		s := &l.h.strips[worker]
-		for r := lo; r < hi; r++ {
-			from, to := r*l.width, (r+1)*l.width
-			dst, stats := s.write(0, l.dst, from, to), cpu.Row(l.stats.F32, r, 2)
-			stats[0], stats[1] = simd.LayerNormRow(dst, s.read(1, l.x, from, to), l.w.F32, l.b.F32, l.eps)
-			wrote(l.dst, from, to, dst)
-		}
-	})
+	par.Do(h.pool, dst.N/width, rowsAtOnce(width), layerNormNarrow{h, dst, x, stats.F32, w.F32, b.F32, width, float32(eps)})
+}
+
+type layerNormGradNarrow struct {
+	h          *vectorNarrowHost
+	dst, ct, x Buf
+	stats, w   []float32
+	width      int
+}
+
+func (l *layerNormGradNarrow) Do(worker, lo, hi int) {
+	s := &l.h.strips[worker]
+	saved := max(l.x.N/l.width, 1)
+	for r := lo; r < hi; r++ {
+		from, to, at := r*l.width, (r+1)*l.width, r%saved*l.width
+		dst, stats := s.write(0, l.dst, from, to), cpu.Row(l.stats, r, 2)
+		simd.LayerNormGradRow(dst, s.read(1, l.ct, from, to), s.read(2, l.x, at, at+l.width), l.w, stats[0], stats[1])
+		wrote(l.dst, from, to, dst)
+	}
 }
 
 func (h *vectorNarrowHost) LayerNormGrad(dst, ct, x, stats, w Buf, width int) {
-	if anyNarrow(stats, w) {
+	if width == 0 || anyNarrow(stats, w) {
 		h.narrowHost.LayerNormGrad(dst, ct, x, stats, w, width)
 		return
 	}
-	l := layerNorm{h: h, dst: dst, ct: ct, x: x, stats: stats, w: w, width: width}
-	h.rows(l, func(l *layerNorm, worker, lo, hi int) {
-		s := &l.h.strips[worker]
-		saved := max(l.x.N/l.width, 1)
-		for r := lo; r < hi; r++ {
-			from, to := r*l.width, (r+1)*l.width
-			at := r % saved * l.width
-			dst, stats := s.write(0, l.dst, from, to), cpu.Row(l.stats.F32, r, 2)
-			simd.LayerNormGradRow(dst, s.read(1, l.ct, from, to), s.read(2, l.x, at, at+l.width), l.w.F32, stats[0], stats[1])
-			wrote(l.dst, from, to, dst)
-		}
-	})
+	par.Do(h.pool, dst.N/width, rowsAtOnce(width), layerNormGradNarrow{h, dst, ct, x, stats.F32, w.F32, width})
 }
 
-// rows runs f on the rows of dst.
-func (h *vectorNarrowHost) rows(l layerNorm, f func(l *layerNorm, worker, lo, hi int)) {
-	if l.width > 0 {
-		par.Run(h.pool, l.dst.N/l.width, max(1, cpu.Light/l.width), l, f)
-	}
-}
+// rowsAtOnce is how many rows a worker takes at a time.
+func rowsAtOnce(width int) int { return max(1, cpu.Light/width) }
 
 func (h *vectorNarrowHost) Gemm(g GemmArgs) {
 	if g.A.BF16 == nil || g.B.BF16 == nil || g.Bias.BF16 != nil {

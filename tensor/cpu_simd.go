@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"fewshot/tensor/internal/cpu"
+	"fewshot/tensor/internal/par"
 	"fewshot/tensor/internal/simd"
 )
 
@@ -30,62 +31,68 @@ func (h *vectorHost) AttentionGrad(dq, dkv, ct, q, kv, out, lse Buf, s Attention
 	}
 }
 
-func (h *vectorHost) Add(dst, x, y Buf) {
-	cpu.ForSuffix(h.pool, dst.N, y.N, cpu.Light, func(lo, hi, at int) {
-		simd.Add(dst.F32[lo:hi], x.F32[lo:hi], y.F32[at:at+hi-lo])
-	})
+// kernel is dst[i] = f(x[i], y[i], c), of which it may ignore some.
+type kernel func(dst, x, y []float32, c float32)
+
+// each is a kernel over whole operands; y may be a suffix operand.
+type each struct {
+	f         kernel
+	dst, x, y []float32
+	c         float32
 }
 
-func (h *vectorHost) Mul(dst, x, y Buf) {
-	cpu.ForSuffix(h.pool, dst.N, y.N, cpu.Light, func(lo, hi, at int) {
-		simd.Mul(dst.F32[lo:hi], x.F32[lo:hi], y.F32[at:at+hi-lo])
-	})
+func (e *each) Do(_, lo, hi int) {
+	for lo < hi {
+		at := lo % len(e.y)
+		n := min(hi-lo, len(e.y)-at)
+		e.f(e.dst[lo:lo+n], e.x[lo:lo+n], e.y[at:at+n], e.c)
+		lo += n
+	}
 }
 
-func (h *vectorHost) Scale(dst, x Buf, c float64) {
-	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.Scale(dst.F32[lo:hi], x.F32[lo:hi], float32(c)) })
+func (h *vectorHost) each(f kernel, dst, x, y Buf, c float64) {
+	par.Do(h.pool, dst.N, cpu.Light, each{f, dst.F32, x.F32, y.F32, float32(c)})
 }
 
-func (h *vectorHost) AXPY(dst Buf, c float64, x Buf) {
-	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.AXPY(dst.F32[lo:hi], float32(c), x.F32[lo:hi]) })
-}
+func addKernel(dst, x, y []float32, _ float32)   { simd.Add(dst, x, y) }
+func mulKernel(dst, x, y []float32, _ float32)   { simd.Mul(dst, x, y) }
+func scaleKernel(dst, x, _ []float32, c float32) { simd.Scale(dst, x, c) }
+func axpyKernel(dst, x, _ []float32, c float32)  { simd.AXPY(dst, c, x) }
+func expKernel(dst, x, _ []float32, _ float32)   { simd.Exp(dst, x) }
 
-func (h *vectorHost) Exp(dst, x Buf) {
-	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.Exp(dst.F32[lo:hi], x.F32[lo:hi]) })
-}
+func (h *vectorHost) Add(dst, x, y Buf)              { h.each(addKernel, dst, x, y, 0) }
+func (h *vectorHost) Mul(dst, x, y Buf)              { h.each(mulKernel, dst, x, y, 0) }
+func (h *vectorHost) Scale(dst, x Buf, c float64)    { h.each(scaleKernel, dst, x, x, c) }
+func (h *vectorHost) AXPY(dst Buf, c float64, x Buf) { h.each(axpyKernel, dst, x, x, c) }
+func (h *vectorHost) Exp(dst, x Buf)                 { h.each(expKernel, dst, x, x, 0) }
+func (h *vectorHost) Mask(dst, w, s Buf, t float64)  { h.each(simd.Mask, dst, w, s, t) }
 
-func (h *vectorHost) Mask(dst, w, s Buf, t float64) {
-	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { simd.Mask(dst.F32[lo:hi], w.F32[lo:hi], s.F32[lo:hi], float32(t)) })
-}
+// activations and activationGrads, of the cotangent and the value before, are the kernels there are.
+var (
+	activations = map[Activation]kernel{
+		QuickGELU: func(dst, x, _ []float32, _ float32) { simd.QuickGELU(dst, x) },
+		GELU:      func(dst, x, _ []float32, _ float32) { simd.GELU(dst, x) },
+	}
+	activationGrads = map[Activation]kernel{
+		QuickGELU: func(dst, ct, x []float32, _ float32) { simd.QuickGELUGrad(dst, ct, x) },
+		GELU:      func(dst, ct, x []float32, _ float32) { simd.GELUGrad(dst, ct, x) },
+	}
+)
 
 func (h *vectorHost) Activate(dst, x Buf, a Activation) {
-	var kernel func(dst, x []float32)
-	switch a {
-	case QuickGELU:
-		kernel = simd.QuickGELU
-	case GELU:
-		kernel = simd.GELU
-	default:
+	if f := activations[a]; f != nil {
+		h.each(f, dst, x, x, 0)
+	} else {
 		h.host.Activate(dst, x, a)
-		return
 	}
-	h.pool.For(dst.N, cpu.Light, func(_, lo, hi int) { kernel(dst.F32[lo:hi], x.F32[lo:hi]) })
 }
 
 func (h *vectorHost) ActivateGrad(dst, ct, x Buf, a Activation) {
-	var kernel func(dst, ct, x []float32)
-	switch a {
-	case QuickGELU:
-		kernel = simd.QuickGELUGrad
-	case GELU:
-		kernel = simd.GELUGrad
-	default:
+	if f := activationGrads[a]; f != nil {
+		h.each(f, dst, ct, x, 0)
+	} else {
 		h.host.ActivateGrad(dst, ct, x, a)
-		return
 	}
-	cpu.ForSuffix(h.pool, dst.N, x.N, cpu.Light, func(lo, hi, at int) {
-		kernel(dst.F32[lo:hi], ct.F32[lo:hi], x.F32[at:at+hi-lo])
-	})
 }
 
 func (h *vectorHost) Softmax(dst, x Buf, width int) {
@@ -100,18 +107,34 @@ func (h *vectorHost) SoftmaxGrad(dst, ct, y Buf, width int) {
 	})
 }
 
+// layerNorm and layerNormGrad are the operands of these.
+type layerNorm struct {
+	dst, x, stats, w, b []float32
+	width               int
+	eps                 float32
+}
+
+func (l *layerNorm) Row(r int) {
+	s := cpu.Row(l.stats, r, 2)
+	s[0], s[1] = simd.LayerNormRow(cpu.Row(l.dst, r, l.width), cpu.Row(l.x, r, l.width), l.w, l.b, l.eps)
+}
+
 func (h *vectorHost) LayerNorm(dst, stats, x, w, b Buf, width int, eps float64) {
-	cpu.ForRows(h.pool, dst.N, width, cpu.Light, func(r int) {
-		s := cpu.Row(stats.F32, r, 2)
-		s[0], s[1] = simd.LayerNormRow(cpu.Row(dst.F32, r, width), cpu.Row(x.F32, r, width), w.F32, b.F32, float32(eps))
-	})
+	cpu.DoRows(h.pool, dst.N, width, cpu.Light, layerNorm{dst.F32, x.F32, stats.F32, w.F32, b.F32, width, float32(eps)})
+}
+
+type layerNormGrad struct {
+	dst, ct, x, stats, w []float32
+	width                int
+}
+
+func (l *layerNormGrad) Row(r int) {
+	s := cpu.Row(l.stats, r, 2)
+	simd.LayerNormGradRow(cpu.Row(l.dst, r, l.width), cpu.Row(l.ct, r, l.width), cpu.Row(l.x, r, l.width), l.w, s[0], s[1])
 }
 
 func (h *vectorHost) LayerNormGrad(dst, ct, x, stats, w Buf, width int) {
-	cpu.ForRows(h.pool, dst.N, width, cpu.Light, func(r int) {
-		s := cpu.Row(stats.F32, r, 2)
-		simd.LayerNormGradRow(cpu.Row(dst.F32, r, width), cpu.Row(ct.F32, r, width), cpu.Row(x.F32, r, width), w.F32, s[0], s[1])
-	})
+	cpu.DoRows(h.pool, dst.N, width, cpu.Light, layerNormGrad{dst.F32, ct.F32, x.F32, stats.F32, w.F32, width})
 }
 
 func (h *vectorHost) SumSquares(dst, x Buf) { h.Dot(dst, x, x) }

@@ -8,6 +8,7 @@ import (
 
 var deviceCases = []testCase{
 	{name: "Describe", run: describe},
+	{name: "ElementSize", run: elementSize},
 	{name: "Alloc", run: alloc},
 	{name: "Upload", run: upload},
 	{name: "Download", run: download},
@@ -18,6 +19,17 @@ func describe(r *rig) {
 	if r.be.Describe() == "" {
 		r.errorf("a device without a description")
 	}
+}
+
+// elementSize is that of the format in which the kind is kept, and what memory says of itself.
+func elementSize(r *rig) {
+	bytes := map[string]int{"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+	f := r.dev.formats[r.kind]
+	b := r.be.Alloc(1, r.kind)
+	if got, want := r.be.ElementSize(r.kind), bytes[f.name]; got != want || int(b.Size) != want {
+		r.errorf("a %s has %d bytes, in memory %d, want %d", f.name, got, b.Size, want)
+	}
+	r.be.Free(b)
 }
 
 // alloc also frees: a device that minds would say so at Sync.

@@ -161,6 +161,13 @@ func (b *broken) Describe() string {
 	return b.Backend.Describe()
 }
 
+func (b *broken) ElementSize(k tensor.Kind) int {
+	if b.is("ElementSize: half") {
+		return b.Backend.ElementSize(k) / 2
+	}
+	return b.Backend.ElementSize(k)
+}
+
 func (b *broken) Alloc(n int, k tensor.Kind) tensor.Buf {
 	m := b.Backend.Alloc(n, k)
 	b.memory = append(b.memory, m)

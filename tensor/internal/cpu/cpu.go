@@ -72,6 +72,27 @@ func ForRows(p *par.Pool, n, width, chunk int, f func(r int)) {
 	})
 }
 
+// Rows is a loop over rows with its operands, as a pointer to them.
+type Rows[T any] interface {
+	*T
+	Row(r int)
+}
+
+type rowwise[T any, R Rows[T]] struct{ operands T }
+
+func (l *rowwise[T, R]) Do(_, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		R(&l.operands).Row(r)
+	}
+}
+
+// DoRows is ForRows that allocates nothing, as par.Do is For.
+func DoRows[T any, R Rows[T]](p *par.Pool, n, width, chunk int, operands T) {
+	if width > 0 {
+		par.Do(p, n/width, rowGrain(width, chunk), rowwise[T, R]{operands})
+	}
+}
+
 // ForSuffix runs f on pieces [lo, hi) of [0, n), in chunks of chunk elements, that a suffix operand meets
 // without a break from its element at on.
 func ForSuffix(p *par.Pool, n, suffix, chunk int, f func(lo, hi, at int)) {

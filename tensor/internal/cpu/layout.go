@@ -3,23 +3,35 @@ package cpu
 import "fewshot/tensor/internal/par"
 
 // Fill is dst[i] = c.
-func (k *Kernels[T]) Fill(dst []T, c float64) {
-	k.pool.For(len(dst), Light, func(_, lo, hi int) {
-		dst, c := dst[lo:hi], T(c)
-		for i := range dst {
-			dst[i] = c
-		}
-	})
+func (k *Kernels[T]) Fill(dst []T, c float64) { par.Do(k.pool, len(dst), Light, fill[T]{dst, T(c)}) }
+
+type fill[T Float] struct {
+	dst []T
+	c   T
+}
+
+func (f *fill[T]) Do(_, lo, hi int) {
+	dst := f.dst[lo:hi]
+	for i := range dst {
+		dst[i] = f.c
+	}
 }
 
 // Convert is dst[i] = src[i], between formats.
 func Convert[D, S Float](p *par.Pool, dst []D, src []S) {
-	p.For(len(dst), Light, func(_, lo, hi int) {
-		dst, src := dst[lo:hi], src[lo:hi]
-		for i := range dst {
-			dst[i] = D(src[i])
-		}
-	})
+	par.Do(p, len(dst), Light, convert[D, S]{dst, src})
+}
+
+type convert[D, S Float] struct {
+	dst []D
+	src []S
+}
+
+func (c *convert[D, S]) Do(_, lo, hi int) {
+	dst, src := c.dst[lo:hi], c.src[lo:hi]
+	for i := range dst {
+		dst[i] = D(src[i])
+	}
 }
 
 // Copy2D is dst[r·ldd+c] = src[r·lds+c] for r < rows, c < cols.
@@ -27,61 +39,92 @@ func (k *Kernels[T]) Copy2D(dst, src []T, rows, cols, ldd, lds int) {
 	if cols == ldd && cols == lds { // one long row
 		rows, cols = 1, rows*cols
 	}
-	k.pool.For(rows*cols, Light, func(_, lo, hi int) {
-		for lo < hi {
-			r, c := lo/cols, lo%cols
-			n := min(cols-c, hi-lo)
-			copy(dst[r*ldd+c:][:n], src[r*lds+c:][:n])
-			lo += n
-		}
-	})
+	par.Do(k.pool, rows*cols, Light, copy2D[T]{dst, src, cols, ldd, lds})
+}
+
+type copy2D[T Float] struct {
+	dst, src       []T
+	cols, ldd, lds int
+}
+
+func (k *copy2D[T]) Do(_, lo, hi int) {
+	for lo < hi {
+		r, c := lo/k.cols, lo%k.cols
+		n := min(k.cols-c, hi-lo)
+		copy(k.dst[r*k.ldd+c:][:n], k.src[r*k.lds+c:][:n])
+		lo += n
+	}
 }
 
 // Patches takes images [n,c,h,w] to rows [n, (h/p)·(w/p), c·p·p], in the order of a convolution weight.
 func (k *Kernels[T]) Patches(dst, x []T, n, c, h, w, p int) {
 	strip := c * p * w // one row of patches
-	k.pool.For(n*(h/p), rowGrain(strip, Light), func(_, lo, hi int) {
-		for t := lo; t < hi; t++ {
-			img, py := t/(h/p), t%(h/p)
-			to := dst[t*strip:][:strip]
-			for px := range w / p {
-				for ch := range c {
-					from := x[((img*c+ch)*h+py*p)*w+px*p:]
-					for y := range p {
-						copy(to[:p], from[y*w:])
-						to = to[p:]
-					}
+	par.Do(k.pool, n*(h/p), rowGrain(strip, Light), patches[T]{dst, x, strip, c, h, w, p})
+}
+
+type patches[T Float] struct {
+	dst, x         []T
+	strip, c, h, w int
+	p              int
+}
+
+func (k *patches[T]) Do(_, lo, hi int) {
+	for t := lo; t < hi; t++ {
+		img, py := t/(k.h/k.p), t%(k.h/k.p)
+		to := k.dst[t*k.strip:][:k.strip]
+		for px := range k.w / k.p {
+			for ch := range k.c {
+				from := k.x[((img*k.c+ch)*k.h+py*k.p)*k.w+px*k.p:]
+				for y := range k.p {
+					copy(to[:k.p], from[y*k.w:])
+					to = to[k.p:]
 				}
 			}
 		}
-	})
+	}
 }
 
 // Gather: dst row r = table row ids[r].
 func (k *Kernels[T]) Gather(dst, table []T, ids []int32, width int) {
-	k.pool.For(len(ids), rowGrain(width, Light), func(_, lo, hi int) {
-		for r := lo; r < hi; r++ {
-			copy(dst[r*width:(r+1)*width], table[int(ids[r])*width:])
-		}
-	})
+	par.Do(k.pool, len(ids), rowGrain(width, Light), gather[T]{dst, table, ids, width})
+}
+
+type gather[T Float] struct {
+	dst, table []T
+	ids        []int32
+	width      int
+}
+
+func (g *gather[T]) Do(_, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		copy(g.dst[r*g.width:(r+1)*g.width], g.table[int(g.ids[r])*g.width:])
+	}
 }
 
 // ScatterAdd: for each lane, dst row ids[r] += x row r, in the order of r; dst is [lanes, |table|]. Workers
 // share out columns, so that no two meet.
 func (k *Kernels[T]) ScatterAdd(dst, x []T, ids []int32, width, lanes int) {
-	const cols = 64
-	per := par.Chunks(width, cols)
-	table := len(dst) / lanes
-	k.pool.For(lanes*per, rowGrain(len(ids)*cols, Light), func(_, lo, hi int) {
-		for t := lo; t < hi; t++ {
-			lane, c := t/per, t%per*cols
-			n := min(cols, width-c)
-			for r, id := range ids {
-				to := dst[lane*table+int(id)*width+c:][:n]
-				for i, v := range x[(lane*len(ids)+r)*width+c:][:n] {
-					to[i] += v
-				}
+	per := par.Chunks(width, scatterCols)
+	par.Do(k.pool, lanes*per, rowGrain(len(ids)*scatterCols, Light), scatter[T]{dst, x, ids, width, len(dst) / lanes, per})
+}
+
+const scatterCols = 64 // of one worker
+
+type scatter[T Float] struct {
+	dst, x            []T
+	ids               []int32
+	width, table, per int // numbers in a row and in a lane of dst; pieces a row
+}
+
+func (s *scatter[T]) Do(_, lo, hi int) {
+	for t := lo; t < hi; t++ {
+		lane, c := t/s.per, t%s.per*scatterCols
+		n := min(scatterCols, s.width-c)
+		for r, id := range s.ids {
+			to := s.dst[lane*s.table+int(id)*s.width+c:][:n]
+			for i, v := range s.x[(lane*len(s.ids)+r)*s.width+c:][:n] {
+				to[i] += v
 			}
 		}
-	})
+	}
 }

@@ -117,23 +117,37 @@ func (k *Kernels[T]) LayerNormParamGrad(dw, db, ct, x, stats []T, width, lanes i
 
 // L2Normalize is dst = x/‖x‖₂; norm holds ‖x‖₂ a row.
 func (k *Kernels[T]) L2Normalize(dst, norm, x []T, width int) {
-	ForRows(k.pool, len(dst), width, Light, func(r int) {
-		dst, x := Row(dst, r, width), Row(x, r, width)
-		n := math.Sqrt(dot(x, x))
-		norm[r] = T(n)
-		for i := range dst {
-			dst[i] = T(float64(x[i]) / n)
-		}
-	})
+	DoRows(k.pool, len(dst), width, Light, l2Normalize[T]{dst, norm, x, width})
+}
+
+type l2Normalize[T Float] struct {
+	dst, norm, x []T
+	width        int
+}
+
+func (k *l2Normalize[T]) Row(r int) {
+	dst, x := Row(k.dst, r, k.width), Row(k.x, r, k.width)
+	n := math.Sqrt(dot(x, x))
+	k.norm[r] = T(n)
+	for i := range dst {
+		dst[i] = T(float64(x[i]) / n)
+	}
 }
 
 // L2NormalizeGrad is dst = (ct − y·Σ ct·y)/‖x‖.
 func (k *Kernels[T]) L2NormalizeGrad(dst, ct, y, norm []T, width int) {
-	ForRows(k.pool, len(dst), width, Light, func(r int) {
-		dst, ct, y, norm := Row(dst, r, width), Row(ct, r, width), Row(y, r, width), float64(Row(norm, r, 1)[0])
-		along := dot(ct, y)
-		for i := range dst {
-			dst[i] = T((float64(ct[i]) - float64(float64(y[i])*along)) / norm)
-		}
-	})
+	DoRows(k.pool, len(dst), width, Light, l2NormalizeGrad[T]{dst, ct, y, norm, width})
+}
+
+type l2NormalizeGrad[T Float] struct {
+	dst, ct, y, norm []T
+	width            int
+}
+
+func (k *l2NormalizeGrad[T]) Row(r int) {
+	dst, ct, y, norm := Row(k.dst, r, k.width), Row(k.ct, r, k.width), Row(k.y, r, k.width), float64(Row(k.norm, r, 1)[0])
+	along := dot(ct, y)
+	for i := range dst {
+		dst[i] = T((float64(ct[i]) - float64(float64(y[i])*along)) / norm)
+	}
 }

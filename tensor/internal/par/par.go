@@ -40,7 +40,7 @@ type Pool struct {
 	failed   atomic.Pointer[failure]
 	done     chan struct{}
 
-	loops map[any]any // *loop[T] by type, see Run
+	loops map[any]any // *loop[T] by type, see Do
 
 	// Each of the words that workers share has a cache line to itself.
 	_        [64]byte
@@ -134,31 +134,32 @@ func (p *Pool) For(n, grain int, f func(worker, lo, hi int)) {
 	}
 }
 
-// Run is For for a function that captures nothing and gets what it works on as args, in memory of the pool's that the
-// next Run of this type uses again. So it allocates nothing, as a closure handed to For does.
-func Run[T any](p *Pool, n, grain int, args T, f func(args *T, worker, lo, hi int)) {
-	l := loopOf[T](p)
-	l.args, l.f = args, f
-	p.For(n, grain, l.call)
-	*l = loop[T]{call: l.call}
+// Body is a loop with its operands, as a pointer to them: Do works on [lo, hi).
+type Body[T any] interface {
+	*T
+	Do(worker, lo, hi int)
 }
 
-// loop is the memory of Run for one type of arguments.
-type loop[T any] struct {
-	args T
-	f    func(args *T, worker, lo, hi int)
-	call func(worker, lo, hi int)
-}
-
-func loopOf[T any](p *Pool) *loop[T] {
+// Do is For with the loop's operands in memory of the pool's, which the next loop of this type uses again. So it
+// allocates nothing, as a closure handed to For does.
+func Do[T any, B Body[T]](p *Pool, n, grain int, operands T) {
 	key := any((*T)(nil))
-	if l, ok := p.loops[key]; ok {
-		return l.(*loop[T])
+	l, _ := p.loops[key].(*loop[T])
+	if l == nil {
+		l = &loop[T]{}
+		l.do = B(&l.operands).Do
+		p.loops[key] = l
 	}
-	l := &loop[T]{}
-	l.call = func(worker, lo, hi int) { l.f(&l.args, worker, lo, hi) }
-	p.loops[key] = l
-	return l
+	l.operands = operands
+	p.For(n, grain, l.do)
+	var none T
+	l.operands = none
+}
+
+// loop is the memory of Do for one type of operands.
+type loop[T any] struct {
+	operands T
+	do       func(worker, lo, hi int)
 }
 
 // rouse wakes up to n sleeping helpers.

@@ -151,26 +151,31 @@ func BenchmarkSpin(b *testing.B) {
 	}
 }
 
-func TestRun(t *testing.T) {
+type squares[T int | float64] struct{ dst, x []T }
+
+func (s *squares[T]) Do(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		s.dst[i] = s.x[i] * s.x[i]
+	}
+}
+
+func square[T int | float64](p *Pool, dst, x []T) { Do(p, len(x), 7, squares[T]{dst, x}) }
+
+func TestDo(t *testing.T) {
 	p := New(3)
 	defer p.Close()
-	type square struct{ dst, x []int }
-	x := make([]int, 1000)
-	for i := range x {
-		x[i] = i
+	ints, floats := make([]int, 1000), make([]float64, 1000)
+	for i := range ints {
+		ints[i], floats[i] = i, float64(i)
 	}
-	dst := make([]int, len(x))
 	run := func() {
-		Run(p, len(x), 7, square{dst, x}, func(s *square, _, lo, hi int) {
-			for i := lo; i < hi; i++ {
-				s.dst[i] = s.x[i] * s.x[i]
-			}
-		})
+		square(p, ints, ints)
+		square(p, floats, floats)
 	}
 	run()
-	for i, v := range dst {
-		if v != i*i {
-			t.Fatalf("element %d is %d", i, v)
+	for i, v := range ints {
+		if v != i*i || floats[i] != float64(i*i) {
+			t.Fatalf("element %d is %d and %v", i, v, floats[i])
 		}
 	}
 	if n := testing.AllocsPerRun(100, run); n != 0 {

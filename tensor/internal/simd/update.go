@@ -80,15 +80,27 @@ func orAs(x, y []float32) int {
 	return len(x)
 }
 
-// pieces runs f on the pieces of [0, n).
-func pieces(p *par.Pool, n int, f func(lo, hi int, own *updateScratch)) {
-	p.For(n, task, func(_, lo, end int) {
-		own := idleUpdates.take()
-		for ; lo < end; lo += piece {
-			f(lo, min(lo+piece, end), own)
+// update is the operands of GradDrop, whose results go to dst, or of GradDropAdam, where they go on to w, m and v.
+type update struct {
+	drop      gradDrop
+	adam      adam
+	dst, a, b []float32
+	w, m, v   []float32
+}
+
+func (u *update) Do(_, lo, end int) {
+	own := idleUpdates.take()
+	for ; lo < end; lo += piece {
+		hi := min(lo+piece, end)
+		if len(u.w) == 0 {
+			u.drop.piece(u.dst[lo:hi], u.a, u.b, lo, hi, own)
+			continue
 		}
-		idleUpdates.give(own)
-	})
+		g := own.gradients[:hi-lo]
+		u.drop.piece(g, u.a, u.b, lo, hi, own)
+		u.adam.steps(u.w[lo:hi], u.m[lo:hi], u.v[lo:hi], g)
+	}
+	idleUpdates.give(own)
 }
 
 // GradDrop writes to dst the gradient that gradient dropout makes of a and b, as tensor.GradDropArgs has it;
@@ -96,7 +108,7 @@ func pieces(p *par.Pool, n int, f func(lo, hi int, own *updateScratch)) {
 func GradDrop(p *par.Pool, dst, a, b []float32, r GradDropArgs) {
 	d := r.prepare()
 	same("GradDrop", len(dst), len(a), orAs(b, dst), orAs(d.scores, dst))
-	pieces(p, len(dst), func(lo, hi int, own *updateScratch) { d.piece(dst[lo:hi], a, b, lo, hi, own) })
+	par.Do(p, len(dst), task, update{drop: d, dst: dst, a: a, b: b})
 }
 
 // AdamArgs are tensor.AdamArgs.
@@ -132,18 +144,23 @@ func (s *adam) steps(w, m, v, g []float32) {
 
 // Adam updates w and its moments by the gradient g.
 func Adam(p *par.Pool, w, m, v, g []float32, args AdamArgs) {
-	s := args.prepare()
 	same("Adam", len(w), len(m), len(v), len(g))
-	p.For(len(w), task, func(_, lo, hi int) { s.steps(w[lo:hi], m[lo:hi], v[lo:hi], g[lo:hi]) })
+	par.Do(p, len(w), task, adamUpdate{args.prepare(), w, m, v, g})
+}
+
+// adamUpdate is the operands of Adam.
+type adamUpdate struct {
+	adam       adam
+	w, m, v, g []float32
+}
+
+func (u *adamUpdate) Do(_, lo, hi int) {
+	u.adam.steps(u.w[lo:hi], u.m[lo:hi], u.v[lo:hi], u.g[lo:hi])
 }
 
 // GradDropAdam is GradDrop followed by Adam.
 func GradDropAdam(p *par.Pool, w, m, v, ga, gb []float32, r GradDropArgs, args AdamArgs) {
-	d, s := r.prepare(), args.prepare()
+	d := r.prepare()
 	same("GradDropAdam", len(w), len(m), len(v), len(ga), orAs(gb, w), orAs(d.scores, w))
-	pieces(p, len(w), func(lo, hi int, own *updateScratch) {
-		g := own.gradients[:hi-lo]
-		d.piece(g, ga, gb, lo, hi, own)
-		s.steps(w[lo:hi], m[lo:hi], v[lo:hi], g)
-	})
+	par.Do(p, len(w), task, update{drop: d, adam: args.prepare(), a: ga, b: gb, w: w, m: m, v: v})
 }

@@ -1,0 +1,51 @@
+package tests
+
+import (
+	"testing"
+
+	"fewshot/rmt"
+	"fewshot/tensor"
+)
+
+// TestStepsDoNotAllocate: once its sweep is recorded, a training step leaves nothing to the garbage collector, in either
+// precision, with the teacher or without.
+func TestStepsDoNotAllocate(t *testing.T) {
+	for _, precision := range []string{"float32", "bf16"} {
+		for _, off := range []bool{false, true} {
+			dev, err := tensor.Open("cpu", tensor.Options{Workers: 2, Precision: precision})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dev.Close()
+			c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
+			cfg, err := rmt.Defaults("r-amt", "paper", "", 16, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			masks := c.mask(t, cfg.Patterns, func(_ string, i int) float64 {
+				if off && i%40 == 0 {
+					return 0
+				}
+				return cfg.Init
+			})
+			classes, norms := dev.New(tensor.Full, 3, 8), dev.New(tensor.Full, 3)
+			tensor.Normal(classes, tensor.NewKey(1))
+			tensor.L2Normalize(classes, norms, classes)
+			tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, cfg)
+			images, labels := dev.New(tensor.Compute, 3, 3, paritySize, paritySize), []int32{0, 1, 2}
+			tensor.Normal(images, tensor.NewKey(2))
+			step := func() {
+				if _, err := tuner.Step(images, labels, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			step()
+			if n := testing.AllocsPerRun(10, step); n != 0 {
+				t.Errorf("%s, weights off %v: %v allocations a step", precision, off, n)
+			}
+			if err := tuner.Release(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
