@@ -100,7 +100,7 @@ func ExampleShapeError() {
 }
 
 func ExampleOpen() {
-	_, err := tensor.Open("cpu", tensor.Options{Precision: "bf16"})
+	_, err := tensor.Open("cpu", tensor.Options{Precision: "fp8"})
 	fmt.Println(err)
-	// Output: device "cpu": precision "bf16" is not offered; this device computes in float32
+	// Output: device "cpu": precision "fp8" is not offered; this device computes in float32 or bf16
 }
