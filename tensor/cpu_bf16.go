@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"fewshot/tensor/internal/bf16"
+	"fewshot/tensor/internal/pages"
 	"fewshot/tensor/internal/par"
 )
 
@@ -13,6 +14,8 @@ type narrowHost struct {
 	pool    *par.Pool
 	narrow  func(dst []uint16, src []float32)
 	widen   func(dst []float32, src []uint16)
+
+	memory pages.Memory // of narrow tensors
 
 	// Of the operation under way.
 	temps   [][]float32 // memory for wide operands, used again
@@ -35,9 +38,19 @@ func (h *narrowHost) ElementSize(k Kind) int {
 
 func (h *narrowHost) Alloc(n int, k Kind) Buf {
 	if k == Compute {
-		return Buf{BF16: make([]uint16, n), Size: 2, N: n, Kind: k}
+		return Buf{BF16: pages.New[uint16](&h.memory, n), Size: 2, N: n, Kind: k}
 	}
 	return h.Backend.Alloc(n, k)
+}
+
+func (h *narrowHost) Free(b Buf) {
+	pages.Free(&h.memory, b.BF16)
+	h.Backend.Free(b)
+}
+
+func (h *narrowHost) Close() error {
+	h.memory.Close()
+	return h.Backend.Close()
 }
 
 // wide is an operand that is only read.

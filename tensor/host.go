@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fewshot/tensor/internal/cpu"
+	"fewshot/tensor/internal/pages"
 	"fewshot/tensor/internal/par"
 )
 
@@ -16,6 +17,7 @@ type host[T cpu.Float] struct {
 	of      func(Buf) []T // the elements of a buffer of this backend's
 	wrap    func([]T) Buf
 	about   string
+	memory  pages.Memory
 }
 
 func newHost[T cpu.Float](o Options, of func(Buf) []T, wrap func([]T) Buf) (*host[T], error) {
@@ -50,15 +52,14 @@ func workers(n int) string {
 func (h *host[T]) Describe() string { return h.about }
 
 func (h *host[T]) Alloc(n int, k Kind) Buf {
-	b := h.wrap(make([]T, n))
+	b := h.wrap(pages.New[T](&h.memory, n))
 	b.N, b.Kind = n, k
 	return b
 }
 
 func (h *host[T]) ElementSize(Kind) int { return int(h.wrap(nil).Size) }
 
-// Free leaves the memory to the garbage collector.
-func (h *host[T]) Free(Buf) {}
+func (h *host[T]) Free(b Buf) { pages.Free(&h.memory, h.of(b)) }
 
 func (h *host[T]) Upload(dst Buf, src []float32)   { cpu.Convert(h.pool, h.of(dst), src) }
 func (h *host[T]) Download(dst []float32, src Buf) { cpu.Convert(h.pool, dst, h.of(src)) }
@@ -71,6 +72,7 @@ func (h *host[T]) Sync() error { return nil }
 
 func (h *host[T]) Close() error {
 	h.pool.Close()
+	h.memory.Close()
 	return nil
 }
 
