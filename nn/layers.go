@@ -18,6 +18,9 @@ func (l Linear) Forward(x *autograd.Var) *autograd.Var {
 	return autograd.Linear(x, l.W.On(x.Tape()), l.B.On(x.Tape()))
 }
 
+// Pack prepares the layer for inputs of few rows (see [tensor.Pack]); so do the other layers' methods of this name.
+func (l Linear) Pack() { tensor.Pack(l.W.Value) }
+
 // LayerNormEps is the epsilon of all of CLIP's layer norms.
 const LayerNormEps = 1e-5
 
@@ -65,6 +68,12 @@ func (a Attention) ForwardFirst(x *autograd.Var) *autograd.Var {
 	return a.Out.Forward(autograd.CrossAttention(q, kv, a.heads))
 }
 
+// Pack prepares the layer's weights.
+func (a Attention) Pack() {
+	tensor.Pack(a.InW.Value)
+	a.Out.Pack()
+}
+
 // MLP is the pointwise half of a transformer block, four times as wide inside.
 type MLP struct {
 	FC, Proj   Linear
@@ -79,6 +88,12 @@ func NewMLP(w *Weights, width int, a tensor.Activation) MLP {
 // Forward keeps the shape of x [..., width].
 func (m MLP) Forward(x *autograd.Var) *autograd.Var {
 	return m.Proj.Forward(autograd.Activate(m.FC.Forward(x), m.activation))
+}
+
+// Pack prepares the layer's weights.
+func (m MLP) Pack() {
+	m.FC.Pack()
+	m.Proj.Pack()
 }
 
 // Block is a pre-norm residual attention block.
@@ -150,6 +165,14 @@ func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
 	y := t.Blocks[last].ForwardFirst(x)
 	x.Tape().Done(x)
 	return y
+}
+
+// Pack prepares the weights of all blocks.
+func (t Transformer) Pack() {
+	for _, b := range t.Blocks {
+		b.Attn.Pack()
+		b.MLP.Pack()
+	}
 }
 
 func forward(blocks []Block, x *autograd.Var) *autograd.Var {

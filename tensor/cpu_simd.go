@@ -13,10 +13,27 @@ type vectorHost struct{ *host[float32] }
 func (h *vectorHost) Gemm(g GemmArgs) {
 	done := simd.Gemm(h.pool, &simd.GemmArgs{Dst: g.Dst.F32, A: g.A.F32, B: g.B.F32, Bias: g.Bias.F32, M: g.M, N: g.N, K: g.K,
 		TransA: g.TransA, TransB: g.TransB, Accumulate: g.Accumulate, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
-		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC})
+		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B)})
 	if !done {
 		h.host.Gemm(g)
 	}
+}
+
+func (h *vectorHost) Pack(b Buf, n, k int) (any, int64) {
+	return asPacked(simd.Pack(h.pool, b.F32, n, k))
+}
+
+// packedOf is the packed copy of a factor, or nil.
+func packedOf(b Buf) *simd.Packed {
+	p, _ := b.Packed.(*simd.Packed)
+	return p
+}
+
+func asPacked(p *simd.Packed) (any, int64) {
+	if p == nil {
+		return nil, 0
+	}
+	return p, p.Bytes()
 }
 
 func (h *vectorHost) Attention(dst, lse, q, kv Buf, s AttentionShape) {

@@ -45,3 +45,27 @@ func Gemm(dst, a, b *Tensor, o GemmOptions) {
 	}
 	dst.dev.backend.Gemm(g)
 }
+
+// Packer is what a backend implements that multiplies faster by a matrix which it has seen before. Pack is its own
+// copy of b [n, k], and how many bytes that has, or nil.
+type Packer interface {
+	Pack(b Buf, n, k int) (packed any, bytes int64)
+}
+
+// Pack tells the device that w [n, …] will not change, and will be the transposed second factor of products with few
+// rows: inference on an image or a few. The device may keep a copy in the order in which it reads such a factor, as large
+// as w, so this is a bargain of memory for time. It changes no bit of a result. Set undoes it.
+func Pack(w *Tensor) {
+	check(w.Rank() >= 2, "Pack", "a matrix", "w", w)
+	p, ok := w.dev.backend.(Packer)
+	if !ok || w.Len() == 0 || w.buf.Packed != nil {
+		return
+	}
+	n := w.shape[0]
+	packed, bytes := p.Pack(w.buf, n, w.Len()/n)
+	if packed != nil {
+		w.buf.Packed = packed
+		w.dev.held += bytes
+		w.dev.peak = max(w.dev.peak, w.dev.held)
+	}
+}

@@ -20,11 +20,14 @@ type Buf struct {
 	Size uint8    // bytes an element, for devices that use Ptr
 	N    int      // elements
 	Kind Kind
+
+	// Packed is the backend's own copy of the matrix, made by its Pack; only that of the whole counts.
+	Packed any
 }
 
 // Slice is the part [lo, hi) of b, in elements.
 func (b Buf) Slice(lo, hi int) Buf {
-	b.N = hi - lo
+	b.N, b.Packed = hi-lo, nil
 	switch {
 	case b.F32 != nil:
 		b.F32 = b.F32[lo:hi:hi]
@@ -130,6 +133,7 @@ func (t *Tensor) Rows(lo, hi int) *Tensor {
 // Set copies float32 values in, rounding to the device's format. It panics unless len(v) is Len.
 func (t *Tensor) Set(v []float32) {
 	check(len(v) == t.Len(), "Set", "as many values as elements", "t values", t, &Tensor{shape: []int{len(v)}})
+	t.buf.Packed = nil
 	t.dev.backend.Upload(t.buf, v)
 }
 

@@ -250,3 +250,35 @@ func TestUniformAndNormal(t *testing.T) {
 		}
 	}
 }
+
+// TestPack: a packed matrix multiplies to the same bits, seen as a view too, and Set makes it an ordinary one.
+func TestPack(t *testing.T) {
+	for _, precision := range []string{"float32", "bf16"} {
+		d := open(t, "cpu", Options{Precision: precision})
+		x, w := d.New(Compute, 5, 64), d.New(Compute, 96, 4, 16)
+		Normal(x, NewKey(1))
+		Normal(w, NewKey(2))
+		y := d.New(Compute, 5, 96)
+		product := func() []float32 {
+			Fill(y, 0)
+			Gemm(y, x, w.View(96, 64), GemmOptions{TransB: true})
+			return y.Floats()
+		}
+		want := product()
+		before := d.PeakBytes()
+		Pack(w)
+		if got := product(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", precision, got, want)
+		}
+		if w.Rows(0, 95).buf.Packed != nil {
+			t.Error("a part of a packed matrix counts as packed")
+		}
+		if w.buf.Packed != nil && d.PeakBytes() <= before {
+			t.Error("the copy is not counted")
+		}
+		w.Set(make([]float32, w.Len()))
+		if got := product(); !slices.Equal(got, make([]float32, len(want))) {
+			t.Errorf("%s: %v after Set", precision, got)
+		}
+	}
+}

@@ -75,6 +75,9 @@ func New(w *nn.Weights, c Config) *Encoder {
 // Params are the encoder's parameters.
 func (e *Encoder) Params() []*nn.Param { return e.params }
 
+// Pack prepares the weights for a few texts at a time (see [tensor.Pack]), for as much memory again.
+func (e *Encoder) Pack() { e.transformer.Pack() }
+
 // Encode maps tokenised texts, of any lengths up to Context, to features [N, Embed], not normalised.
 //
 // As in CLIP the feature is read at the first occurrence of the largest token id, the end-of-text token. No

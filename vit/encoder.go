@@ -41,6 +41,12 @@ func New(w *nn.Weights, c Config) *Encoder {
 // Params are the encoder's parameters.
 func (e *Encoder) Params() []*nn.Param { return e.params }
 
+// Pack prepares the weights for batches of a few images (see [tensor.Pack]), for as much memory again.
+func (e *Encoder) Pack() {
+	tensor.Pack(e.conv.Value)
+	e.transformer.Pack()
+}
+
 // Encode maps normalised images [N, 3, ImageSize, ImageSize] to features [N, Embed], not normalised. Of the
 // last block only the class token is computed, which nobody can tell from the result.
 func (e *Encoder) Encode(images *autograd.Var) *autograd.Var {

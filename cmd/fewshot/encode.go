@@ -84,6 +84,10 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 			return err
 		}
 	}
+	m.image.Pack()
+	if m.text != nil {
+		m.text.Pack()
+	}
 	if err := f.encodeTexts(ctx, u, dev, m); err != nil {
 		return err
 	}

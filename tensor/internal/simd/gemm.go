@@ -15,6 +15,9 @@ type GemmArgs struct {
 	LDA, LDB, LDC              int
 	Batch                      int
 	StrideA, StrideB, StrideC  int
+
+	// Packed, where not nil, is B once more; see Pack.
+	Packed *Packed
 }
 
 // maxTile is the size of the largest tile.
@@ -142,6 +145,7 @@ type gemm struct {
 	groupsB            int // packing tasks for B; those for A follow
 
 	packedA, packedB panels
+	right            panels    // what tiles read of B: packedB, or a part of Packed
 	rows             []float32 // of a tile of A, copied
 	tile             [maxTile]float32
 
@@ -163,7 +167,7 @@ func takeGemm(v *variant, args *GemmArgs) *gemm {
 // release makes the gemm available again and forgets its operands.
 func (j *gemm) release() {
 	j.GemmArgs = GemmArgs{}
-	j.a, j.b, j.c, j.pool, j.narrow = nil, nil, nil, nil, nil
+	j.a, j.b, j.c, j.pool, j.narrow, j.right = nil, nil, nil, nil, nil, panels{}
 	idleGemms.give(j)
 }
 
@@ -204,6 +208,9 @@ func (j *gemm) multiply(i int) {
 	if j.narrow != nil {
 		step = j.K
 	}
+	if j.Packed != nil && !j.Packed.serves(v, j.N, j.K, step, j.TransB) {
+		j.Packed = nil
+	}
 	for j.n0 = 0; j.n0 < j.N; j.n0 = j.n1 {
 		j.n1 = min(j.n0+blockN, j.N)
 		for j.m0 = 0; j.m0 < j.M; j.m0 = j.m1 {
@@ -223,8 +230,13 @@ func stepK(k int) int { return ceil(ceil(k, ceil(k, blockK)), 16) * 16 }
 func (j *gemm) block() {
 	v, k := j.v, j.k1-j.k0
 	j.panels, j.rowTiles = ceil(j.n1-j.n0, v.width), ceil(j.m1-j.m0, v.rows)
-	j.packedB.reserve(j.panels, k*v.width)
-	j.groupsB = ceil(j.panels, packPanels)
+	if j.groupsB = 0; j.Packed != nil {
+		j.right = j.Packed.part(j.k0, j.n0/v.width)
+	} else {
+		j.packedB.reserve(j.panels, k*v.width)
+		j.right = j.packedB
+		j.groupsB = ceil(j.panels, packPanels)
+	}
 	groups := j.groupsB
 	if j.packsA {
 		j.packedA.reserve(j.rowTiles, k*v.rows)
@@ -330,12 +342,12 @@ func (j *gemm) tileRow(tile, lo, hi int, scratch *gemm) {
 		}
 		cols := min(v.width, j.n1-n)
 		if j.narrow != nil {
-			v.tile(m1-m0, k, a, rs, ks, j.packedB.at(p), &scratch.tile[0], v.width, bias, cols, false)
+			v.tile(m1-m0, k, a, rs, ks, j.right.at(p), &scratch.tile[0], v.width, bias, cols, false)
 			for r := range m1 - m0 {
 				Narrow(j.narrow[j.at+(m0+r)*j.LDC+n:][:cols], scratch.tile[r*v.width:][:cols])
 			}
 			continue
 		}
-		v.tile(m1-m0, k, a, rs, ks, j.packedB.at(p), &j.c[m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || !first)
+		v.tile(m1-m0, k, a, rs, ks, j.right.at(p), &j.c[m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || !first)
 	}
 }

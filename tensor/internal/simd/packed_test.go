@@ -1,0 +1,79 @@
+package simd
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"fewshot/tensor/internal/par"
+)
+
+// A packed factor changes no bit of a product.
+func TestPacked(t *testing.T) {
+	p := par.New(2)
+	defer p.Close()
+	eachVariant(t, func(t *testing.T) {
+		r := newRand(8)
+		for range 40 {
+			m, n, k := 1+r.IntN(40), 1+r.IntN(300), 1+r.IntN(2*blockK)
+			a, b := input(m*k, r, normal(r)), input(n*k, r, normal(r))
+			g := GemmArgs{Dst: make([]float32, m*n), A: a.x, B: b.x, M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}
+			Gemm(p, &g)
+			want := slices.Clone(g.Dst)
+			g.Packed = Pack(p, b.x, n, k)
+			clear(g.Dst)
+			if Gemm(p, &g); g.Packed.Bytes() < int64(4*n*k) {
+				t.Errorf("%d bytes for %d×%d numbers", g.Packed.Bytes(), n, k)
+			}
+			sameBits(t, fmt.Sprintf("%d×%d×%d", m, n, k), g.Dst, want)
+		}
+		// One that does not fit, as it is of another matrix, is left alone.
+		g := GemmArgs{Dst: make([]float32, 4), A: []float32{1, 2}, B: []float32{3, 4}, M: 2, N: 2, K: 1, TransB: true, LDA: 1, LDB: 1, LDC: 2, Batch: 1,
+			Packed: Pack(p, make([]float32, 6), 2, 3)}
+		if Gemm(p, &g); !slices.Equal(g.Dst, []float32{3, 4, 6, 8}) {
+			t.Errorf("with the packed form of another factor: %v", g.Dst)
+		}
+		if !HasBF16() {
+			return
+		}
+		for range 40 {
+			m, n, k := 1+r.IntN(40), 1+r.IntN(300), 2*(1+r.IntN(blockK))
+			a, _ := narrowed(m*k, r)
+			b, _ := narrowed(n*k, r)
+			d := GemmBF16Args{GemmArgs: GemmArgs{M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}, Narrow: make([]uint16, m*n), A: a, B: b}
+			if !GemmBF16(p, &d) {
+				t.Fatal("no kernel")
+			}
+			want := slices.Clone(d.Narrow)
+			d.Packed = PackBF16(p, b, n, k)
+			clear(d.Narrow)
+			if GemmBF16(p, &d); !slices.Equal(d.Narrow, want) {
+				t.Errorf("%d×%d×%d in bfloat16: other bits", m, n, k)
+			}
+		}
+	})
+}
+
+// BenchmarkPacked is what packing beforehand is worth: products of few rows.
+func BenchmarkPacked(b *testing.B) {
+	p := par.New(0)
+	defer p.Close()
+	for _, m := range []int{50, 197} {
+		for _, nk := range [][2]int{{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}} {
+			n, k := nk[0], nk[1]
+			x, w, y := filled(m*k), filled(n*k), filled(m*n)
+			for _, packed := range []bool{false, true} {
+				b.Run(fmt.Sprintf("%dx%dx%d/packed=%v", m, n, k, packed), func(b *testing.B) {
+					g := &GemmArgs{Dst: y, A: x, B: w, M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}
+					if packed {
+						g.Packed = Pack(p, w, n, k)
+					}
+					for b.Loop() {
+						Gemm(p, g)
+					}
+					b.ReportMetric(2*float64(m)*float64(n)*float64(k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				})
+			}
+		}
+	}
+}
