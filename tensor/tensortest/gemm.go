@@ -14,6 +14,7 @@ var gemmCases = []testCase{
 	{name: "Gemm/batch", run: gemmBatches},
 	{name: "Gemm/lanes", run: gemmLanes},
 	{name: "Gemm/strided", run: gemmStrided},
+	{name: "Gemm/packed", run: gemmPacked},
 	{name: "Gemm/empty", run: gemmEmpty},
 	{name: "Gemm/not a number", run: gemmNaN},
 	{name: "Gemm/shapes", run: gemmShapes},
@@ -229,6 +230,27 @@ func gemmStrided(r *rig) {
 	}
 }
 
+// gemmPacked: a factor that the device has packed multiplies as before, also in the ways it was not packed for.
+func gemmPacked(r *rig) {
+	for _, s := range [][3]int{{1, 1, 1}, {5, 33, 64}, {14, 65, 770}, {3, 300, 2}} {
+		for _, transB := range []bool{true, false} {
+			m, n, k := s[0], s[1], s[2]
+			r.variant("m,n,k=%v transposed %t", s, transB)
+			a, w := r.in(r.kind, r.whole(m*k), m, k), r.in(r.kind, r.whole(n*k), n, k)
+			dst, ld := r.out(r.kind, m, n), k
+			if !transB {
+				w.Tensor, ld = w.View(k, n), n
+			}
+			tensor.Pack(w.Tensor)
+			tensor.Gemm(dst.Tensor, a.Tensor, w.Tensor, tensor.GemmOptions{TransB: transB})
+			r.check("dst", dst, func() []num {
+				g := product{m: m, n: n, k: k, batch: 1, a: a.v, b: w.v, lda: k, ldb: ld, ldc: n, transB: transB}
+				return g.define(r.arith, m*n)
+			})
+		}
+	}
+}
+
 // gemmEmpty: a sum of no products is 0, or what there was before.
 func gemmEmpty(r *rig) {
 	for _, s := range [][3]int{{0, 4, 5}, {4, 0, 5}, {4, 5, 0}} {
@@ -270,5 +292,6 @@ func gemmShapes(r *rig) {
 	r.rejects("Gemm with a bias a row", func() {
 		tensor.Gemm(t24.Tensor, t23.Tensor, t34.Tensor, tensor.GemmOptions{Bias: v3.Tensor})
 	})
+	r.rejects("Pack of a vector", func() { tensor.Pack(v3.Tensor) })
 	r.rejects("Gemm of batches of 2 and 3", func() { tensor.Gemm(t24.Tensor, t223.Tensor, t334.Tensor, none) })
 }

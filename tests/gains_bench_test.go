@@ -1,0 +1,227 @@
+package tests
+
+import (
+	"runtime"
+	"testing"
+
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/rmt"
+	"fewshot/tensor"
+	"fewshot/vit"
+)
+
+// The benchmarks of this file are what each saving of the engine is worth, with it and without, by name:
+//
+//	go test -run '^$' -bench Gain -count 6 ./tests | benchstat -col /way -
+//
+// Those of single kernels are beside them: BenchmarkPacked, BenchmarkGemm (instruction sets) and BenchmarkGemmBF16 in
+// tensor/internal/simd. What the teacher costs before the first flip is the difference of the two steps of fewshot bench.
+
+// gainBatch is small, so that a round of all takes a minute or two.
+const gainBatch = 4
+
+// gain opens a ViT-B/16 of random weights with masks, some weights off.
+func gain(b *testing.B, precision string) (dev *tensor.Device, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
+	b.Helper()
+	dev, err := tensor.Open("cpu", tensor.Options{Precision: precision})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { dev.Close() })
+	config := encoders[1].Config
+	w := nn.NewWeights(dev, randomViT(config))
+	student, teacher := vit.New(w, config), vit.New(w, config)
+	if err := w.Err(); err != nil {
+		b.Fatal(err)
+	}
+	c, err := rmt.Defaults("r-amt", "paper", "", 16, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	params, err := rmt.Select(student.Params(), c.Patterns)
+	if err != nil {
+		b.Fatal(err)
+	}
+	masks := rmt.Attach(params, c.Init, c.Threshold)
+	for _, m := range masks {
+		v := m.Scores.Floats()
+		for i := 0; i < len(v); i += 40 {
+			v[i] = 0
+		}
+		m.Scores.Set(v)
+	}
+	const classes = 100
+	head := rmt.Head{Classes: dev.New(tensor.Full, classes, config.Embed), Scale: 100}
+	norms := dev.New(tensor.Full, classes)
+	tensor.Normal(head.Classes, tensor.NewKey(1))
+	tensor.L2Normalize(head.Classes, norms, head.Classes)
+	images = dev.New(tensor.Compute, gainBatch, 3, config.ImageSize, config.ImageSize)
+	tensor.Normal(images, tensor.NewKey(2))
+	return dev, rmt.NewTuner(dev, student, teacher, head, masks, c), images, make([]int32, gainBatch)
+}
+
+// BenchmarkGainLanes: both losses' gradients in one sweep, or in two, for which the student must be run twice as a tape serves
+// one sweep; the time of a second forward pass is taken out.
+func BenchmarkGainLanes(b *testing.B) {
+	dev, tuner, images, labels := gain(b, "float32")
+	target := dev.Zeros(tensor.Full, gainBatch, 100)
+	forward := func() (*autograd.Tape, *autograd.Var) {
+		t := autograd.NewTape(dev)
+		return t, tuner.Head.Logits(tuner.Student.Encode(t.Const(images)))
+	}
+	together := func() {
+		t, z := forward()
+		autograd.Backward(autograd.CrossEntropy(z, labels), autograd.SoftCrossEntropy(z, target))
+		t.Release()
+	}
+	together() // takes the memory
+	for _, way := range []string{"together", "apart"} {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				if way == "together" {
+					together()
+					continue
+				}
+				t, z := forward()
+				autograd.Backward(autograd.CrossEntropy(z, labels))
+				t.Release()
+				b.StopTimer()
+				t, z = forward()
+				loss := autograd.SoftCrossEntropy(z, target)
+				b.StartTimer()
+				autograd.Backward(loss)
+				t.Release()
+			}
+		})
+	}
+}
+
+// BenchmarkGainClassToken: the last block for the class token alone, or for all tokens.
+func BenchmarkGainClassToken(b *testing.B) {
+	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
+	config := encoders[1].Config
+	w := nn.NewWeights(dev, randomViT(config))
+	blocks := nn.NewTransformer(w.In("visual", "transformer"), nn.TransformerConfig{Width: config.Width, Layers: config.Layers, Heads: config.Heads})
+	if err := w.Err(); err != nil {
+		b.Fatal(err)
+	}
+	x := dev.New(tensor.Compute, gainBatch, 197, config.Width)
+	tensor.Normal(x, tensor.NewKey(1))
+	for _, way := range []string{"class", "all"} {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				t := autograd.NoGrad(dev)
+				if way == "class" {
+					blocks.ForwardFirst(t.Const(x))
+				} else {
+					autograd.FirstToken(blocks.Forward(t.Const(x)))
+				}
+				t.Release()
+			}
+		})
+	}
+}
+
+// BenchmarkGainProgram: a step run as a recorded program, or recorded each time.
+func BenchmarkGainProgram(b *testing.B) {
+	_, tuner, images, labels := gain(b, "float32")
+	step := func() {
+		if _, err := tuner.Step(images, labels, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, way := range []string{"recorded", "anew"} {
+		b.Run("way="+way, func(b *testing.B) {
+			step()
+			b.ReportAllocs()
+			for b.Loop() {
+				step()
+				if way == "anew" {
+					if err := tuner.Release(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkGainUpdate: gradient dropout and Adam in one pass over the memory, or one after the other.
+func BenchmarkGainUpdate(b *testing.B) {
+	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
+	var x [6]*tensor.Tensor
+	for i := range x {
+		x[i] = dev.New(tensor.Full, 2304, 768)
+		tensor.Normal(x[i], tensor.NewKey(uint64(i)))
+	}
+	scores, m, v, ce, kl, g := x[0], x[1], x[2], x[3], x[4], x[5]
+	tensor.Mul(v, v, v)
+	drop, adam := tensor.GradDropOptions{Leak: 1}, tensor.AdamArgs{LR: 1e-5, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 1}
+	for _, way := range []string{"fused", "apart"} {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				if way == "fused" {
+					tensor.GradDropAdam(scores, m, v, ce, kl, drop, adam)
+				} else {
+					tensor.GradDrop(g, ce, kl, scores, drop)
+					tensor.Adam(scores, m, v, g, adam)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkGainAttention: attention a head at a time, its scores in the cache, or made of products and softmax over all.
+func BenchmarkGainAttention(b *testing.B) {
+	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
+	const heads, tokens, size = 12, 197, 64
+	qkv, out := dev.New(tensor.Compute, gainBatch, tokens, 3*heads*size), dev.New(tensor.Compute, gainBatch, tokens, heads*size)
+	lse := dev.New(tensor.Full, gainBatch, heads, tokens)
+	tensor.Normal(qkv, tensor.NewKey(1))
+	var q, k, v, o [heads]*tensor.Tensor
+	for h := range heads {
+		q[h], k[h], v[h], o[h] = dev.New(tensor.Compute, gainBatch, tokens, size), dev.New(tensor.Compute, gainBatch, tokens, size),
+			dev.New(tensor.Compute, gainBatch, tokens, size), dev.New(tensor.Compute, gainBatch, tokens, size)
+	}
+	scores := dev.New(tensor.Compute, gainBatch, tokens, tokens)
+	rows := gainBatch * tokens
+	for _, way := range []string{"fused", "composed"} {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				if way == "fused" {
+					tensor.Attention(out, lse, qkv, qkv, tensor.AttentionOptions{Heads: heads, K: heads * size, V: 2 * heads * size})
+					continue
+				}
+				for h := range heads {
+					for i, part := range []*tensor.Tensor{q[h], k[h], v[h]} {
+						tensor.CopyBlocks(part, qkv, rows, size, 0, size, (i*heads+h)*size, 3*heads*size)
+					}
+					tensor.Gemm(scores, q[h], k[h], tensor.GemmOptions{TransB: true})
+					tensor.Scale(scores, scores, 0.125)
+					tensor.Softmax(scores, scores)
+					tensor.Gemm(o[h], scores, v[h], tensor.GemmOptions{})
+					tensor.CopyBlocks(out, o[h], rows, size, h*size, heads*size, 0, size)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkGainPrecision: a step in bfloat16, or in float32.
+func BenchmarkGainPrecision(b *testing.B) {
+	for _, way := range []string{"bf16", "float32"} {
+		b.Run("way="+way, func(b *testing.B) {
+			_, tuner, images, labels := gain(b, way)
+			step := func() {
+				if _, err := tuner.Step(images, labels, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			step()
+			for b.Loop() {
+				step()
+			}
+		})
+	}
+}
