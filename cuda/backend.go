@@ -33,7 +33,7 @@ type kernel struct {
 // argWords is room for the arguments of any kernel, where they need no memory of their own.
 const argWords = 64
 
-// threads is the size of every kernel's blocks.
+// threads is the size of blocks, of kernels that do not say otherwise.
 const threads = 256
 
 // pack and few are how many elements a thread takes at a time, in kernels of most families and of update.
@@ -65,8 +65,17 @@ func (b *backend) fail(name string, err error) {
 	}
 }
 
-// launch queues a kernel with its argument structure; no blocks, no work.
+// grid is how a kernel is launched. Shared memory is beside what the kernel declares.
+type grid struct{ blocks, threads, shared int }
+
+// launch queues a kernel in blocks of the usual size; no blocks, no work.
 func launch[T any](b *backend, name string, blocks int, args T) {
+	launchOn(b, name, grid{blocks: blocks, threads: threads}, args)
+}
+
+// launchOn queues a kernel with its argument structure.
+func launchOn[T any](b *backend, name string, g grid, args T) {
+	blocks := g.blocks
 	if b.err != nil || blocks <= 0 {
 		return
 	}
@@ -80,7 +89,7 @@ func launch[T any](b *backend, name string, blocks int, args T) {
 		b.fail(name, fmt.Errorf("%d blocks are more than a launch may have", blocks))
 	default:
 		*(*T)(unsafe.Pointer(b.args)) = args
-		b.fail(name, b.dev.Launch(k.f, blocks, threads, unsafe.Pointer(b.args), size))
+		b.fail(name, b.dev.Launch(k.f, blocks, g.threads, g.shared, unsafe.Pointer(b.args), size))
 		if b.debug {
 			b.fail(name, b.dev.Sync())
 		}

@@ -13,6 +13,7 @@ typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
 typedef unsigned long long uint64_t;
 #define KERNEL(name, threads, args) extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ args a)
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) char name[]
 #endif
 
 typedef long long int64;
@@ -39,6 +40,17 @@ __device__ inline uint16_t narrow(float f) {
 	uint32_t u = __float_as_uint(f);
 	if ((u & 0x7fffffffu) > 0x7f800000u) return 0x7fff; // NaN, which rounding could turn into an infinity
 	return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
+}
+
+// narrow_pair is two numbers in a word, the first in its lower half: one instruction on the device.
+__device__ inline uint32_t narrow_pair(float lo, float hi) {
+#ifdef CPU_SHIM
+	return narrow(lo) | (uint32_t)narrow(hi) << 16;
+#else
+	uint32_t w;
+	asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(hi), "f"(lo));
+	return w;
+#endif
 }
 
 __device__ inline float get(const Mem &m, int64 i) {
@@ -104,7 +116,7 @@ template <int N = PACK> __device__ inline void store(const Mem &m, int64 i, cons
 		if (m.bf16) {
 			Halves<N> h;
 #pragma unroll
-			for (int k = 0; k < N / 2; k++) h.w[k] = narrow(v[2 * k]) | (uint32_t)narrow(v[2 * k + 1]) << 16;
+			for (int k = 0; k < N / 2; k++) h.w[k] = narrow_pair(v[2 * k], v[2 * k + 1]);
 			*(Halves<N> *)p = h;
 			return;
 		}

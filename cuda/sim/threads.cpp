@@ -25,12 +25,16 @@ const Entry *find_entry(const char *name) {
 
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
 
+// Gift is what a thread gives to its warp in an operation that the warp does together.
+struct Gift { uint32_t w[6]; };
+
 struct Fiber {
 	jmp_buf here;
 	ucontext_t start; // used once: from then on fibers are switched without asking the system
 	bool started = false;
 	State state = DONE;
-	uint32_t given = 0;
+	Gift given[2];
+	unsigned turn = 0; // which of the two is next
 };
 
 static constexpr unsigned MOST = 1024, WARP = 32, STACK = 1 << 16;
@@ -81,12 +85,73 @@ void block_barrier(const char *file, int line) {
 
 void warp_barrier() { wait_as(AT_WARP); }
 
-uint32_t exchange(uint32_t v, int mask) {
-	fibers[current].given = v;
+// give waits until the whole warp has given and returns what it gave, by threads. It may be read until this
+// thread gives again: nobody can give twice more before everyone has given once more.
+struct Given {
+	const Fiber *warp;
+	unsigned turn;
+	const uint32_t *operator[](unsigned t) const { return warp[t].given[turn].w; }
+};
+
+static Given give(const Gift &g) {
+	Fiber &f = fibers[current];
+	unsigned turn = f.turn;
+	f.turn = 1 - turn;
+	f.given[turn] = g;
 	wait_as(AT_WARP);
-	uint32_t got = fibers[current ^ mask].given;
-	wait_as(AT_WARP);
-	return got;
+	return {fibers + current / WARP * WARP, turn};
+}
+
+uint32_t exchange(uint32_t v, int mask) { return give({{v}})[(current ^ mask) % WARP][0]; }
+
+// Each thread reads its row before it waits, so that a row is read too early if its writers were not waited for.
+void warp_load(uint32_t *r, const void *row, bool transposed) {
+	Gift g;
+	memcpy(g.w, row, 16);
+	Given rows = give(g);
+	unsigned lane = current % WARP;
+	for (unsigned m = 0; m < 4; m++) {
+		if (!transposed) {
+			r[m] = rows[8 * m + lane / 4][lane % 4];
+			continue;
+		}
+		unsigned column = lane / 4, low = 8 * m + lane % 4 * 2;
+		auto element = [&](unsigned row) { return rows[row][column / 2] >> column % 2 * 16 & 0xffff; };
+		r[m] = element(low) | element(low + 1) << 16;
+	}
+}
+
+// A thread's part of a row of 16 bfloat16 numbers is in two words: columns 2t, 2t+1 and 2t+8, 2t+9.
+static void widen(double *v, const Given &given, unsigned first, unsigned low, unsigned high) {
+	for (unsigned t = 0; t < 4; t++) {
+		uint32_t w[2] = {given[first + t][low], given[first + t][high]};
+		for (unsigned h = 0; h < 2; h++) {
+			v[8 * h + 2 * t] = __uint_as_float(w[h] << 16);
+			v[8 * h + 2 * t + 1] = __uint_as_float(w[h] & 0xffff0000u);
+		}
+	}
+}
+
+static float toward_zero(double v) {
+	float f = (float)v;
+	return fabs((double)f) > fabs(v) ? nextafterf(f, 0) : f;
+}
+
+// Tensor cores add eight products and the sum so far at a time, and cut off what does not fit (Fasi et al. 2021).
+void warp_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1) {
+	Given given = give({{a[0], a[1], a[2], a[3], b0, b1}});
+	unsigned lane = current % WARP;
+	double rows[2][16], columns[2][16];
+	for (unsigned h = 0; h < 2; h++) {
+		widen(rows[h], given, lane / 4 * 4, h, h + 2);
+		widen(columns[h], given, (lane % 4 * 2 + h) * 4, 4, 5);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned k = 0; k < 16; k += 8) {
+			double sum = c[i];
+			for (unsigned e = k; e < k + 8; e++) sum += rows[i / 2][e] * columns[i % 2][e];
+			c[i] = toward_zero(sum);
+		}
 }
 
 // release lets those go on who wait for a group that is complete. Threads that have ended count as arrived.
@@ -105,9 +170,15 @@ static bool release(unsigned from, unsigned to, State s) {
 extern char __start_block_shared[] __attribute__((visibility("hidden")));
 extern char __stop_block_shared[] __attribute__((visibility("hidden")));
 
+static std::vector<char> dynamic; // shared memory and, behind it, an edge that must stay as it is
+static constexpr size_t EDGE = 256;
+
+char *dynamic_shared() { return (char *)(((uintptr_t)dynamic.data() + 127) / 128 * 128); }
+
 static bool run_block(unsigned n, const std::vector<unsigned> &order) {
 	memset(__start_block_shared, 0xff, __stop_block_shared - __start_block_shared);
-	for (unsigned t = 0; t < n; t++) fibers[t].state = READY;
+	memset(dynamic.data(), 0xff, dynamic.size());
+	for (unsigned t = 0; t < n; t++) fibers[t].state = READY, fibers[t].turn = 0;
 	for (;;) {
 		unsigned done = 0;
 		for (unsigned t : order)
@@ -132,13 +203,14 @@ static std::vector<unsigned> order_of(unsigned n, int order) {
 	return v;
 }
 
-bool run_kernel(const Entry *e, unsigned blocks, unsigned threads, const void *args) {
+bool run_kernel(const Entry *e, unsigned blocks, unsigned threads, unsigned shared, const void *args) {
 	const char *o = getenv("FEWSHOT_SIM_ORDER");
 	int order = o ? atoi(o) : 0;
 	left_out = getenv("FEWSHOT_SIM_SKIP");
 	if (!fibers) fibers = new Fiber[MOST];
 	if (threads > MOST) return false;
 	kernel = e, arguments = args;
+	dynamic.resize(127 + shared + EDGE);
 	gridDim = {blocks, 1, 1}, blockDim = {threads, 1, 1};
 	std::vector<unsigned> thread_order = order_of(threads, order);
 	for (unsigned b = 0; b < blocks; b++) {
@@ -148,6 +220,11 @@ bool run_kernel(const Entry *e, unsigned blocks, unsigned threads, const void *a
 			for (unsigned t = 0; t < threads; t++) fibers[t].started = false; // their stacks are lost
 			return false;
 		}
+		for (size_t i = 0; i < EDGE; i++)
+			if (dynamic_shared()[shared + i] != (char)0xff) {
+				fprintf(stderr, "%s: block %u writes behind its %u bytes of dynamic shared memory\n", e->name, blockIdx.x, shared);
+				return false;
+			}
 	}
 	return true;
 }
