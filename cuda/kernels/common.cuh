@@ -53,6 +53,17 @@ __device__ inline uint32_t narrow_pair(float lo, float hi) {
 #endif
 }
 
+// reciprocal is 1/x within one unit in the last place, and 0 where that is below the normal numbers.
+__device__ inline float reciprocal(float x) {
+#ifdef CPU_SHIM
+	return 1 / x;
+#else
+	float y;
+	asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+	return y;
+#endif
+}
+
 __device__ inline float get(const Mem &m, int64 i) {
 	return m.bf16 ? widen(((const uint16_t *)m.p)[i]) : ((const float *)m.p)[i];
 }

@@ -93,32 +93,34 @@ KERNEL(layer_norm, THREADS, LayerNorm) {
 
 struct LayerNormGrad { Mem dst, ct, x, stats, w; int64 width; };
 
-// dst = r·(g − mean(g) − h·mean(g·h)), g = ct·w, h = (x−µ)·r
+// dst = r·(g − mean(g) − h·mean(g·h)), g = ct·w, h = (x−µ)·r. A warp takes a row of x in all lanes.
 KERNEL(layer_norm_grad, THREADS, LayerNormGrad) {
-	int64 row = warp_row(), at = row * a.width;
-	if (at >= a.dst.n) return;
-	int64 saved = wrap(row, a.x.n / a.width);
-	float mean = get(a.stats, 2 * saved), rstd = get(a.stats, 2 * saved + 1);
-	float g[PACK], x[PACK], w[PACK], sum = 0, cross = 0;
-	ROW_PACKS(a.width) {
-		load(g, a.ct, at + c, few(n));
-		load(x, a.x, saved * a.width + c, few(n));
-		load(w, a.w, c, few(n));
-		EACH_OF(n) {
-			float p = g[k] * w[k];
-			sum += p;
-			cross += p * ((x[k] - mean) * rstd);
+	int64 row = warp_row(), saved = row * a.width;
+	if (saved >= a.x.n) return;
+	float mean = get(a.stats, 2 * row), rstd = get(a.stats, 2 * row + 1);
+	float g[PACK], x[PACK], w[PACK];
+	for (int64 at = saved; at < a.dst.n; at += a.x.n) {
+		float sum = 0, cross = 0;
+		ROW_PACKS(a.width) {
+			load(g, a.ct, at + c, few(n));
+			load(x, a.x, saved + c, few(n));
+			load(w, a.w, c, few(n));
+			EACH_OF(n) {
+				float p = g[k] * w[k];
+				sum += p;
+				cross += p * ((x[k] - mean) * rstd);
+			}
 		}
-	}
-	sum = warp_sum(sum) / a.width;
-	cross = warp_sum(cross) / a.width;
-	ROW_PACKS(a.width) {
-		load(g, a.ct, at + c, few(n));
-		load(x, a.x, saved * a.width + c, few(n));
-		load(w, a.w, c, few(n));
+		sum = warp_sum(sum) / a.width;
+		cross = warp_sum(cross) / a.width;
+		ROW_PACKS(a.width) {
+			load(g, a.ct, at + c, few(n));
+			load(x, a.x, saved + c, few(n));
+			load(w, a.w, c, few(n));
 #pragma unroll
-		for (int k = 0; k < PACK; k++) g[k] = rstd * (g[k] * w[k] - sum - (x[k] - mean) * rstd * cross);
-		store(a.dst, at + c, g, few(n));
+			for (int k = 0; k < PACK; k++) g[k] = rstd * (g[k] * w[k] - sum - (x[k] - mean) * rstd * cross);
+			store(a.dst, at + c, g, few(n));
+		}
 	}
 }
 

@@ -33,9 +33,9 @@ struct Entry {
 
 // A barrier knows where it stands, so that a test can leave it out.
 void block_barrier(const char *file, int line);
-void warp_barrier();
+void warp_barrier(const char *file, int line);
 #define __syncthreads() block_barrier(__FILE__, __LINE__)
-#define __syncwarp() warp_barrier()
+#define __syncwarp() warp_barrier(__FILE__, __LINE__)
 
 // A block's dynamic shared memory is of the size that the launch asked for.
 char *dynamic_shared();

@@ -1,8 +1,9 @@
-// Blocks of threads on the CPU. A thread runs until it comes to a barrier; then the next one runs. So a value
-// that is read without waiting for the thread that writes it is read too early in some order of the threads;
-// there are three orders to run in. Shared memory is NaN before each block, as the last block's would often
+// Blocks of threads on the CPU. A thread runs until it comes to a barrier or to what its warp does together; then the next
+// one of its warp runs, and when none can go on, the next warp. So a value that is read without waiting for the thread
+// that writes it is read too early in some order of the threads; there are three orders to run in. Shared memory is NaN before each block, as the last block's would often
 // hold what a missing barrier spoils.
 #include "threads.h"
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
@@ -73,17 +74,18 @@ static void resume(unsigned t) {
 	setcontext(&f.start);
 }
 
-void block_barrier(const char *file, int line) {
+static void wait_unless_left_out(State s, const char *file, int line) {
 	if (left_out) {
 		const char *slash = strrchr(file, '/');
 		char site[256];
 		snprintf(site, sizeof site, "%s:%d", slash ? slash + 1 : file, line);
 		if (strcmp(site, left_out) == 0) return;
 	}
-	wait_as(AT_BLOCK);
+	wait_as(s);
 }
 
-void warp_barrier() { wait_as(AT_WARP); }
+void block_barrier(const char *file, int line) { wait_unless_left_out(AT_BLOCK, file, line); }
+void warp_barrier(const char *file, int line) { wait_unless_left_out(AT_WARP, file, line); }
 
 // give waits until the whole warp has given and returns what it gave, by threads. It may be read until this
 // thread gives again: nobody can give twice more before everyone has given once more.
@@ -175,27 +177,34 @@ static constexpr size_t EDGE = 256;
 
 char *dynamic_shared() { return (char *)(((uintptr_t)dynamic.data() + 127) / 128 * 128); }
 
-static bool run_block(unsigned n, const std::vector<unsigned> &order) {
+// run_block runs each warp as far as it comes alone: so it is ahead of others, or behind them, by as much as barriers of
+// the block allow.
+static bool run_block(const std::vector<std::vector<unsigned>> &warps) {
 	memset(__start_block_shared, 0xff, __stop_block_shared - __start_block_shared);
 	memset(dynamic.data(), 0xff, dynamic.size());
-	for (unsigned t = 0; t < n; t++) fibers[t].state = READY, fibers[t].turn = 0;
+	for (auto &warp : warps)
+		for (unsigned t : warp) fibers[t].state = READY, fibers[t].turn = 0;
 	for (;;) {
-		unsigned done = 0;
-		for (unsigned t : order)
-			if (fibers[t].state == READY) resume(t);
-		for (unsigned t = 0; t < n; t++) done += fibers[t].state == DONE;
-		if (done == n) return true;
-		bool released = false;
-		for (unsigned w = 0; w < n; w += WARP) released |= release(w, w + WARP < n ? w + WARP : n, AT_WARP);
-		if (!released && !release(0, n, AT_BLOCK)) return false;
+		unsigned all = 0, done = 0;
+		for (auto &warp : warps) {
+			unsigned first = warp[0] / WARP * WARP;
+			do {
+				for (unsigned t : warp)
+					if (fibers[t].state == READY) resume(t);
+			} while (release(first, first + warp.size(), AT_WARP));
+			for (unsigned t : warp) done += fibers[t].state == DONE;
+			all += warp.size();
+		}
+		if (done == all) return true;
+		if (!release(0, all, AT_BLOCK)) return false;
 	}
 }
 
-// order_of numbers n things forward, backward, or shuffled, always in the same way.
-static std::vector<unsigned> order_of(unsigned n, int order) {
+// order_of numbers n things from first on: forward, backward, or shuffled, always in the same way.
+static std::vector<unsigned> order_of(unsigned first, unsigned n, int order) {
 	std::vector<unsigned> v(n);
 	uint32_t r = 12345;
-	for (unsigned i = 0; i < n; i++) v[i] = order == 1 ? n - 1 - i : i;
+	for (unsigned i = 0; i < n; i++) v[i] = first + (order == 1 ? n - 1 - i : i);
 	for (unsigned i = n; order == 2 && i > 1; i--) {
 		r = r * 1664525u + 1013904223u;
 		std::swap(v[i - 1], v[(r >> 8) % i]);
@@ -212,10 +221,11 @@ bool run_kernel(const Entry *e, unsigned blocks, unsigned threads, unsigned shar
 	kernel = e, arguments = args;
 	dynamic.resize(127 + shared + EDGE);
 	gridDim = {blocks, 1, 1}, blockDim = {threads, 1, 1};
-	std::vector<unsigned> thread_order = order_of(threads, order);
+	std::vector<std::vector<unsigned>> warps;
+	for (unsigned w : order_of(0, (threads + WARP - 1) / WARP, order)) warps.push_back(order_of(w * WARP, std::min(WARP, threads - w * WARP), order));
 	for (unsigned b = 0; b < blocks; b++) {
 		blockIdx = {order == 1 ? blocks - 1 - b : b, 0, 0};
-		if (!run_block(threads, thread_order)) {
+		if (!run_block(warps)) {
 			fprintf(stderr, "%s: some threads of block %u wait at a barrier that others do not come to\n", e->name, blockIdx.x);
 			for (unsigned t = 0; t < threads; t++) fibers[t].started = false; // their stacks are lost
 			return false;
