@@ -12,23 +12,6 @@ constexpr float LOG2E = 1.4426950408889634f;
 
 typedef Halves<PACK> Pack;
 
-__device__ inline Pack take(const uint16_t *p) {
-	if (((uint64_t)p & 15) == 0) return *(const Pack *)p;
-	Pack h;
-#pragma unroll
-	for (int k = 0; k < PACK / 2; k++) h.w[k] = p[2 * k] | (uint32_t)p[2 * k + 1] << 16;
-	return h;
-}
-
-__device__ inline void put(uint16_t *p, const Pack &h) {
-	if (((uint64_t)p & 15) == 0) {
-		*(Pack *)p = h;
-		return;
-	}
-#pragma unroll
-	for (int k = 0; k < PACK; k++) p[k] = (uint16_t)(h.w[k / 2] >> k % 2 * 16);
-}
-
 __device__ inline float low(uint32_t w) { return __uint_as_float(w << 16); }
 __device__ inline float high(uint32_t w) { return __uint_as_float(w & 0xffff0000u); }
 
@@ -36,10 +19,35 @@ __device__ inline float high(uint32_t w) { return __uint_as_float(w & 0xffff0000
 struct Panel {
 	uint16_t *p;
 	int stride, rows;
+	bool packed; // all rows begin at multiples of 16 bytes, as they do but for odd views
 };
 
-__device__ inline Panel panel(const Mem &m, int64 at, int64 stride, int64 rows) { return {(uint16_t *)m.p + at, (int)stride, (int)rows}; }
+__device__ inline Panel panel(const Mem &m, int64 at, int64 stride, int64 rows) {
+	uint16_t *p = (uint16_t *)m.p + at;
+	return {p, (int)stride, (int)rows, (((uint64_t)p | stride * 2) & 15) == 0};
+}
+
 __device__ inline uint16_t *row_of(const Panel &x, int row) { return x.p + (int64)row * x.stride; }
+
+// take moves a pack from memory.
+template <bool PACKED> __device__ inline Pack take(const uint16_t *p) {
+	Pack h;
+	if constexpr (PACKED)
+		h = *(const Pack *)p;
+	else
+#pragma unroll
+		for (int k = 0; k < PACK / 2; k++) h.w[k] = p[2 * k] | (uint32_t)p[2 * k + 1] << 16;
+	return h;
+}
+
+template <bool PACKED> __device__ inline void put(uint16_t *p, const Pack &h) {
+	if constexpr (PACKED)
+		*(Pack *)p = h;
+	else
+#pragma unroll
+		for (int k = 0; k < PACK; k++) p[k] = (uint16_t)(h.w[k / 2] >> k % 2 * 16);
+}
+
 __device__ inline Panel queries(const Mem &m, int64 at, const Shape &s, Head t) { return panel(m, at + at_q(s, t, 0), s.cols_q, s.len_q); }
 __device__ inline Panel keys(const Mem &m, int64 at, const Shape &s, Head t) { return panel(m, at + at_k(s, t, 0), s.cols_kv, s.len_kv); }
 __device__ inline Panel values(const Mem &m, int64 at, const Shape &s, Head t) { return panel(m, at + at_v(s, t, 0), s.cols_kv, s.len_kv); }
@@ -58,37 +66,57 @@ __device__ inline char *pack_of(char *x, int row, int c) { return x + row * ROW 
 // further is where the pack lies whose number differs in the given bits. Rows begin at multiples of their size.
 __device__ inline Address further(Address pack, int bits) { return pack ^ bits * 16; }
 
-// fill copies a panel to shared memory, with rows of zeros up to a whole tile.
+// A panel in shared memory ends in rows of zeros, up to a whole tile. place is where pack e of it lies.
+__device__ inline int packs(const Panel &x) { return tiles(x.rows) * EDGE * (SIZE / PACK); }
+__device__ inline char *place(char *x, int e) { return pack_of(x, e / (SIZE / PACK), e % (SIZE / PACK)); }
+
+template <bool PACKED> __device__ inline Pack take(const Panel &x, int e) {
+	int row = e / (SIZE / PACK);
+	return row < x.rows ? take<PACKED>(row_of(x, row) + e % (SIZE / PACK) * PACK) : Pack{};
+}
+
+// fill begins to copy a panel to shared memory, all of it at once. Each thread's packs are there when it has called
+// copies_done, and all are after a barrier.
 __device__ inline void fill(char *x, const Panel &src) {
-	for (int e = threadIdx.x; e < tiles(src.rows) * EDGE * (SIZE / PACK); e += blockDim.x) {
-		int row = e / (SIZE / PACK), c = e % (SIZE / PACK);
-		*(Pack *)pack_of(x, row, c) = row < src.rows ? take(row_of(src, row) + c * PACK) : Pack{};
+	for (int e = threadIdx.x; e < packs(src); e += blockDim.x) {
+		int row = e / (SIZE / PACK);
+		if (!src.packed)
+			*(Pack *)place(x, e) = take<false>(src, e);
+		else if (row < src.rows)
+			copy_later(place(x, e), row_of(src, row) + e % (SIZE / PACK) * PACK);
+		else
+			*(Pack *)place(x, e) = Pack{};
 	}
 }
 
-// fill_with_delta is fill, and delta[row] = Σ x·y of the row.
-__device__ inline void fill_with_delta(char *x, float *delta, const Panel &src, const Panel &y) {
-	for (int e = threadIdx.x; e < tiles(src.rows) * EDGE * (SIZE / PACK); e += blockDim.x) {
-		int row = e / (SIZE / PACK), c = e % (SIZE / PACK);
-		Pack p{}, q{};
-		if (row < src.rows) {
-			p = take(row_of(src, row) + c * PACK);
-			q = take(row_of(y, row) + c * PACK);
+constexpr int BATCH = 4; // packs that a thread asks for before it needs one
+
+// row_products is delta[row] = Σ x·y of rows of a panel that this block's threads have filled, and of y.
+template <bool PACKED> __device__ inline void row_products(float *delta, char *x, const Panel &y) {
+	for (int e0 = threadIdx.x; e0 < packs(y); e0 += BATCH * blockDim.x) {
+		Pack q[BATCH];
+#pragma unroll
+		for (int b = 0; b < BATCH; b++) q[b] = take<PACKED>(y, e0 + b * blockDim.x);
+		copies_done();
+#pragma unroll
+		for (int b = 0; b < BATCH; b++) {
+			int e = e0 + b * blockDim.x;
+			if (e >= packs(y)) break;
+			Pack p = *(const Pack *)place(x, e);
+			float sum = 0;
+#pragma unroll
+			for (int k = 0; k < PACK / 2; k++) sum += low(p.w[k]) * low(q[b].w[k]) + high(p.w[k]) * high(q[b].w[k]);
+#pragma unroll
+			for (int m = 1; m < SIZE / PACK; m *= 2) sum += __shfl_xor_sync(ALL_LANES, sum, m);
+			if (e % (SIZE / PACK) == 0) delta[e / (SIZE / PACK)] = sum;
 		}
-		*(Pack *)pack_of(x, row, c) = p;
-		float sum = 0;
-#pragma unroll
-		for (int k = 0; k < PACK / 2; k++) sum += low(p.w[k]) * low(q.w[k]) + high(p.w[k]) * high(q.w[k]);
-#pragma unroll
-		for (int m = 1; m < SIZE / PACK; m *= 2) sum += __shfl_xor_sync(ALL_LANES, sum, m);
-		if (c == 0) delta[row] = sum;
 	}
 }
 
 // Rows are 16 rows of a panel as left operands, by columns.
 struct Rows { Tile part[PARTS]; };
 
-__device__ inline Rows left(const Panel &x, int row) {
+template <bool PACKED> __device__ inline Rows left(const Panel &x, int row) {
 	Rows r;
 #pragma unroll
 	for (int c = 0; c < PARTS; c++)
@@ -96,10 +124,12 @@ __device__ inline Rows left(const Panel &x, int row) {
 		for (int k = 0; k < 4; k++) {
 			int i = row + lane() / 4 + k % 2 * 8;
 			const uint16_t *p = row_of(x, i) + c * EDGE + lane() % 4 * 2 + k / 2 * 8;
-			r.part[c].w[k] = i >= x.rows ? 0 : ((uint64_t)p & 3) == 0 ? *(const uint32_t *)p : p[0] | (uint32_t)p[1] << 16;
+			r.part[c].w[k] = i >= x.rows ? 0 : PACKED ? *(const uint32_t *)p : p[0] | (uint32_t)p[1] << 16;
 		}
 	return r;
 }
+
+__device__ inline Rows left(const Panel &x, int row) { return x.packed ? left<true>(x, row) : left<false>(x, row); }
 
 // times_transposed is sum = a·xᵀ for 16 rows of a panel in shared memory.
 __device__ inline void times_transposed(float (*sum)[4], const Rows &a, char *x, int row) {
@@ -157,7 +187,12 @@ __device__ inline void store(const Panel &x, int row, const Sums &sums) {
 			swap(p.w[0], p.w[1], 1), swap(p.w[2], p.w[3], 1);
 			swap(p.w[0], p.w[2], 2), swap(p.w[1], p.w[3], 2);
 			int i = row + lane() / 4 + 8 * h;
-			if (i < x.rows) put(row_of(x, i) + (n + lane() % 4) * PACK, p);
+			if (i >= x.rows) continue;
+			uint16_t *to = row_of(x, i) + (n + lane() % 4) * PACK;
+			if (x.packed)
+				put<true>(to, p);
+			else
+				put<false>(to, p);
 		}
 }
 
@@ -184,6 +219,7 @@ KERNEL(attention_mma, 8 * WARP, Attention) {
 	char *k = memory, *v = k + tiles(n.kv) * EDGE * ROW;
 	fill(k, keys(a.kv, 0, s, t));
 	fill(v, values(a.kv, 0, s, t));
+	copies_done();
 	__syncthreads();
 	const float exponent = s.scale * LOG2E;
 	for (int i0 = warp() * EDGE; i0 < n.q; i0 += blockDim.x / WARP * EDGE) {
@@ -289,29 +325,34 @@ KERNEL(attention_grad_mma, 13 * WARP, Grad) {
 	fill(q, queries(a.q, 0, s, t));
 	for (int i = threadIdx.x; i < across * EDGE; i += blockDim.x) base[i] = i < n.q ? get(a.lse, t.number * s.len_q + i) * LOG2E : 0;
 	for (int lane = 0; lane < a.lanes; lane++) {
-		fill_with_delta(x, delta, outputs(a.ct, lane * a.out.n, s, t), outputs(a.out, 0, s, t));
+		fill(x, outputs(a.ct, lane * a.out.n, s, t));
+		const Panel out = outputs(a.out, 0, s, t);
+		if (out.packed)
+			row_products<true>(delta, x, out);
+		else
+			row_products<false>(delta, x, out);
+		copies_done();
 		__syncthreads();
 		for (int jt = warp(); jt < down; jt += warps) {
 			const bool again = lane > 0 && a.keep;
 			const int from = n.causal ? jt : 0;
 			char *prow = p + jt * across * TILE, *drow = ds + jt * across * TILE;
-			Rows rows;
-			if (!again) rows = left(keys(a.kv, 0, s, t), jt * EDGE);
+			Rows k, v = left(values(a.kv, 0, s, t), jt * EDGE);
+			if (!again) k = left(keys(a.kv, 0, s, t), jt * EDGE);
 			Sums dv = {};
 #pragma unroll 1
 			for (int it = from; it < across; it++) {
-				Tile prob = again ? own_words(prow + it * TILE) : probabilities(n, rows, q, jt * EDGE, it * EDGE, base, exponent);
+				Tile prob = again ? own_words(prow + it * TILE) : probabilities(n, k, q, jt * EDGE, it * EDGE, base, exponent);
 				if (!again) store_tile(prow + it * TILE, prob);
 				add_times(dv.v, prob, x, it * EDGE);
 			}
 			store(values(a.dkv, lane * a.kv.n, s, t), jt * EDGE, dv);
-			rows = left(values(a.kv, 0, s, t), jt * EDGE);
 			Sums dk = {};
 #pragma unroll 1
 			for (int it = from; it < across; it++) {
 				Tile prob = own_words(prow + it * TILE);
 				float d[2][4];
-				times_transposed(d, rows, x, it * EDGE);
+				times_transposed(d, v, x, it * EDGE);
 #pragma unroll
 				for (int e = 0; e < 8; e++) {
 					float &y = d[e / 4][e % 4], p = e % 2 ? high(prob.w[e / 2]) : low(prob.w[e / 2]);
@@ -326,6 +367,7 @@ KERNEL(attention_grad_mma, 13 * WARP, Grad) {
 		}
 		__syncthreads();
 		fill(x, keys(a.kv, 0, s, t));
+		copies_done();
 		__syncthreads();
 		for (int it = warp(); it < across; it += warps) {
 			Sums dq = {};

@@ -22,6 +22,24 @@ typedef uint32_t Address;
 __device__ inline Address address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
 #endif
 
+// copy_later copies 16 bytes from the device's memory to shared memory, without waiting; for this thread they are there
+// once it has called copies_done.
+__device__ inline void copy_later(char *dst, const void *src) {
+#ifdef CPU_SHIM
+	thread_copy(dst, src);
+#else
+	asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(address(dst)), "l"(__cvta_generic_to_global(src)) : "memory");
+#endif
+}
+
+__device__ inline void copies_done() {
+#ifdef CPU_SHIM
+	thread_copies();
+#else
+	asm volatile("cp.async.wait_all;" : : : "memory");
+#endif
+}
+
 // load_quarters reads a tile whose quarters lie in shared memory as 8 rows of 16 bytes: threads 8i to 8i+7 give the
 // addresses of the rows of quarter i. Transposed, a thread gets neighbours of a column, not of a row.
 template <bool TRANSPOSED> __device__ inline Tile load_quarters(Address row) {

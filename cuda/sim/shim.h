@@ -44,7 +44,9 @@ char *dynamic_shared();
 // exchange gives v to the warp and takes what the thread that differs in the bits of mask gives.
 uint32_t exchange(uint32_t v, int mask);
 
-// What a warp does together on tensor cores, as mma.cuh describes it.
+// What mma.cuh describes: copies that a thread begins and waits for, and what a warp does together on tensor cores.
+void thread_copy(char *dst, const void *src);
+void thread_copies();
 void warp_load(uint32_t *r, const void *row, bool transposed);
 void warp_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1);
 

@@ -35,7 +35,8 @@ struct Fiber {
 	bool started = false;
 	State state = DONE;
 	Gift given[2];
-	unsigned turn = 0; // which of the two is next
+	unsigned turn = 0;                                  // which of the two is next
+	std::vector<std::pair<char *, const void *>> copies; // of 16 bytes, that have begun
 };
 
 static constexpr unsigned MOST = 1024, WARP = 32, STACK = 1 << 16;
@@ -105,6 +106,14 @@ static Given give(const Gift &g) {
 }
 
 uint32_t exchange(uint32_t v, int mask) { return give({{v}})[(current ^ mask) % WARP][0]; }
+
+// A copy is made as late as it may be: when the thread waits for it.
+void thread_copy(char *dst, const void *src) { fibers[current].copies.push_back({dst, src}); }
+
+void thread_copies() {
+	for (auto &c : fibers[current].copies) memcpy(c.first, c.second, 16);
+	fibers[current].copies.clear();
+}
 
 // Each thread reads its row before it waits, so that a row is read too early if its writers were not waited for.
 void warp_load(uint32_t *r, const void *row, bool transposed) {
@@ -183,7 +192,7 @@ static bool run_block(const std::vector<std::vector<unsigned>> &warps) {
 	memset(__start_block_shared, 0xff, __stop_block_shared - __start_block_shared);
 	memset(dynamic.data(), 0xff, dynamic.size());
 	for (auto &warp : warps)
-		for (unsigned t : warp) fibers[t].state = READY, fibers[t].turn = 0;
+		for (unsigned t : warp) fibers[t].state = READY, fibers[t].turn = 0, fibers[t].copies.clear();
 	for (;;) {
 		unsigned all = 0, done = 0;
 		for (auto &warp : warps) {
