@@ -42,13 +42,15 @@ struct ActivateGrad { Mem dst, ct, x; int kind, pad; };
 KERNEL(activate_grad, THREADS, ActivateGrad) {
 	int64 i = first();
 	int n = taken(i, a.x.n);
-	if (n <= 0) return;
+	if (n <= 0 || i >= a.dst.n) return;
 	float ct[PACK], x[PACK], rise[PACK];
-	load(x, a.x, i, n);
+	Words<PACK> wx = fetch(a.x, i, n), next = fetch(a.ct, i, n);
+	unpack(x, wx);
 #pragma unroll
 	for (int k = 0; k < PACK; k++) rise[k] = slope(a.kind, x[k]);
 	for (; i < a.dst.n; i += a.x.n) {
-		load(ct, a.ct, i, n);
+		unpack(ct, next);
+		if (i + a.x.n < a.dst.n) next = fetch(a.ct, i + a.x.n, n);
 #pragma unroll
 		for (int k = 0; k < PACK; k++) {
 			if (a.kind == RELU)

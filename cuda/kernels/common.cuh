@@ -83,7 +83,7 @@ __device__ inline int64 wrap(int64 i, int64 n) {
 
 // Whole packs move as one of these: 16 bytes at a time where the address allows it.
 template <int N> struct __align__(2 * N) Halves { uint32_t w[N / 2]; };
-struct __align__(16) Quad { float f[4]; };
+struct __align__(16) Quad { uint32_t w[4]; };
 
 // place is where element i lies, if that is an address from which N elements may be moved whole, else null.
 template <int N> __device__ inline char *place(const Mem &m, int64 i) {
@@ -91,34 +91,58 @@ template <int N> __device__ inline char *place(const Mem &m, int64 i) {
 	return ((uint64_t)p & (m.bf16 ? 2 * N - 1 : 15)) == 0 ? p : 0;
 }
 
-// load takes count <= N elements from element i on, and zeros after them. m may be a suffix operand: i counts
+// Words are elements as they came from memory. A thread asks for all its operands before it looks at one, and so waits once.
+template <int N> struct Words {
+	uint32_t w[N];
+	int bf16; // two elements in a word
+};
+
+// fetch asks for count <= N elements from element i on; zeros are after them. m may be a suffix operand: i counts
 // on beyond its end, and its elements repeat.
-template <int N = PACK> __device__ inline void load(float *v, const Mem &m, int64 i, int count) {
-	i = wrap(i, m.n);
+template <int N = PACK> __device__ inline Words<N> fetch(const Mem &m, int64 i, int count) {
+	Words<N> r;
 	char *p;
+	r.bf16 = m.bf16;
+	i = wrap(i, m.n);
 	if (count == N && i + N <= m.n && (p = place<N>(m, i))) {
 		if (m.bf16) {
 			Halves<N> h = *(const Halves<N> *)p;
 #pragma unroll
-			for (int k = 0; k < N / 2; k++) {
-				v[2 * k] = __uint_as_float(h.w[k] << 16);
-				v[2 * k + 1] = __uint_as_float(h.w[k] & 0xffff0000u);
-			}
-			return;
+			for (int k = 0; k < N / 2; k++) r.w[k] = h.w[k];
+			return r;
 		}
 #pragma unroll
 		for (int k = 0; k < N; k += 4) {
 			Quad q = *(const Quad *)(p + 4 * k);
-			v[k] = q.f[0], v[k + 1] = q.f[1], v[k + 2] = q.f[2], v[k + 3] = q.f[3];
+#pragma unroll
+			for (int e = 0; e < 4; e++) r.w[k + e] = q.w[e];
+		}
+		return r;
+	}
+	r.bf16 = 0;
+#pragma unroll
+	for (int k = 0; k < N; k++) {
+		r.w[k] = k < count ? __float_as_uint(get(m, i)) : 0;
+		if (++i == m.n) i = 0;
+	}
+	return r;
+}
+
+template <int N> __device__ inline void unpack(float *v, const Words<N> &r) {
+	if (r.bf16) {
+#pragma unroll
+		for (int k = 0; k < N / 2; k++) {
+			v[2 * k] = __uint_as_float(r.w[k] << 16);
+			v[2 * k + 1] = __uint_as_float(r.w[k] & 0xffff0000u);
 		}
 		return;
 	}
 #pragma unroll
-	for (int k = 0; k < N; k++) {
-		v[k] = k < count ? get(m, i) : 0;
-		if (++i == m.n) i = 0;
-	}
+	for (int k = 0; k < N; k++) v[k] = __uint_as_float(r.w[k]);
 }
+
+// load is fetch and unpack.
+template <int N = PACK> __device__ inline void load(float *v, const Mem &m, int64 i, int count) { unpack(v, fetch<N>(m, i, count)); }
 
 // store puts count <= N elements from element i on.
 template <int N = PACK> __device__ inline void store(const Mem &m, int64 i, const float *v, int count) {
@@ -132,7 +156,7 @@ template <int N = PACK> __device__ inline void store(const Mem &m, int64 i, cons
 			return;
 		}
 #pragma unroll
-		for (int k = 0; k < N; k += 4) *(Quad *)(p + 4 * k) = {v[k], v[k + 1], v[k + 2], v[k + 3]};
+		for (int k = 0; k < N; k += 4) *(Quad *)(p + 4 * k) = {__float_as_uint(v[k]), __float_as_uint(v[k + 1]), __float_as_uint(v[k + 2]), __float_as_uint(v[k + 3])};
 		return;
 	}
 #pragma unroll
