@@ -34,7 +34,7 @@ func (b *backend) fits(s tensor.AttentionShape) bool {
 	return b.err == nil && s.Batch*s.Heads > 0
 }
 
-// The kernels on tensor cores take 16 tokens at a time, of heads of 64 elements.
+// The kernels on tensor cores take 16 tokens at a time, of heads of 64 elements. As in attention_mma.cu.
 const (
 	tensorCoreSize = 64
 	edge           = 16
@@ -66,8 +66,8 @@ func (b *backend) allowShared() error {
 
 // threadsFor is the block for so many tiles of 16 rows, a warp each: in as few rounds as may be, none of them nearly idle.
 func threadsFor(tiles, most int) int {
-	rounds := parts(tiles, most)
-	return 32 * parts(tiles, rounds)
+	rounds := max(parts(tiles, most), 1)
+	return 32 * max(parts(tiles, rounds), 1)
 }
 
 func (b *backend) Attention(dst, lse, q, kv tensor.Buf, s tensor.AttentionShape) {

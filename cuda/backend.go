@@ -75,8 +75,7 @@ func launch[T any](b *backend, name string, blocks int, args T) {
 
 // launchOn queues a kernel with its argument structure.
 func launchOn[T any](b *backend, name string, g grid, args T) {
-	blocks := g.blocks
-	if b.err != nil || blocks <= 0 {
+	if b.err != nil || g.blocks <= 0 {
 		return
 	}
 	k, ok := b.kernels[name]
@@ -85,11 +84,11 @@ func launchOn[T any](b *backend, name string, g grid, args T) {
 		b.fail(name, errors.New("there is no such kernel"))
 	case size != k.argBytes || size > unsafe.Sizeof(*b.args):
 		b.fail(name, fmt.Errorf("its argument has %d bytes, not %d", k.argBytes, size))
-	case blocks > math.MaxInt32:
-		b.fail(name, fmt.Errorf("%d blocks are more than a launch may have", blocks))
+	case g.blocks > math.MaxInt32:
+		b.fail(name, fmt.Errorf("%d blocks are more than a launch may have", g.blocks))
 	default:
 		*(*T)(unsafe.Pointer(b.args)) = args
-		b.fail(name, b.dev.Launch(k.f, blocks, g.threads, g.shared, unsafe.Pointer(b.args), size))
+		b.fail(name, b.dev.Launch(k.f, g.blocks, g.threads, g.shared, unsafe.Pointer(b.args), size))
 		if b.debug {
 			b.fail(name, b.dev.Sync())
 		}

@@ -1,7 +1,7 @@
 // Scaled dot-product attention in tiles, with the scores kept on the chip (Dao et al. 2022), in plain float32
 // arithmetic. A warp has one query, or in the gradient of keys and values one key, and each of its threads one
 // partner of a tile of 32. Nothing is added up across blocks: the gradient runs once by queries and once by
-// keys, and each output has one owner.
+// keys, and each output has one owner. This is for what attention_mma.cu does not take.
 #include "attention.cuh"
 
 constexpr int WARPS = 8, TILE = WARP;
