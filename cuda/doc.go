@@ -93,8 +93,9 @@
 // block has one head of one image in shared memory: forward keys and values; backward queries, cotangents and
 // dS = P⊙(dP−δ). P is made again from the logarithms of its denominators, once for all lanes where it fits beside dS: up to
 // 208 tokens on Hopper, whose blocks may have 227 KiB, and 160 on an A100. From there to 272 and 224 tokens it is made once a
-// lane, to the same bits, which with two lanes is a tenth more arithmetic. Longer sequences, other heads and float32 take
-// kernels of plain float32 arithmetic, which are slow, and have room for at most 128 elements of a head.
+// lane, to the same bits, which with two lanes is a tenth more arithmetic. GeForce cards, of 99 KiB, go to 160 tokens. Longer
+// sequences, other heads and float32 take kernels of plain float32 arithmetic, which are slow, and have room for at most 128
+// elements of a head. Forward 272 tokens are no limit anywhere.
 //
 // # Licence
 //
