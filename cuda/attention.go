@@ -74,18 +74,32 @@ func (b *backend) Attention(dst, lse, q, kv tensor.Buf, s tensor.AttentionShape)
 	if !b.fits(s) {
 		return
 	}
-	args := struct {
-		dst, lse, q, kv mem
-		s               shape
-	}{at(dst), at(lse), at(q), at(kv), shapeOf(s)}
-	shared := 2 * parts(s.LenKV, edge) * edge * rowBytes
-	if onTensorCores(s, dst, q, kv) && shared <= b.dev.About().BlockShared {
-		const loading = 4 * 32 // a class token's one query leaves the other warps keys and values to fetch
-		n := max(threadsFor(parts(s.LenQ, edge), forwardWarps), loading)
-		launchOn(b, "attention_mma", grid{s.Batch * s.Heads, n, shared}, args)
+	if onTensorCores(s, dst, q, kv) && b.forwardOnTensorCores(dst, lse, q, kv, s) {
 		return
 	}
-	launch(b, "attention", s.Batch*s.Heads*parts(s.LenQ, perBlock), args)
+	launch(b, "attention", s.Batch*s.Heads*parts(s.LenQ, perBlock), struct {
+		dst, lse, q, kv mem
+		s               shape
+	}{at(dst), at(lse), at(q), at(kv), shapeOf(s)})
+}
+
+// forwardOnTensorCores reports false if keys and values of a head do not fit in shared memory: beyond 896 tokens on Hopper.
+func (b *backend) forwardOnTensorCores(dst, lse, q, kv tensor.Buf, s tensor.AttentionShape) bool {
+	about := b.dev.About()
+	shared := 2 * parts(s.LenKV, edge) * edge * rowBytes
+	if shared > about.BlockShared {
+		return false
+	}
+	const least = 4 // warps: a class token's one query leaves the others keys and values to fetch
+	heads, tiles := s.Batch*s.Heads, parts(s.LenQ, edge)
+	split := max(min(about.Multiprocessors/heads, parts(tiles, least)), 1)
+	threads := max(threadsFor(parts(tiles, split), forwardWarps), 32*least)
+	launchOn(b, "attention_mma", grid{heads * split, threads, shared}, struct {
+		dst, lse, q, kv mem
+		s               shape
+		split           int64
+	}{at(dst), at(lse), at(q), at(kv), shapeOf(s), int64(split)})
+	return true
 }
 
 func (b *backend) AttentionGrad(dq, dkv, ct, q, kv, out, lse tensor.Buf, s tensor.AttentionShape, lanes int) {

@@ -27,6 +27,7 @@ func TestWaysOfAttention(t *testing.T) {
 		{"bf16", hopper, 64, 1, 197, "attention_mma", "attention_grad_mma"},
 		{"bf16", hopper, 64, 257, 257, "attention_mma", "attention_grad_mma"},
 		{"bf16", hopper, 64, 273, 273, "attention_mma", "attention_grad_q"},
+		{"bf16", hopper, 64, 1, 896, "attention_mma", "attention_grad_mma"},
 		{"bf16", hopper, 64, 1, 909, "attention", "attention_grad_mma"},
 		{"bf16", ampere, 64, 197, 197, "attention_mma", "attention_grad_mma"},
 		{"bf16", ampere, 64, 257, 257, "attention_mma", "attention_grad_q"},

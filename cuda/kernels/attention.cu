@@ -14,6 +14,8 @@ __device__ inline float inner(const float *x, const float *y, int64 size) {
 	return sum;
 }
 
+struct Attention { Mem dst, lse, q, kv; Shape s; };
+
 KERNEL(attention, WARPS *WARP, Attention) {
 	__shared__ float sq[WARPS][MOST], sk[TILE][MOST + 1], sv[TILE][MOST], sp[WARPS][TILE];
 	const Shape &s = a.s;

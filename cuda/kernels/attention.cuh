@@ -25,5 +25,3 @@ __device__ inline int64 at_out(const Shape &s, Head t, int64 i) { return ((t.b *
 __device__ inline int64 seen(const Shape &s, int64 i) { return s.causal && i + 1 < s.len_kv ? i + 1 : s.len_kv; }
 
 __device__ inline int warp() { return threadIdx.x / WARP; }
-
-struct Attention { Mem dst, lse, q, kv; Shape s; };

@@ -34,11 +34,15 @@ __device__ inline float row_sum(float v) {
 constexpr int STEP = 64; // keys at a time
 
 // Keys and values are in shared memory. The softmax runs along with the keys: what was summed up with a lower maximum is
-// scaled down. The maxima may skip a NaN, as the probabilities do not.
-KERNEL(attention_mma, 8 * WARP, Attention) {
+// scaled down. The maxima may skip a NaN, as the probabilities do not. Where there are few heads, several blocks split
+// the queries of one.
+struct Forward { Mem dst, lse, q, kv; Shape s; int64 split; };
+
+KERNEL(attention_mma, 8 * WARP, Forward) {
 	DYNAMIC_SHARED(memory);
 	const Shape &s = a.s;
-	const Head t = head_of(s, blockIdx.x);
+	const Head t = head_of(s, blockIdx.x / a.split);
+	const int warps = blockDim.x / WARP, from = blockIdx.x % (int)a.split * warps + warp();
 	const Lengths n = lengths(s);
 	char *k = memory, *v = k + tiles(n.kv) * EDGE * ROW;
 	fill(k, keys(a.kv, 0, s, t));
@@ -46,7 +50,7 @@ KERNEL(attention_mma, 8 * WARP, Attention) {
 	copies_done();
 	__syncthreads();
 	const float exponent = s.scale * LOG2E;
-	for (int i0 = warp() * EDGE; i0 < n.q; i0 += blockDim.x / WARP * EDGE) {
+	for (int i0 = from * EDGE; i0 < n.q; i0 += warps * (int)a.split * EDGE) {
 		Rows q = left(queries(a.q, 0, s, t), i0);
 		Sums out = {};
 		float top[2] = {-infinity(), -infinity()}, sum[2] = {};

@@ -76,7 +76,7 @@ static constexpr unsigned SHARED_UNASKED = 48 << 10;
 static size_t shared_memory() { return setting("FEWSHOT_SIM_SHARED", 227 << 10); }
 static std::map<void *, int> shared_asked;
 
-API cuDeviceGetAttribute(int *v, int a, int) { return *v = a == 75 ? 8 : a == 76 ? 0 : a == 16 ? 1 : a == 97 ? (int)shared_memory() : 0, OK; }
+API cuDeviceGetAttribute(int *v, int a, int) { return *v = a == 75 ? 8 : a == 76 ? 0 : a == 16 ? 2 : a == 97 ? (int)shared_memory() : 0, OK; }
 API cuDeviceTotalMem_v2(size_t *n, int) { return *n = memory(), OK; }
 
 API cuGetErrorName(int e, const char **s) {
