@@ -12,7 +12,7 @@ func (b *backend) Activate(dst, x tensor.Buf, a tensor.Activation) {
 }
 
 func (b *backend) ActivateGrad(dst, ct, x tensor.Buf, a tensor.Activation) {
-	launch(b, "activate_grad", packs(dst.N), struct {
+	launch(b, "activate_grad", packs(x.N), struct {
 		dst, ct, x mem
 		kind, _    int32
 	}{dst: at(dst), ct: at(ct), x: at(x), kind: int32(a)})

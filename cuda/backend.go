@@ -33,7 +33,7 @@ type kernel struct {
 // argWords is room for the arguments of any kernel, where they need no memory of their own.
 const argWords = 64
 
-// threads is the size of every kernel's blocks.
+// threads is the size of blocks, of kernels that do not say otherwise.
 const threads = 256
 
 // pack and few are how many elements a thread takes at a time, in kernels of most families and of update.
@@ -65,9 +65,17 @@ func (b *backend) fail(name string, err error) {
 	}
 }
 
-// launch queues a kernel with its argument structure; no blocks, no work.
+// grid is how a kernel is launched. Shared memory is beside what the kernel declares.
+type grid struct{ blocks, threads, shared int }
+
+// launch queues a kernel in blocks of the usual size; no blocks, no work.
 func launch[T any](b *backend, name string, blocks int, args T) {
-	if b.err != nil || blocks <= 0 {
+	launchOn(b, name, grid{blocks: blocks, threads: threads}, args)
+}
+
+// launchOn queues a kernel with its argument structure.
+func launchOn[T any](b *backend, name string, g grid, args T) {
+	if b.err != nil || g.blocks <= 0 {
 		return
 	}
 	k, ok := b.kernels[name]
@@ -76,11 +84,11 @@ func launch[T any](b *backend, name string, blocks int, args T) {
 		b.fail(name, errors.New("there is no such kernel"))
 	case size != k.argBytes || size > unsafe.Sizeof(*b.args):
 		b.fail(name, fmt.Errorf("its argument has %d bytes, not %d", k.argBytes, size))
-	case blocks > math.MaxInt32:
-		b.fail(name, fmt.Errorf("%d blocks are more than a launch may have", blocks))
+	case g.blocks > math.MaxInt32:
+		b.fail(name, fmt.Errorf("%d blocks are more than a launch may have", g.blocks))
 	default:
 		*(*T)(unsafe.Pointer(b.args)) = args
-		b.fail(name, b.dev.Launch(k.f, blocks, threads, unsafe.Pointer(b.args), size))
+		b.fail(name, b.dev.Launch(k.f, g.blocks, g.threads, g.shared, unsafe.Pointer(b.args), size))
 		if b.debug {
 			b.fail(name, b.dev.Sync())
 		}

@@ -35,14 +35,16 @@ func work(t *testing.T, precision string) []float32 {
 	tensor.Gemm(product, numbers(1, 70, 50), numbers(2, 50, 66), tensor.GemmOptions{})
 	keep(product)
 
-	const length, width = 70, 32
-	qkv := numbers(3, 1, length, 3*width)
-	o := tensor.AttentionOptions{Heads: 1, K: width, V: 2 * width}
-	out, lse := d.New(tensor.Compute, 1, length, width), d.New(tensor.Full, 1, 1, length)
-	tensor.Attention(out, lse, qkv, qkv, o)
-	grad := d.New(tensor.Compute, 2, 1, length, 3*width)
-	tensor.AttentionGrad(grad, grad, numbers(4, 2, 1, length, width), qkv, qkv, out, lse, o)
-	keep(out, lse, grad)
+	for _, width := range []int{32, 64} { // the second on tensor cores, where there is bfloat16
+		const length = 70
+		qkv := numbers(3, 1, length, 3*width)
+		o := tensor.AttentionOptions{Heads: 1, K: width, V: 2 * width}
+		out, lse := d.New(tensor.Compute, 1, length, width), d.New(tensor.Full, 1, 1, length)
+		tensor.Attention(out, lse, qkv, qkv, o)
+		grad := d.New(tensor.Compute, 2, 1, length, 3*width)
+		tensor.AttentionGrad(grad, grad, numbers(4, 2, 1, length, width), qkv, qkv, out, lse, o)
+		keep(out, lse, grad)
+	}
 
 	x, stats := numbers(5, 130, 40), d.New(tensor.Full, 130, 2)
 	gain, bias := numbers(6, 40), numbers(7, 40)
@@ -97,7 +99,7 @@ func TestEveryBarrierIsNeeded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := work(t, "float32")
+	want := work(t, "bf16")
 	barriers := 0
 	for _, path := range files {
 		source, err := os.ReadFile(path)
@@ -105,7 +107,7 @@ func TestEveryBarrierIsNeeded(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, line := range strings.Split(string(source), "\n") {
-			if !strings.Contains(line, "__syncthreads();") {
+			if !strings.Contains(line, "__syncthreads();") && !strings.Contains(line, "__syncwarp();") {
 				continue
 			}
 			barriers++
@@ -114,14 +116,14 @@ func TestEveryBarrierIsNeeded(t *testing.T) {
 			noticed := false
 			for _, order := range []string{"0", "1", "2"} {
 				t.Setenv("FEWSHOT_SIM_ORDER", order)
-				noticed = noticed || !same(work(t, "float32"), want)
+				noticed = noticed || !same(work(t, "bf16"), want)
 			}
 			if !noticed {
 				t.Errorf("nothing changes without the barrier at %s", site)
 			}
 		}
 	}
-	if barriers < 8 {
+	if barriers < 19 {
 		t.Errorf("only %d barriers were found", barriers)
 	}
 }

@@ -34,7 +34,7 @@
 //	open.go, backend.go     opening, errors, memory, launching
 //	staging.go, scratch.go  the ring through which data enters and leaves; memory for partial results
 //	FAMILY.go               the methods of tensor.Backend, by the families of package tensor
-//	kernels                 FAMILY.cu with the device code, the PTX made of it, and the compiler that made it
+//	kernels                 FAMILY.cu, or FAMILY_WAY.cu, with the device code, the PTX made of it, and the compiler that made it
 //	internal/driver         the driver and cuBLASLt in Go: our own thin shim, and mumax's binding
 //	stub                    what stands in for CUDA in builds
 //	sim                     a libcuda.so.1 whose device is the CPU
@@ -44,7 +44,7 @@
 //
 // Full tensors are float32. Compute tensors are float32, or bfloat16 with Options.Precision "bf16". Kernels read
 // either and compute in float32; which one an operand has is tested once for eight elements, so that each kernel exists
-// once and takes any mix. TF32 is not used.
+// once and takes any mix. Attention on tensor cores takes bfloat16 alone, and rounds P and dS to it. TF32 is not used.
 //
 // # Order and repeatability
 //
@@ -74,7 +74,8 @@
 //
 // # Testing without a GPU
 //
-// cuda/sim/test.sh compiles the same sources with g++ into a libcuda.so.1 of our own. The threads of a block are fibers; shared
+// cuda/sim/test.sh compiles the same sources with g++ into a libcuda.so.1 of our own. The threads of a block are fibers, each warp
+// as far ahead of the others as barriers let it; products on tensor cores are made of what its threads hold; shared
 // memory is NaN before each block; work is done as late as a driver may. On it the whole backend, from package
 // tensor down to the packed arguments of a launch, goes through the definitions of tensortest. Threads run in three orders,
 // which must not matter; a test leaves out each barrier in turn and expects that to matter. A libcublasLt of the same kind
@@ -85,9 +86,16 @@
 //
 // # Speed
 //
-// Products are cuBLASLt's. Elementwise and rowwise kernels move 16 bytes at a time and read what they can once. Attention
-// keeps its scores on the chip but computes in plain float32 arithmetic, not on tensor cores, so that for now it is what
-// limits a step. Heads may have at most 128 elements.
+// Products are cuBLASLt's. Elementwise and rowwise kernels move 16 bytes at a time and read what they can once; in gradients
+// of several lanes, too.
+//
+// Attention of bfloat16 heads of 64 elements, which all released CLIPs have, runs on tensor cores (kernels/attention_mma.cu). A
+// block has one head of one image in shared memory: forward keys and values; backward queries, cotangents and
+// dS = P⊙(dP−δ). P is made again from the logarithms of its denominators, once for all lanes where it fits beside dS: up to
+// 208 tokens on Hopper, whose blocks may have 227 KiB, and 160 on an A100. From there to 272 and 224 tokens it is made once a
+// lane, to the same bits, which with two lanes is a tenth more arithmetic. GeForce cards, of 99 KiB, go to 160 tokens. Longer
+// sequences, other heads and float32 take kernels of plain float32 arithmetic, which are slow, and have room for at most 128
+// elements of a head. Forward 272 tokens are no limit anywhere.
 //
 // # Licence
 //

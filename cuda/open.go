@@ -71,6 +71,9 @@ func (b *backend) prepare() error {
 			b.kernels[k.Name] = kernel{functions[i], uintptr(k.ArgBytes)}
 		}
 	}
+	if err := b.allowShared(); err != nil {
+		return err
+	}
 	return b.openStaging()
 }
 

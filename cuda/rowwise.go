@@ -28,7 +28,7 @@ func (b *backend) LayerNorm(dst, stats, x, w, bias tensor.Buf, width int, eps fl
 }
 
 func (b *backend) LayerNormGrad(dst, ct, x, stats, w tensor.Buf, width int) {
-	launch(b, "layer_norm_grad", warps(rowsOf(dst.N, width)), struct {
+	launch(b, "layer_norm_grad", warps(rowsOf(x.N, width)), struct {
 		dst, ct, x, stats, w mem
 		width                int64
 	}{at(dst), at(ct), at(x), at(stats), at(w), int64(width)})

@@ -5,7 +5,7 @@ enum { QUICK_GELU, GELU, RELU }; // as tensor.Activation
 
 __device__ inline float value(int kind, float x) {
 	switch (kind) {
-	case QUICK_GELU: return x / (1 + expf(-1.702f * x));
+	case QUICK_GELU: return x * reciprocal(1 + expf(-1.702f * x));
 	case GELU: return x * (0.5f * erfcf(-0.70710678118654752f * x)); // by erfc: 1+erf cancels for negative x
 	default: return x < 0 ? 0 : x;                                   // NaN stays
 	}
@@ -14,7 +14,7 @@ __device__ inline float value(int kind, float x) {
 __device__ inline float slope(int kind, float x) {
 	switch (kind) {
 	case QUICK_GELU: {
-		float s = 1 / (1 + expf(-1.702f * x));
+		float s = reciprocal(1 + expf(-1.702f * x));
 		return s * (1 + 1.702f * x * (1 - s));
 	}
 	case GELU: return 0.5f * erfcf(-0.70710678118654752f * x) + x * (expf(-0.5f * x * x) * 0.39894228040143268f);
@@ -37,20 +37,27 @@ KERNEL(activate, THREADS, Activate) {
 
 struct ActivateGrad { Mem dst, ct, x; int kind, pad; };
 
-// dst = ct·slope(x), x a suffix operand. What ReLU cuts off is 0 even where ct is not a number.
+// dst = ct·slope(x), x a suffix operand: a thread takes its elements of all lanes. What ReLU cuts off is 0 even where ct is
+// not a number.
 KERNEL(activate_grad, THREADS, ActivateGrad) {
 	int64 i = first();
-	int n = taken(i, a.dst.n);
-	if (n <= 0) return;
-	float ct[PACK], x[PACK];
-	load(ct, a.ct, i, n);
-	load(x, a.x, i, n);
+	int n = taken(i, a.x.n);
+	if (n <= 0 || i >= a.dst.n) return;
+	float ct[PACK], x[PACK], rise[PACK];
+	Words<PACK> wx = fetch(a.x, i, n), next = fetch(a.ct, i, n);
+	unpack(x, wx);
 #pragma unroll
-	for (int k = 0; k < PACK; k++) {
-		if (a.kind == RELU)
-			ct[k] = x[k] > 0 ? ct[k] : 0;
-		else
-			ct[k] *= slope(a.kind, x[k]);
+	for (int k = 0; k < PACK; k++) rise[k] = slope(a.kind, x[k]);
+	for (; i < a.dst.n; i += a.x.n) {
+		unpack(ct, next);
+		if (i + a.x.n < a.dst.n) next = fetch(a.ct, i + a.x.n, n);
+#pragma unroll
+		for (int k = 0; k < PACK; k++) {
+			if (a.kind == RELU)
+				ct[k] = x[k] > 0 ? ct[k] : 0;
+			else
+				ct[k] *= rise[k];
+		}
+		store(a.dst, i, ct, n);
 	}
-	store(a.dst, i, ct, n);
 }

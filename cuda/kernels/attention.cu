@@ -1,35 +1,11 @@
 // Scaled dot-product attention in tiles, with the scores kept on the chip (Dao et al. 2022), in plain float32
 // arithmetic. A warp has one query, or in the gradient of keys and values one key, and each of its threads one
 // partner of a tile of 32. Nothing is added up across blocks: the gradient runs once by queries and once by
-// keys, and each output has one owner.
-#include "common.cuh"
+// keys, and each output has one owner. This is for what attention_mma.cu does not take.
+#include "attention.cuh"
 
 constexpr int WARPS = 8, TILE = WARP;
 constexpr int MOST = 128, PARTS = MOST / WARP; // the widest head
-
-struct Shape {
-	int64 batch, len_q, len_kv, heads, size, cols_q, cols_kv, q, k, v;
-	float scale;
-	int causal;
-};
-
-// A Head is one head of one element of the batch.
-struct Head {
-	int64 b, h, number;
-};
-
-__device__ inline Head head_of(const Shape &s, int64 number) { return {number / s.heads, number % s.heads, number}; }
-
-// The first element of a vector in tensors of the layouts of q, kv and the result.
-__device__ inline int64 at_q(const Shape &s, Head t, int64 i) { return (t.b * s.len_q + i) * s.cols_q + s.q + t.h * s.size; }
-__device__ inline int64 at_k(const Shape &s, Head t, int64 j) { return (t.b * s.len_kv + j) * s.cols_kv + s.k + t.h * s.size; }
-__device__ inline int64 at_v(const Shape &s, Head t, int64 j) { return (t.b * s.len_kv + j) * s.cols_kv + s.v + t.h * s.size; }
-__device__ inline int64 at_out(const Shape &s, Head t, int64 i) { return ((t.b * s.len_q + i) * s.heads + t.h) * s.size; }
-
-// seen is how many keys query i sees.
-__device__ inline int64 seen(const Shape &s, int64 i) { return s.causal && i + 1 < s.len_kv ? i + 1 : s.len_kv; }
-
-__device__ inline int warp() { return threadIdx.x / WARP; }
 
 // dot of two vectors in shared memory
 __device__ inline float inner(const float *x, const float *y, int64 size) {
@@ -84,7 +60,7 @@ KERNEL(attention, WARPS *WARP, Attention) {
 	if (lane() == 0) set(a.lse, t.number * s.len_q + i, top + logf(sum));
 }
 
-// Saved is what the gradient needs: x is q's or kv's gradient, delta float32 [lanes, batch, heads, len_q].
+// x is q's or kv's gradient, delta float32 [lanes, batch, heads, len_q].
 struct Grad { Mem x, delta, ct, q, kv, out, lse; Shape s; int64 lanes; };
 
 // delta = Σ ct·out of each row of each head

@@ -13,6 +13,7 @@ typedef unsigned short uint16_t;
 typedef unsigned int uint32_t;
 typedef unsigned long long uint64_t;
 #define KERNEL(name, threads, args) extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ args a)
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) char name[]
 #endif
 
 typedef long long int64;
@@ -41,6 +42,28 @@ __device__ inline uint16_t narrow(float f) {
 	return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
+// narrow_pair is two numbers in a word, the first in its lower half: one instruction on the device.
+__device__ inline uint32_t narrow_pair(float lo, float hi) {
+#ifdef CPU_SHIM
+	return narrow(lo) | (uint32_t)narrow(hi) << 16;
+#else
+	uint32_t w;
+	asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(hi), "f"(lo));
+	return w;
+#endif
+}
+
+// reciprocal is 1/x within one unit in the last place, and 0 where that is below the normal numbers.
+__device__ inline float reciprocal(float x) {
+#ifdef CPU_SHIM
+	return 1 / x;
+#else
+	float y;
+	asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+	return y;
+#endif
+}
+
 __device__ inline float get(const Mem &m, int64 i) {
 	return m.bf16 ? widen(((const uint16_t *)m.p)[i]) : ((const float *)m.p)[i];
 }
@@ -60,7 +83,7 @@ __device__ inline int64 wrap(int64 i, int64 n) {
 
 // Whole packs move as one of these: 16 bytes at a time where the address allows it.
 template <int N> struct __align__(2 * N) Halves { uint32_t w[N / 2]; };
-struct __align__(16) Quad { float f[4]; };
+struct __align__(16) Quad { uint32_t w[4]; };
 
 // place is where element i lies, if that is an address from which N elements may be moved whole, else null.
 template <int N> __device__ inline char *place(const Mem &m, int64 i) {
@@ -68,34 +91,58 @@ template <int N> __device__ inline char *place(const Mem &m, int64 i) {
 	return ((uint64_t)p & (m.bf16 ? 2 * N - 1 : 15)) == 0 ? p : 0;
 }
 
-// load takes count <= N elements from element i on, and zeros after them. m may be a suffix operand: i counts
+// Words are elements as they came from memory. A thread asks for all its operands before it looks at one, and so waits once.
+template <int N> struct Words {
+	uint32_t w[N];
+	int bf16; // two elements in a word
+};
+
+// fetch asks for count <= N elements from element i on; zeros are after them. m may be a suffix operand: i counts
 // on beyond its end, and its elements repeat.
-template <int N = PACK> __device__ inline void load(float *v, const Mem &m, int64 i, int count) {
-	i = wrap(i, m.n);
+template <int N = PACK> __device__ inline Words<N> fetch(const Mem &m, int64 i, int count) {
+	Words<N> r;
 	char *p;
+	r.bf16 = m.bf16;
+	i = wrap(i, m.n);
 	if (count == N && i + N <= m.n && (p = place<N>(m, i))) {
 		if (m.bf16) {
 			Halves<N> h = *(const Halves<N> *)p;
 #pragma unroll
-			for (int k = 0; k < N / 2; k++) {
-				v[2 * k] = __uint_as_float(h.w[k] << 16);
-				v[2 * k + 1] = __uint_as_float(h.w[k] & 0xffff0000u);
-			}
-			return;
+			for (int k = 0; k < N / 2; k++) r.w[k] = h.w[k];
+			return r;
 		}
 #pragma unroll
 		for (int k = 0; k < N; k += 4) {
 			Quad q = *(const Quad *)(p + 4 * k);
-			v[k] = q.f[0], v[k + 1] = q.f[1], v[k + 2] = q.f[2], v[k + 3] = q.f[3];
+#pragma unroll
+			for (int e = 0; e < 4; e++) r.w[k + e] = q.w[e];
+		}
+		return r;
+	}
+	r.bf16 = 0;
+#pragma unroll
+	for (int k = 0; k < N; k++) {
+		r.w[k] = k < count ? __float_as_uint(get(m, i)) : 0;
+		if (++i == m.n) i = 0;
+	}
+	return r;
+}
+
+template <int N> __device__ inline void unpack(float *v, const Words<N> &r) {
+	if (r.bf16) {
+#pragma unroll
+		for (int k = 0; k < N / 2; k++) {
+			v[2 * k] = __uint_as_float(r.w[k] << 16);
+			v[2 * k + 1] = __uint_as_float(r.w[k] & 0xffff0000u);
 		}
 		return;
 	}
 #pragma unroll
-	for (int k = 0; k < N; k++) {
-		v[k] = k < count ? get(m, i) : 0;
-		if (++i == m.n) i = 0;
-	}
+	for (int k = 0; k < N; k++) v[k] = __uint_as_float(r.w[k]);
 }
+
+// load is fetch and unpack.
+template <int N = PACK> __device__ inline void load(float *v, const Mem &m, int64 i, int count) { unpack(v, fetch<N>(m, i, count)); }
 
 // store puts count <= N elements from element i on.
 template <int N = PACK> __device__ inline void store(const Mem &m, int64 i, const float *v, int count) {
@@ -104,12 +151,12 @@ template <int N = PACK> __device__ inline void store(const Mem &m, int64 i, cons
 		if (m.bf16) {
 			Halves<N> h;
 #pragma unroll
-			for (int k = 0; k < N / 2; k++) h.w[k] = narrow(v[2 * k]) | (uint32_t)narrow(v[2 * k + 1]) << 16;
+			for (int k = 0; k < N / 2; k++) h.w[k] = narrow_pair(v[2 * k], v[2 * k + 1]);
 			*(Halves<N> *)p = h;
 			return;
 		}
 #pragma unroll
-		for (int k = 0; k < N; k += 4) *(Quad *)(p + 4 * k) = {v[k], v[k + 1], v[k + 2], v[k + 3]};
+		for (int k = 0; k < N; k += 4) *(Quad *)(p + 4 * k) = {__float_as_uint(v[k]), __float_as_uint(v[k + 1]), __float_as_uint(v[k + 2]), __float_as_uint(v[k + 3])};
 		return;
 	}
 #pragma unroll

@@ -7,8 +7,9 @@
 	int n = taken(i, a.dst.n);                \
 	if (n <= 0) return;                       \
 	float d[PACK], x[PACK], y[PACK];          \
-	load(x, a.x, i, n);                       \
-	load(y, a.y, i, n);                       \
+	Words<PACK> wx = fetch(a.x, i, n), wy = fetch(a.y, i, n); \
+	unpack(x, wx);                            \
+	unpack(y, wy);                            \
 	_Pragma("unroll") for (int k = 0; k < PACK; k++) { BODY; } \
 	store(a.dst, i, d, n)
 

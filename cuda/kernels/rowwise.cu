@@ -1,5 +1,5 @@
 // Kernels on rows: one warp a row. A thread takes every 32nd pack of the row. Rows are read once for each pass
-// over them; the passes after the first find them in the cache.
+// over them; the passes after the first find them in the cache, or, in layer norms forward, in registers.
 #include "common.cuh"
 
 // ROW_PACKS runs through this thread's packs of a row of the given width: c is the first column, n the count.
@@ -7,6 +7,37 @@
 
 // few is the size of a pack of which n elements are left in the row
 __device__ inline int few(int64 n) { return n < PACK ? (int)n : PACK; }
+
+// A Row keeps this thread's first packs of a row: all of them, if it has at most 1024 elements. They are asked for together.
+struct Row {
+	static constexpr int HELD = 4;
+	const Mem &m;
+	int64 at, width; // first element of the row, and their number
+	Words<PACK> held[HELD];
+
+	__device__ inline Row(const Mem &m, int64 at, int64 width) : m(m), at(at), width(width) {
+#pragma unroll
+		for (int i = 0; i < HELD; i++)
+			if (column(i) < width) held[i] = fetch(m, at + column(i), few(width - column(i)));
+	}
+
+	static __device__ inline int64 column(int i) { return (i * WARP + lane()) * PACK; }
+
+	// each calls f(x, c, n) for every pack: its n elements and the first one's column.
+	template <class F> __device__ inline void each(F f) const {
+		float x[PACK];
+#pragma unroll
+		for (int i = 0; i < HELD; i++) {
+			if (column(i) >= width) return;
+			unpack(x, held[i]);
+			f(x, column(i), few(width - column(i)));
+		}
+		for (int64 c = column(HELD); c < width; c += WARP * PACK) {
+			load(x, m, at + c, few(width - c));
+			f(x, c, few(width - c));
+		}
+	}
+};
 
 struct Softmax { Mem dst, x; int64 width; };
 
@@ -65,60 +96,58 @@ struct LayerNorm { Mem dst, stats, x, w, b; int64 width; float eps; int pad; };
 KERNEL(layer_norm, THREADS, LayerNorm) {
 	int64 row = warp_row(), at = row * a.width;
 	if (at >= a.dst.n) return;
-	float x[PACK], w[PACK], b[PACK], sum = 0;
-	ROW_PACKS(a.width) {
-		load(x, a.x, at + c, few(n));
-		EACH_OF(n) sum += x[k];
-	}
+	const Row r(a.x, at, a.width);
+	float sum = 0;
+	r.each([&](float *x, int64, int n) { EACH_OF(n) sum += x[k]; });
 	float mean = warp_sum(sum) / a.width;
 	sum = 0;
-	ROW_PACKS(a.width) {
-		load(x, a.x, at + c, few(n));
-		EACH_OF(n) sum += (x[k] - mean) * (x[k] - mean);
-	}
+	r.each([&](float *x, int64, int n) { EACH_OF(n) sum += (x[k] - mean) * (x[k] - mean); });
 	float rstd = 1 / sqrtf(warp_sum(sum) / a.width + a.eps);
 	if (lane() == 0) {
 		set(a.stats, 2 * row, mean);
 		set(a.stats, 2 * row + 1, rstd);
 	}
-	ROW_PACKS(a.width) {
-		load(x, a.x, at + c, few(n));
-		load(w, a.w, c, few(n));
-		load(b, a.b, c, few(n));
+	r.each([&](float *x, int64 c, int n) {
+		float w[PACK], b[PACK];
+		Words<PACK> ww = fetch(a.w, c, n), wb = fetch(a.b, c, n);
+		unpack(w, ww);
+		unpack(b, wb);
 #pragma unroll
 		for (int k = 0; k < PACK; k++) x[k] = (x[k] - mean) * rstd * w[k] + b[k];
-		store(a.dst, at + c, x, few(n));
-	}
+		store(a.dst, at + c, x, n);
+	});
 }
 
 struct LayerNormGrad { Mem dst, ct, x, stats, w; int64 width; };
 
-// dst = r·(g − mean(g) − h·mean(g·h)), g = ct·w, h = (x−µ)·r
+// dst = r·(g − mean(g) − h·mean(g·h)), g = ct·w, h = (x−µ)·r. A warp takes a row of x in all lanes.
 KERNEL(layer_norm_grad, THREADS, LayerNormGrad) {
-	int64 row = warp_row(), at = row * a.width;
-	if (at >= a.dst.n) return;
-	int64 saved = wrap(row, a.x.n / a.width);
-	float mean = get(a.stats, 2 * saved), rstd = get(a.stats, 2 * saved + 1);
-	float g[PACK], x[PACK], w[PACK], sum = 0, cross = 0;
-	ROW_PACKS(a.width) {
-		load(g, a.ct, at + c, few(n));
-		load(x, a.x, saved * a.width + c, few(n));
-		load(w, a.w, c, few(n));
-		EACH_OF(n) {
-			float p = g[k] * w[k];
-			sum += p;
-			cross += p * ((x[k] - mean) * rstd);
-		}
-	}
-	sum = warp_sum(sum) / a.width;
-	cross = warp_sum(cross) / a.width;
-	ROW_PACKS(a.width) {
-		load(g, a.ct, at + c, few(n));
-		load(x, a.x, saved * a.width + c, few(n));
-		load(w, a.w, c, few(n));
+	int64 row = warp_row(), saved = row * a.width;
+	if (saved >= a.x.n) return;
+	float mean = get(a.stats, 2 * row), rstd = get(a.stats, 2 * row + 1);
+	float g[PACK], h[PACK], w[PACK];
+	for (int64 at = saved; at < a.dst.n; at += a.x.n) {
+		auto take = [&](int64 c, int n) {
+			Words<PACK> wg = fetch(a.ct, at + c, n), wx = fetch(a.x, saved + c, n), ww = fetch(a.w, c, n);
+			unpack(g, wg);
+			unpack(h, wx);
+			unpack(w, ww);
 #pragma unroll
-		for (int k = 0; k < PACK; k++) g[k] = rstd * (g[k] * w[k] - sum - (x[k] - mean) * rstd * cross);
-		store(a.dst, at + c, g, few(n));
+			for (int k = 0; k < PACK; k++) g[k] *= w[k], h[k] = (h[k] - mean) * rstd;
+		};
+		float sum = 0, cross = 0;
+		ROW_PACKS(a.width) {
+			take(c, few(n));
+			EACH_OF(n) sum += g[k], cross += g[k] * h[k];
+		}
+		sum = warp_sum(sum) / a.width;
+		cross = warp_sum(cross) / a.width;
+		ROW_PACKS(a.width) {
+			take(c, few(n));
+#pragma unroll
+			for (int k = 0; k < PACK; k++) g[k] = rstd * (g[k] - sum - h[k] * cross);
+			store(a.dst, at + c, g, few(n));
+		}
 	}
 }
 

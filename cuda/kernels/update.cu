@@ -87,12 +87,12 @@ KERNEL(grad_drop_adam, THREADS, GradDropAdam) {
 	int64 i = first<FEW>();
 	int n = taken<FEW>(i, a.w.n);
 	if (n <= 0) return;
-	float w[FEW], m[FEW], v[FEW], g[FEW];
-	operands(g, m, v, a.x, a.y, a.d, i, n);
-	drop(g, m, v, a.d, i);
+	float w[FEW], m[FEW], v[FEW], g[FEW], b[FEW], s[FEW];
 	load<FEW>(w, a.w, i, n);
 	load<FEW>(m, a.m, i, n);
 	load<FEW>(v, a.v, i, n);
+	operands(g, b, s, a.x, a.y, a.d, i, n);
+	drop(g, b, s, a.d, i);
 	adam_step(w, m, v, g, a.s);
 	store<FEW>(a.w, i, w, n);
 	store<FEW>(a.m, i, m, n);

@@ -10,6 +10,7 @@
 //	FEWSHOT_SIM_SKIP    "file.cu:line" of a barrier to leave out
 //	FEWSHOT_SIM_FAIL    the kernel of this name is found to access an illegal address
 //	FEWSHOT_SIM_MEMORY  bytes of the device
+//	FEWSHOT_SIM_SHARED  bytes of shared memory that a block may ask for
 #include "threads.h"
 #include <cstdlib>
 #include <deque>
@@ -63,13 +64,19 @@ API cuDriverGetVersion(int *v) { return *v = 13000, OK; }
 API cuDeviceGetCount(int *n) { return *n = 1, OK; }
 API cuDeviceGet(int *d, int i) { return *d = i, i == 0 ? OK : INVALID_DEVICE; }
 API cuDeviceGetName(char *name, int n, int) { return strncpy(name, "simulated", n), OK; }
-API cuDeviceGetAttribute(int *v, int a, int) { return *v = a == 75 ? 8 : a == 76 ? 0 : a == 16 ? 1 : 0, OK; }
-
-static size_t memory() {
-	const char *m = getenv("FEWSHOT_SIM_MEMORY");
-	return m ? strtoull(m, nullptr, 10) : (size_t)4 << 30;
+static size_t setting(const char *name, size_t otherwise) {
+	const char *v = getenv(name);
+	return v ? strtoull(v, nullptr, 10) : otherwise;
 }
 
+static size_t memory() { return setting("FEWSHOT_SIM_MEMORY", (size_t)4 << 30); }
+
+// As a Hopper has it. Above the first limit a function must have asked.
+static constexpr unsigned SHARED_UNASKED = 48 << 10;
+static size_t shared_memory() { return setting("FEWSHOT_SIM_SHARED", 227 << 10); }
+static std::map<void *, int> shared_asked;
+
+API cuDeviceGetAttribute(int *v, int a, int) { return *v = a == 75 ? 8 : a == 76 ? 0 : a == 16 ? 2 : a == 97 ? (int)shared_memory() : 0, OK; }
 API cuDeviceTotalMem_v2(size_t *n, int) { return *n = memory(), OK; }
 
 API cuGetErrorName(int e, const char **s) {
@@ -167,13 +174,20 @@ API cuModuleGetFunction(void **f, void *, const char *name) {
 	return *f = (void *)find_entry(name), *f ? OK : NOT_FOUND;
 }
 API cuFuncGetAttribute(int *v, int, void *) { return *v = 0, OK; }
+API cuFuncSetAttribute(void *f, int a, int v) {
+	READY;
+	if (a != 8 || v < 0 || (size_t)v > shared_memory()) return INVALID_VALUE;
+	return shared_asked[f] = v, OK;
+}
 
 API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *, void **params, void **extra) {
 	READY;
 	const Entry *e = (const Entry *)f;
 	if (params || !extra || extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4]) return INVALID_VALUE;
 	size_t n = *(size_t *)extra[3];
-	if (n != e->bytes || gx == 0 || gy != 1 || gz != 1 || bx != e->threads || by != 1 || bz != 1 || shared) return INVALID_VALUE;
+	if (n != e->bytes || gx == 0 || gy != 1 || gz != 1 || bx == 0 || bx > e->threads || by != 1 || bz != 1) return INVALID_VALUE;
+	auto asked = shared_asked.find(f);
+	if (shared > SHARED_UNASKED && (asked == shared_asked.end() || shared > (unsigned)asked->second)) return INVALID_VALUE;
 	std::string args((const char *)extra[1], n);
 	enqueue([=] {
 		const char *bad = getenv("FEWSHOT_SIM_FAIL");
@@ -183,7 +197,7 @@ API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
 		}
 		std::vector<uint64_t> aligned((n + 7) / 8);
 		memcpy(aligned.data(), args.data(), n);
-		if (!run_kernel(e, gx, bx, aligned.data())) failure = LAUNCH_FAILED;
+		if (!run_kernel(e, gx, bx, shared, aligned.data())) failure = LAUNCH_FAILED;
 	});
 	return OK;
 }

@@ -33,12 +33,22 @@ struct Entry {
 
 // A barrier knows where it stands, so that a test can leave it out.
 void block_barrier(const char *file, int line);
-void warp_barrier();
+void warp_barrier(const char *file, int line);
 #define __syncthreads() block_barrier(__FILE__, __LINE__)
-#define __syncwarp() warp_barrier()
+#define __syncwarp() warp_barrier(__FILE__, __LINE__)
+
+// A block's dynamic shared memory is of the size that the launch asked for.
+char *dynamic_shared();
+#define DYNAMIC_SHARED(name) char *const name = dynamic_shared()
 
 // exchange gives v to the warp and takes what the thread that differs in the bits of mask gives.
 uint32_t exchange(uint32_t v, int mask);
+
+// What mma.cuh describes: copies that a thread begins and waits for, and what a warp does together on tensor cores.
+void thread_copy(char *dst, const void *src);
+void thread_copies();
+void warp_load(uint32_t *r, const void *row, bool transposed);
+void warp_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1);
 
 template <class T> T __shfl_xor_sync(unsigned, T v, int mask) {
 	static_assert(sizeof(T) == 4, "shuffles move 4 bytes");

@@ -58,6 +58,7 @@ type About struct {
 	Capability      [2]int // as 9, 0
 	Multiprocessors int
 	Memory          int64
+	BlockShared     int    // bytes of shared memory that a block may have, if its kernel asks
 	Driver          int    // CUDA version the driver implements, as 13000
 	CuBLASLt        int    // version, 0 if not in use
 	Searched        string // where cuBLASLt was looked for
@@ -102,6 +103,9 @@ func (d *Device) prepare() (err error) {
 	return err
 }
 
+// sharedPerBlockOptIn is CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN.
+const sharedPerBlockOptIn = 97
+
 func (d *Device) query() error {
 	if err := caught("cuInit", func() { cu.Init(0) }); err != nil {
 		return err
@@ -115,7 +119,7 @@ func (d *Device) query() error {
 		var version C.int
 		C.shim_driver_version(&version)
 		d.about = About{Name: g.Name(), Capability: [2]int{major, minor}, Multiprocessors: g.Attribute(cu.MULTIPROCESSOR_COUNT),
-			Memory: g.TotalMem(), Driver: int(version)}
+			Memory: g.TotalMem(), BlockShared: g.Attribute(sharedPerBlockOptIn), Driver: int(version)}
 	})
 }
 
@@ -217,7 +221,15 @@ func (d *Device) LocalBytes(f Function) (int, error) {
 	return int(v), err
 }
 
-// Launch queues a kernel on blocks × threads with its one argument, a structure of the given size.
-func (d *Device) Launch(f Function, blocks, threads int, args unsafe.Pointer, size uintptr) error {
-	return failed("cuLaunchKernel", C.shim_launch(d.context, d.stream, C.uintptr_t(f), C.uint32_t(blocks), C.uint32_t(threads), args, C.size_t(size)))
+// AllowShared lets f be launched with so many bytes of dynamic shared memory. Up to 48 KiB need no permission.
+func (d *Device) AllowShared(f Function, bytes int) error {
+	const maxDynamicShared = 8
+	return failed("cuFuncSetAttribute", C.shim_function_set(d.context, C.uintptr_t(f), maxDynamicShared, C.int(bytes)))
+}
+
+// Launch queues a kernel on blocks × threads, with so many bytes of dynamic shared memory and its one argument, a structure of
+// the given size.
+func (d *Device) Launch(f Function, blocks, threads, shared int, args unsafe.Pointer, size uintptr) error {
+	return failed("cuLaunchKernel", C.shim_launch(d.context, d.stream, C.uintptr_t(f), C.uint32_t(blocks), C.uint32_t(threads), C.uint32_t(shared),
+		args, C.size_t(size)))
 }

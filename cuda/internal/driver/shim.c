@@ -22,6 +22,7 @@ typedef struct handle *H; /* any handle of the driver's */
 	F(cuModuleUnload, (H)) \
 	F(cuModuleGetFunction, (H *, H, const char *)) \
 	F(cuFuncGetAttribute, (int *, int, H)) \
+	F(cuFuncSetAttribute, (H, int, int)) \
 	F(cuLaunchKernel, (H, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, H, void **, void **)) \
 	F(cuEventCreate, (H *, unsigned)) \
 	F(cuEventRecord, (H, H)) \
@@ -103,10 +104,14 @@ int shim_function_attribute(uintptr_t context, uintptr_t function, int attribute
 	IN(cu.cuFuncGetAttribute(value, attribute, (H)function));
 }
 
-int shim_launch(uintptr_t context, uintptr_t stream, uintptr_t function, uint32_t blocks, uint32_t threads, const void *args, size_t n) {
+int shim_function_set(uintptr_t context, uintptr_t function, int attribute, int value) {
+	IN(cu.cuFuncSetAttribute((H)function, attribute, value));
+}
+
+int shim_launch(uintptr_t context, uintptr_t stream, uintptr_t function, uint32_t blocks, uint32_t threads, uint32_t shared, const void *args, size_t n) {
 	/* The driver's way to take all arguments as one buffer. */
 	void *extra[] = {(void *)1, (void *)args, (void *)2, &n, (void *)0};
-	IN(cu.cuLaunchKernel((H)function, blocks, 1, 1, threads, 1, 1, 0, (H)stream, 0, extra));
+	IN(cu.cuLaunchKernel((H)function, blocks, 1, 1, threads, 1, 1, shared, (H)stream, 0, extra));
 }
 
 int shim_event(uintptr_t context, int timed, uintptr_t *event) {

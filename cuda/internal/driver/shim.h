@@ -24,9 +24,11 @@ int shim_module(uintptr_t context, const char *ptx, uintptr_t *module, char *log
 int shim_module_unload(uintptr_t context, uintptr_t module);
 int shim_function(uintptr_t context, uintptr_t module, const char *name, uintptr_t *function);
 int shim_function_attribute(uintptr_t context, uintptr_t function, int attribute, int *value);
+int shim_function_set(uintptr_t context, uintptr_t function, int attribute, int value);
 
-/* shim_launch starts a kernel on blocks × threads with its one argument, n bytes at args, which the driver copies. */
-int shim_launch(uintptr_t context, uintptr_t stream, uintptr_t function, uint32_t blocks, uint32_t threads, const void *args, size_t n);
+/* shim_launch starts a kernel on blocks × threads, with so many bytes of dynamic shared memory and its one argument, n bytes
+   at args, which the driver copies. */
+int shim_launch(uintptr_t context, uintptr_t stream, uintptr_t function, uint32_t blocks, uint32_t threads, uint32_t shared, const void *args, size_t n);
 
 int shim_event(uintptr_t context, int timed, uintptr_t *event);
 int shim_event_record(uintptr_t context, uintptr_t stream, uintptr_t event);
