@@ -40,12 +40,26 @@
 // were made from. With Options.Poison memory is filled with NaN before it is handed out, so that a test
 // sees what was read before it was written.
 //
+// # Programs
+//
+// What repeats can be recorded: Device.Record keeps the operations that a function asks for, lays out all
+// memory they take in one arena by when each tensor lives, and gives a [Program], which runs them again and again on
+// what their operands hold by then. Running it decides nothing and allocates nothing, and a device with a form of its own
+// for such a sequence, as a CUDA graph, uses that ([Recorder]). Training steps are run so.
+//
 // # Precision
 //
 // Nothing above this package names a number format. A tensor is [Full] or [Compute], and the device decides
 // what that means: float64 for both on "ref", the oracle for checks of gradients and of other
-// devices; float32 for both on "cpu"; an accelerator may keep Compute tensors in bfloat16. The portable
+// devices; float32 for both on "cpu"; with Options.Precision "bf16" Compute tensors are bfloat16, on "cpu" and on
+// accelerators that have it. Then the factors of products are bfloat16, sums are float32, and a result is rounded once. A
+// processor without such products widens its operands first: as exact, with half the memory, but no faster. The portable
 // kernels keep the sums of rows, columns and whole tensors in float64.
+//
+// # Packed factors
+//
+// A product of few rows spends a tenth of its time on bringing its second factor into the order in which the kernels read it.
+// For weights that do not change [Pack] does so once, for as much memory again and without changing a bit.
 //
 // # Devices
 //

@@ -6,7 +6,10 @@
 //
 //	gemm.go      matrix multiplication: cutting into blocks and tasks
 //	panels.go    the packed form of a right-hand operand, and products of small matrices
+//	packed.go    right-hand operands packed beforehand
 //	attention.go attention and its gradient, a head at a time, on those products
+//	gemm_bf16.go, attention_bf16.go   the same of bfloat16 numbers
+//	convert.go   between float32 and bfloat16
 //	vector.go    element by element kernels, softmax and LayerNorm of a row
 //	reduce.go    sums and counts over everything
 //	random.go    uniform numbers
@@ -25,6 +28,15 @@
 //
 // After B is packed, in parallel, rectangles of tiles are tasks that workers take one by one. A
 // worker that is held up, by another program or a slower core, therefore takes fewer of them.
+//
+// # Products of bfloat16
+//
+// AVX512_BF16 has one instruction that multiplies pairs of bfloat16 numbers, neighbours in k, and adds both products to a
+// float32: twice as many multiply-adds as float32 has. A pair takes the place of one number in everything above. Where k runs along
+// rows, pairs lie in memory as they are wanted, so that reading A in place and packing the transpose of B are the float32 code,
+// with K and leading dimensions halved; only operands whose rows are k have two rows woven together. A destination in bfloat16 is
+// computed for all of k in float32, a tile at a time in the L1 cache, and rounded once. Go's assembler does not know the
+// instruction, so the generator writes its bytes.
 //
 // # Random numbers and updates
 //
