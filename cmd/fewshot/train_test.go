@@ -466,6 +466,7 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 		{"classes", "-classes base"},
 		{"flip", "-flip 0"},
 		{"rrc_scale_min", "-rrc-scale 0.08"},
+		{"precision", "-precision bf16"},
 		{"backbone", "-model " + other(t)},
 	} {
 		code, _, errw := cli(t, tune(t, dir, append([]string{"-resume"}, strings.Fields(c.args)...)...)...)
