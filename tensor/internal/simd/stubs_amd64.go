@@ -572,6 +572,16 @@ func packPairs32xAVX512(k, panels int, src *float32, ld int, dst *float32, strid
 //go:noescape
 func packPairs14xAVX512(k, panels int, src *float32, ld int, dst *float32, stride, cols int)
 
+// peakFloat32AVX512 does n·28 float32 vectors of fused multiply-adds, and nothing else.
+//
+//go:noescape
+func peakFloat32AVX512(n int)
+
+// peakBF16AVX512 does n·28 vectors of dot products of bf16 pairs, added to float32, and nothing else.
+//
+//go:noescape
+func peakBF16AVX512(n int)
+
 // gemm1x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
@@ -831,6 +841,11 @@ func widenAVX2(n int, dst *float32, src *uint16)
 //
 //go:noescape
 func narrowAVX2(n int, dst *uint16, src *float32)
+
+// peakFloat32AVX2 does n·12 float32 vectors of fused multiply-adds, and nothing else.
+//
+//go:noescape
+func peakFloat32AVX2(n int)
 
 // tiles1xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 16 columns.
 var tiles1xAVX512 = []tileKernel{gemm1x16AVX512, gemm2x16AVX512, gemm3x16AVX512, gemm4x16AVX512, gemm5x16AVX512, gemm6x16AVX512, gemm7x16AVX512, gemm8x16AVX512, gemm9x16AVX512, gemm10x16AVX512, gemm11x16AVX512, gemm12x16AVX512, gemm13x16AVX512, gemm14x16AVX512}

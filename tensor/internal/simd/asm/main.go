@@ -13,6 +13,7 @@
 //	random.go  Philox4x32-10
 //	update.go  gradient dropout and Adam
 //	bf16.go    bfloat16: conversion, and products of pairs of numbers
+//	peak.go    nothing but multiply-adds: the speed that there is to reach
 package main
 
 import (
@@ -39,7 +40,7 @@ func generate() map[string][]byte {
 		for _, part := range []struct {
 			name string
 			emit func(*file)
-		}{{"gemm", emitGemm}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}} {
+		}{{"gemm", emitGemm}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}, {"peak", emitPeak}} {
 			if part.name == "dot" && s != avx512 {
 				continue // only AVX-512 has the instruction
 			}
