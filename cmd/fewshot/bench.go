@@ -3,25 +3,35 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"io"
 	"maps"
+	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
-	"fewshot/autograd"
-	"fewshot/rmt"
 	"fewshot/tensor"
 	"fewshot/vit"
 )
 
 var benchCommand = command{
-	name: "bench", summary: "measure this machine: matrix products, inference, training steps",
-	about: `Measures, in this order: matrix products at the sizes of the model, forwards and in both directions backwards; the image
-encoder; and a training step of R-AMT, before the first weight is off (one loss, no teacher) and after. Each round measures every
-case once, after a round that does not count; printed are the median and the range over the rounds. Operations are counted from
-sizes: two for a multiplication and addition, what the kernels compute again not at all. Without -model the weights are random.`,
+	name: "bench", summary: "measure this machine: its peak, matrix products, inference, training steps",
+	about: `Measures, in this order:
+
+  gemm       matrix products at the sizes of the model: forwards, backwards to the input (for one loss and for two), to the weight
+  inference  the image encoder
+  step       a training step of AMT; one of R-AMT before the first weight is off (one loss, no teacher), and one after
+  scaling    steps of R-AMT with more and more workers, images and tokens; only if asked for
+  data       decoding and augmenting the images of a step, beside the step; only if asked for
+
+Each round measures every case of a kind once, after a round that does not count; printed are the median and the range over
+the rounds. In every round the peak of the machine is measured too, by multiply-adds in registers on all workers, in each number
+format; the share of it is that of the format in use. Operations are counted from sizes: two for a multiplication and
+addition, what the kernels compute again not at all. Memory is the most that tensors, and on Linux the whole process, have
+taken up so far: to measure one case's, measure it alone, with -match. Allocations are how many a call makes in the garbage
+collected memory, and of how much. Relative is, for workers, images a second over those of one; for images and
+tokens, time an image or a token over that of the fewest, so that 1 is linear growth; for data, time an image over the step's.
+Without -model the weights are random.`,
 	setup: setupBench,
 }
 
@@ -32,11 +42,36 @@ var archs = map[string]vit.Config{
 	"ViT-L-14": {ImageSize: 224, Patch: 14, Width: 1024, Layers: 24, Heads: 16, Embed: 768},
 }
 
+// benchGroups are the cases that are measured together, round by round, in the order of measurement: one group after the
+// other, so that the memory of a group does not count for the one before. A kind may have several.
+var benchGroups = []struct {
+	kind     string
+	unasked  bool // measured without -only
+	assemble func(*bench) (*benchGroup, error)
+}{
+	{"gemm", true, gemmCases},
+	{"inference", true, inferenceCases},
+	{"step", true, stepCases},
+	{"scaling", false, workersCases},
+	{"scaling", false, batchCases},
+	{"scaling", false, tokensCases},
+	{"data", false, dataCases},
+}
+
+func benchKinds() []string {
+	var kinds []string
+	for _, g := range benchGroups {
+		kinds = append(kinds, g.kind)
+	}
+	return slices.Compact(kinds)
+}
+
 type benchFlags struct {
 	device deviceFlags
 	model  modelFlags
 	arch   string
 	only   string
+	match  string
 	batch  int
 	rounds int
 }
@@ -44,10 +79,12 @@ type benchFlags struct {
 func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 	var f benchFlags
 	names := strings.Join(slices.Sorted(maps.Keys(archs)), ", ")
+	kinds := strings.Join(benchKinds(), ", ")
 	f.device.declare(fs)
 	fs.StringVar(&f.model.path, "model", "", "measure this `checkpoint`'s image encoder, or embedded")
 	fs.StringVar(&f.arch, "arch", "", "measure random weights of this size: "+names+" (default ViT-B-16)")
-	fs.StringVar(&f.only, "only", "", "measure only this: gemm, inference or step")
+	fs.StringVar(&f.only, "only", "", "measure only these `kinds`, separated by commas: "+kinds+" (default gemm,inference,step)")
+	fs.StringVar(&f.match, "match", "", "measure only cases whose names match this `regexp`")
 	fs.IntVar(&f.batch, "batch", 8, "images in a training step")
 	fs.IntVar(&f.rounds, "rounds", 5, "rounds of measurements")
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -59,36 +96,39 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 			return usagef("-model and -arch exclude each other")
 		case f.arch != "" && !known:
 			return usagef("-arch %q: there are %s", f.arch, names)
-		case !slices.Contains([]string{"", "gemm", "inference", "step"}, f.only):
-			return usagef("-only %q: there are gemm, inference and step", f.only)
 		case f.batch < 1 || f.rounds < 1:
 			return usagef("-batch %d, -rounds %d: at least 1", f.batch, f.rounds)
+		}
+		for _, kind := range f.kinds() {
+			if !slices.Contains(benchKinds(), kind) {
+				return usagef("-only %q: there are %s", kind, kinds)
+			}
+		}
+		match, err := regexp.Compile(f.match)
+		if err != nil {
+			return usagef("-match %q: %v", f.match, err)
 		}
 		if f.model.path == "" && f.arch == "" {
 			f.arch = "ViT-B-16"
 		}
-		return f.run(ctx, u)
+		return f.run(ctx, u, match)
 	}
 }
 
-// measurement is one case and the last line's content of -json.
-type measurement struct {
-	Kind   string  `json:"kind"` // gemm, inference or step
-	Name   string  `json:"name"`
-	Images int     `json:"images,omitempty"` // a call
-	FLOP   float64 `json:"flop"`             // of a call, counted from sizes
-	// Times of a call, in seconds.
-	Median float64 `json:"median_seconds"`
-	Min    float64 `json:"min_seconds"`
-	Max    float64 `json:"max_seconds"`
-	// By the median time.
-	GFLOPS float64 `json:"gflops"`
-	Rate   float64 `json:"images_per_second,omitempty"`
-	// Peak is the most memory the device has held for tensors up to then.
-	Peak int64 `json:"peak_bytes"`
+// kinds are those asked for, nil for those that are measured unasked.
+func (f *benchFlags) kinds() []string {
+	if f.only == "" {
+		return nil
+	}
+	return strings.Split(f.only, ",")
+}
 
-	call  func() error
-	times []time.Duration
+// bench is what cases are made of.
+type bench struct {
+	*benchFlags
+	ui   *ui
+	dev  *tensor.Device
+	clip *clip
 }
 
 // benchResult is the last line of -json.
@@ -96,104 +136,67 @@ type benchResult struct {
 	Kind    string         `json:"kind"`
 	Model   string         `json:"model"`
 	Rounds  int            `json:"rounds"`
+	Peaks   []*peakMeter   `json:"peaks"` // by number format; none where the device cannot show its peak
 	Cases   []*measurement `json:"cases"`
 	Device  string         `json:"device"`
 	Program string         `json:"program"`
 }
 
-func (f *benchFlags) run(ctx context.Context, u *ui) error {
+func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error {
 	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	name, c := "random "+f.arch, (*clip)(nil)
-	if f.arch != "" {
-		c, err = randomViT(dev, archs[f.arch])
-	} else {
-		name = f.model.path
-		var m *model
-		if m, err = f.model.open(dev, u); err == nil {
-			c = m.clip
-		}
-	}
-	if err != nil {
+	b := &bench{benchFlags: f, ui: u, dev: dev}
+	if b.clip, err = b.encoder(dev); err != nil {
 		return err
 	}
-	r := &benchResult{Kind: "result", Model: name, Rounds: f.rounds, Device: dev.Describe(), Program: version()}
-	u.note("%s, %d rounds, %s\n", name, f.rounds, r.Device)
-	u.note("%-9s %-24s %12s %25s %10s %12s %9s", "", "", "median", "range", "GFLOP/s", "images/s", "peak MiB")
-	// One kind after the other, so that the memory of a kind does not count for the one before.
-	for _, kind := range []struct {
-		name  string
-		cases func(*tensor.Device, *clip) ([]*measurement, func(), error)
-	}{{"gemm", gemmCases}, {"inference", inferenceCases}, {"step", f.stepCases}} {
-		if f.only != "" && f.only != kind.name {
+	r := &benchResult{Kind: "result", Model: f.model.path, Rounds: f.rounds, Peaks: metersOf(dev), Device: dev.Describe(), Program: version()}
+	if f.arch != "" {
+		r.Model = "random " + f.arch
+	}
+	u.note("%s, %d rounds, %s\n", r.Model, f.rounds, r.Device)
+	u.note("%s", measurementHeader)
+	for _, g := range benchGroups {
+		if f.only == "" && !g.unasked || f.only != "" && !slices.Contains(f.kinds(), g.kind) {
 			continue
 		}
-		cases, done, err := kind.cases(dev, c)
-		if err == nil {
-			err = measure(ctx, dev, u, f.rounds, cases)
-		}
-		done()
+		group, err := g.assemble(b)
 		if err != nil {
 			return err
 		}
-		for _, m := range cases {
-			u.note("%s", m.line())
+		group.keep(match)
+		if err := group.measure(ctx, b, r.Peaks); err != nil {
+			return err
 		}
-		r.Cases = append(r.Cases, cases...)
+		for _, c := range group.cases {
+			u.note("%s", c.line())
+			r.Cases = append(r.Cases, &c.measurement)
+		}
 		dev.Trim()
+		debug.FreeOSMemory()
+	}
+	if len(r.Cases) == 0 {
+		return usagef("-match %q: no case has such a name", f.match)
+	}
+	for _, p := range r.Peaks {
+		p.sum()
+		u.note("peak of %s: %.1f GFLOP/s (%.1f .. %.1f)", p.Format, p.GFLOPS, p.Min, p.Max)
 	}
 	return u.result(r, func(io.Writer) {})
 }
 
-// measure times all cases once a round, so that a slow spell of the machine hits all alike.
-func measure(ctx context.Context, dev *tensor.Device, u *ui, rounds int, cases []*measurement) error {
-	advance, finish := u.progress(cases[0].Kind, (rounds+1)*len(cases))
-	defer finish()
-	for round := range rounds + 1 {
-		for i, m := range cases {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			start := time.Now()
-			err := m.call()
-			if err == nil {
-				err = dev.Sync()
-			}
-			if err != nil {
-				return err
-			}
-			if round > 0 { // the first fills the pool of memory
-				m.times = append(m.times, time.Since(start))
-			}
-			m.Peak = dev.PeakBytes()
-			advance(round*len(cases)+i+1, m.Name)
-		}
+// encoder puts the model to be measured on a device.
+func (b *bench) encoder(dev *tensor.Device) (*clip, error) {
+	if b.arch != "" {
+		return randomViT(dev, archs[b.arch])
 	}
-	for _, m := range cases {
-		m.sum()
+	m, err := b.model.open(dev, b.ui)
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-// sum computes what is reported from the times.
-func (m *measurement) sum() {
-	t := slices.Sorted(slices.Values(m.times))
-	n := len(t)
-	m.Median = (t[(n-1)/2] + t[n/2]).Seconds() / 2
-	m.Min, m.Max = t[0].Seconds(), t[n-1].Seconds()
-	m.GFLOPS = m.FLOP / m.Median / 1e9
-	m.Rate = float64(m.Images) / m.Median
-}
-
-func (m *measurement) line() string {
-	rate := ""
-	if m.Images > 0 {
-		rate = fmt.Sprintf("%.2f", m.Rate)
-	}
-	return fmt.Sprintf("%-9s %-24s %9.2f ms %9.2f .. %9.2f ms %10.1f %12s %9.0f", m.Kind, m.Name, 1e3*m.Median, 1e3*m.Min, 1e3*m.Max, m.GFLOPS, rate, float64(m.Peak)/(1<<20))
+	return m.clip, nil
 }
 
 // randomViT makes an image encoder of the given sizes with random weights and no text tower.
@@ -201,181 +204,13 @@ func randomViT(dev *tensor.Device, c vit.Config) (*clip, error) {
 	cfg := pretrainConfig{Width: c.Width, Layers: c.Layers, Patch: c.Patch, Embed: c.Embed}
 	shapes := cfg.shapes(1)
 	maps.DeleteFunc(shapes, func(name string, _ []int) bool { return !strings.HasPrefix(name, "visual.") })
-	grid := c.ImageSize / c.Patch
-	shapes["visual.positional_embedding"] = []int{grid*grid + 1, c.Width}
+	shapes["visual.positional_embedding"] = []int{tokens(c), c.Width}
 	return newCLIP(dev, initial{cfg, shapes, tensor.NewKey(1).Name("bench")}, tensor.QuickGELU, 0, 0)
 }
 
-// tokens is the length of the encoder's sequences.
-func tokens(c vit.Config) int { return (c.ImageSize/c.Patch)*(c.ImageSize/c.Patch) + 1 }
-
-// gemmCases are the products of the MLP and the input projection of attention for the tokens of 1 and of 32 images: forwards
-// (x·wᵀ), backwards to the input (ct·w) and to the weight (ctᵀ·x).
-func gemmCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), err error) {
-	var held []*tensor.Tensor
-	done = func() {
-		for _, t := range held {
-			t.Release()
-		}
-	}
-	random := func(shape ...int) *tensor.Tensor {
-		t := dev.New(tensor.Compute, shape...)
-		tensor.Normal(t, tensor.NewKey(uint64(len(held))))
-		held = append(held, t)
-		return t
-	}
-	width := c.image.Width
-	for _, rows := range []int{tokens(c.image.Config), 32 * tokens(c.image.Config)} {
-		for _, out := range []int{3 * width, 4 * width} {
-			x, w, y, dw := random(rows, width), random(out, width), random(rows, out), random(out, width)
-			flop := 2 * float64(rows) * float64(out) * float64(width)
-			for _, d := range []struct {
-				name      string
-				dst, a, b *tensor.Tensor
-				o         tensor.GemmOptions
-			}{
-				{"forward", y, x, w, tensor.GemmOptions{TransB: true}},
-				{"dX", x, y, w, tensor.GemmOptions{}},
-				{"dW", dw, y, x, tensor.GemmOptions{TransA: true}},
-			} {
-				cases = append(cases, &measurement{Kind: "gemm", Name: fmt.Sprintf("%-7s %d×%d×%d", d.name, rows, out, width), FLOP: flop,
-					call: func() error {
-						tensor.Gemm(d.dst, d.a, d.b, d.o)
-						return nil
-					}})
-			}
-		}
-	}
-	return cases, done, nil
-}
-
-// inferenceCases are the image encoder on 1 and on 32 images.
-func inferenceCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), err error) {
-	var held []*tensor.Tensor
-	for _, n := range []int{1, 32} {
-		images := randomImages(dev, c.image, n)
-		held = append(held, images)
-		cases = append(cases, &measurement{Kind: "inference", Name: fmt.Sprintf("batch %d", n), Images: n, FLOP: float64(n) * forwardFLOP(c.image.Config),
-			call: func() error {
-				t := autograd.NoGrad(dev)
-				defer t.Release()
-				c.image.Encode(t.Const(images))
-				return nil
-			}})
-	}
-	return cases, func() {
-		for _, t := range held {
-			t.Release()
-		}
-	}, nil
-}
-
+// randomImages are a batch for an encoder, the same on every device.
 func randomImages(dev *tensor.Device, e *vit.Encoder, n int) *tensor.Tensor {
 	images := dev.New(tensor.Compute, n, 3, e.ImageSize, e.ImageSize)
 	tensor.Normal(images, tensor.NewKey(uint64(n)))
 	return images
-}
-
-// benchClasses is how many classes the measured training step tells apart.
-const benchClasses = 100
-
-// stepCases are steps of R-AMT while no weight is off, and with one weight of 40 off.
-func (f *benchFlags) stepCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), err error) {
-	var undo []func()
-	done = func() {
-		for _, f := range slices.Backward(undo) {
-			f()
-		}
-	}
-	config, err := rmt.Defaults("r-amt", "paper", "", 16, false)
-	if err != nil {
-		return nil, done, err
-	}
-	images := randomImages(dev, c.image, f.batch)
-	classes, norm := dev.New(tensor.Full, benchClasses, c.image.Embed), dev.New(tensor.Full, benchClasses)
-	undo = append(undo, images.Release, classes.Release, norm.Release)
-	tensor.Normal(classes, tensor.NewKey(2))
-	tensor.L2Normalize(classes, norm, classes)
-	labels := make([]int32, f.batch)
-	for i := range labels {
-		labels[i] = int32(i % benchClasses)
-	}
-	for _, off := range []bool{false, true} {
-		tuner, err := benchTuner(dev, c, rmt.Head{Classes: classes, Scale: 100}, config, off)
-		if err != nil {
-			return nil, done, err
-		}
-		undo = append(undo, func() {
-			for _, m := range tuner.Masks {
-				m.Detach()
-			}
-		})
-		name := fmt.Sprintf("batch %d, all weights on", f.batch)
-		if off {
-			name = fmt.Sprintf("batch %d, some weights off", f.batch)
-		}
-		cases = append(cases, &measurement{Kind: "step", Name: name, Images: f.batch, FLOP: float64(f.batch) * stepFLOP(c.image.Config, off),
-			call: func() error {
-				// At rate 0 a step does all it does, and the masks stay as they are.
-				_, err := tuner.Step(images, labels, 0)
-				return err
-			}})
-	}
-	return cases, done, nil
-}
-
-// benchTuner masks an encoder of its own over the model's weights, with one weight of 40 off if so wanted.
-func benchTuner(dev *tensor.Device, c *clip, head rmt.Head, config rmt.Config, off bool) (*rmt.Tuner, error) {
-	student := c.teacher()
-	picked, err := rmt.Select(student.Params(), config.Patterns)
-	if err != nil {
-		return nil, err
-	}
-	masks := rmt.Attach(picked, config.Init, config.Threshold)
-	for _, m := range masks {
-		scores := m.Scores.Floats()
-		for i := 0; off && i < len(scores); i += 40 {
-			scores[i] = 0
-		}
-		m.Scores.Set(scores)
-	}
-	return rmt.NewTuner(dev, student, c.image, head, masks, config), nil
-}
-
-// blockFLOP counts the products of a transformer block for an image, with the class token alone as query in the last one.
-func blockFLOP(c vit.Config, last bool) (in, attention, out, mlp float64) {
-	n, w := float64(tokens(c)), float64(c.Width)
-	q := n
-	if last {
-		q = 1
-	}
-	return 2 * (q + 2*n) * w * w, 2 * 2 * q * n * w, 2 * q * w * w, 2 * 8 * q * w * w
-}
-
-// forwardFLOP counts the products of the image encoder for an image.
-func forwardFLOP(c vit.Config) float64 {
-	sum := 2*float64(tokens(c)-1)*float64(3*c.Patch*c.Patch*c.Width) + 2*float64(c.Width*c.Embed)
-	for i := range c.Layers {
-		in, attention, out, mlp := blockFLOP(c, i == c.Layers-1)
-		sum += in + attention + out + mlp
-	}
-	return sum
-}
-
-// stepFLOP counts the products of an R-AMT step for an image: the student forwards, and once some weight is off the teacher;
-// backwards for one loss, or two, the products to the inputs down to the lowest masked weight and those to the masked weights.
-func stepFLOP(c vit.Config, off bool) float64 {
-	passes := 1.0
-	if off {
-		passes = 2
-	}
-	back := 2 * float64(c.Width*c.Embed)
-	for i := range c.Layers {
-		in, attention, out, mlp := blockFLOP(c, i == c.Layers-1)
-		back += 2*in + 2*attention + 2*out + mlp
-		if i == 0 {
-			back -= in
-		}
-	}
-	return passes * (forwardFLOP(c) + back)
 }

@@ -1,27 +1,54 @@
 package main
 
 import (
+	"maps"
 	"math"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestBench(t *testing.T) {
-	r := last[benchResult](t, must(t, "bench", "-json", "-model", tiny(t), "-rounds", "2", "-batch", "4"))
+	r := last[benchResult](t, must(t, "bench", "-json", "-model", tiny(t), "-rounds", "2", "-batch", "2", "-only", "gemm,inference,step,scaling,data"))
 	kinds := map[string]int{}
 	for _, m := range r.Cases {
 		kinds[m.Kind]++
-		if m.FLOP <= 0 || m.Min <= 0 || m.Min > m.Median || m.Median > m.Max || m.GFLOPS <= 0 || m.Peak <= 0 || (m.Images > 0) != (m.Kind != "gemm") {
+		if m.Min <= 0 || m.Min > m.Median || m.Median > m.Max || m.Peak <= 0 || (m.Images > 0) != (m.Kind != "gemm") || (m.Product != nil) != (m.Kind == "gemm") {
 			t.Errorf("%+v", m)
 		}
+		if counted := m.Kind != "data" || strings.HasPrefix(m.Name, "R-AMT"); (m.FLOP > 0) != counted || (m.GFLOPS > 0) != counted {
+			t.Errorf("%s: %g operations, %g GFLOP/s", m.Name, m.FLOP, m.GFLOPS)
+		}
+		if hasPeak := len(r.Peaks) > 0; (m.Share > 0) != (hasPeak && m.FLOP > 0) {
+			t.Errorf("%s: share of peak %g, peaks %v", m.Name, m.Share, r.Peaks)
+		}
+		if related := m.Kind == "scaling" || m.Kind == "data"; (m.Relative > 0) != related {
+			t.Errorf("%s: relative %g", m.Name, m.Relative)
+		}
 	}
-	if kinds["gemm"] != 12 || kinds["inference"] != 2 || kinds["step"] != 2 || r.Rounds != 2 {
-		t.Errorf("%v, %+v", kinds, r)
+	workers := []int{1, 2, runtime.GOMAXPROCS(0), 8 * runtime.GOMAXPROCS(0)}
+	slices.Sort(workers)
+	want := map[string]int{"gemm": 32, "inference": 2, "step": 3, "scaling": len(slices.Compact(workers)) + 6 + 3, "data": 4}
+	if !maps.Equal(kinds, want) || r.Rounds != 2 {
+		t.Errorf("%v cases, want %v; %d rounds", kinds, want, r.Rounds)
 	}
-	out := must(t, "bench", "-model", tiny(t), "-rounds", "1", "-only", "step")
-	if strings.Contains(out, "gemm") || !strings.Contains(out, "some weights off") || !strings.Contains(out, "GFLOP/s") {
+	if len(r.Peaks) == 0 && strings.Contains(r.Device, "avx") {
+		t.Errorf("no peak on %s", r.Device)
+	}
+}
+
+func TestBenchMatch(t *testing.T) {
+	out := must(t, "bench", "-model", tiny(t), "-rounds", "1", "-match", "^R-AMT.*off$")
+	if strings.Contains(out, "gemm") || strings.Contains(out, "weights on") || !strings.Contains(out, "some weights off") || !strings.Contains(out, "GFLOP/s") {
 		t.Error(out)
+	}
+	if code, _, errw := cli(t, "bench", "-model", tiny(t), "-only", "inference", "-match", "nothing"); code != exitUsage || !strings.Contains(errw, `-match "nothing": no case`) {
+		t.Errorf("exit code %d\n%s", code, errw)
+	}
+	r := last[benchResult](t, must(t, "bench", "-json", "-model", tiny(t), "-rounds", "1", "-only", "scaling", "-match", "batch 4$"))
+	if len(r.Cases) != 1 || r.Cases[0].Relative != 0 {
+		t.Errorf("without the first case there is nothing to compare with: %+v", r.Cases)
 	}
 }
 
@@ -50,16 +77,21 @@ func TestCountedOperations(t *testing.T) {
 
 func TestMedian(t *testing.T) {
 	for _, c := range []struct {
-		times []time.Duration
-		want  float64
-	}{{[]time.Duration{3, 1, 2}, 2}, {[]time.Duration{4, 1, 2, 3}, 2.5}, {[]time.Duration{7}, 7}} {
-		m := measurement{FLOP: 1, times: nil}
-		for _, d := range c.times {
-			m.times = append(m.times, d*time.Second)
+		v    []float64
+		want float64
+	}{{[]float64{3, 1, 2}, 2}, {[]float64{4, 1, 2, 3}, 2.5}, {[]float64{7}, 7}} {
+		if got := median(c.v); got != c.want {
+			t.Errorf("%v: %g", c.v, got)
 		}
-		m.sum()
-		if m.Median != c.want {
-			t.Errorf("%v: %g", c.times, m.Median)
-		}
+	}
+}
+
+// A group's figures are those of its samples: medians, and rates by the median time.
+func TestSum(t *testing.T) {
+	c := &benchCase{measurement: measurement{FLOP: 6e9, Images: 4}, samples: []sample{{3, 10, 100}, {1, 30, 300}, {2, 20, 200}}}
+	c.sum([]*peakMeter{{Format: "bf16", readings: []float64{1}}, {Format: "float32", readings: []float64{5, 7, 6}}}, "float32")
+	got := []float64{c.Median, c.Min, c.Max, c.GFLOPS, c.Share, c.Rate, c.Mallocs, c.Allocated}
+	if want := []float64{2, 1, 3, 3, 0.5, 2, 20, 200}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -203,6 +203,7 @@ func TestUsage(t *testing.T) {
 		{"bench -arch ViT-B-64", `-arch "ViT-B-64": there are ViT-B-16, ViT-B-32, ViT-L-14`},
 		{"bench -arch ViT-B-32 -model x", "-model and -arch exclude each other"},
 		{"bench -only all", `-only "all"`},
+		{"bench -match (", `-match "("`},
 		{"bench -rounds 0", "-rounds 0: at least 1"},
 	} {
 		code, out, errw := cli(t, strings.Fields(c.args)...)

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+
+	"fewshot/autograd"
+	"fewshot/tensor"
+)
+
+// product is a matrix product of a linear layer with weight [N, K] on M rows.
+type product struct {
+	Op string `json:"op"` // forward: y = x·wᵀ; dX = ct·w; dW = ctᵀ·x
+	M  int    `json:"m"`
+	N  int    `json:"n"`
+	K  int    `json:"k"`
+}
+
+func (p product) String() string { return fmt.Sprintf("%-7s %d×%d×%d", p.Op, p.M, p.N, p.K) }
+
+// products are those of the four linear layers of a block, for the tokens of 1 and of 32 images. Backwards to the input
+// there are twice as many rows where there are two losses.
+func products(tokens, width int) (ps []product) {
+	for _, images := range []int{1, 32} {
+		for _, layer := range [][2]int{{3 * width, width}, {width, width}, {4 * width, width}, {width, 4 * width}} {
+			p := product{M: images * tokens, N: layer[0], K: layer[1]}
+			ps = append(ps, p.as("forward"), p.as("dX"), p.as("dW"))
+			p.M *= 2
+			ps = append(ps, p.as("dX"))
+		}
+	}
+	return ps
+}
+
+func (p product) as(op string) product {
+	p.Op = op
+	return p
+}
+
+// gemmCases are the products. They share their memory.
+func gemmCases(b *bench) (*benchGroup, error) {
+	g := &benchGroup{}
+	most := 0
+	ps := products(tokens(b.clip.image.Config), b.clip.image.Width)
+	for _, p := range ps {
+		most = max(most, p.M*p.N, p.M*p.K, p.N*p.K)
+	}
+	var memory [3]*tensor.Tensor // of both operands and of the product
+	for i := range memory {
+		memory[i] = b.dev.New(tensor.Compute, most)
+		tensor.Normal(memory[i], tensor.NewKey(uint64(i)))
+	}
+	g.close = func() {
+		for _, t := range memory {
+			t.Release()
+		}
+	}
+	for _, p := range ps {
+		flop := 2 * float64(p.M) * float64(p.N) * float64(p.K)
+		g.cases = append(g.cases, &benchCase{
+			measurement: measurement{Kind: "gemm", Name: p.String(), Product: &p, FLOP: flop}, dev: b.dev,
+			repeat: int(1e9/flop) + 1, // those for one image are too short to be timed alone
+			open: func() (func() error, func(), error) {
+				at := func(i, rows, cols int) *tensor.Tensor { return memory[i].Rows(0, rows*cols).View(rows, cols) }
+				var dst, x, y *tensor.Tensor
+				var o tensor.GemmOptions
+				switch p.Op {
+				case "forward":
+					dst, x, y, o.TransB = at(0, p.M, p.N), at(1, p.M, p.K), at(2, p.N, p.K), true
+				case "dX":
+					dst, x, y = at(0, p.M, p.K), at(1, p.M, p.N), at(2, p.N, p.K)
+				case "dW":
+					dst, x, y, o.TransA = at(0, p.N, p.K), at(1, p.M, p.N), at(2, p.M, p.K), true
+				}
+				return func() error {
+					tensor.Gemm(dst, x, y, o)
+					return nil
+				}, func() {}, nil
+			},
+		})
+	}
+	return g, nil
+}
+
+// inferenceCases are the image encoder on 1 and on 32 images.
+func inferenceCases(b *bench) (*benchGroup, error) {
+	g := &benchGroup{}
+	for _, n := range []int{1, 32} {
+		g.cases = append(g.cases, &benchCase{
+			measurement: measurement{Kind: "inference", Name: fmt.Sprintf("batch %d", n), Images: n, FLOP: float64(n) * forwardFLOP(b.clip.image.Config)}, dev: b.dev,
+			open: func() (func() error, func(), error) {
+				images := randomImages(b.dev, b.clip.image, n)
+				return func() error {
+					t := autograd.NoGrad(b.dev)
+					defer t.Release()
+					b.clip.image.Encode(t.Const(images))
+					return nil
+				}, images.Release, nil
+			},
+		})
+	}
+	return g, nil
+}

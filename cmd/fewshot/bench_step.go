@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+
+	"fewshot/rmt"
+	"fewshot/tensor"
+)
+
+// benchClasses is how many classes the measured training step tells apart.
+const benchClasses = 100
+
+// stepper is a training step to be measured.
+type stepper struct {
+	dev    *tensor.Device
+	clip   *clip
+	method string // amt or r-amt
+	off    bool   // one weight of 40 is off, so that R-AMT needs the teacher
+	batch  int
+}
+
+// flop counts the products of the step.
+func (s stepper) flop() float64 {
+	return float64(s.batch) * stepFLOP(s.clip.image.Config, s.method == "r-amt" && s.off)
+}
+
+// tuner masks an encoder of its own over the model's weights. close takes the masks off and gives their memory back.
+func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
+	config, err := rmt.Defaults(s.method, "paper", "", 16, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	student := s.clip.teacher()
+	picked, err := rmt.Select(student.Params(), config.Patterns)
+	if err != nil {
+		return nil, nil, err
+	}
+	classes, norm := s.dev.New(tensor.Full, benchClasses, s.clip.image.Embed), s.dev.New(tensor.Full, benchClasses)
+	tensor.Normal(classes, tensor.NewKey(2))
+	tensor.L2Normalize(classes, norm, classes)
+	norm.Release()
+	masks := rmt.Attach(picked, config.Init, config.Threshold)
+	for _, m := range masks {
+		scores := m.Scores.Floats()
+		for i := 0; s.off && i < len(scores); i += 40 {
+			scores[i] = 0
+		}
+		m.Scores.Set(scores)
+	}
+	close = func() {
+		classes.Release()
+		for _, m := range masks {
+			m.Detach()
+			m.Scores.Release()
+		}
+	}
+	return rmt.NewTuner(s.dev, student, s.clip.image, rmt.Head{Classes: classes, Scale: 100}, masks, config), close, nil
+}
+
+// open returns the step on a batch of random images. At learning rate 0 a step does all it does, and the masks stay as
+// they are.
+func (s stepper) open() (step func() (rmt.Stats, error), close func(), err error) {
+	t, closeTuner, err := s.tuner()
+	if err != nil {
+		return nil, nil, err
+	}
+	images, labels := randomImages(s.dev, s.clip.image, s.batch), make([]int32, s.batch)
+	for i := range labels {
+		labels[i] = int32(i % benchClasses)
+	}
+	step = func() (rmt.Stats, error) { return t.Step(images, labels, 0) }
+	return step, func() { images.Release(); closeTuner() }, nil
+}
+
+// stepCase is the step as a case.
+func (s stepper) stepCase(kind, name string) *benchCase {
+	return &benchCase{
+		measurement: measurement{Kind: kind, Name: name, Images: s.batch, FLOP: s.flop()}, dev: s.dev,
+		open: func() (func() error, func(), error) {
+			step, close, err := s.open()
+			return func() error {
+				_, err := step()
+				return err
+			}, close, err
+		},
+	}
+}
+
+// stepCases are steps of AMT, and of R-AMT while no weight is off and with some off.
+func stepCases(b *bench) (*benchGroup, error) {
+	s := stepper{dev: b.dev, clip: b.clip, method: "amt", off: true, batch: b.batch}
+	g := &benchGroup{cases: []*benchCase{s.stepCase("step", fmt.Sprintf("AMT, batch %d", b.batch))}}
+	for _, s.off = range []bool{false, true} {
+		s.method = "r-amt"
+		name := fmt.Sprintf("R-AMT, batch %d, all weights on", b.batch)
+		if s.off {
+			name = fmt.Sprintf("R-AMT, batch %d, some weights off", b.batch)
+		}
+		g.cases = append(g.cases, s.stepCase("step", name))
+	}
+	return g, nil
+}
