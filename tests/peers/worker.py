@@ -1,0 +1,22 @@
+"""A process of peers.py that calls a function of model.py, once for a start and then once for every line of its input, and
+answers with the seconds that it took and the most memory that the process has had."""
+
+import json
+import resource
+import sys
+import time
+
+import torch
+
+import model
+
+request = json.loads(sys.argv[1])
+torch.set_num_threads(request["threads"])
+call = getattr(model, request["kind"])(**request["options"])
+call()
+print("{}", flush=True)
+for _ in sys.stdin:
+    start = time.perf_counter()
+    call()
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}), flush=True)
