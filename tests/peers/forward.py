@@ -20,7 +20,7 @@ def compare(tools, a, config=None):
 
 
 def main():
-    a = peers.arguments(__doc__, batch=32).parse_args()
+    a = peers.arguments(__doc__).parse_args()
     print(peers.machine())
     compare(peers.Tools(), a, peers.CONFIGS.get(a.config)).show()
 

@@ -24,8 +24,9 @@ MODELS = ("ViT-B-32", "ViT-B-16", "ViT-L-14")
 # Environment of every process. The variables that are taken out would make OpenBLAS use other kernels than it chooses itself.
 BARE = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "LD_PRELOAD")}
 
-# glibc returns large blocks to the system and takes them back one page fault at a time; these keep them, in huge pages.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(64 << 20), "THP_MEM_ALLOC_ENABLE": "1"}
+# glibc gives large blocks back to the system and takes them again one page fault at a time; these settings keep them. jemalloc,
+# tcmalloc and huge pages were no faster.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
 
 
 class Config(NamedTuple):
@@ -204,13 +205,17 @@ def machine():
     return f"{cpu}, {os.cpu_count()} processors, torch {torch.__version__}, python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
 
 
-def arguments(doc, batch):
+def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config")):
     """The flags that the scripts share."""
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("-model", default="ViT-B-16", choices=MODELS)
-    p.add_argument("-batch", type=int, default=batch)
-    p.add_argument("-threads", type=int, default=os.cpu_count(), help="of either program")
-    p.add_argument("-rounds", type=int, default=5, help="of both programs in turn")
-    p.add_argument("-bf16", action="store_true", help="autocast to bfloat16, and -precision bf16")
-    p.add_argument("-config", choices=list(CONFIGS), help="how to run PyTorch (default: try all, take the fastest)")
+    for name, options in {
+        "model": {"default": "ViT-B-16", "choices": MODELS},
+        "batch": {"type": int, "default": batch},
+        "threads": {"type": int, "default": os.cpu_count(), "help": "of either program"},
+        "rounds": {"type": int, "default": 5, "help": "of both programs in turn"},
+        "bf16": {"action": "store_true", "help": "autocast to bfloat16, and -precision bf16"},
+        "config": {"choices": list(CONFIGS), "help": "how to run PyTorch (default: try all, take the fastest)"},
+    }.items():
+        if name in only:
+            p.add_argument("-" + name, **options)
     return p

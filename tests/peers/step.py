@@ -21,7 +21,7 @@ def compare(tools, a, config=None):
 
 
 def main():
-    p = peers.arguments(__doc__, batch=32)
+    p = peers.arguments(__doc__)
     p.add_argument("-amt", action="store_true", help="plain mask tuning, without the teacher")
     a = p.parse_args()
     print(peers.machine())

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Our matrix products beside those of the best C libraries, at the shapes of the network's linear layers.
+
+    python tests/peers/gemm.py [-model ViT-B-16] [-threads 2] [-rounds 5] [-bf16]
+
+needs Go and what requirements.txt names; libraries that are not there are left out. Each round runs `fewshot bench -only
+gemm` and then every library at every shape, each in a process of its own. Printed are medians over the rounds in GFLOP/s,
+and ours over the best library's at that shape. The libraries whose weights are packed before the clock starts count
+too: we pack within it.
+"""
+
+import math
+import statistics
+
+import blas
+import peers
+
+
+def main():
+    p = peers.arguments(__doc__, only=("model", "threads", "rounds", "bf16"))
+    a = p.parse_args()
+    print(peers.machine())
+    tools = peers.Tools()
+    table(tools, a)
+
+
+def table(tools, a):
+    """Measure and print; the geometric mean of the ratios and the worst of them."""
+    workers, env = {}, peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY
+    for name in blas.BF16_LIBRARIES if a.bf16 else blas.LIBRARIES:
+        intel = {"LD_PRELOAD": tools.intel} if name == "MKL for Intel" and tools.intel else {}
+        w = peers.Worker("blas.py", {"library": name, "threads": a.threads}, env | intel)
+        try:
+            print(f"  {name}: {w.answer()}", flush=True)
+            workers[name] = w
+        except RuntimeError as e:
+            print(f"  {name}: {e}")
+            w.close()
+    rates, peak = {}, []  # GFLOP/s by shape and library
+    for _ in range(a.rounds):
+        result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *(("-precision", "bf16") if a.bf16 else ()))
+        peak += [p["gflops"] for p in result["peaks"] if p["format"] == ("bf16" if a.bf16 else "float32")]
+        for case in result["cases"]:
+            shape = tuple(case["product"][x] for x in ("op", "m", "n", "k"))
+            rates.setdefault(shape, {}).setdefault("fewshot", []).append(case["gflops"])
+        for name, w in workers.items():
+            for shape in rates:
+                took = w.ask(" ".join(map(str, shape)))
+                if took:
+                    rates[shape].setdefault(name, []).append(2 * math.prod(shape[1:]) / took / 1e9)
+    for w in workers.values():
+        w.close()
+    return show(rates, list(workers), statistics.median(peak) if peak else math.nan)
+
+
+def show(rates, libraries, peak):
+    """Print the table; the geometric means of all ratios and of those to libraries that pack as we do, and the least ratio."""
+    columns = ["fewshot"] + libraries
+    print(f"\n{'GFLOP/s':28}" + "".join(f"{c:>20}" for c in columns) + f"{'of peak':>9}{'to the best':>13}")
+    ratios, unpacked = [], []
+    for (op, m, n, k), by in rates.items():
+        median = {name: statistics.median(r) for name, r in by.items()}
+        theirs = {name: r for name, r in median.items() if name != "fewshot"}
+        cells = "".join(f"{median[c]:20.1f}" if c in median else f"{'':20}" for c in columns)
+        end = f"{100 * median['fewshot'] / peak:7.0f} %"
+        if theirs:
+            ratios.append(median["fewshot"] / max(theirs.values()))
+            unpacked.append(median["fewshot"] / max(r for name, r in theirs.items() if "packed" not in name))
+            end += f"{ratios[-1]:13.3f}"
+        print(f"{op:8}{f'{m}×{n}×{k}':20}{cells}{end}")
+    if ratios:
+        print(f"ours to the best library: geometric mean {statistics.geometric_mean(ratios):.3f}, least {min(ratios):.3f}; "
+              f"to the best of those that do not pack before: {statistics.geometric_mean(unpacked):.3f}, least {min(unpacked):.3f}; peak {peak:.1f} GFLOP/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
