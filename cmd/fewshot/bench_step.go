@@ -47,14 +47,16 @@ func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
 		}
 		m.Scores.Set(scores)
 	}
+	t = rmt.NewTuner(s.dev, student, s.clip.image, rmt.Head{Classes: classes, Scale: 100}, masks, config)
 	close = func() {
+		_ = t.Release() // what a device has to complain of is known from its steps
 		classes.Release()
 		for _, m := range masks {
 			m.Detach()
 			m.Scores.Release()
 		}
 	}
-	return rmt.NewTuner(s.dev, student, s.clip.image, rmt.Head{Classes: classes, Scale: 100}, masks, config), close, nil
+	return t, close, nil
 }
 
 // open returns the step on a batch of random images. At learning rate 0 a step does all it does, and the masks stay as

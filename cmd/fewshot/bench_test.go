@@ -95,3 +95,21 @@ func TestSum(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestPeakForFormat(t *testing.T) {
+	single, half := &peakMeter{Format: "float32"}, &peakMeter{Format: "bf16"}
+	for _, c := range []struct {
+		meters []*peakMeter
+		format string
+		want   *peakMeter
+	}{
+		{[]*peakMeter{single, half}, "float32", single},
+		{[]*peakMeter{single, half}, "bf16", half},
+		{[]*peakMeter{single}, "bf16", single},
+		{nil, "float32", nil},
+	} {
+		if got := peakFor(c.meters, c.format); got != c.want {
+			t.Errorf("%s of %d meters: %+v", c.format, len(c.meters), got)
+		}
+	}
+}
