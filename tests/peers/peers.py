@@ -152,40 +152,43 @@ class Side(NamedTuple):
 
 class Result(NamedTuple):
     title: str
-    theirs: Side
     ours: Side
-    share: float  # of the peak, ours, median
+    theirs: list  # sides, the best last
     note: str
 
-    @property
-    def ratios(self):
-        return sorted(m / t for t, m in zip(self.theirs.rates, self.ours.rates))
+    def ratios(self, side):
+        """Ours over theirs, round by round, sorted."""
+        return sorted(m / t for t, m in zip(side.rates, self.ours.rates))
 
     def show(self):
-        r = self.ratios
-        print(f"\n{self.title}\n{self.theirs.line()}\n{self.ours.line()}{self.note}")
-        print(f"{'ratio':44} {statistics.median(r):9.2f} ({r[0]:.2f} .. {r[-1]:.2f}), memory {self.ours.rss_mib / self.theirs.rss_mib:.2f}", flush=True)
+        print(f"\n{self.title}\n{self.ours.line()}{self.note}")
+        for side in self.theirs:
+            r = self.ratios(side)
+            print(f"{side.line()}: ratio {statistics.median(r):.2f} ({r[0]:.2f} .. {r[-1]:.2f}), memory {self.ours.rss_mib / side.rss_mib:.2f}", flush=True)
 
 
 def compare(tools, config, kind, a, match, title, **options):
-    """PyTorch in a configuration and our case whose name matches, in turn."""
-    w = start(tools, config, a.threads, kind, bf16=a.bf16, batch=a.batch, model=a.model, **options)
+    """Our case whose name matches and PyTorch in a configuration in turn, and as it comes too if that is asked for."""
+    configs = [CONFIGS["eager"]] if a.plain and config.name != "eager" else []
+    configs.append(config)
+    workers = [start(tools, c, a.threads, kind, bf16=a.bf16, batch=a.batch, model=a.model, **options) for c in configs]
     flags = ["-only", kind, "-arch", a.model, "-batch", str(a.batch), "-rounds", "1", "-match", match]
     if a.bf16:
         flags += ["-precision", "bf16"]
-    theirs, ours = [], []
+    theirs, ours = [[] for _ in workers], []
     for i in range(a.rounds):
-        theirs.append(w.ask())
+        for w, answers in zip(workers, theirs):
+            answers.append(w.ask())
         ours.append(tools.bench(a.threads, *flags)["cases"][0])
-        print(f"  round {i + 1}: PyTorch {a.batch / theirs[-1]['seconds']:.3f}, fewshot {ours[-1]['images_per_second']:.3f} images/s", flush=True)
-    w.close()
-    share = statistics.median(c.get("share_of_peak", 0) for c in ours)
-    last = ours[-1]
+        rates = ", ".join(f"{a.batch / answers[-1]['seconds']:.3f}" for answers in theirs)
+        print(f"  round {i + 1}: PyTorch {rates}, fewshot {ours[-1]['images_per_second']:.3f} images/s", flush=True)
+    for w in workers:
+        w.close()
+    last, share = ours[-1], statistics.median(c.get("share_of_peak", 0) for c in ours)
     return Result(
         f"{title}, {a.model}, batch {a.batch}, {'bf16' if a.bf16 else 'float32'}, {a.threads} threads, {a.rounds} rounds",
-        Side(f"PyTorch ({config.name})", [a.batch / t["seconds"] for t in theirs], max(t["rss_mib"] for t in theirs)),
         Side("fewshot", [c["images_per_second"] for c in ours], max(c.get("peak_rss_bytes", 0) for c in ours) / 2**20),
-        share,
+        [Side(f"PyTorch ({c.name})", [a.batch / t["seconds"] for t in answers], max(t["rss_mib"] for t in answers)) for c, answers in zip(configs, theirs)],
         f", tensors {last['peak_bytes'] / 2**20:.0f} MiB, {100 * share:.0f} % of the peak, {last['mallocs']:.0f} allocations",
     )
 
@@ -205,7 +208,15 @@ def machine():
     return f"{cpu}, {os.cpu_count()} processors, torch {torch.__version__}, python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
 
 
-def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config")):
+def has_bf16():
+    """Whether the processor multiplies bfloat16."""
+    try:
+        return "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config", "plain")):
     """The flags that the scripts share."""
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, options in {
@@ -214,6 +225,7 @@ def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16"
         "threads": {"type": int, "default": os.cpu_count(), "help": "of either program"},
         "rounds": {"type": int, "default": 5, "help": "of both programs in turn"},
         "bf16": {"action": "store_true", "help": "autocast to bfloat16, and -precision bf16"},
+        "plain": {"action": "store_true", "help": "measure PyTorch as it comes, too"},
         "config": {"choices": list(CONFIGS), "help": "how to run PyTorch (default: try all, take the fastest)"},
     }.items():
         if name in only:

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""All comparisons with other programs, one after the other, with a summary at the end.
+
+    python tests/peers/table.py [-rounds 5] [-threads 2] [-only gemm,inference,step] [-models ViT-B-16,ViT-B-32] [-short]
+
+The products of gemm.py; the image encoder of forward.py with 1 and 32 images; the steps of step.py, AMT and R-AMT, with 8
+and 32 images; all in float32 and, where the processor multiplies bfloat16, in that. With 5 rounds on two cores this takes an
+hour or two. -short is a look at everything in some twenty minutes: one round, 1 and 8 images, ViT-B/32 alone.
+
+PyTorch's configuration is chosen once for each model and number format, for steps by that of R-AMT. Steps with 8 images show PyTorch
+as it comes, too: with 32 two such processes may not fit the memory.
+"""
+
+import statistics
+import types
+
+import forward
+import gemm
+import peers
+import step
+
+
+def results(tools, a):
+    """Compare everything with PyTorch, and yield the results."""
+    formats = (False, True) if peers.has_bf16() else (False,)
+    for model in a.models.split(","):
+        for bf16 in formats:
+            common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False}
+            if "inference" in a.only:
+                for batch in (1,) if a.short else (1, 32):
+                    yield forward.compare(tools, types.SimpleNamespace(batch=batch, **common))
+            if "step" in a.only:
+                print(f"configurations for the step, {model}, {'bf16' if bf16 else 'float32'}")
+                config = peers.choose(tools, a.threads, "step", bf16, model=model, batch=8, amt=False)
+                for batch in (8,) if a.short else (8, 32):
+                    for amt in (True, False):
+                        yield step.compare(tools, types.SimpleNamespace(batch=batch, amt=amt, **common | {"plain": batch == 8}), config)
+
+
+def main():
+    p = peers.arguments(__doc__, only=("threads", "rounds"))
+    p.add_argument("-only", default="gemm,inference,step", help="kinds, separated by commas")
+    p.add_argument("-models", default="ViT-B-16,ViT-B-32", help="separated by commas")
+    p.add_argument("-short", action="store_true", help="a look at everything")
+    a = p.parse_args()
+    if a.short:
+        a.rounds, a.models = 1, "ViT-B-32"
+    about = peers.machine()
+    print(about)
+    tools = peers.Tools()
+    if "gemm" in a.only:
+        for bf16 in (False, True) if peers.has_bf16() else (False,):
+            gemm.table(tools, types.SimpleNamespace(model=a.models.split(",")[0], threads=a.threads, rounds=a.rounds, bf16=bf16))
+    done = []
+    for r in results(tools, a):
+        r.show()
+        done.append(r)
+    if done:
+        print(f"\n{about}\n")
+    for r in done:
+        ratios = ", ".join(f"{statistics.median(r.ratios(s)):.2f} × {s.name}" for s in r.theirs)
+        print(f"{r.title:66} {statistics.median(r.ours.rates):8.2f} images/s, {ratios}, memory {r.ours.rss_mib / r.theirs[-1].rss_mib:.2f}")
+
+
+if __name__ == "__main__":
+    main()
