@@ -4,7 +4,7 @@
 //
 //	go test ./tests                          everything; needs Go alone
 //	go test ./tests -v -run Parity           prints the largest error against PyTorch by fixture and device
-//	python tests/peers/forward.py            images/s beside PyTorch on this machine
+//	python tests/peers/table.py -short       speed and memory beside PyTorch and C libraries on this machine
 //
 // testdata/README.md says where each number comes from and how to make it again.
 package tests
