@@ -1,11 +1,37 @@
 package tests
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
 	"fewshot/tensor"
+	"fewshot/vit"
 )
+
+// encoders are the sizes of OpenAI's vision transformers.
+var encoders = []struct {
+	name string
+	vit.Config
+}{
+	{"ViT-B-32", vit.Config{ImageSize: 224, Patch: 32, Width: 768, Layers: 12, Heads: 12, Embed: 512}},
+	{"ViT-B-16", vit.Config{ImageSize: 224, Patch: 16, Width: 768, Layers: 12, Heads: 12, Embed: 512}},
+	{"ViT-L-14", vit.Config{ImageSize: 224, Patch: 14, Width: 1024, Layers: 24, Heads: 16, Embed: 768}},
+}
+
+// randomViT is a nn.Source of small random weights for a vision transformer.
+func randomViT(c vit.Config) shapes {
+	grid := c.ImageSize / c.Patch
+	s := shapes{
+		"visual.conv1.weight": {c.Width, 3, c.Patch, c.Patch}, "visual.class_embedding": {c.Width},
+		"visual.positional_embedding": {grid*grid + 1, c.Width}, "visual.proj": {c.Width, c.Embed},
+		"visual.ln_pre.weight": {c.Width}, "visual.ln_pre.bias": {c.Width}, "visual.ln_post.weight": {c.Width}, "visual.ln_post.bias": {c.Width},
+	}
+	for i := range c.Layers {
+		s.block(fmt.Sprintf("visual.transformer.resblocks.%d.", i), c.Width)
+	}
+	return s
+}
 
 // shapes are tensors by name, with random values.
 type shapes map[string][]int
