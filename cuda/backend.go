@@ -23,6 +23,7 @@ type backend struct {
 	args    *[argWords]uint64 // of the launch under way; apart, as what C sees may hold no Go pointers
 	staging staging
 	scratch scratch
+	program *program // being recorded
 }
 
 type kernel struct {
@@ -113,8 +114,13 @@ func rowsOf(n, width int) int {
 }
 
 func (b *backend) Sync() error {
+	b.noProgram("Sync")
+	return b.sync()
+}
+
+func (b *backend) sync() error {
 	if b.err == nil {
-		b.fail("the work queued so far", b.dev.Sync())
+		b.fail("the work queued so far, in which FEWSHOT_CUDA_DEBUG=1 finds the kernel", b.dev.Sync())
 	}
 	return b.err
 }
@@ -132,6 +138,7 @@ func (b *backend) ElementSize(k tensor.Kind) int {
 }
 
 func (b *backend) Alloc(n int, k tensor.Kind) tensor.Buf {
+	b.noProgram("Alloc")
 	buf := tensor.Buf{Size: uint8(b.ElementSize(k)), N: n, Kind: k}
 	bytes := max(n*int(buf.Size), 1)
 	if b.err != nil {
@@ -165,6 +172,7 @@ func (b *backend) explain(err error, bytes int) error {
 
 // Free is only called for memory that nothing queued from now on uses; the driver waits for what is.
 func (b *backend) Free(buf tensor.Buf) {
+	b.noProgram("Free")
 	if buf.Ptr == 0 {
 		return
 	}
