@@ -180,10 +180,13 @@ API cuMemFree_v2(uint64_t p) {
 	held_freed += n;
 	return forget(MOST_FREED) ? OK : failure = ILLEGAL_ADDRESS;
 }
-// Giving the context back gives its memory back, and its failure.
-API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &device_memory, OK; }
+// When the last user gives the context back, its memory goes, and its failure.
+static int users;
+
+API cuDevicePrimaryCtxRetain(void **c, int) { return users++, *c = &device_memory, OK; }
 API cuDevicePrimaryCtxRelease_v2(int) {
 	work_until(queued);
+	if (--users > 0) return OK;
 	bool good = forget(0) || failure;
 	for (auto &b : blocks) free((void *)b.first);
 	blocks.clear();
