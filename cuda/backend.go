@@ -160,14 +160,11 @@ func (b *backend) explain(err error, bytes int) error {
 	if !errors.As(err, &e) || e.Status != driver.OutOfMemory {
 		return err
 	}
-	const mib = 1 << 20
 	free, total, freeErr := b.dev.Available()
 	if freeErr != nil {
 		return errors.Join(err, freeErr)
 	}
-	return fmt.Errorf("%.1f MiB were asked for, but only %.1f of %.1f MiB are free; this program's tensors hold %.1f MiB, so that %.0f%% of what they "+
-		"and the new one take would fit: choose a smaller batch: %w", float64(bytes)/mib, float64(free)/mib, float64(total)/mib, float64(b.held)/mib,
-		100*float64(b.held+free)/float64(b.held+int64(bytes)), err)
+	return &tensor.OutOfMemory{Asked: int64(bytes), Free: free, Total: total, Held: b.held, Err: err}
 }
 
 // Free is only called for memory that nothing queued from now on uses; the driver waits for what is.

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -182,10 +183,14 @@ func TestOutOfMemory(t *testing.T) {
 	if err == nil {
 		t.Fatal("80 MiB fit where 100 MiB minus staging are")
 	}
-	for _, want := range []string{"memory: 80.0 MiB were asked for", "of 100.0 MiB are free", "tensors hold 8.0 MiB", "smaller batch", "CUDA_ERROR_OUT_OF_MEMORY"} {
+	for _, want := range []string{"memory: 80.0 MiB were asked for", "of 100.0 MiB are free", "tensors hold 8.0 MiB", "a smaller batch takes less", "CUDA_ERROR_OUT_OF_MEMORY"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q lacks %q", err, want)
 		}
+	}
+	var memory *tensor.OutOfMemory
+	if !errors.As(err, &memory) || memory.Asked != 80<<20 || memory.Held != 8<<20 || memory.Free <= 0 || memory.Free >= 80<<20 {
+		t.Errorf("the error says %+v", memory)
 	}
 	d.Close()
 }

@@ -116,3 +116,41 @@ func normals(k tensor.Key, n int) []float64 {
 	}
 	return v
 }
+
+// A step that does not fit names the batch that would, and that one does.
+func TestBatchThatFits(t *testing.T) {
+	if os.Getenv("FEWSHOT_SIM") == "" {
+		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
+	}
+	const mib = 1 << 20
+	step := func(batch int) error {
+		dev, err := tensor.Open("cuda", tensor.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dev.Close()
+		c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
+		masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
+		classes := dev.Zeros(tensor.Full, 3, 8)
+		tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{})
+		_, err = tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
+		return err
+	}
+	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(96*mib))
+	const batch = 300
+	err := step(batch)
+	var fits int
+	if err == nil {
+		t.Fatalf("a batch of %d fits", batch)
+	}
+	if n, _ := fmt.Sscanf(err.Error(), "a step on 300 images does not fit the device, one on %d would", &fits); n != 1 || fits < 1 || fits >= batch {
+		t.Fatalf("the error is %v", err)
+	}
+	t.Log(err)
+	if err := step(fits); err != nil {
+		t.Errorf("then a batch of %d does not fit: %v", fits, err)
+	}
+	if err := step(fits + fits/4); err == nil {
+		t.Errorf("%d images fit, too, a quarter more than was said", fits+fits/4)
+	}
+}
