@@ -45,17 +45,23 @@ func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, 
 	return s, nil
 }
 
-// fitting adds to a device's error that the memory of a sweep does not fit which batch would. A part of what is free is left
-// for partial results and the driver.
+// fitting adds to a device's error that the memory of a sweep does not fit which batch would, with a teacher if there ever is
+// one. Of what is free, Adam's moments need some, if there are none yet, and partial results and the driver a little.
 func (t *Tuner) fitting(err error, s *sweep) error {
 	var memory *tensor.OutOfMemory
 	if !errors.As(err, &memory) {
 		return err
 	}
+	free := memory.Free - memory.Free/32 - 4<<20
+	for _, m := range t.Masks {
+		if t.Optimizer.Steps() == 0 {
+			free -= 2 * 4 * int64(m.Scores.Len())
+		}
+	}
 	n := sort.Search(len(s.labels), func(n int) bool {
 		part := *s
-		part.images, part.labels = s.images.Rows(0, n+1), s.labels[:n+1]
-		return t.dev.Measure(func() { t.describe(&part) }) > memory.Free-memory.Free/32
+		part.images, part.labels, part.taught = s.images.Rows(0, n+1), s.labels[:n+1], t.Rule.NeedsTeacher()
+		return t.dev.Measure(func() { t.describe(&part) }) > free
 	})
 	if n == 0 {
 		return fmt.Errorf("the step does not fit the device, not even on a single image: %w", err)

@@ -5,6 +5,8 @@ package tests
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	_ "fewshot/cuda"
@@ -136,21 +138,70 @@ func TestBatchThatFits(t *testing.T) {
 		_, err = tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
 		return err
 	}
-	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(96*mib))
-	const batch = 300
+	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(84*mib))
+	const batch = 150
 	err := step(batch)
 	var fits int
 	if err == nil {
 		t.Fatalf("a batch of %d fits", batch)
 	}
-	if n, _ := fmt.Sscanf(err.Error(), "a step on 300 images does not fit the device, one on %d would", &fits); n != 1 || fits < 1 || fits >= batch {
+	if n, _ := fmt.Sscanf(err.Error(), "a step on 150 images does not fit the device, one on %d would", &fits); n != 1 || fits < 1 || fits >= batch {
 		t.Fatalf("the error is %v", err)
 	}
 	t.Log(err)
 	if err := step(fits); err != nil {
 		t.Errorf("then a batch of %d does not fit: %v", fits, err)
 	}
-	if err := step(fits + fits/4); err == nil {
-		t.Errorf("%d images fit, too, a quarter more than was said", fits+fits/4)
+	if err := step(2 * fits); err == nil {
+		t.Errorf("%d images fit, too, twice what was said", 2*fits)
+	}
+}
+
+// Once a step has run, the next ones ask the driver for no memory and record nothing; the sweep is one launch.
+func TestStepAllocatesNothing(t *testing.T) {
+	if os.Getenv("FEWSHOT_SIM") == "" {
+		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
+	}
+	dev := open(t, "cuda bf16", 1)
+	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
+	masks := c.mask(t, patterns(t, false), func(_ string, i int) float64 { return 0.01 * float64(min(i%40, 1)) })
+	config, err := rmt.Defaults("r-amt", "paper", "", 16, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes := dev.New(tensor.Full, 3, 8)
+	tensor.Normal(classes, tensor.NewKey(1))
+	tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, config)
+	images, pixels := dev.New(tensor.Compute, 2, 3, paritySize, paritySize), make([]float32, 2*3*paritySize*paritySize)
+	log := filepath.Join(t.TempDir(), "calls")
+	for i := range 4 {
+		if i == 1 {
+			t.Setenv("FEWSHOT_SIM_LOG", log)
+		}
+		images.Set(pixels)
+		if _, err := tuner.Step(images, []int32{0, 1}, 1e-5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("FEWSHOT_SIM_LOG", "")
+	calls, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, call := range strings.Fields(string(calls)) {
+		count[call]++
+	}
+	t.Log(count)
+	for call := range count {
+		if strings.HasPrefix(call, "cuMemAlloc") || strings.HasPrefix(call, "cuMemFree") || strings.Contains(call, "Capture") || call == "cuGraphInstantiateWithFlags" {
+			t.Errorf("three steps call %s %d times", call, count[call])
+		}
+	}
+	if count["cuGraphLaunch"] != 3 {
+		t.Errorf("three steps launch %d graphs", count["cuGraphLaunch"])
+	}
+	if err := tuner.Release(); err != nil {
+		t.Error(err)
 	}
 }
