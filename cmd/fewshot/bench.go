@@ -38,6 +38,7 @@ type benchFlags struct {
 	arch   string
 	only   string
 	batch  int
+	square int
 	rounds int
 }
 
@@ -48,7 +49,8 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 	fs.StringVar(&f.model.path, "model", "", "measure this `checkpoint`'s image encoder, or embedded")
 	fs.StringVar(&f.arch, "arch", "", "measure random weights of this size: "+names+" (default ViT-B-16)")
 	fs.StringVar(&f.only, "only", "", "measure only this: gemm, inference or step")
-	fs.IntVar(&f.batch, "batch", 8, "images in a training step")
+	fs.IntVar(&f.batch, "batch", 8, "images in a training step, and in a third measurement of inference if above 32")
+	fs.IntVar(&f.square, "square", 0, "measure the product of two square matrices of this `side`, too")
 	fs.IntVar(&f.rounds, "rounds", 5, "rounds of measurements")
 	return func(ctx context.Context, u *ui, args []string) error {
 		_, known := archs[f.arch]
@@ -63,6 +65,8 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 			return usagef("-only %q: there are gemm, inference and step", f.only)
 		case f.batch < 1 || f.rounds < 1:
 			return usagef("-batch %d, -rounds %d: at least 1", f.batch, f.rounds)
+		case f.square < 0:
+			return usagef("-square %d: not the side of a matrix", f.square)
 		}
 		if f.model.path == "" && f.arch == "" {
 			f.arch = "ViT-B-16"
@@ -95,6 +99,7 @@ type measurement struct {
 type benchResult struct {
 	Kind    string         `json:"kind"`
 	Model   string         `json:"model"`
+	Sizes   vit.Config     `json:"sizes"`
 	Rounds  int            `json:"rounds"`
 	Cases   []*measurement `json:"cases"`
 	Device  string         `json:"device"`
@@ -120,14 +125,14 @@ func (f *benchFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
-	r := &benchResult{Kind: "result", Model: name, Rounds: f.rounds, Device: dev.Describe(), Program: version()}
+	r := &benchResult{Kind: "result", Model: name, Sizes: c.image.Config, Rounds: f.rounds, Device: dev.Describe(), Program: version()}
 	u.note("%s, %d rounds, %s\n", name, f.rounds, r.Device)
 	u.note("%-9s %-24s %12s %25s %10s %12s %9s", "", "", "median", "range", "GFLOP/s", "images/s", "peak MiB")
 	// One kind after the other, so that the memory of a kind does not count for the one before.
 	for _, kind := range []struct {
 		name  string
 		cases func(*tensor.Device, *clip) ([]*measurement, func(), error)
-	}{{"gemm", gemmCases}, {"inference", inferenceCases}, {"step", f.stepCases}} {
+	}{{"gemm", f.gemmCases}, {"inference", f.inferenceCases}, {"step", f.stepCases}} {
 		if f.only != "" && f.only != kind.name {
 			continue
 		}
@@ -211,7 +216,7 @@ func tokens(c vit.Config) int { return (c.ImageSize/c.Patch)*(c.ImageSize/c.Patc
 
 // gemmCases are the products of the MLP and the input projection of attention for the tokens of 1 and of 32 images: forwards
 // (x·wᵀ), backwards to the input (ct·w) and to the weight (ctᵀ·x).
-func gemmCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), err error) {
+func (f *benchFlags) gemmCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), err error) {
 	var held []*tensor.Tensor
 	done = func() {
 		for _, t := range held {
@@ -246,28 +251,48 @@ func gemmCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), 
 			}
 		}
 	}
-	return cases, done, nil
-}
-
-// inferenceCases are the image encoder on 1 and on 32 images.
-func inferenceCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), err error) {
-	var held []*tensor.Tensor
-	for _, n := range []int{1, 32} {
-		images := randomImages(dev, c.image, n)
-		held = append(held, images)
-		cases = append(cases, &measurement{Kind: "inference", Name: fmt.Sprintf("batch %d", n), Images: n, FLOP: float64(n) * forwardFLOP(c.image.Config),
+	if n := f.square; n > 0 {
+		a, b, dst := random(n, n), random(n, n), random(n, n)
+		cases = append(cases, &measurement{Kind: "gemm", Name: fmt.Sprintf("square  %d×%d×%d", n, n, n), FLOP: 2 * float64(n) * float64(n) * float64(n),
 			call: func() error {
-				t := autograd.NoGrad(dev)
-				defer t.Release()
-				c.image.Encode(t.Const(images))
+				tensor.Gemm(dst, a, b, tensor.GemmOptions{})
 				return nil
 			}})
 	}
-	return cases, func() {
-		for _, t := range held {
-			t.Release()
+	return cases, done, nil
+}
+
+// inferenceCases are the image encoder on 1, on 32 and on more images, as a recorded program.
+func (f *benchFlags) inferenceCases(dev *tensor.Device, c *clip) (cases []*measurement, done func(), err error) {
+	var undo []func()
+	done = func() {
+		for _, f := range undo {
+			f()
 		}
-	}, nil
+	}
+	sizes := []int{1, 32}
+	if f.batch > 32 {
+		sizes = append(sizes, f.batch)
+	}
+	for _, n := range sizes {
+		images := randomImages(dev, c.image, n)
+		p, err := dev.Record(func() {
+			t := autograd.NoGrad(dev)
+			defer t.Release()
+			c.image.Encode(t.Const(images))
+		})
+		undo = append(undo, images.Release)
+		if err != nil {
+			return nil, done, err
+		}
+		undo = append(undo, func() { p.Release() }) // its error stays with the device
+		cases = append(cases, &measurement{Kind: "inference", Name: fmt.Sprintf("batch %d", n), Images: n, FLOP: float64(n) * forwardFLOP(c.image.Config),
+			call: func() error {
+				p.Run()
+				return nil
+			}})
+	}
+	return cases, done, nil
 }
 
 func randomImages(dev *tensor.Device, e *vit.Encoder, n int) *tensor.Tensor {
@@ -306,6 +331,7 @@ func (f *benchFlags) stepCases(dev *tensor.Device, c *clip) (cases []*measuremen
 			return nil, done, err
 		}
 		undo = append(undo, func() {
+			tuner.Release() // its error stays with the device
 			for _, m := range tuner.Masks {
 				m.Detach()
 			}

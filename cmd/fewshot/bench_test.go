@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,19 @@ func TestBench(t *testing.T) {
 	}
 	if kinds["gemm"] != 12 || kinds["inference"] != 2 || kinds["step"] != 2 || r.Rounds != 2 {
 		t.Errorf("%v, %+v", kinds, r)
+	}
+	if r.Sizes.Layers == 0 || r.Sizes.Width == 0 {
+		t.Errorf("sizes %+v", r.Sizes)
+	}
+	more := last[benchResult](t, must(t, "bench", "-json", "-model", tiny(t), "-rounds", "1", "-batch", "33", "-square", "50"))
+	var names []string
+	for _, m := range more.Cases {
+		names = append(names, strings.TrimSpace(m.Name))
+	}
+	for _, want := range []string{"square  50×50×50", "batch 1", "batch 32", "batch 33"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%q is not among %q", want, names)
+		}
 	}
 	out := must(t, "bench", "-model", tiny(t), "-rounds", "1", "-only", "step")
 	if strings.Contains(out, "gemm") || !strings.Contains(out, "some weights off") || !strings.Contains(out, "GFLOP/s") {
