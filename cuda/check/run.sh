@@ -79,21 +79,21 @@ part() {
 cd "$here/.." || exit 1
 for p in $parts; do
 	case $p in
-	tests) part tests 100 "$folder/cuda.test" -test.v -test.run "$tests" -test.timeout 95s ;;
+	tests) part tests 90 "$folder/cuda.test" -test.v -test.run "$tests" -test.timeout 85s ;;
 	sanitizer)
 		if ! command -v compute-sanitizer >/dev/null; then
 			row sanitizer "not run: there is no compute-sanitizer"
 			continue
 		fi
 		for tool in memcheck racecheck; do
-			part "$tool" 50 compute-sanitizer --tool "$tool" --error-exitcode 9 "$folder/cuda.test" -test.run '^Test(Repeatable|ProgramBits)$' -test.v
+			part "$tool" 45 compute-sanitizer --tool "$tool" --error-exitcode 9 "$folder/cuda.test" -test.run '^Test(Repeatable|ProgramBits)$' -test.v
 		done
 		;;
 	parity)
 		cd "$here/../../tests" || exit 1
-		part parity 90 "$folder/models.test" -test.v -test.run "$models" -test.timeout 85s
+		part parity 80 "$folder/models.test" -test.v -test.run "$models" -test.timeout 75s
 		;;
-	accuracy) part accuracy 100 python3 "$here/accuracy.py" "$folder/fewshot" -cpu "$folder/accuracy-cpu.json" "${accuracy[@]}" ;;
+	accuracy) part accuracy 120 python3 "$here/accuracy.py" "$folder/fewshot" -cpu "$folder/accuracy-cpu.json" "${accuracy[@]}" ;;
 	speed)
 		left=$((deadline - SECONDS - 10))
 		part speed "$left" python3 "$here/speed.py" "$folder/fewshot" -json "$out/speed.json" -seconds $((left > 120 ? left - 60 : left / 2)) "${speed[@]}"

@@ -21,8 +21,10 @@ unequal is to our disadvantage. Ours is measured before and after PyTorch. Rates
 rounds. The floor is the operations of a call at the rate of a large product, by whichever of the two is faster at it.
 """
 import argparse
+import gc
 import json
 import math
+import shutil
 import signal
 import statistics
 import subprocess
@@ -251,12 +253,20 @@ def measure(f, rounds):
     return times
 
 
+def release():
+    """Gives PyTorch's memory back to the GPU."""
+    gc.collect()
+    if GPU:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+
+
 # How PyTorch is run: bf16 throughout, what is compiled.
 WAYS = {"bf16": (True, ""), "bf16, blocks compiled": (True, "blocks"), "autocast": (False, ""), "bf16, compiled": (True, "whole")}
 
 
-class OutOfTime(Exception):
-    pass
+class OutOfTime(BaseException):
+    """No Exception, which a compiler would take for its own."""
 
 
 def out_of_time(*_):
@@ -278,14 +288,10 @@ class Case:
             for name, wrap in ((way, lambda f: f), (way + ", graph", graphed)) if GPU else ((way, lambda f: f),):
                 self.found[name] = sorted(measure(wrap(f), args.rounds))
                 say(f"    {self.name}: PyTorch, {name}: {1e3 * statistics.median(self.found[name]):.2f} ms")
-        except OutOfTime:
-            raise
         except Exception as e:  # one way that PyTorch does not take must not end the comparison
             say(f"    {self.name}: PyTorch, {way}: {type(e).__name__}: {(str(e).splitlines() or ['no message'])[0][:160]}")
         f = None
-        if GPU:
-            torch.cuda.synchronize()
-            torch.cuda.empty_cache()
+        release()
 
     def report(self):
         n, flop = self.cases[0]["images"], self.cases[0]["flop"]
@@ -311,6 +317,29 @@ def judge(value, least=None, most=None):
     if most is not None and value > most:
         return f" (wanted {most:.0f})"
     return ""
+
+
+class Clocks:
+    """The GPU's clock and power while something runs."""
+
+    def __enter__(self):
+        query = ["nvidia-smi", "--query-gpu=clocks.sm,power.draw,temperature.gpu", "--format=csv,noheader,nounits", "-lms", "500"]
+        self.watch = None
+        if GPU and shutil.which(query[0]):
+            self.watch = subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def __exit__(self, *_):
+        if not self.watch:
+            return
+        self.watch.terminate()
+        rows = [r for r in (line.split(", ") for line in self.watch.communicate()[0].splitlines()) if len(r) == 3]
+        for what, column in (("clock, MHz", 0), ("power, W", 1), ("temperature, °C", 2)):
+            try:
+                v = sorted(float(r[column]) for r in rows)
+                figures[what] = [v[0], statistics.median(v), v[-1]]
+                say(f"| {what}: median {statistics.median(v):.0f} [{v[0]:.0f}, {v[-1]:.0f}] over {len(v)} readings |")
+            except (ValueError, IndexError):
+                say(f"    {what}: not read")
 
 
 def attempt(only, batch):
@@ -349,6 +378,15 @@ def measured(batches):
 
 
 def main():
+    with Clocks():
+        compare()
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(figures, f)
+    sys.exit(1 if figures.get("failed") else 0)
+
+
+def compare():
     torch._functorch.config.donated_buffer = False  # two backward passes read the same buffers
     batches = sorted(map(int, args.batches.split(",")))
     say(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name() if GPU else 'the CPU'}")
@@ -366,16 +404,13 @@ def main():
     except OutOfTime:
         say("    there was no time for more of PyTorch's ways")
     signal.alarm(0)
+    release()
     for key, (_, c) in measured(batches).items():
         if key in cases:
             cases[key].cases.append(c)
     say("| case | ours, ms [range] | images/s | × floor | PyTorch, ms [range], way | × PyTorch |")
     for case in cases.values():
         case.report()
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(figures, f)
-    sys.exit(1 if figures.get("failed") else 0)
 
 
 main()
