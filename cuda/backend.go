@@ -23,6 +23,7 @@ type backend struct {
 	args    *[argWords]uint64 // of the launch under way; apart, as what C sees may hold no Go pointers
 	staging staging
 	scratch scratch
+	words   []int32 // of the last Resample
 }
 
 type kernel struct {

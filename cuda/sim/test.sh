@@ -8,4 +8,6 @@ mkdir -p "$out"
 "$here/build.sh" "$out"
 eval "$("$here/../stub/env.sh")"
 cd "$here/../.."
-FEWSHOT_SIM=$out LD_LIBRARY_PATH=$out go test -tags cuda "$@" ./cuda/...
+export FEWSHOT_SIM=$out LD_LIBRARY_PATH=$out
+go test -tags cuda "$@" ./cuda/...
+if [ $# = 0 ]; then go test -tags cuda -run '^TestDevicesMakeTheLoadersPixels$' ./tests; fi
