@@ -1,0 +1,5 @@
+//go:build cuda
+
+package tests
+
+import _ "fewshot/cuda"
