@@ -24,6 +24,7 @@ type backend struct {
 	staging staging
 	scratch scratch
 	program *program // being recorded
+	words   []int32  // of the last Resample
 }
 
 type kernel struct {
