@@ -23,6 +23,8 @@ type backend struct {
 	args    *[argWords]uint64 // of the launch under way; apart, as what C sees may hold no Go pointers
 	staging staging
 	scratch scratch
+	program *program // being recorded
+	words   []int32  // of the last Resample
 }
 
 type kernel struct {
@@ -113,8 +115,13 @@ func rowsOf(n, width int) int {
 }
 
 func (b *backend) Sync() error {
+	b.noProgram("Sync")
+	return b.sync()
+}
+
+func (b *backend) sync() error {
 	if b.err == nil {
-		b.fail("the work queued so far", b.dev.Sync())
+		b.fail("the work queued so far, in which FEWSHOT_CUDA_DEBUG=1 finds the kernel", b.dev.Sync())
 	}
 	return b.err
 }
@@ -132,6 +139,7 @@ func (b *backend) ElementSize(k tensor.Kind) int {
 }
 
 func (b *backend) Alloc(n int, k tensor.Kind) tensor.Buf {
+	b.noProgram("Alloc")
 	buf := tensor.Buf{Size: uint8(b.ElementSize(k)), N: n, Kind: k}
 	bytes := max(n*int(buf.Size), 1)
 	if b.err != nil {
@@ -153,18 +161,16 @@ func (b *backend) explain(err error, bytes int) error {
 	if !errors.As(err, &e) || e.Status != driver.OutOfMemory {
 		return err
 	}
-	const mib = 1 << 20
 	free, total, freeErr := b.dev.Available()
 	if freeErr != nil {
 		return errors.Join(err, freeErr)
 	}
-	return fmt.Errorf("%.1f MiB were asked for, but only %.1f of %.1f MiB are free; this program's tensors hold %.1f MiB, so that %.0f%% of what they "+
-		"and the new one take would fit: choose a smaller batch: %w", float64(bytes)/mib, float64(free)/mib, float64(total)/mib, float64(b.held)/mib,
-		100*float64(b.held+free)/float64(b.held+int64(bytes)), err)
+	return &tensor.OutOfMemory{Asked: int64(bytes), Free: free, Total: total, Held: b.held, Err: err}
 }
 
 // Free is only called for memory that nothing queued from now on uses; the driver waits for what is.
 func (b *backend) Free(buf tensor.Buf) {
+	b.noProgram("Free")
 	if buf.Ptr == 0 {
 		return
 	}

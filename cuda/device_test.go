@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -56,8 +57,33 @@ func work(t *testing.T, precision string) []float32 {
 	tensor.SumTo(sum, ct)
 	square := d.New(tensor.Full)
 	tensor.SumSquares(square, ct)
-	keep(y, dw, db, sum, square)
+	keep(y, dw, db, sum, square, resampled(d))
 	return all
+}
+
+// resampled is an image of two tiles, each of which looks at more rows than go through the first pass at a time.
+func resampled(d *tensor.Device) *tensor.Tensor {
+	const size, w, h, taps = 33, 35, 120, 90
+	pix := make([]byte, 3*w*h)
+	for i := range pix {
+		pix[i] = byte(i*i + i>>7)
+	}
+	filter := func(taps int) []int32 {
+		f := make([]int32, 3*size)
+		for i := range size {
+			f[3*i], f[3*i+1], f[3*i+2] = int32(i*(h-taps)/h), int32(taps), 3*size
+		}
+		for range taps {
+			f = append(f, 1<<22/int32(taps))
+		}
+		return f
+	}
+	p := d.NewPictures(1 << 20)
+	n, _ := p.Add(pix, w, h)
+	levels, image := d.New(tensor.Full, 3, 256), d.New(tensor.Compute, 1, 3, size, size)
+	tensor.Uniform(levels, tensor.NewKey(9))
+	tensor.Resample(image, levels, p, []tensor.Crop{{Picture: n, Columns: filter(3), Rows: filter(taps), Flip: true}})
+	return image
 }
 
 func same(x, y []float32) bool {
@@ -182,10 +208,14 @@ func TestOutOfMemory(t *testing.T) {
 	if err == nil {
 		t.Fatal("80 MiB fit where 100 MiB minus staging are")
 	}
-	for _, want := range []string{"memory: 80.0 MiB were asked for", "of 100.0 MiB are free", "tensors hold 8.0 MiB", "smaller batch", "CUDA_ERROR_OUT_OF_MEMORY"} {
+	for _, want := range []string{"memory: 80.0 MiB were asked for", "of 100.0 MiB are free", "tensors hold 8.0 MiB", "a smaller batch takes less", "CUDA_ERROR_OUT_OF_MEMORY"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q lacks %q", err, want)
 		}
+	}
+	var memory *tensor.OutOfMemory
+	if !errors.As(err, &memory) || memory.Asked != 80<<20 || memory.Held != 8<<20 || memory.Free <= 0 || memory.Free >= 80<<20 {
+		t.Errorf("the error says %+v", memory)
 	}
 	d.Close()
 }

@@ -32,6 +32,7 @@
 // # What is where
 //
 //	open.go, backend.go     opening, errors, memory, launching
+//	record.go               programs, as CUDA graphs
 //	staging.go, scratch.go  the ring through which data enters and leaves; memory for partial results
 //	FAMILY.go               the methods of tensor.Backend, by the families of package tensor
 //	kernels                 FAMILY.cu, or FAMILY_WAY.cu, with the device code, the PTX made of it, and the compiler that made it
@@ -53,17 +54,25 @@
 // floating point numbers atomically, and of cuBLASLt's algorithms the first it proposes is taken, never the one that a
 // measurement prefers.
 //
+// # Programs
+//
+// What Device.Record keeps here is a CUDA graph, which one call launches. Its operations are first done once, launch by launch:
+// cuBLASLt can be asked for algorithms, and can load them, only before a capture, and what fails is found where it fails. A
+// graph has its own scratch memory, and its labels and ids are sent in one piece before each launch, through the staging ring,
+// so that runs may be queued as far ahead as one likes. With FEWSHOT_CUDA_DEBUG programs stay lists of calls.
+//
 // # Memory
 //
-// Tensors come from the pool of tensor.Device, which a step that repeats does not grow. Data enters and leaves through a ring of
-// page-locked slots; labels and token ids go the same way. Partial results are in scratch memory that grows to what the
-// largest operation needs. There are no finalizers: Close gives everything back.
+// Tensors come from the pool of tensor.Device, which a step that repeats does not grow, and those of a program from its arena.
+// Data enters and leaves through a ring of page-locked slots; labels and token ids go the same way. Partial results are in
+// scratch memory that grows to what the largest operation needs. There are no finalizers: Close gives everything back.
 //
 // # Errors
 //
 // The first error stays, with the name of the kernel or the work it was found in. Nothing is queued after it, results read as
 // NaN, and Sync returns it. Errors of kernels are found late, at the next call that waits: FEWSHOT_CUDA_DEBUG finds them at
-// once. A tensor that does not fit is reported with what was asked for, what is free, and how much of the whole would fit.
+// once. What goes wrong in a capture is Record's error and ends there, if the driver says so. What does not fit is a
+// tensor.OutOfMemory, with what was asked for and what is free; a training step adds which batch would fit.
 //
 // # Kernels
 //
@@ -77,12 +86,14 @@
 // cuda/sim/test.sh compiles the same sources with g++ into a libcuda.so.1 of our own. The threads of a block are fibers, each warp
 // as far ahead of the others as barriers let it; products on tensor cores are made of what its threads hold; shared
 // memory is NaN before each block; work is done as late as a driver may. On it the whole backend, from package
-// tensor down to the packed arguments of a launch, goes through the definitions of tensortest. Threads run in three orders,
-// which must not matter; a test leaves out each barrier in turn and expects that to matter. A libcublasLt of the same kind
-// checks the translation of row-major products.
+// tensor down to the packed arguments of a launch, goes through the definitions of tensortest, and whole models through
+// PyTorch's numbers. Threads run in three orders, which must not matter; a test leaves out each barrier in turn and expects that
+// to matter. A libcublasLt of the same kind checks the translation of row-major products. While a stream is captured both
+// refuse what the real ones refuse, and memory that was given back is watched for a while.
 //
 // What this cannot show: the driver's own behaviour, the real cuBLASLt, races that no order of whole stretches between
-// barriers brings out, and speed. For these cuda/check/run.sh runs everything on a machine with a GPU, in one call.
+// barriers brings out, and speed. For these cuda/check/run.sh runs everything on a machine with a GPU, in one call: the
+// backend's tests, compute-sanitizer, whole models against the CPU, accuracy, and speed beside PyTorch.
 //
 // # Speed
 //

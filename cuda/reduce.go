@@ -56,6 +56,7 @@ func (b *backend) total(dst, x mem, divisor int) {
 }
 
 func (b *backend) CountAbove(x tensor.Buf, t float64) int {
+	b.noProgram("CountAbove")
 	if b.err != nil {
 		return 0
 	}

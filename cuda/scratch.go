@@ -6,6 +6,7 @@ import "fewshot/cuda/internal/driver"
 
 // scratch is memory of the device's for partial results of one operation. It grows to what the largest one
 // needs and stays: operations follow each other on the stream, so that one may reuse what the last one used.
+// An operation that is done a second time finds all the memory it needs.
 type scratch struct {
 	p        uintptr
 	size     int
@@ -38,7 +39,7 @@ func (s *scratch) take(b *backend, bytes int) uintptr {
 		if s.p != 0 {
 			s.outgrown = append(s.outgrown, s.p)
 		}
-		*s = scratch{p: p, size: size, outgrown: s.outgrown}
+		*s = scratch{p: p, size: size, used: s.used, outgrown: s.outgrown}
 	}
 	s.used += bytes
 	return s.p + uintptr(s.used-bytes)

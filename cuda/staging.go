@@ -85,6 +85,7 @@ func words[T float32 | int32 | uint32](m []byte) []T {
 
 // Upload copies by slots. Numbers that are kept narrow are rounded on the device.
 func (b *backend) Upload(dst tensor.Buf, src []float32) {
+	b.noProgram("Upload")
 	const most = slotBytes / 4
 	for lo := 0; lo < len(src) && b.err == nil; lo += most {
 		part := src[lo:min(lo+most, len(src))]
@@ -106,6 +107,7 @@ func (b *backend) Upload(dst tensor.Buf, src []float32) {
 
 // Download waits for the device. After an error there are only NaN to read.
 func (b *backend) Download(dst []float32, src tensor.Buf) {
+	b.noProgram("Download")
 	const most = slotBytes / 4
 	for lo := 0; lo < len(dst); lo += most {
 		part := dst[lo:min(lo+most, len(dst))]
@@ -148,8 +150,15 @@ func (b *backend) numbers(v []int32) uint64 {
 	if b.err != nil || len(v) == 0 {
 		return 0
 	}
-	if 4*len(v) > slotBytes {
-		return b.manyNumbers(v)
+	if b.program != nil {
+		if at, ok := b.program.number(v); ok {
+			return at
+		}
+	}
+	if 4*len(v) > slotBytes { // more than fit a slot
+		p := b.scratch.take(b, 4*len(v))
+		b.sendNumbers(p, v)
+		return uint64(p)
 	}
 	s, err := b.slot()
 	if err != nil {
@@ -161,18 +170,17 @@ func (b *backend) numbers(v []int32) uint64 {
 	return uint64(s.device)
 }
 
-// manyNumbers are more than fit a slot: they go to scratch memory, slot by slot.
-func (b *backend) manyNumbers(v []int32) uint64 {
-	p := b.scratch.take(b, 4*len(v))
-	for lo := 0; lo < len(v) && b.err == nil; lo += slotBytes / 4 {
-		part := v[lo:min(lo+slotBytes/4, len(v))]
+// sendNumbers queues a copy of numbers, by slots, to memory of the device's.
+func (b *backend) sendNumbers(to uintptr, v []int32) {
+	const most = slotBytes / 4
+	for lo := 0; lo < len(v) && b.err == nil; lo += most {
+		part := v[lo:min(lo+most, len(v))]
 		s, err := b.slot()
 		if err != nil {
 			b.fail("labels", err)
-			return 0
+			return
 		}
 		copy(words[int32](s.host), part)
-		b.fail("labels", b.send(s, p+uintptr(4*lo), 4*len(part)))
+		b.fail("labels", b.send(s, to+uintptr(4*lo), 4*len(part)))
 	}
-	return uint64(p)
 }

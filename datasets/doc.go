@@ -20,7 +20,8 @@
 // CoOp's layout, and the copy has the same [Dataset.SplitHash] as the original.
 //
 // From items to pixels leads a [Loader], which decodes in the background and crops as its [Transform]
-// says.
+// says. With LoaderOptions.Crops it hands out each picture once, and then for every image a [Crop], from
+// which a GPU that keeps the pictures makes the same pixels.
 //
 // # The protocol
 //

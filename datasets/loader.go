@@ -16,7 +16,8 @@ import (
 
 // A Batch is a number of images ready for the model.
 type Batch struct {
-	Pixels  []float32 // [N, 3, Size, Size]
+	Pixels  []float32 // [N, 3, Size, Size]; nil with LoaderOptions.Crops
+	Crops   []Crop    // [N] with LoaderOptions.Crops
 	Labels  []int32   // [N]
 	Indices []int     // [N], into the loader's items
 }
@@ -40,6 +41,9 @@ type LoaderOptions struct {
 	// with Augment, three bytes a pixel, and the cropped one without. Once the cache is full nothing replaces what it has:
 	// in epochs of random order every other choice is as good.
 	CacheBytes int64
+	// Crops asks for batches of crops in place of pixels. Each item's picture comes with the first batch that has the item,
+	// and its file is never read again: whoever reads the batches keeps the pictures. CacheBytes is of no use then.
+	Crops bool
 }
 
 // A Loader makes batches of the items of a data set, decoding in the background.
@@ -55,6 +59,7 @@ type Loader struct {
 
 	cache []atomic.Pointer[imaging.RGB] // by item
 	room  atomic.Int64                  // bytes of the cache that are free
+	given []atomic.Pointer[image.Point] // by item: the size of its picture, once a batch has had it
 }
 
 // NewLoader makes a loader of items, which must be items of ds. It panics if BatchSize or Transform.Size is less than 1.
@@ -67,6 +72,7 @@ func NewLoader(ds *Dataset, items []Item, opt LoaderOptions) *Loader {
 	}
 	l := &Loader{ds: ds, items: items, opt: opt, table: opt.Transform.table()}
 	l.cache = make([]atomic.Pointer[imaging.RGB], len(items))
+	l.given = make([]atomic.Pointer[image.Point], len(items))
 	l.room.Store(opt.CacheBytes)
 	return l
 }
@@ -122,7 +128,7 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 		}()
 		for range l.opt.Workers {
 			workers.Go(func() {
-				w := worker{loader: l, epoch: uint32(epoch), pix: make([]uint8, l.imageLen())}
+				w := worker{loader: l, epoch: uint32(epoch)}
 				for j := range jobs {
 					w.do(ctx, j)
 				}
@@ -161,10 +167,20 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 					return
 				}
 			}
+			l.give(&s.batch)
 			if !yield(&s.batch, nil) {
 				return
 			}
 			begin(s)
+		}
+	}
+}
+
+// give remembers whose pictures a batch has.
+func (l *Loader) give(b *Batch) {
+	for i, c := range b.Crops {
+		if m := c.Picture; m != nil {
+			l.given[b.Indices[i]].Store(&image.Point{X: m.W, Y: m.H})
 		}
 	}
 }
@@ -189,6 +205,7 @@ func (l *Loader) order(epoch int) []int {
 type slot struct {
 	loader  *Loader
 	pixels  []float32 // of a whole batch; batch.Pixels is the part in use
+	crops   []Crop    // in their place
 	batch   Batch
 	errs    []error // by position in the batch
 	pending atomic.Int64
@@ -197,12 +214,22 @@ type slot struct {
 
 func (l *Loader) newSlot() *slot {
 	n := min(l.opt.BatchSize, len(l.items))
-	return &slot{loader: l, pixels: make([]float32, n*l.imageLen()), done: make(chan struct{}, 1)}
+	s := &slot{loader: l, done: make(chan struct{}, 1)}
+	if l.opt.Crops {
+		s.crops = make([]Crop, n)
+	} else {
+		s.pixels = make([]float32, n*l.imageLen())
+	}
+	return s
 }
 
 // prepare makes the slot ready for the images with these indices.
 func (s *slot) prepare(indices []int) {
-	s.batch.Pixels = s.pixels[:len(indices)*s.loader.imageLen()]
+	if s.loader.opt.Crops {
+		s.batch.Crops = s.crops[:len(indices)]
+	} else {
+		s.batch.Pixels = s.pixels[:len(indices)*s.loader.imageLen()]
+	}
 	s.batch.Indices = append(s.batch.Indices[:0], indices...)
 	s.batch.Labels = s.batch.Labels[:0]
 	s.errs = s.errs[:0]
@@ -224,6 +251,7 @@ type worker struct {
 	loader  *Loader
 	epoch   uint32
 	resizer imaging.Resizer
+	filters imaging.Filters
 	pix     []uint8 // [Size, Size, 3]
 }
 
@@ -232,8 +260,13 @@ func (w *worker) do(ctx context.Context, j job) {
 	if err := ctx.Err(); err != nil {
 		s.errs[j.position] = err
 	} else {
-		n := w.loader.imageLen()
-		s.errs[j.position] = w.load(s.batch.Pixels[j.position*n:][:n], s.batch.Indices[j.position])
+		index := s.batch.Indices[j.position]
+		if w.loader.opt.Crops {
+			s.errs[j.position] = w.crop(&s.batch.Crops[j.position], index)
+		} else {
+			n := w.loader.imageLen()
+			s.errs[j.position] = w.load(s.batch.Pixels[j.position*n:][:n], index)
+		}
 	}
 	if s.pending.Add(-1) == 0 {
 		s.done <- struct{}{}
@@ -249,14 +282,34 @@ func (w *worker) load(dst []float32, index int) error {
 		return err
 	}
 	pix, flip := m.Pix, false
-	if a := l.opt.Augment; a != nil {
+	if l.opt.Augment != nil {
+		if w.pix == nil {
+			w.pix = make([]uint8, l.imageLen())
+		}
 		pix = w.pix
-		random := philox.NewStream(l.opt.Seed, purposeAugment, w.epoch, uint32(index))
-		var crop image.Rectangle
-		crop, flip = a.draw(&random, m.W, m.H)
-		w.resizer.Resize(pix, m, crop, size, size, image.Rect(0, 0, size, size))
+		var r region
+		r, flip = l.region(w.epoch, index, image.Pt(m.W, m.H))
+		r.resize(&w.resizer, pix, m)
 	}
 	l.table.normalize(dst, pix, size, flip)
+	return nil
+}
+
+// crop makes the crop of item number index.
+func (w *worker) crop(c *Crop, index int) error {
+	l := w.loader
+	c.Picture = nil
+	size := l.given[index].Load()
+	if size == nil {
+		m, err := w.read(index)
+		if err != nil {
+			return err
+		}
+		c.Picture, size = m, &image.Point{X: m.W, Y: m.H}
+	}
+	r, flip := l.region(w.epoch, index, *size)
+	r.filters(&w.filters, c)
+	c.Flip = flip
 	return nil
 }
 
@@ -266,19 +319,14 @@ func (w *worker) decoded(index int) (*imaging.RGB, error) {
 	if m := l.cache[index].Load(); m != nil {
 		return m, nil
 	}
-	item := l.items[index]
-	data, err := l.ds.ReadItem(item)
-	if err != nil {
-		return nil, err
-	}
-	m, err := imaging.Decode(l.name(index), data, imaging.DefaultLimits)
+	m, err := w.read(index)
 	if err != nil {
 		return nil, err
 	}
 	if l.opt.Augment == nil {
 		size := l.opt.Transform.Size
 		center := imaging.NewRGB(size, size)
-		l.opt.Transform.center(&w.resizer, center.Pix, m)
+		l.opt.Transform.center(image.Pt(m.W, m.H)).resize(&w.resizer, center.Pix, m)
 		m = center
 	}
 	if n := int64(len(m.Pix)); l.room.Add(-n) < 0 {
@@ -287,6 +335,15 @@ func (w *worker) decoded(index int) (*imaging.RGB, error) {
 		l.room.Add(n) // another epoch that runs beside this one was faster
 	}
 	return m, nil
+}
+
+// read decodes the file of an item.
+func (w *worker) read(index int) (*imaging.RGB, error) {
+	data, err := w.loader.ds.ReadItem(w.loader.items[index])
+	if err != nil {
+		return nil, err
+	}
+	return imaging.Decode(w.loader.name(index), data, imaging.DefaultLimits)
 }
 
 // name is what an error calls an item.

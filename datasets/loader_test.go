@@ -53,7 +53,7 @@ func collect(t testing.TB, batches iter.Seq2[*Batch, error]) []Batch {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, Batch{slices.Clone(b.Pixels), slices.Clone(b.Labels), slices.Clone(b.Indices)})
+		all = append(all, Batch{Pixels: slices.Clone(b.Pixels), Labels: slices.Clone(b.Labels), Indices: slices.Clone(b.Indices)})
 	}
 	return all
 }

@@ -45,7 +45,7 @@ func (t Transform) Image(dst []float32, name string, data []byte) error {
 		return err
 	}
 	pix := make([]uint8, 3*t.Size*t.Size)
-	t.center(new(imaging.Resizer), pix, m)
+	t.center(image.Pt(m.W, m.H)).resize(new(imaging.Resizer), pix, m)
 	t.table().normalize(dst, pix, t.Size, false)
 	return nil
 }
@@ -54,20 +54,6 @@ func (t Transform) Image(dst []float32, name string, data []byte) error {
 func CheckImage(name string, data []byte) error {
 	_, err := imaging.Decode(name, data, imaging.DefaultLimits)
 	return err
-}
-
-// center resizes the shorter side of m to Size and writes the Size×Size pixels in the middle, [Size, Size, 3].
-func (t Transform) center(r *imaging.Resizer, dst []uint8, m *imaging.RGB) {
-	w, h := t.Size, t.Size
-	// The longer side is cut to a whole number, not rounded.
-	if m.W > m.H {
-		w = t.Size * m.W / m.H
-	} else {
-		h = t.Size * m.H / m.W
-	}
-	left := int(math.RoundToEven(float64(w-t.Size) / 2))
-	top := int(math.RoundToEven(float64(h-t.Size) / 2))
-	r.Resize(dst, m, image.Rect(0, 0, m.W, m.H), w, h, image.Rect(left, top, left+t.Size, top+t.Size))
 }
 
 // normalization holds the normalised value of each sample value of each channel.
@@ -83,6 +69,15 @@ func (t Transform) table() *normalization {
 		}
 	}
 	return n
+}
+
+// Levels gives the normalised value of each of the 256 sample values of each channel, [3, 256].
+func (t Transform) Levels() []float32 {
+	var levels []float32
+	for _, channel := range t.table() {
+		levels = append(levels, channel[:]...)
+	}
+	return levels
 }
 
 // normalize turns pixels [size, size, 3] into dst [3, size, size], mirrored left to right if flip is set.

@@ -169,7 +169,7 @@ func TestTransformPattern(t *testing.T) {
 	}
 	tr := CLIPTransform(224)
 	pix := make([]uint8, 3*224*224)
-	tr.center(new(imaging.Resizer), pix, m)
+	tr.center(image.Pt(m.W, m.H)).resize(new(imaging.Resizer), pix, m)
 	out := make([]float32, 3*224*224)
 	tr.table().normalize(out, pix, 224, false)
 	sum, squares := 0.0, 0.0

@@ -1,7 +1,9 @@
 package rmt
 
 import (
+	"errors"
 	"fmt"
+	"sort"
 
 	"fewshot/autograd"
 	"fewshot/tensor"
@@ -34,13 +36,37 @@ func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, 
 	var unused error
 	program, err := t.dev.Record(func() { unused = t.describe(s) })
 	if err != nil {
-		return nil, err
+		return nil, t.fitting(err, s)
 	}
 	if s.program = program; unused != nil {
 		return nil, s.release(unused)
 	}
 	s.rows = make([]float32, s.logits.Len())
 	return s, nil
+}
+
+// fitting adds to a device's error that the memory of a sweep does not fit which batch would, with a teacher if there ever is
+// one. Of what is free, Adam's moments need some, if there are none yet, and partial results and the driver a little.
+func (t *Tuner) fitting(err error, s *sweep) error {
+	var memory *tensor.OutOfMemory
+	if !errors.As(err, &memory) {
+		return err
+	}
+	free := memory.Free - memory.Free/32 - 4<<20
+	for _, m := range t.Masks {
+		if t.Optimizer.Steps() == 0 {
+			free -= 2 * 4 * int64(m.Scores.Len())
+		}
+	}
+	n := sort.Search(len(s.labels), func(n int) bool {
+		part := *s
+		part.images, part.labels, part.taught = s.images.Rows(0, n+1), s.labels[:n+1], t.Rule.NeedsTeacher()
+		return t.dev.Measure(func() { t.describe(&part) }) > free
+	})
+	if n == 0 {
+		return fmt.Errorf("the step does not fit the device, not even on a single image: %w", err)
+	}
+	return fmt.Errorf("a step on %d images does not fit the device, one on %d would: %w", len(s.labels), n, err)
 }
 
 // describe asks for what a sweep does.

@@ -16,9 +16,11 @@ type Data interface {
 	Epoch(ctx context.Context, epoch, from int) iter.Seq2[Batch, error]
 }
 
-// Batch is a number of normalised images [N, 3, Size, Size] with their labels.
+// Batch is a number of normalised images [N, 3, Size, Size] with their labels: Pixels, or else Fill, which puts the
+// images into a tensor of kind Compute.
 type Batch struct {
 	Pixels []float32
+	Fill   func(images *tensor.Tensor)
 	Labels []int32
 	Size   int
 }
@@ -171,6 +173,10 @@ func fill(dev *tensor.Device, x *tensor.Tensor, b Batch) *tensor.Tensor {
 	if x == nil {
 		x = dev.New(tensor.Compute, n, 3, b.Size, b.Size)
 	}
-	x.Set(b.Pixels)
+	if b.Fill != nil {
+		b.Fill(x)
+	} else {
+		x.Set(b.Pixels)
+	}
 	return x
 }

@@ -3,6 +3,7 @@ package rmt
 import (
 	"context"
 	"errors"
+	"iter"
 	"math"
 	"slices"
 	"testing"
@@ -74,6 +75,36 @@ func TestTraining(t *testing.T) {
 	}
 	if s := SparsityOf(tuner.Masks); s.Off == 0 || s.Off == s.Total || s != reports[2].Sparsity {
 		t.Errorf("a mask that does not move tests nothing: %v", s)
+	}
+}
+
+// filled hands out what its data does as functions that fill tensors.
+type filled struct{ Data }
+
+func (f filled) Epoch(ctx context.Context, epoch, from int) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		for b, err := range f.Data.Epoch(ctx, epoch, from) {
+			pixels := b.Pixels
+			b.Pixels, b.Fill = nil, func(images *tensor.Tensor) { images.Set(pixels) }
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+// Who fills the tensor of the images makes no difference.
+func TestTrainingFilled(t *testing.T) {
+	b := newBench(t, "cpu")
+	want, _ := b.train(t)
+	data := filled{b.data}
+	tuner := b.tuner()
+	defer tuner.Masks[0].Detach()
+	if err := (&Training{Tuner: tuner, Config: b.config, Data: data}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := tuner.Masks[0].Scores.Floats(); !slices.Equal(got, want) {
+		t.Error("other scores")
 	}
 }
 

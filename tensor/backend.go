@@ -17,6 +17,7 @@ type Backend interface {
 	Rowwise
 	Matrix
 	Layout
+	Imaging
 	Update
 }
 
@@ -114,6 +115,18 @@ type Layout interface {
 	ScatterAdd(dst, x Buf, ids []int32, width, lanes int)
 	Uniform(dst Buf, k Key) // dst[i] = k.Uniform(i)
 	Normal(dst Buf, k Key)  // dst[i] = k.Normal(i)
+}
+
+// Imaging keeps pictures as bytes, and makes images of them.
+type Imaging interface {
+	AllocBytes(n int) Bytes
+	FreeBytes(b Bytes)
+	UploadBytes(dst Bytes, src []byte)
+	// Resample: dst[i,ch,y,x] = levels[ch, v], where with c = crops[i] and x' = size−1−x if c.Flip, else x
+	//	h[r,ch] = round8(Σ_k pix[r·stride + 3·(from+k) + ch]·w[k]) with from, w of output x' of c.Columns
+	//	v       = round8(Σ_k h[from+k,ch]·w[k])                    with from, w of output y of c.Rows
+	// and round8(s) = (s + 2²¹) >> 22, clipped to 0..255. All of it is exact.
+	Resample(dst, levels Buf, crops []CropArgs, size int)
 }
 
 // Update kernels change parameters in place.

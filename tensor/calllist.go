@@ -25,6 +25,13 @@ func (rec *callList) Alloc(int, Kind) Buf { panic("tensor: memory of a program l
 func (rec *callList) Upload(Buf, []float32) {
 	panic("tensor: Set while a program is recorded: fill an operand before Run")
 }
+func (rec *callList) AllocBytes(int) Bytes { panic("tensor: memory of a program lies in its arena") }
+func (rec *callList) UploadBytes(Bytes, []byte) {
+	panic("tensor: Pictures.Add while a program is recorded: add pictures before")
+}
+func (rec *callList) Resample(_, _ Buf, _ []CropArgs, _ int) {
+	panic("tensor: Resample while a program is recorded: fill an operand before Run")
+}
 func (rec *callList) Download([]float32, Buf)     { waits("Floats") }
 func (rec *callList) CountAbove(Buf, float64) int { waits("CountAbove"); return 0 }
 func (rec *callList) Sync() error                 { waits("Sync"); return nil }

@@ -367,6 +367,13 @@ func (h *narrowHost) Normal(dst Buf, k Key) {
 	h.done()
 }
 
+// Imaging
+
+func (h *narrowHost) Resample(dst, levels Buf, crops []CropArgs, size int) {
+	h.Backend.Resample(h.result(dst), levels, crops, size)
+	h.done()
+}
+
 // Update
 
 func (h *narrowHost) GradDrop(dst, a, b Buf, r GradDropArgs) {

@@ -114,18 +114,31 @@ func (d *Device) From(v []float32, shape ...int) *Tensor {
 // alloc takes memory from the backend.
 func (d *Device) alloc(n int, k Kind) Buf {
 	b := d.backend.Alloc(n, k)
-	d.held += int64(n) * int64(b.Size)
-	d.peak = max(d.peak, d.held)
+	d.hold(int64(n) * int64(b.Size))
 	return b
+}
+
+// hold counts bytes that are taken from the backend, or with a minus those given back.
+func (d *Device) hold(bytes int64) {
+	d.held += bytes
+	d.peak = max(d.peak, d.held)
 }
 
 // free gives it back.
 func (d *Device) free(b Buf) {
-	d.held -= int64(b.N) * int64(b.Size)
+	d.hold(-int64(b.N) * int64(b.Size))
 	d.backend.Free(b)
 }
 
-// PeakBytes is the most memory the device has held for tensors, pooled blocks and programs included.
+// OwnMemory is the size in bytes of the memory that the device has to itself; 0 where it works in the process's.
+func (d *Device) OwnMemory() int64 {
+	if m, ok := d.backend.(interface{ OwnMemory() int64 }); ok {
+		return m.OwnMemory()
+	}
+	return 0
+}
+
+// PeakBytes is the most memory the device has held for tensors and pictures, pooled blocks and programs included.
 func (d *Device) PeakBytes() int64 { return d.peak }
 
 // Trim gives pooled blocks that nobody holds back to the system.

@@ -29,8 +29,8 @@
 // program and panics with a [ShapeError] that names the operation, its rule and all operands. What the
 // outside world gets wrong (an unknown device, a precision that is not offered) is an error from Open.
 //
-// The operations come in families: elementwise, activation, gemm, rowwise, attention, layout, reduce, loss,
-// random and update. Each has a file of its name here, in the kernels of each device, and in tensortest.
+// The operations come in families: elementwise, activation, gemm, rowwise, attention, layout, pictures, reduce,
+// loss, random and update. Each has a file of its name here, in the kernels of each device, and in tensortest.
 //
 // # Memory
 //
@@ -46,6 +46,12 @@
 // memory they take in one arena by when each tensor lives, and gives a [Program], which runs them again and again on
 // what their operands hold by then. Running it decides nothing and allocates nothing, and a device with a form of its own
 // for such a sequence, as a CUDA graph, uses that ([Recorder]). Training steps are run so.
+//
+// # Pictures
+//
+// Training images start as pictures, bytes of which each epoch shows another part. [Pictures] are kept in the
+// device's memory, and [Resample] makes a batch of images of them: it crops, resizes by filters of integers,
+// mirrors, and looks each sample up in a table of levels. So a step waits neither for files nor for transfers.
 //
 // # Precision
 //
@@ -79,8 +85,8 @@
 // # What is not handled
 //
 // There are no strides, no transposed views and no general broadcast: move data with CopyBlocks, and
-// multiply with Gemm's TransA and TransB. There are no integer tensors: labels and token ids are []int32
-// beside the tensors. A device is for one goroutine at a time, though several devices may be open. Tensors of
-// two devices do not mix: go through Floats and Set. Nothing is differentiated here; that is package
-// autograd's business.
+// multiply with Gemm's TransA and TransB. There are no integer tensors: labels, token ids and filters are
+// []int32 beside the tensors, and bytes are in Pictures alone. A device is for one goroutine at a time, though
+// several devices may be open. Tensors of two devices do not mix: go through Floats and Set. Nothing is
+// differentiated here; that is package autograd's business.
 package tensor

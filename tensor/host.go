@@ -18,6 +18,7 @@ type host[T cpu.Float] struct {
 	wrap    func([]T) Buf
 	about   string
 	memory  pages.Memory
+	crops   []cpu.Crop // of the last Resample
 }
 
 func newHost[T cpu.Float](o Options, of func(Buf) []T, wrap func([]T) Buf) (*host[T], error) {
@@ -188,6 +189,20 @@ func (h *host[T]) ScatterAdd(dst, x Buf, ids []int32, width, lanes int) {
 
 func (h *host[T]) Uniform(dst Buf, k Key) { h.kernels.Uniform(h.of(dst), k.philox()) }
 func (h *host[T]) Normal(dst Buf, k Key)  { h.kernels.Normal(h.of(dst), k.philox()) }
+
+// Imaging
+
+func (h *host[T]) AllocBytes(n int) Bytes            { return Bytes{Host: pages.New[byte](&h.memory, n), N: n} }
+func (h *host[T]) FreeBytes(b Bytes)                 { pages.Free(&h.memory, b.Host) }
+func (h *host[T]) UploadBytes(dst Bytes, src []byte) { copy(dst.Host, src) }
+
+func (h *host[T]) Resample(dst, levels Buf, crops []CropArgs, size int) {
+	h.crops = h.crops[:0]
+	for _, c := range crops {
+		h.crops = append(h.crops, cpu.Crop{Pix: c.Pix.Host, Stride: c.Stride, Columns: c.Columns, Rows: c.Rows, Flip: c.Flip})
+	}
+	h.kernels.Resample(h.of(dst), h.of(levels), h.crops, size)
+}
 
 // Update
 

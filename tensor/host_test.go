@@ -143,8 +143,27 @@ var calls = map[string]func(b *bench, d Backend){
 	"Patches":    func(b *bench, d Backend) { d.Patches(b.normal(5*3*32*48), b.normal(5*3*32*48), 5, 3, 32, 48, 8) },
 	"Gather":     func(b *bench, d Backend) { d.Gather(b.normal(301*197), b.normal(53*197), ids(301, 53), 197) },
 	"ScatterAdd": func(b *bench, d Backend) { d.ScatterAdd(b.normal(2*53*197), b.normal(2*301*197), ids(301, 53), 197, 2) },
-	"Uniform":    func(b *bench, d Backend) { d.Uniform(b.normal(20011), NewKey(7)) },
-	"Normal":     func(b *bench, d Backend) { d.Normal(b.normal(20011), NewKey(7)) },
+	"Resample": func(b *bench, d Backend) {
+		const size, w, h = 37, 53, 71
+		pix := make([]byte, 3*w*h)
+		for i := range pix {
+			pix[i] = byte(i * i)
+		}
+		at := d.AllocBytes(len(pix))
+		d.UploadBytes(at, pix)
+		f := make([]int32, 3*size)
+		for i := range size {
+			f[3*i], f[3*i+1], f[3*i+2] = int32(i/2), 3, int32(3*size)
+		}
+		f = append(f, 3<<20, -1<<20, 2<<20)
+		crops := make([]CropArgs, 9)
+		for i := range crops {
+			crops[i] = CropArgs{Pix: at.From(3 * (i*w + i)), Stride: 3 * w, Columns: f, Rows: f, Flip: i%2 > 0}
+		}
+		d.Resample(b.normal(len(crops)*3*size*size), b.normal(3*256), crops, size)
+	},
+	"Uniform": func(b *bench, d Backend) { d.Uniform(b.normal(20011), NewKey(7)) },
+	"Normal":  func(b *bench, d Backend) { d.Normal(b.normal(20011), NewKey(7)) },
 	"GradDrop": func(b *bench, d Backend) {
 		d.GradDrop(b.normal(5003), b.normal(5003), b.normal(5003), b.dropArgs(5003))
 	},
@@ -166,7 +185,7 @@ func (b *bench) dropArgs(n int) GradDropArgs {
 }
 
 func TestCallsAreComplete(t *testing.T) {
-	notKernels := []string{"Describe", "ElementSize", "Alloc", "Free", "Sync", "Close"}
+	notKernels := []string{"Describe", "ElementSize", "Alloc", "Free", "AllocBytes", "FreeBytes", "UploadBytes", "Sync", "Close"}
 	backend := reflect.TypeFor[Backend]()
 	for i := range backend.NumMethod() {
 		name := backend.Method(i).Name

@@ -1,6 +1,7 @@
 package tensor
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -29,38 +30,58 @@ type Recording interface {
 }
 
 // Recorder is what a backend implements that has a form of its own for a sequence of operations, as a CUDA graph.
-// Record calls f once, and the operations f asks for are not done, but kept. Without it the device keeps a
-// list of calls.
+// Record keeps the operations that f asks for. It may call f more often than once, and may do them once first, to
+// learn what they need; so what lies outside the program's memory may be read and overwritten by a program, but
+// not added to. A backend without it, or one that returns errors.ErrUnsupported, is given a list of calls.
 type Recorder interface {
 	Record(f func()) (Recording, error)
 }
 
 // Record makes a program of what f asks for. All memory that f takes is laid out beforehand in one arena, by when
 // each tensor is taken and given back; tensors that f leaves in its caller's hands are valid from the end of a Run
-// to the next. f is called twice: to see what it needs, and to record it.
+// to the next. f is called at least twice: to see what it needs, and to record it.
 func (d *Device) Record(f func()) (*Program, error) {
 	d.Trim() // what lies idle would not serve the program
-	plan := &layout{sizeOf: d.backend.ElementSize}
-	d.during(&callList{Backend: d.backend}, plan, f)
-	bytes := plan.place()
-	p := &Program{dev: d, arena: d.alloc(bytes/plan.sizeOf(Full), Full)}
+	plan := d.plan(f)
+	p := &Program{dev: d, arena: d.alloc(plan.bytes/plan.sizeOf(Full), Full)}
 	plan.arena = &p.arena
 	var err error
-	if r, ok := d.backend.(Recorder); ok {
-		p.recording, err = r.Record(func() { d.during(d.backend, plan, f) })
-	} else {
-		list := &callList{Backend: d.backend}
-		d.during(list, plan, f)
-		p.recording = list
-	}
-	if err != nil {
+	if p.recording, err = d.record(plan, f); err != nil {
 		d.free(p.arena)
 		return nil, fmt.Errorf("recording: %w", err)
 	}
-	if plan.next != len(plan.requests) {
-		panic("tensor: Record: the function took less memory the second time")
-	}
 	return p, nil
+}
+
+// Measure is how many bytes a program of f would take. Nothing is allocated or done.
+func (d *Device) Measure(f func()) int64 { return int64(d.plan(f).bytes) }
+
+// plan sees what f needs.
+func (d *Device) plan(f func()) *layout {
+	l := &layout{sizeOf: d.backend.ElementSize}
+	d.during(&callList{Backend: d.backend}, l, f)
+	l.place()
+	return l
+}
+
+// record keeps the operations in the backend's own form, where it has one.
+func (d *Device) record(l *layout, f func()) (Recording, error) {
+	again := func(b Backend) {
+		l.next = 0
+		d.during(b, l, f)
+		if l.next != len(l.requests) {
+			panic("tensor: Record: the function took less memory the second time")
+		}
+	}
+	if r, ok := d.backend.(Recorder); ok {
+		rec, err := r.Record(func() { again(d.backend) })
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return rec, err
+		}
+	}
+	list := &callList{Backend: d.backend}
+	again(list)
+	return list, nil
 }
 
 // Run does the recorded operations, in their order. As with any operation, Sync has their errors.
@@ -94,6 +115,7 @@ type layout struct {
 	requests []request
 	clock    int // counts what is taken and given back
 	next     int // request to be served next
+	bytes    int // of the arena
 }
 
 // request is the life of one tensor.
@@ -131,10 +153,9 @@ func (l *layout) give(b *block) {
 	}
 }
 
-// place decides where everything lies and returns how many bytes that takes: the largest first, each as low as those
+// place decides where everything lies, and so how many bytes that takes: the largest first, each as low as those
 // allow whose lives overlap with its own.
-func (l *layout) place() (total int) {
-	l.next = 0
+func (l *layout) place() {
 	order := make([]int, len(l.requests))
 	for i := range order {
 		order[i] = i
@@ -154,9 +175,8 @@ func (l *layout) place() (total int) {
 		}
 		at, _ := slices.BinarySearchFunc(placed, r, func(a, b *request) int { return a.offset - b.offset })
 		placed = slices.Insert(placed, at, r)
-		total = max(total, r.offset+r.bytes)
+		l.bytes = max(l.bytes, r.offset+r.bytes)
 	}
-	return total
 }
 
 // carve is a piece of an arena, from a byte on.

@@ -1,6 +1,7 @@
 package tensor_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -59,6 +60,57 @@ func TestProgram(t *testing.T) {
 		if err := p.Release(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// unable is a backend that has a form for sequences of operations of its own, but not as it was opened.
+type unable struct{ tensor.Backend }
+
+func (unable) Record(f func()) (tensor.Recording, error) {
+	f() // it may look at what it would have to do
+	return nil, errors.ErrUnsupported
+}
+
+func TestProgramWithoutOwnForm(t *testing.T) {
+	tensor.Register("unable", func(string, tensor.Options) (tensor.Backend, error) {
+		return unable{openDevice(t, "cpu").Backend()}, nil
+	})
+	d := openDevice(t, "unable")
+	x := d.From([]float32{1, 2, 3}, 3)
+	var y *tensor.Tensor
+	p, err := d.Record(func() { y = chain(d, x, 5) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.Set([]float32{2, 3, 4})
+	p.Run()
+	if got, want := y.Floats(), []float32{14, 21, 28}; !slices.Equal(got, want) {
+		t.Errorf("y = %v, want %v", got, want)
+	}
+}
+
+// What a program would take is known without anything being taken.
+func TestMeasure(t *testing.T) {
+	d := openDevice(t, "cpu")
+	held := d.PeakBytes()
+	for _, n := range []int{1, 100, 1000} {
+		f := func() { chain(d, d.New(tensor.Full, n), 5) }
+		got := d.Measure(f)
+		if d.PeakBytes() != held {
+			t.Fatalf("measuring took %d bytes", d.PeakBytes()-held)
+		}
+		p, err := d.Record(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != p.Bytes() || got < int64(3*4*n) {
+			t.Errorf("%d elements: measured %d bytes, the program takes %d", n, got, p.Bytes())
+		}
+		if err := p.Release(); err != nil {
+			t.Error(err)
+		}
+		d.Trim()
+		held = d.PeakBytes()
 	}
 }
 

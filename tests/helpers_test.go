@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"fewshot/autograd"
@@ -17,12 +18,14 @@ import (
 	"fewshot/vit"
 )
 
-// devices are the ones every comparison runs on: the oracle in float64, and the processor in float32.
-var devices = []string{"ref", "cpu"}
+// devices are the ones every comparison runs on: the oracle in float64, and the processor in float32 and in bfloat16. What follows
+// a space is the precision.
+var devices = []string{"ref", "cpu", "cpu bf16"}
 
 func open(t testing.TB, name string, workers int) *tensor.Device {
 	t.Helper()
-	dev, err := tensor.Open(name, tensor.Options{Workers: workers})
+	name, precision, _ := strings.Cut(name, " ")
+	dev, err := tensor.Open(name, tensor.Options{Workers: workers, Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,20 +125,36 @@ type lanes struct {
 
 // sweep differentiates both losses by the scores of masks.
 func sweep(dev *tensor.Device, c clip, head rmt.Head, masks []*rmt.Mask, images *tensor.Tensor, labels []int32) lanes {
-	target := autograd.NoGrad(dev)
-	defer target.Release()
-	tape := autograd.NewTape(dev)
-	defer tape.Release()
+	x, release := ask(dev, c, head, masks, images, labels)
+	defer release()
+	r := lanes{x.logits.Float64s(), x.ce.Float64s(), x.kd.Float64s(), map[string][2][]float64{}}
+	for i, m := range masks {
+		r.byName[m.Param.Name] = [2][]float64{x.grads[i].Index(0).Float64s(), x.grads[i].Index(1).Float64s()}
+	}
+	return r
+}
+
+// asked are the tensors of a sweep, gradients by mask.
+type asked struct {
+	logits, ce, kd *tensor.Tensor
+	grads          []*tensor.Tensor
+}
+
+// ask asks the device for a sweep. The results are valid until release.
+func ask(dev *tensor.Device, c clip, head rmt.Head, masks []*rmt.Mask, images *tensor.Tensor, labels []int32) (x asked, release func()) {
+	target, tape := autograd.NoGrad(dev), autograd.NewTape(dev)
 	logits := head.Logits(c.student.Encode(tape.Const(images)))
 	ce := autograd.CrossEntropy(logits, labels)
 	kd := autograd.SoftCrossEntropy(logits, head.Logits(c.teacher.Encode(target.Const(images))).Value)
-	r := lanes{logits.Value.Float64s(), ce.Value.Float64s(), kd.Value.Float64s(), map[string][2][]float64{}}
+	x = asked{logits: logits.Value, ce: ce.Value, kd: kd.Value}
 	grads := autograd.Backward(ce, kd)
 	for _, m := range masks {
-		g := grads.Of(m.Scores)
-		r.byName[m.Param.Name] = [2][]float64{g.Index(0).Float64s(), g.Index(1).Float64s()}
+		x.grads = append(x.grads, grads.Of(m.Scores))
 	}
-	return r
+	return x, func() {
+		tape.Release()
+		target.Release()
+	}
 }
 
 // from puts float64 values on a device.

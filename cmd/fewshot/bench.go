@@ -73,6 +73,7 @@ type benchFlags struct {
 	only   string
 	match  string
 	batch  int
+	square int
 	rounds int
 }
 
@@ -85,7 +86,8 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 	fs.StringVar(&f.arch, "arch", "", "measure random weights of this size: "+names+" (default ViT-B-16)")
 	fs.StringVar(&f.only, "only", "", "measure only these `kinds`, separated by commas: "+kinds+" (default gemm,inference,step)")
 	fs.StringVar(&f.match, "match", "", "measure only cases whose names match this `regexp`")
-	fs.IntVar(&f.batch, "batch", 8, "images in a training step")
+	fs.IntVar(&f.batch, "batch", 8, "images in a training step, and in a third measurement of inference if above 32")
+	fs.IntVar(&f.square, "square", 0, "measure the product of two square matrices of this `side`, too")
 	fs.IntVar(&f.rounds, "rounds", 5, "rounds of measurements")
 	return func(ctx context.Context, u *ui, args []string) error {
 		_, known := archs[f.arch]
@@ -98,6 +100,8 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 			return usagef("-arch %q: there are %s", f.arch, names)
 		case f.batch < 1 || f.rounds < 1:
 			return usagef("-batch %d, -rounds %d: at least 1", f.batch, f.rounds)
+		case f.square < 0:
+			return usagef("-square %d: not the side of a matrix", f.square)
 		}
 		for _, kind := range f.kinds() {
 			if !slices.Contains(benchKinds(), kind) {
@@ -135,6 +139,7 @@ type bench struct {
 type benchResult struct {
 	Kind    string         `json:"kind"`
 	Model   string         `json:"model"`
+	Sizes   vit.Config     `json:"sizes"`
 	Rounds  int            `json:"rounds"`
 	Peaks   []*peakMeter   `json:"peaks"` // by number format; none where the device cannot show its peak
 	Cases   []*measurement `json:"cases"`
@@ -152,7 +157,7 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 	if b.clip, err = b.encoder(dev); err != nil {
 		return err
 	}
-	r := &benchResult{Kind: "result", Model: f.model.path, Rounds: f.rounds, Peaks: metersOf(dev), Device: dev.Describe(), Program: version()}
+	r := &benchResult{Kind: "result", Model: f.model.path, Sizes: b.clip.image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Device: dev.Describe(), Program: version()}
 	if f.arch != "" {
 		r.Model = "random " + f.arch
 	}

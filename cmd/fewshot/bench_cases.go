@@ -9,7 +9,7 @@ import (
 
 // product is a matrix product of a linear layer with weight [N, K] on M rows.
 type product struct {
-	Op string `json:"op"` // forward: y = x·wᵀ; dX = ct·w; dW = ctᵀ·x
+	Op string `json:"op"` // forward: y = x·wᵀ; dX = ct·w; dW = ctᵀ·x; square: as dX
 	M  int    `json:"m"`
 	N  int    `json:"n"`
 	K  int    `json:"k"`
@@ -41,6 +41,9 @@ func gemmCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{}
 	most := 0
 	ps := products(tokens(b.clip.image.Config), b.clip.image.Width)
+	if n := b.square; n > 0 {
+		ps = append(ps, product{Op: "square", M: n, N: n, K: n})
+	}
 	for _, p := range ps {
 		most = max(most, p.M*p.N, p.M*p.K, p.N*p.K)
 	}
@@ -66,7 +69,7 @@ func gemmCases(b *bench) (*benchGroup, error) {
 				switch p.Op {
 				case "forward":
 					dst, x, y, o.TransB = at(0, p.M, p.N), at(1, p.M, p.K), at(2, p.N, p.K), true
-				case "dX":
+				case "dX", "square":
 					dst, x, y = at(0, p.M, p.K), at(1, p.M, p.N), at(2, p.N, p.K)
 				case "dW":
 					dst, x, y, o.TransA = at(0, p.N, p.K), at(1, p.M, p.N), at(2, p.M, p.K), true
@@ -81,20 +84,35 @@ func gemmCases(b *bench) (*benchGroup, error) {
 	return g, nil
 }
 
-// inferenceCases are the image encoder on 1 and on 32 images.
+// inferenceCases are the image encoder on 1, on 32 and on more images, as a recorded program.
 func inferenceCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{}
-	for _, n := range []int{1, 32} {
+	sizes := []int{1, 32}
+	if b.batch > 32 {
+		sizes = append(sizes, b.batch)
+	}
+	for _, n := range sizes {
 		g.cases = append(g.cases, &benchCase{
 			measurement: measurement{Kind: "inference", Name: fmt.Sprintf("batch %d", n), Images: n, FLOP: float64(n) * forwardFLOP(b.clip.image.Config)}, dev: b.dev,
 			open: func() (func() error, func(), error) {
 				images := randomImages(b.dev, b.clip.image, n)
-				return func() error {
+				p, err := b.dev.Record(func() {
 					t := autograd.NoGrad(b.dev)
 					defer t.Release()
 					b.clip.image.Encode(t.Const(images))
+				})
+				if err != nil {
+					images.Release()
+					return nil, nil, err
+				}
+				run := func() error {
+					p.Run()
 					return nil
-				}, images.Release, nil
+				}
+				return run, func() {
+					_ = p.Release() // what a device has to complain of is known from its calls
+					images.Release()
+				}, nil
 			},
 		})
 	}

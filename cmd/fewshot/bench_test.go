@@ -38,6 +38,20 @@ func TestBench(t *testing.T) {
 	}
 }
 
+func TestBenchMore(t *testing.T) {
+	r := last[benchResult](t, must(t, "bench", "-json", "-model", tiny(t), "-rounds", "1", "-only", "gemm,inference", "-batch", "33", "-square", "50", "-match", "square|batch"))
+	var names []string
+	for _, m := range r.Cases {
+		names = append(names, strings.TrimSpace(m.Name))
+	}
+	if want := []string{"square  50×50×50", "batch 1", "batch 32", "batch 33"}; !slices.Equal(names, want) {
+		t.Errorf("measured %q, want %q", names, want)
+	}
+	if r.Sizes.Layers == 0 || r.Sizes.Width == 0 {
+		t.Errorf("sizes %+v", r.Sizes)
+	}
+}
+
 func TestBenchMatch(t *testing.T) {
 	out := must(t, "bench", "-model", tiny(t), "-rounds", "1", "-match", "^R-AMT.*off$")
 	if strings.Contains(out, "gemm") || strings.Contains(out, "weights on") || !strings.Contains(out, "some weights off") || !strings.Contains(out, "GFLOP/s") {

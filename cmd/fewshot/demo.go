@@ -172,7 +172,9 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 			if f.split == "val" {
 				items = p.Val
 			}
-			a, err := f.loader.evaluate(ctx, u, r.Method, dev, m, m.image, heads[i], p, items)
+			images := f.loader.inOrder(dev, u, m, p, items, true)
+			a, err := evaluate(ctx, u, r.Method, dev, m.image, heads[i], images)
+			images.close()
 			if err != nil {
 				return err
 			}
@@ -198,12 +200,12 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 		if err := c.Validate(); err != nil {
 			return nil, usagef("%v", err)
 		}
-		loader, err := f.loader.trainLoader(m, parts[0], c)
+		images, err := f.loader.training(dev, u, m, parts[0], c)
 		if err != nil {
 			return nil, err
 		}
-		c.LR = c.LRForTravel(loader.Batches(), f.travel)
-		t, err := startTuning(dev, m, heads[0], loader, c)
+		c.LR = c.LRForTravel(images.Batches(), f.travel)
+		t, err := startTuning(dev, m, heads[0], images, c)
 		if err != nil {
 			return nil, err
 		}
@@ -217,6 +219,7 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 			}
 		}
 		t.close()
+		images.close()
 		if err != nil {
 			return nil, err
 		}

@@ -131,7 +131,9 @@ func (f *evalFlags) run(ctx context.Context, u *ui, mask string, prompts func(*d
 // test classifies the test images and fills in what came out.
 func (f *evalFlags) test(ctx context.Context, u *ui, dev *tensor.Device, m *model, classes *tensor.Tensor, ds *datasets.Dataset, r *evalResult) error {
 	start := time.Now()
-	t, err := f.loader.classify(ctx, u, "test", dev, m, m.image, rmt.Head{Classes: classes, Scale: m.scale()}, ds, ds.Test)
+	images := f.loader.inOrder(dev, u, m, ds, ds.Test, true)
+	defer images.close()
+	t, err := classify(ctx, u, "test", dev, m.image, rmt.Head{Classes: classes, Scale: m.scale()}, images)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"iter"
+	"slices"
 
 	"fewshot/datasets"
 	"fewshot/rmt"
@@ -14,12 +15,14 @@ import (
 type loaderFlags struct {
 	workers  int
 	cacheMiB int64
+	store    string
 	batch    int
 }
 
 func (l *loaderFlags) declare(fs *flag.FlagSet) {
 	fs.IntVar(&l.workers, "decoders", 0, "images decoded at the same time, 0 for one a core")
 	fs.Int64Var(&l.cacheMiB, "cache", 2048, "memory for decoded training images, in MiB")
+	fs.StringVar(&l.store, "store", "auto", "where decoded images are kept and cropped: host, device, or auto: on a GPU, if they take at most an eighth of its memory")
 	fs.IntVar(&l.batch, "eval-batch", 100, "images a batch in evaluation")
 }
 
@@ -27,17 +30,10 @@ func (l *loaderFlags) validate() error {
 	if l.workers < 0 || l.cacheMiB < 0 || l.batch < 1 {
 		return usagef("-decoders %d, -cache %d, -eval-batch %d: numbers must not be negative, and a batch has an image", l.workers, l.cacheMiB, l.batch)
 	}
+	if !slices.Contains([]string{"auto", "host", "device"}, l.store) {
+		return usagef("-store %q: there are auto, host and device", l.store)
+	}
 	return nil
-}
-
-// training is a data set's training images as the tuner sees them.
-type training struct {
-	*datasets.Loader
-	size int
-}
-
-func (t training) Epoch(ctx context.Context, epoch, from int) iter.Seq2[rmt.Batch, error] {
-	return adapt(t.Loader.Epoch(ctx, epoch, from), t.size)
 }
 
 // adapt gives the loader's batches in the tuner's terms.
@@ -116,28 +112,27 @@ func (t *tally) perClass(names []string) []classAccuracy {
 // percent is 0 of nothing.
 func percent(part, of int) float64 { return 100 * float64(part) / float64(max(of, 1)) }
 
-// evaluate classifies items with an encoder.
-func (l *loaderFlags) evaluate(ctx context.Context, u *ui, what string, dev *tensor.Device, m *model, e rmt.Encoder, head rmt.Head, ds *datasets.Dataset, items []datasets.Item) (accuracy, error) {
-	t, err := l.classify(ctx, u, what, dev, m, e, head, ds, items)
+// evaluate classifies images with an encoder.
+func evaluate(ctx context.Context, u *ui, what string, dev *tensor.Device, e rmt.Encoder, head rmt.Head, images *source) (accuracy, error) {
+	t, err := classify(ctx, u, what, dev, e, head, images)
 	return t.accuracy(), err
 }
 
 // classify is evaluate, class by class.
-func (l *loaderFlags) classify(ctx context.Context, u *ui, what string, dev *tensor.Device, m *model, e rmt.Encoder, head rmt.Head, ds *datasets.Dataset, items []datasets.Item) (*tally, error) {
-	advance, finish := u.progress(what, len(items))
+func classify(ctx context.Context, u *ui, what string, dev *tensor.Device, e rmt.Encoder, head rmt.Head, images *source) (*tally, error) {
+	advance, finish := u.progress(what, len(images.items))
 	defer finish()
 	// Blocks of training sizes are of no use here, nor the other way round.
 	dev.Trim()
 	defer dev.Trim()
-	classes := len(ds.Classes)
+	classes := len(images.ds.Classes)
 	t := &tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
-	batches := adapt(datasets.LoadImages(ctx, ds, items, m.transform, l.batch, l.workers), m.transform.Size)
-	for labels, err := range rmt.Predict(dev, e, head, batches) {
+	for labels, err := range rmt.Predict(dev, e, head, images.Epoch(ctx, 0, 0)) {
 		if err != nil {
 			return t, err
 		}
 		for _, p := range labels {
-			t.add(items[t.done].Label, p)
+			t.add(images.items[t.done].Label, p)
 		}
 		advance(t.done, "")
 	}

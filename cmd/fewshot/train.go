@@ -207,23 +207,26 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 // tune trains, evaluates, and writes the output folder.
 func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *model, ds *datasets.Dataset, config rmt.Config, auto bool) (*trainResult, error) {
 	start := time.Now()
-	loader, err := f.loader.trainLoader(m, ds, config)
+	images, err := f.loader.training(dev, u, m, ds, config)
 	if err != nil {
 		return nil, err
 	}
+	defer images.close()
+	tests := f.loader.inOrder(dev, u, m, ds, ds.Test, !f.zero)
+	defer tests.close()
 	out, err := openRun(f.out, f.resume)
 	if err != nil {
 		return nil, err
 	}
 	defer out.close()
 	if auto {
-		config.Epochs = config.AutoEpochs(loader.Batches())
+		config.Epochs = config.AutoEpochs(images.Batches())
 	}
-	travel := config.TravelRatio(loader.Batches())
-	u.note("%s: %d classes, %d training images, %d steps an epoch, %d epochs, travel ratio %.2f", ds.Name, len(ds.Classes), len(ds.Train), loader.Batches(), config.Epochs, travel)
+	travel := config.TravelRatio(images.Batches())
+	u.note("%s: %d classes, %d training images, %d steps an epoch, %d epochs, travel ratio %.2f", ds.Name, len(ds.Classes), len(ds.Train), images.Batches(), config.Epochs, travel)
 	if travel < 1 {
 		u.warn("travel ratio %.2f: %d steps at this learning rate cannot bring a score from %g to %g, so hardly any weight can be switched off and the result will be the untouched CLIP; use -epochs auto",
-			travel, loader.Batches()*config.Epochs, config.Init, config.Threshold)
+			travel, images.Batches()*config.Epochs, config.Init, config.Threshold)
 	}
 	classes, err := m.classifier(dev, ds.Classes, []string{ds.Template})
 	if err != nil {
@@ -236,7 +239,7 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		Classes: f.data.classes, NumClass: len(ds.Classes), Template: ds.Template, Shots: f.data.shots, Train: len(ds.Train), Split: ds.SplitHash(),
 		Config: config, Travel: travel, Device: dev.Describe(), Precision: f.device.precision, Program: version()}
 	if f.zero {
-		a, err := f.loader.evaluate(ctx, u, "zero-shot", dev, m, m.image, head, ds, ds.Test)
+		a, err := evaluate(ctx, u, "zero-shot", dev, m.image, head, tests)
 		if err != nil {
 			return nil, err
 		}
@@ -244,7 +247,7 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		u.note("zero-shot: %.2f %% of %d test images", a.Accuracy, a.Images)
 	}
 
-	run, err := startTuning(dev, m, head, loader, config)
+	run, err := startTuning(dev, m, head, images, config)
 	if err != nil {
 		return nil, err
 	}
@@ -285,9 +288,10 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		return nil, err
 	}
 	result.TrainRate = run.rate()
+	images.close() // what follows may need the memory
 
 	evalStart := time.Now()
-	if result.Test, err = f.loader.evaluate(ctx, u, "test", dev, m, m.image, head, ds, ds.Test); err != nil {
+	if result.Test, err = evaluate(ctx, u, "test", dev, m.image, head, tests); err != nil {
 		return nil, err
 	}
 	result.EvalRate = float64(result.Test.Images) / time.Since(evalStart).Seconds()

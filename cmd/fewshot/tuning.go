@@ -13,40 +13,38 @@ import (
 // tuning is a model with masks on it, and what it takes to train them.
 type tuning struct {
 	rmt.Training
-	loader  *datasets.Loader
+	batches int           // an epoch
 	trained int           // images so far
 	took    time.Duration // training them
 }
 
-// trainLoader makes the batches of a run.
-func (l *loaderFlags) trainLoader(m *model, ds *datasets.Dataset, c rmt.Config) (*datasets.Loader, error) {
+// training is a source of random crops of a data set's training images.
+func (l *loaderFlags) training(dev *tensor.Device, u *ui, m *model, ds *datasets.Dataset, c rmt.Config) (*source, error) {
 	if len(ds.Train) == 0 {
 		return nil, fmt.Errorf("%s has no training images; it is for evaluation only", ds.Name)
 	}
 	crop := datasets.RandomResizedCrop(c.CropMin)
 	crop.Flip = c.Flip
-	return datasets.NewLoader(ds, ds.Train, datasets.LoaderOptions{
-		Transform: m.transform, Augment: crop, BatchSize: c.Batch, Shuffle: true, DropLast: true,
-		Seed: c.Seed, Workers: l.workers, CacheBytes: l.cacheMiB << 20,
-	}), nil
+	return l.source(dev, u, ds, ds.Train, datasets.LoaderOptions{
+		Transform: m.transform, Augment: crop, BatchSize: c.Batch, Shuffle: true, DropLast: true, Seed: c.Seed, CacheBytes: l.cacheMiB << 20,
+	}, false), nil
 }
 
 // startTuning puts fresh masks on the model's image encoder. close takes them off.
-func startTuning(dev *tensor.Device, m *model, head rmt.Head, loader *datasets.Loader, c rmt.Config) (*tuning, error) {
+func startTuning(dev *tensor.Device, m *model, head rmt.Head, images *source, c rmt.Config) (*tuning, error) {
 	picked, err := rmt.Select(m.image.Params(), c.Patterns)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
 	masks := rmt.Attach(picked, c.Init, c.Threshold)
-	return &tuning{loader: loader, Training: rmt.Training{
-		Tuner: rmt.NewTuner(dev, m.image, m.teacher(), head, masks, c), Config: c, Data: training{loader, m.transform.Size},
+	return &tuning{batches: images.Batches(), Training: rmt.Training{
+		Tuner: rmt.NewTuner(dev, m.image, m.teacher(), head, masks, c), Config: c, Data: images,
 	}}, nil
 }
 
 // run trains to the end, with a progress bar.
 func (t *tuning) run(ctx context.Context, u *ui, what string) error {
-	batches := t.loader.Batches()
-	advance, finish := u.progress(what, t.Config.Epochs*batches)
+	advance, finish := u.progress(what, t.Config.Epochs*t.batches)
 	defer finish()
 	began, before := time.Now(), t.At
 	t.Step = func(p rmt.Position, s rmt.Stats) error {
@@ -56,7 +54,7 @@ func (t *tuning) run(ctx context.Context, u *ui, what string) error {
 		t.trained += p.Images - before.Images
 		before = p
 		t.took = time.Since(began)
-		advance(p.Epoch*batches+p.Batch, fmt.Sprintf("loss %.3f  %.0f images/s", s.Loss, t.rate()))
+		advance(p.Epoch*t.batches+p.Batch, fmt.Sprintf("loss %.3f  %.0f images/s", s.Loss, t.rate()))
 		return nil
 	}
 	return t.Run(ctx)

@@ -1,11 +1,14 @@
 // A libcublasLt.so.12 on the CPU: products as cuBLASLt defines them, on column-major matrices, by the attributes
 // that cublaslt.c of the backend sets. So the translation from row-major products is tested without a GPU. Like
-// the real library it has nothing for narrow numbers at odd addresses, and says so.
+// the real library it has nothing for narrow numbers at odd addresses, and says so. Like the real library it cannot
+// be asked for algorithms, nor load one that was never run, while a stream is captured.
 #include "shim.h"
 #include <functional>
+#include <set>
 
 typedef std::function<void()> Work;
 extern "C" void sim_queue(Work *w); // of libcuda.so.1 beside this
+extern "C" int sim_capturing();
 
 struct Layout {
 	int type;
@@ -29,7 +32,7 @@ struct Heuristic {
 	int reserved[4];
 };
 
-enum { OK = 0, INVALID_VALUE = 7, NOT_SUPPORTED = 15, R_32F = 0, R_16BF = 14 };
+enum { OK = 0, INVALID_VALUE = 7, EXECUTION_FAILED = 13, INTERNAL_ERROR = 14, NOT_SUPPORTED = 15, R_32F = 0, R_16BF = 14 };
 
 #define API extern "C" __attribute__((visibility("default")))
 
@@ -79,11 +82,13 @@ static bool fits(const Desc *d, const Layout *a, const Layout *b, const Layout *
 }
 
 API int cublasLtMatmulAlgoGetHeuristic(void *, Desc *d, Layout *a, Layout *b, Layout *c, Layout *, Preference *p, int, Heuristic *h, int *found) {
+	static uint64_t proposed;
 	*found = 0;
+	if (sim_capturing()) return INTERNAL_ERROR;
 	if (!fits(d, a, b, c)) return INVALID_VALUE;
 	if (a->type == R_16BF && (p->align[0] < 16 || p->align[1] < 16 || a->ld % 8 || b->ld % 8)) return NOT_SUPPORTED;
 	memset(h, 0, sizeof *h);
-	h->algo[0] = 0xfee7;
+	h->algo[0] = 0xfee7, h->algo[1] = proposed++;
 	*found = 1;
 	return OK;
 }
@@ -104,6 +109,9 @@ static void *at(const void *p, const Layout &l, int i) { return (char *)p + i * 
 API int cublasLtMatmul(void *, Desc *desc, const float *alpha, const void *a, Layout *la, const void *b, Layout *lb, const float *beta, const void *c,
 	Layout *lc, void *out, Layout *ld, const uint64_t *algo, void *, size_t, void *) {
 	if (!fits(desc, la, lb, ld) || lc != ld || algo[0] != 0xfee7) return INVALID_VALUE;
+	static std::set<uint64_t> loaded;
+	if (!sim_capturing()) loaded.insert(algo[1]);
+	else if (!loaded.count(algo[1])) return EXECUTION_FAILED;
 	Work w = [d = *desc, A = *la, B = *lb, D = *ld, alpha = *alpha, beta = *beta, a, b, c, out] {
 		int64_t k = d.transa ? A.rows : A.cols;
 		for (int i = 0; i < D.batch; i++)

@@ -9,31 +9,41 @@
 //	FEWSHOT_SIM_ORDER   0, 1, 2: threads run forward, backward, shuffled
 //	FEWSHOT_SIM_SKIP    "file.cu:line" of a barrier to leave out
 //	FEWSHOT_SIM_FAIL    the kernel of this name is found to access an illegal address
+//	FEWSHOT_SIM_REFUSE  launches of the kernel of this name cannot be captured
 //	FEWSHOT_SIM_MEMORY  bytes of the device
 //	FEWSHOT_SIM_SHARED  bytes of shared memory that a block may ask for
+//	FEWSHOT_SIM_LOG     a file that the name of each call is added to, a line each
 #include "threads.h"
+#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <functional>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719,
+	ILLEGAL_STATE = 401, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURED_EVENT = 907, CAPTURE_WRONG_THREAD = 908 };
 
 typedef std::function<void()> Work;
 
 static std::deque<Work> queue;
 static uint64_t queued, finished; // how many were
-static bool capturing;
-static std::vector<Work> captured;
 static int failure; // of a kernel; it stays
 static thread_local void *context;
 static char device_memory; // its address stands for handles
 
+// What is queued while a capture is on becomes its work. It is broken by the first call that cannot be captured.
+static struct {
+	bool on, broken;
+	std::thread::id thread;
+	std::vector<Work> work;
+} capture;
+
 static void enqueue(Work w) {
-	if (capturing) {
-		captured.push_back(w);
+	if (capture.on) {
+		capture.work.push_back(w);
 		return;
 	}
 	queue.push_back(w);
@@ -49,15 +59,35 @@ static void work_until(uint64_t mark) {
 	}
 }
 
+static void note(const char *call) {
+	const char *name = getenv("FEWSHOT_SIM_LOG");
+	FILE *log = name && *name ? fopen(name, "a") : nullptr;
+	if (!log) return;
+	fprintf(log, "%s\n", call);
+	fclose(log);
+}
+
 #define API extern "C" __attribute__((visibility("default"))) int
 
 // READY refuses calls where no context is current on this thread.
 #define READY \
+	note(__func__); \
 	if (!context) return INVALID_CONTEXT; \
 	if (failure) return failure
 
+// UNSAFE is READY for calls that wait, allocate or load, which end a capture.
+#define UNSAFE \
+	READY; \
+	if (capture.on) return capture.broken = true, CAPTURE_UNSUPPORTED
+
+// QUEUES is READY for calls that queue work, which are refused once a capture is broken.
+#define QUEUES \
+	READY; \
+	if (capture.on && capture.broken) return CAPTURE_INVALIDATED
+
 // For the library of products beside this one.
 extern "C" __attribute__((visibility("default"))) void sim_queue(Work *w) { enqueue(*w); }
+extern "C" __attribute__((visibility("default"))) int sim_capturing() { return capture.on; }
 
 API cuInit(unsigned) { return OK; }
 API cuDriverGetVersion(int *v) { return *v = 13000, OK; }
@@ -82,7 +112,8 @@ API cuDeviceTotalMem_v2(size_t *n, int) { return *n = memory(), OK; }
 API cuGetErrorName(int e, const char **s) {
 	static const std::map<int, const char *> names = {{INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE"}, {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY"},
 		{INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT"}, {NOT_FOUND, "CUDA_ERROR_NOT_FOUND"}, {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS"},
-		{LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}};
+		{LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED"}, {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
+		{CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"}};
 	auto at = names.find(e);
 	return *s = at == names.end() ? "CUDA_ERROR" : at->second, OK;
 }
@@ -96,50 +127,71 @@ API cuStreamCreate(void **s, unsigned flags) {
 }
 API cuStreamDestroy_v2(void *) { return work_until(queued), OK; }
 API cuStreamSynchronize(void *) {
-	READY;
-	if (capturing) return CAPTURE_UNSUPPORTED;
+	UNSAFE;
 	work_until(queued);
 	return failure;
 }
 
-// Memory. Each block has an edge behind it that must still be there when it is given back.
-static constexpr size_t EDGE = 256;
+// Memory. Each block has an edge behind it that must still be there when it is given back. Blocks that were given back
+// are kept for a while, to see whether someone still writes to them.
+static constexpr size_t EDGE = 256, MOST_FREED = (size_t)64 << 20;
+static constexpr unsigned char SEAL = 0x5a;
 static std::map<uint64_t, size_t> blocks;
-static size_t held;
+static std::deque<std::pair<uint64_t, size_t>> freed;
+static size_t held, held_freed;
+
+static bool sealed(uint64_t p, size_t n) { return *(unsigned char *)p == SEAL && !memcmp((void *)p, (void *)(p + 1), n - 1); }
+
+// forget lets go of what was given back first, until there is no more than so many bytes of it.
+static bool forget(size_t most) {
+	bool good = true;
+	for (; held_freed > most; freed.pop_front()) {
+		auto [p, n] = freed.front();
+		good &= sealed(p, n);
+		held_freed -= n;
+		free((void *)p);
+	}
+	return good;
+}
 
 API cuMemAlloc_v2(uint64_t *p, size_t n) {
-	READY;
-	if (capturing) return CAPTURE_UNSUPPORTED;
+	UNSAFE;
 	if (n == 0) return INVALID_VALUE;
 	if (held + n > memory()) return OUT_OF_MEMORY;
 	void *m = aligned_alloc(256, (n + EDGE + 255) / 256 * 256);
 	if (!m) return OUT_OF_MEMORY;
 	memset(m, 0xff, n);
-	memset((char *)m + n, 0x5a, EDGE);
+	memset((char *)m + n, SEAL, EDGE);
 	blocks[*p = (uint64_t)m] = n;
 	held += n;
 	return OK;
 }
 API cuMemFree_v2(uint64_t p) {
-	READY;
+	UNSAFE;
 	work_until(queued);
 	auto b = blocks.find(p);
 	if (b == blocks.end()) return INVALID_VALUE;
-	const unsigned char *edge = (const unsigned char *)p + b->second;
-	for (size_t i = 0; i < EDGE; i++)
-		if (edge[i] != 0x5a) return failure = ILLEGAL_ADDRESS;
-	held -= b->second;
+	size_t n = b->second;
+	if (!sealed(p + n, EDGE)) return failure = ILLEGAL_ADDRESS;
+	held -= n;
 	blocks.erase(b);
-	free((void *)p);
-	return OK;
+	memset((void *)p, SEAL, n);
+	freed.push_back({p, n});
+	held_freed += n;
+	return forget(MOST_FREED) ? OK : failure = ILLEGAL_ADDRESS;
 }
-// Giving the context back gives its memory back, and its failure.
-API cuDevicePrimaryCtxRetain(void **c, int) { return *c = &device_memory, OK; }
+// When the last user gives the context back, its memory goes, and its failure.
+static int users;
+
+API cuDevicePrimaryCtxRetain(void **c, int) { return users++, *c = &device_memory, OK; }
 API cuDevicePrimaryCtxRelease_v2(int) {
 	work_until(queued);
+	if (--users > 0) return OK;
+	bool good = forget(0) || failure;
 	for (auto &b : blocks) free((void *)b.first);
 	blocks.clear();
-	return held = 0, failure = OK;
+	held = 0, failure = OK;
+	return good ? OK : ILLEGAL_ADDRESS;
 }
 
 API cuMemGetInfo_v2(size_t *available, size_t *total) {
@@ -147,25 +199,28 @@ API cuMemGetInfo_v2(size_t *available, size_t *total) {
 	return *total = memory(), *available = *total - held, OK;
 }
 API cuMemAllocHost_v2(void **p, size_t n) {
-	READY;
+	UNSAFE;
 	return *p = malloc(n), *p ? OK : OUT_OF_MEMORY;
 }
-API cuMemFreeHost(void *p) { return work_until(queued), free(p), OK; }
+API cuMemFreeHost(void *p) {
+	UNSAFE;
+	return work_until(queued), free(p), OK;
+}
 API cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, void *) {
-	READY;
+	QUEUES;
 	return enqueue([=] { memcpy((void *)dst, src, n); }), OK;
 }
 API cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, void *) {
-	READY;
+	QUEUES;
 	return enqueue([=] { memcpy(dst, (const void *)src, n); }), OK;
 }
 API cuMemsetD8Async(uint64_t dst, unsigned char v, size_t n, void *) {
-	READY;
+	QUEUES;
 	return enqueue([=] { memset((void *)dst, v, n); }), OK;
 }
 
 API cuModuleLoadDataEx(void **m, const void *, unsigned, int *, void **) {
-	READY;
+	UNSAFE;
 	return *m = &device_memory, OK;
 }
 API cuModuleUnload(void *) { return OK; }
@@ -181,13 +236,15 @@ API cuFuncSetAttribute(void *f, int a, int v) {
 }
 
 API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *, void **params, void **extra) {
-	READY;
+	QUEUES;
 	const Entry *e = (const Entry *)f;
 	if (params || !extra || extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4]) return INVALID_VALUE;
 	size_t n = *(size_t *)extra[3];
 	if (n != e->bytes || gx == 0 || gy != 1 || gz != 1 || bx == 0 || bx > e->threads || by != 1 || bz != 1) return INVALID_VALUE;
 	auto asked = shared_asked.find(f);
 	if (shared > SHARED_UNASKED && (asked == shared_asked.end() || shared > (unsigned)asked->second)) return INVALID_VALUE;
+	const char *refused = getenv("FEWSHOT_SIM_REFUSE");
+	if (capture.on && refused && strcmp(refused, e->name) == 0) return capture.broken = true, CAPTURE_UNSUPPORTED;
 	std::string args((const char *)extra[1], n);
 	enqueue([=] {
 		const char *bad = getenv("FEWSHOT_SIM_FAIL");
@@ -204,39 +261,53 @@ API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, 
 
 struct Mark {
 	uint64_t at;
+	bool captured; // it is part of a graph, and marks nothing outside of it
 };
 
 API cuEventCreate(void **e, unsigned) {
 	READY;
-	return *e = new Mark{0}, OK;
+	return *e = new Mark{0, false}, OK;
 }
 API cuEventRecord(void *e, void *) {
-	READY;
-	return ((Mark *)e)->at = queued, OK;
+	QUEUES;
+	return *(Mark *)e = {queued, capture.on}, OK;
 }
 API cuEventSynchronize(void *e) {
-	READY;
+	UNSAFE;
+	if (((Mark *)e)->captured) return CAPTURED_EVENT;
 	work_until(((Mark *)e)->at);
 	return failure;
 }
 API cuEventElapsedTime(float *ms, void *from, void *to) { return *ms = (float)(((Mark *)to)->at - ((Mark *)from)->at), OK; }
 API cuEventDestroy_v2(void *e) { return delete (Mark *)e, OK; }
 
-API cuStreamBeginCapture_v2(void *, int) {
+API cuStreamBeginCapture_v2(void *, int mode) {
 	READY;
-	captured.clear();
-	return capturing = true, OK;
+	if (capture.on) return ILLEGAL_STATE;
+	if (mode != 1) return INVALID_VALUE;
+	capture = {true, false, std::this_thread::get_id(), {}};
+	return OK;
 }
 API cuStreamEndCapture(void *, void **g) {
 	READY;
-	capturing = false;
-	return *g = new std::vector<Work>(captured), OK;
+	*g = nullptr;
+	if (!capture.on) return ILLEGAL_STATE;
+	if (capture.thread != std::this_thread::get_id()) return CAPTURE_WRONG_THREAD;
+	capture.on = false;
+	if (capture.broken) return CAPTURE_INVALIDATED;
+	return *g = new std::vector<Work>(std::move(capture.work)), OK;
 }
-API cuGraphInstantiateWithFlags(void **exec, void *g, unsigned long long) { return *exec = new std::vector<Work>(*(std::vector<Work> *)g), OK; }
+API cuGraphInstantiateWithFlags(void **exec, void *g, unsigned long long) {
+	UNSAFE;
+	return *exec = new std::vector<Work>(*(std::vector<Work> *)g), OK;
+}
 API cuGraphDestroy(void *g) { return delete (std::vector<Work> *)g, OK; }
 API cuGraphLaunch(void *exec, void *) {
-	READY;
+	UNSAFE;
 	for (const Work &w : *(std::vector<Work> *)exec) enqueue(w);
 	return OK;
 }
-API cuGraphExecDestroy(void *exec) { return work_until(queued), delete (std::vector<Work> *)exec, OK; }
+API cuGraphExecDestroy(void *exec) {
+	note(__func__);
+	return delete (std::vector<Work> *)exec, OK;
+}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the backend's tests on the CPU: the kernels compiled by g++ into a libcuda.so.1 of our own. Needs Go, gcc
-# and g++, and nothing of CUDA's. Arguments go to go test: cuda/sim/test.sh -run Conformance -v
+# Runs the backend's tests on the CPU: the kernels compiled by g++ into a libcuda.so.1 of our own, and on it whole models
+# against PyTorch's numbers. Needs Go, gcc and g++, and nothing of CUDA's. Arguments go to go test:
+# cuda/sim/test.sh -run Conformance -v
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${FEWSHOT_SIM_BUILD:-${XDG_CACHE_HOME:-$HOME/.cache}/fewshot-cuda/sim}
@@ -8,4 +9,6 @@ mkdir -p "$out"
 "$here/build.sh" "$out"
 eval "$("$here/../stub/env.sh")"
 cd "$here/../.."
-FEWSHOT_SIM=$out LD_LIBRARY_PATH=$out go test -tags cuda "$@" ./cuda/...
+export FEWSHOT_SIM=$out LD_LIBRARY_PATH=$out
+go test -tags cuda "$@" ./cuda/...
+go test -tags cuda -short "$@" ./tests

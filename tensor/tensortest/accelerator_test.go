@@ -278,6 +278,15 @@ func (a *accelerator) ScatterAdd(dst, x tensor.Buf, ids []int32, width, lanes in
 	}
 }
 
+func (a *accelerator) AllocBytes(n int) tensor.Bytes            { return a.ref.AllocBytes(n) }
+func (a *accelerator) FreeBytes(b tensor.Bytes)                 { a.ref.FreeBytes(b) }
+func (a *accelerator) UploadBytes(dst tensor.Bytes, src []byte) { a.ref.UploadBytes(dst, src) }
+
+func (a *accelerator) Resample(dst, levels tensor.Buf, crops []tensor.CropArgs, size int) {
+	a.ref.Resample(a.at(dst), a.at(levels), crops, size)
+	a.wrote(dst)
+}
+
 func (a *accelerator) Uniform(dst tensor.Buf, k tensor.Key) {
 	a.ref.Uniform(a.at(dst), k)
 	a.wrote(dst)

@@ -293,10 +293,12 @@ def tuning_fixture(name, model, x, labels, classes, masked, lr, seed, leak, eps,
         for n, a in p["a"].items():
             b, w, s = p["b"][n], p["weights"][n].double(), p["scores"][n]
             da, db = rounding(q["a"][n], a, w), rounding(q["b"][n], b, w) if differ else 0
-            # |∂P/∂a| and |∂P/∂b| are at most 1/(|a|+|b|+eps). Without conflict and eps P is 1, and U is not.
+            # |∂P/∂a| and |∂P/∂b| are at most 1/(|a|+|b|+eps). Without conflict and eps P is 1, and U is not. At
+            # a = 0 it jumps.
             doubtful = p["gap"][n].abs() <= SIGMAS * (da + db) / (a.abs() + b.abs() + eps)
             if eps == 0:
                 doubtful &= (a * b < 0) & differ
+            doubtful |= (a.abs() <= SIGMAS * da) & differ
             doubtful &= leak > 0
             # Adam moves a score by at most about the rate, and in error by as much of it as the gradient is in error;
             # and the score itself, near 0.01, is rounded to 2⁻³⁰.

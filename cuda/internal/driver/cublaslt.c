@@ -198,7 +198,7 @@ static int32_t alignment(uint64_t p) {
 }
 
 int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_shape *shape, uint64_t a, uint64_t b, uint64_t d,
-	uint64_t bias, uint64_t workspace, size_t workspace_bytes) {
+	uint64_t bias, uint64_t workspace, size_t workspace_bytes, int may_plan) {
 	library *lt = (library *)handle;
 	lt_shape s = *shape;
 	int status = shim_set_current(context);
@@ -206,6 +206,7 @@ int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_sh
 	s.align_a = alignment(a), s.align_b = alignment(b), s.align_d = alignment(d), s.align_bias = s.has_bias ? alignment(bias) : 0;
 	plan *p = lt->plans;
 	while (p && memcmp(&p->shape, &s, sizeof s) != 0) p = p->next;
+	if (!p && !may_plan) return LT_UNPLANNED;
 	if (!p) {
 		if (!(p = calloc(1, sizeof *p))) return 2; /* out of memory */
 		p->shape = s;
@@ -216,7 +217,7 @@ int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_sh
 		p->next = lt->plans;
 		lt->plans = p;
 	}
-	if (p->refused) return -1;
+	if (p->refused) return LT_REFUSED;
 	if (s.has_bias && (status = lt->cublasLtMatmulDescSetAttribute(p->desc, DESC_BIAS_POINTER, &bias, sizeof bias))) return status;
 	float one = 1, beta = s.accumulate ? 1 : 0;
 	return lt->cublasLtMatmul(lt->handle, p->desc, &one, (void *)b, p->a, (void *)a, p->b, &beta, (void *)d, p->d, (void *)d, p->d, &p->algo,

@@ -49,6 +49,7 @@ type Device struct {
 	modules   []C.uintptr_t
 	lt        C.uintptr_t
 	workspace uintptr // of cuBLASLt
+	capturing bool    // what is queued is recorded
 	about     About
 }
 

@@ -5,10 +5,7 @@ package driver
 // #include "shim.h"
 import "C"
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Event is a mark in the stream.
 type Event C.uintptr_t
@@ -44,34 +41,4 @@ func (d *Device) Elapsed(from, to Event) (time.Duration, error) {
 	var ms C.float
 	err := failed("cuEventElapsedTime", C.shim_event_elapsed(d.context, C.uintptr_t(from), C.uintptr_t(to), &ms))
 	return time.Duration(float64(ms) * 1e6), err
-}
-
-// Graph is recorded work.
-type Graph struct {
-	d    *Device
-	exec C.uintptr_t
-}
-
-// Capture records what f queues, without running it. f must have run before, so that nothing is allocated or
-// planned in it, and must not wait for the device; the calling goroutine must be locked to its thread.
-func (d *Device) Capture(f func() error) (*Graph, error) {
-	if err := failed("cuStreamBeginCapture", C.shim_capture(d.context, d.stream)); err != nil {
-		return nil, err
-	}
-	failure := f()
-	g := &Graph{d: d}
-	if err := failed("cuStreamEndCapture", C.shim_capture_end(d.context, d.stream, &g.exec)); err != nil || failure != nil {
-		return nil, errors.Join(failure, err)
-	}
-	return g, nil
-}
-
-// Launch queues the recorded work.
-func (g *Graph) Launch() error {
-	return failed("cuGraphLaunch", C.shim_graph_launch(g.d.context, g.d.stream, g.exec))
-}
-
-// Close gives the graph back.
-func (g *Graph) Close() error {
-	return failed("cuGraphExecDestroy", C.shim_graph_destroy(g.d.context, g.exec))
 }

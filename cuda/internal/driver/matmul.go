@@ -35,12 +35,14 @@ func (d *Device) Multiply(p *Product) (bool, error) {
 		trans_a: flag(p.TransA, 1), trans_b: flag(p.TransB, 1), accumulate: flag(p.Accumulate, 1), has_bias: flag(p.Bias != 0, 1),
 		type_ab: flag(p.Narrow, C.LT_BFLOAT16), type_d: flag(p.NarrowD, C.LT_BFLOAT16)}
 	status := C.lt_matmul(d.context, d.lt, d.stream, &s, C.uint64_t(p.A), C.uint64_t(p.B), C.uint64_t(p.D), C.uint64_t(p.Bias),
-		C.uint64_t(d.workspace), workspaceBytes)
-	if status == -1 {
+		C.uint64_t(d.workspace), workspaceBytes, C.int(flag(!d.capturing, 1)))
+	switch status {
+	case 0:
+		return true, nil
+	case C.LT_REFUSED:
 		return false, nil
+	case C.LT_UNPLANNED:
+		return true, fmt.Errorf("a product of %d×%d×%d was not made before it was recorded", p.M, p.N, p.K)
 	}
-	if status != 0 {
-		return true, fmt.Errorf("cublasLtMatmul: status %d", int(status))
-	}
-	return true, nil
+	return true, fmt.Errorf("cublasLtMatmul: status %d", int(status))
 }

@@ -124,6 +124,13 @@ int shim_event_destroy(uintptr_t context, uintptr_t event) { IN(cu.cuEventDestro
 
 int shim_capture(uintptr_t context, uintptr_t stream) { IN(cu.cuStreamBeginCapture_v2((H)stream, CAPTURE_THREAD_LOCAL)); }
 
+void shim_capture_drop(uintptr_t context, uintptr_t stream) {
+	H graph = 0;
+	cu.cuCtxSetCurrent((H)context);
+	cu.cuStreamEndCapture((H)stream, &graph);
+	if (graph) cu.cuGraphDestroy(graph);
+}
+
 int shim_capture_end(uintptr_t context, uintptr_t stream, uintptr_t *exec) {
 	H graph = 0;
 	int status = cu.cuCtxSetCurrent((H)context);

@@ -36,9 +36,10 @@ int shim_event_wait(uintptr_t context, uintptr_t event);
 int shim_event_elapsed(uintptr_t context, uintptr_t from, uintptr_t to, float *milliseconds);
 int shim_event_destroy(uintptr_t context, uintptr_t event);
 
-/* What is queued on the stream between these two is recorded, not run. */
+/* What is queued on the stream between the first and one of the others is recorded, not run; drop forgets it. */
 int shim_capture(uintptr_t context, uintptr_t stream);
 int shim_capture_end(uintptr_t context, uintptr_t stream, uintptr_t *graph);
+void shim_capture_drop(uintptr_t context, uintptr_t stream);
 int shim_graph_launch(uintptr_t context, uintptr_t stream, uintptr_t graph);
 int shim_graph_destroy(uintptr_t context, uintptr_t graph);
 
@@ -57,8 +58,11 @@ typedef struct {
 	int32_t align_a, align_b, align_d, align_bias; /* filled in by lt_matmul */
 } lt_shape;
 
-/* lt_matmul returns 0 if the product is under way, -1 if the library has no algorithm for it, or a status. */
+/* lt_matmul returns 0 if the product is under way, LT_REFUSED if the library has no algorithm for it, or a status. While a
+   stream is captured the library must not be asked for algorithms: may_plan is 0 then, and for a shape that was never
+   multiplied before LT_UNPLANNED is returned. */
+enum { LT_REFUSED = -1, LT_UNPLANNED = -2 };
 int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_shape *shape, uint64_t a, uint64_t b, uint64_t d,
-	uint64_t bias, uint64_t workspace, size_t workspace_bytes);
+	uint64_t bias, uint64_t workspace, size_t workspace_bytes, int may_plan);
 
 #endif

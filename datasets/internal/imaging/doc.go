@@ -30,7 +30,9 @@
 //
 // [Resizer] is Pillow's antialiased bicubic resize for 8-bit channels, bit for bit: columns first, as in Pillow 11.3 and all
 // versions that published results were made with. Newer ones begin with the rows where that is less work (12.3 for very tall
-// pictures, 13.0 for about one in twenty random crops); their pixels differ there, being rounded to 8 bits in between.
+// pictures, 13.0 for about one in twenty random crops); their pixels differ there, being rounded to 8 bits in between. What is
+// computed in floating point are the weights alone, and they end as integers: who has them from a [Filters], and the picture,
+// can do the rest elsewhere.
 //
 // # Shown by
 //

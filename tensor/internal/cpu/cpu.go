@@ -25,6 +25,8 @@ type Kernels[T Float] struct {
 	pool *par.Pool
 	tmp  []T
 	sums []float64
+
+	resizers []resizer // by worker
 }
 
 // New makes kernels that run on p.

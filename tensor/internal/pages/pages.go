@@ -12,7 +12,9 @@ const Least = 4 << 20
 type Memory struct{ blocks map[unsafe.Pointer][]byte }
 
 // Number is what blocks hold.
-type Number interface{ uint16 | float32 | float64 }
+type Number interface {
+	uint8 | uint16 | float32 | float64
+}
 
 // New is room for n zeros. Where the system gives none, or for less than Least, it is ordinary memory.
 func New[T Number](m *Memory, n int) []T {

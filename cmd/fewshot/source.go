@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"fewshot/datasets"
+	"fewshot/rmt"
+	"fewshot/tensor"
+)
+
+// source gives labelled images in batches, to train on or to classify. From one epoch to the next decoded pictures are kept in
+// one of two places: in the process's memory, where the loader makes images of them; or in the device's, as bytes, and the
+// device makes the images. The numbers that come out are the same.
+type source struct {
+	ds     *datasets.Dataset
+	items  []datasets.Item
+	opt    datasets.LoaderOptions
+	loader *datasets.Loader
+	u      *ui
+
+	store  *store // nil: pictures are kept by the loader
+	once   bool   // no image is looked at twice, so that no picture is kept beyond its batch
+	strict bool   // pictures that do not fit the device are an error
+}
+
+// store is pictures on a device, by item.
+type store struct {
+	dev      *tensor.Device
+	pictures *tensor.Pictures
+	room     int64          // bytes that they may take
+	levels   *tensor.Tensor // [3, 256]
+	numbers  []int          // of each item's picture
+	crops    []tensor.Crop  // of the batch
+	fill     func(*tensor.Tensor)
+}
+
+// storeShare is the part of a device's own memory that the pictures of one source may take: an eighth, so that those of
+// training and of evaluation leave three quarters.
+const storeShare = 8
+
+// source makes one. once says that there will be one epoch only.
+func (l *loaderFlags) source(dev *tensor.Device, u *ui, ds *datasets.Dataset, items []datasets.Item, opt datasets.LoaderOptions, once bool) *source {
+	opt.Workers = l.workers
+	s := &source{ds: ds, items: items, opt: opt, u: u, once: once, strict: l.store == "device"}
+	own := dev.OwnMemory()
+	if l.store == "device" || l.store == "auto" && own > 0 {
+		room := own / storeShare
+		if own == 0 {
+			room = l.cacheMiB << 20
+		}
+		s.store = newStore(dev, opt.Transform, len(items), room)
+		s.opt.Crops = true
+	}
+	s.loader = datasets.NewLoader(ds, items, s.opt)
+	return s
+}
+
+// inOrder is a source of the centres of items, in their order: what is classified.
+func (l *loaderFlags) inOrder(dev *tensor.Device, u *ui, m *model, ds *datasets.Dataset, items []datasets.Item, once bool) *source {
+	return l.source(dev, u, ds, items, datasets.LoaderOptions{Transform: m.transform, BatchSize: l.batch}, once)
+}
+
+// Batches is how many an epoch has.
+func (s *source) Batches() int { return s.loader.Batches() }
+
+// Epoch yields the batches of an epoch from the given one on.
+func (s *source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[rmt.Batch, error] {
+	return func(yield func(rmt.Batch, error) bool) {
+		full := false
+		for b, err := range s.loader.Epoch(ctx, epoch, from) {
+			out := rmt.Batch{Size: s.opt.Transform.Size}
+			switch {
+			case err != nil:
+			case s.store == nil:
+				out.Pixels, out.Labels = b.Pixels, b.Labels
+			case s.store.keep(b, s.once):
+				out.Fill, out.Labels = s.store.fill, b.Labels
+			case s.strict:
+				err = fmt.Errorf("%s; use -store host", s.store.full(s.ds))
+			default:
+				full = true
+			}
+			if full {
+				break
+			}
+			if !yield(out, err) || err != nil {
+				return
+			}
+			from++
+		}
+		if full {
+			s.u.note("%s: the rest is done as with -store host", s.store.full(s.ds))
+			s.keepOnHost()
+			s.Epoch(ctx, epoch, from)(yield)
+		}
+	}
+}
+
+// keepOnHost gives the device's pictures up. Loaders of crops and of pixels make the same batches.
+func (s *source) keepOnHost() {
+	s.close()
+	s.opt.Crops = false
+	s.loader = datasets.NewLoader(s.ds, s.items, s.opt)
+}
+
+// close gives the device's memory back.
+func (s *source) close() {
+	if s.store != nil {
+		s.store.pictures.Release()
+		s.store.levels.Release()
+		s.store = nil
+	}
+}
+
+func newStore(dev *tensor.Device, t datasets.Transform, items int, room int64) *store {
+	k := &store{dev: dev, pictures: dev.NewPictures(room), room: room, levels: dev.From(t.Levels(), 3, 256), numbers: make([]int, items)}
+	k.fill = func(images *tensor.Tensor) { tensor.Resample(images, k.levels, k.pictures, k.crops) }
+	return k
+}
+
+// full says that there is no room for the images of a data set.
+func (k *store) full(ds *datasets.Dataset) string {
+	return fmt.Sprintf("the images of %s, decoded, take more than the %d MiB that are set aside for them on %s", ds.Name, k.room>>20, k.dev.Name())
+}
+
+// keep takes the pictures of a batch that are new, and reports whether there was room for all.
+func (k *store) keep(b *datasets.Batch, once bool) bool {
+	if once {
+		k.pictures.Clear()
+	}
+	k.crops = k.crops[:0]
+	for i, c := range b.Crops {
+		item := b.Indices[i]
+		if m := c.Picture; m != nil {
+			n, ok := k.pictures.Add(m.Pix, m.W, m.H)
+			if !ok {
+				return false
+			}
+			k.numbers[item] = n
+		}
+		k.crops = append(k.crops, tensor.Crop{Picture: k.numbers[item], Left: c.Left, Top: c.Top, Columns: c.Columns, Rows: c.Rows, Flip: c.Flip})
+	}
+	return true
+}
