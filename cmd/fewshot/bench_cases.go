@@ -84,7 +84,8 @@ func gemmCases(b *bench) (*benchGroup, error) {
 	return g, nil
 }
 
-// inferenceCases are the image encoder on 1, on 32 and on more images, as a recorded program.
+// inferenceCases are the image encoder on 1, on 32 and on more images, as a recorded program, and on 1 with its weights
+// packed before, as encode does.
 func inferenceCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{}
 	sizes := []int{1, 32}
@@ -92,29 +93,47 @@ func inferenceCases(b *bench) (*benchGroup, error) {
 		sizes = append(sizes, b.batch)
 	}
 	for _, n := range sizes {
-		g.cases = append(g.cases, &benchCase{
-			measurement: measurement{Kind: "inference", Name: fmt.Sprintf("batch %d", n), Images: n, FLOP: float64(n) * forwardFLOP(b.clip.image.Config)}, dev: b.dev,
-			open: func() (func() error, func(), error) {
-				images := randomImages(b.dev, b.clip.image, n)
-				p, err := b.dev.Record(func() {
-					t := autograd.NoGrad(b.dev)
-					defer t.Release()
-					b.clip.image.Encode(t.Const(images))
-				})
-				if err != nil {
-					images.Release()
-					return nil, nil, err
-				}
-				run := func() error {
-					p.Run()
-					return nil
-				}
-				return run, func() {
-					_ = p.Release() // what a device has to complain of is known from its calls
-					images.Release()
-				}, nil
-			},
-		})
+		g.cases = append(g.cases, b.inferenceCase(fmt.Sprintf("batch %d", n), n, func() (*clip, error) { return b.clip, nil }))
 	}
+	g.cases = append(g.cases, b.inferenceCase("batch 1, weights packed", 1, func() (*clip, error) {
+		c, err := b.encoder(b.dev) // of its own, as packing is for good
+		if err == nil {
+			c.image.Pack()
+		}
+		return c, err
+	}))
 	return g, nil
+}
+
+// inferenceCase is a model's image encoder on n images.
+func (b *bench) inferenceCase(name string, n int, model func() (*clip, error)) *benchCase {
+	flop := float64(n) * forwardFLOP(b.clip.image.Config)
+	return &benchCase{
+		measurement: measurement{Kind: "inference", Name: name, Images: n, FLOP: flop}, dev: b.dev,
+		repeat: min(int(1e11/flop), 3), // a single image is over soon enough for hiccups of the machine to count
+		open: func() (func() error, func(), error) {
+			c, err := model()
+			if err != nil {
+				return nil, nil, err
+			}
+			images := randomImages(b.dev, c.image, n)
+			p, err := b.dev.Record(func() {
+				t := autograd.NoGrad(b.dev)
+				defer t.Release()
+				c.image.Encode(t.Const(images))
+			})
+			if err != nil {
+				images.Release()
+				return nil, nil, err
+			}
+			run := func() error {
+				p.Run()
+				return nil
+			}
+			return run, func() {
+				_ = p.Release() // what a device has to complain of is known from its calls
+				images.Release()
+			}, nil
+		},
+	}
 }

@@ -29,7 +29,7 @@ func TestBench(t *testing.T) {
 	}
 	workers := []int{1, 2, runtime.GOMAXPROCS(0), 8 * runtime.GOMAXPROCS(0)}
 	slices.Sort(workers)
-	want := map[string]int{"gemm": 32, "inference": 2, "step": 3, "scaling": len(slices.Compact(workers)) + 6 + 3, "data": 4}
+	want := map[string]int{"gemm": 32, "inference": 3, "step": 3, "scaling": len(slices.Compact(workers)) + 6 + 3, "data": 4}
 	if !maps.Equal(kinds, want) || r.Rounds != 2 {
 		t.Errorf("%v cases, want %v; %d rounds", kinds, want, r.Rounds)
 	}
@@ -44,7 +44,7 @@ func TestBenchMore(t *testing.T) {
 	for _, m := range r.Cases {
 		names = append(names, strings.TrimSpace(m.Name))
 	}
-	if want := []string{"square  50×50×50", "batch 1", "batch 32", "batch 33"}; !slices.Equal(names, want) {
+	if want := []string{"square  50×50×50", "batch 1", "batch 32", "batch 33", "batch 1, weights packed"}; !slices.Equal(names, want) {
 		t.Errorf("measured %q, want %q", names, want)
 	}
 	if r.Sizes.Layers == 0 || r.Sizes.Width == 0 {
