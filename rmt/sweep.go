@@ -39,7 +39,7 @@ func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, 
 		return nil, t.fitting(err, s)
 	}
 	if s.program = program; unused != nil {
-		return nil, s.release(unused)
+		return nil, errors.Join(unused, program.Release())
 	}
 	s.rows = make([]float32, s.logits.Len())
 	return s, nil
@@ -63,7 +63,10 @@ func (t *Tuner) fitting(err error, s *sweep) error {
 		part.images, part.labels, part.taught = s.images.Rows(0, n+1), s.labels[:n+1], t.Rule.NeedsTeacher()
 		return t.dev.Measure(func() { t.describe(&part) }) > free
 	})
-	if n == 0 {
+	switch n {
+	case len(s.labels): // so it is not by the size of the batch
+		return err
+	case 0:
 		return fmt.Errorf("the step does not fit the device, not even on a single image: %w", err)
 	}
 	return fmt.Errorf("a step on %d images does not fit the device, one on %d would: %w", len(s.labels), n, err)
@@ -99,14 +102,6 @@ func (t *Tuner) describe(s *sweep) error {
 		s.lanes = append(s.lanes, lanes)
 	}
 	return nil
-}
-
-// release gives the sweep's memory back. It returns err, or else its own error.
-func (s *sweep) release(err error) error {
-	if e := s.program.Release(); err == nil {
-		err = e
-	}
-	return err
 }
 
 // correct counts the rows whose largest logit is the label's; ties go to the lowest index.

@@ -120,9 +120,9 @@ func (t *Tuner) Release() error {
 	if t.sweep == nil {
 		return nil
 	}
-	s := t.sweep
+	p := t.sweep.program
 	t.sweep = nil
-	return s.release(nil)
+	return p.Release()
 }
 
 // teacherLogits are held by the caller.

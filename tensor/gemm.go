@@ -64,8 +64,13 @@ func Pack(w *Tensor) {
 	n := w.shape[0]
 	packed, bytes := p.Pack(w.buf, n, w.Len()/n)
 	if packed != nil {
-		w.buf.Packed = packed
-		w.dev.held += bytes
-		w.dev.peak = max(w.dev.peak, w.dev.held)
+		w.buf.Packed, w.packed = packed, bytes
+		w.dev.hold(bytes)
 	}
+}
+
+// unpack gives the packed copy up.
+func (t *Tensor) unpack() {
+	t.dev.hold(-t.packed)
+	t.buf.Packed, t.packed = nil, 0
 }

@@ -44,10 +44,11 @@ func (b Buf) Slice(lo, hi int) Buf {
 // Tensor is a block of numbers on a device, with a shape: contiguous, row-major, no strides. Two
 // tensors may be views of one block.
 type Tensor struct {
-	dev   *Device
-	shape []int
-	buf   Buf
-	block *block
+	dev    *Device
+	shape  []int
+	buf    Buf
+	block  *block
+	packed int64 // bytes of the packed copy that Pack made for this tensor
 }
 
 // block is what the pool hands out: memory with a count of the tensors and records that hold it.
@@ -94,6 +95,7 @@ func (t *Tensor) Release() {
 	if b.refs--; b.refs > 0 {
 		return
 	}
+	t.unpack()
 	if b.layout != nil {
 		b.layout.give(b)
 	} else {
@@ -133,7 +135,7 @@ func (t *Tensor) Rows(lo, hi int) *Tensor {
 // Set copies float32 values in, rounding to the device's format. It panics unless len(v) is Len.
 func (t *Tensor) Set(v []float32) {
 	check(len(v) == t.Len(), "Set", "as many values as elements", "t values", t, &Tensor{shape: []int{len(v)}})
-	t.buf.Packed = nil
+	t.unpack()
 	t.dev.backend.Upload(t.buf, v)
 }
 

@@ -276,7 +276,11 @@ func TestPack(t *testing.T) {
 		if w.buf.Packed != nil && d.PeakBytes() <= before {
 			t.Error("the copy is not counted")
 		}
+		held := d.held
 		w.Set(make([]float32, w.Len()))
+		if _, packs := d.Backend().(Packer); packs && d.held >= held {
+			t.Error("the copy is still counted after Set")
+		}
 		if got := product(); !slices.Equal(got, make([]float32, len(want))) {
 			t.Errorf("%s: %v after Set", precision, got)
 		}

@@ -14,6 +14,7 @@
 //	reduce.go    sums and counts over everything
 //	random.go    uniform numbers
 //	update.go    gradient dropout and Adam
+//	peak.go      nothing but multiply-adds: the speed that there is to reach
 //	variant.go   which instruction sets there are, and which is in use
 //	asm/         the generator that writes the *.s files and stubs_amd64.go: go generate
 //

@@ -64,21 +64,27 @@ func Gemm(p *par.Pool, g *GemmArgs) bool {
 		return false
 	case g.K == 0:
 		g.noProduct()
-	case g.Batch >= tasksPerWorker*p.Workers() || g.Batch > 1 && g.M*g.N*g.K < leastParallel:
-		j := takeGemm(v, g)
-		p.For(g.Batch, 1, j.itemsFunc)
-		j.release()
 	default:
-		j := takeGemm(v, g)
-		if g.M*g.N*g.K >= leastParallel {
-			j.pool = p
-		}
-		for i := range g.Batch {
-			j.multiply(i)
-		}
-		j.release()
+		takeGemm(v, g).run(p)
 	}
 	return true
+}
+
+// run does the whole batch and releases the gemm: matrices side by side if there are many or they are small, else one after
+// the other, each on all workers that it is worth.
+func (j *gemm) run(p *par.Pool) {
+	size := j.M * j.N * j.K
+	if j.Batch >= tasksPerWorker*p.Workers() || j.Batch > 1 && size < leastParallel {
+		p.For(j.Batch, 1, j.itemsFunc)
+	} else {
+		if size >= leastParallel {
+			j.pool = p
+		}
+		for i := range j.Batch {
+			j.multiply(i)
+		}
+	}
+	j.release()
 }
 
 // check panics if an operand is too short for its shape: the kernels would go beyond it.

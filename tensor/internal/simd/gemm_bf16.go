@@ -53,18 +53,7 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 	if narrow {
 		j.narrow = d.Narrow
 	}
-	switch {
-	case g.Batch >= tasksPerWorker*p.Workers() || g.Batch > 1 && g.M*g.N*g.K < leastParallel:
-		p.For(g.Batch, 1, j.itemsFunc)
-	default:
-		if g.M*g.N*g.K >= leastParallel {
-			j.pool = p
-		}
-		for i := range g.Batch {
-			j.multiply(i)
-		}
-	}
-	j.release()
+	j.run(p)
 	return true
 }
 
