@@ -19,7 +19,7 @@ func peak(v *variant, p *par.Pool) float64 {
 		p.For(p.Workers(), 1, func(_, lo, hi int) {
 			a, b, c := make([]float32, v.rows*k), make([]float32, v.width*k), make([]float32, v.rows*v.width)
 			for range times * (hi - lo) {
-				v.tile(v.rows, k, &a[0], 1, v.rows, &b[0], &c[0], v.width, nil, v.width, false)
+				v.tile(v.rows, k, &a[0], 1, v.rows, &b[0], &c[0], v.width, nil, v.width, false, nil, 0)
 			}
 		})
 		best = max(best, float64(p.Workers()*times*v.rows*v.width*k*2)/float64(time.Since(start).Nanoseconds()))

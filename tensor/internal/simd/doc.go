@@ -28,7 +28,10 @@
 // strides, and is packed only where it would be read across many cache lines.
 //
 // After B is packed, in parallel, rectangles of tiles are tasks that workers take one by one. A
-// worker that is held up, by another program or a slower core, therefore takes fewer of them.
+// worker that is held up, by another program or a slower core, therefore takes fewer of them. Where A must be packed, a task packs its
+// own tiles and takes all of B by; and where A has few rows, a task is a stripe of columns that its worker multiplies alone, packing
+// included. Both keep what is packed in the cache of one core, and their tasks become smaller and smaller, so that
+// workers end together. While a tile is computed, the rows of A that come next are fetched.
 //
 // # Products of bfloat16
 //

@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-73
+// func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -20,8 +20,21 @@ TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-73
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	VPXORD Z31, Z31, Z31
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -29,8 +42,11 @@ k1:
 	WORD $0xf852
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -39,22 +55,22 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-73
+// func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -73,8 +89,21 @@ TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-73
 	PREFETCHT0 (DX)
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -86,8 +115,11 @@ k1:
 	WORD $0xf052
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -96,28 +128,28 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z30, Z30
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-73
+// func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -139,8 +171,21 @@ TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -156,8 +201,11 @@ k1:
 	WORD $0xe852
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -166,14 +214,14 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -183,7 +231,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z29, Z29
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -192,8 +240,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-73
+// func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -219,8 +267,21 @@ TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -240,8 +301,11 @@ k1:
 	WORD $0xe052
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -250,15 +314,15 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -271,7 +335,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z28, Z28
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -282,8 +346,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-73
+// func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -313,8 +377,21 @@ TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -339,8 +416,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -349,16 +429,16 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -374,7 +454,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z27, Z27
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -387,8 +467,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-73
+// func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -421,8 +501,21 @@ TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -451,8 +544,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -461,7 +557,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -469,9 +565,9 @@ k1:
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -490,7 +586,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z26, Z26
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -505,8 +601,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-73
+// func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -542,8 +638,21 @@ TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -576,8 +685,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -586,7 +698,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -595,9 +707,9 @@ k1:
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -619,7 +731,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z25, Z25
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -636,8 +748,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-73
+// func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -676,8 +788,21 @@ TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -714,8 +839,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -724,7 +852,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -734,9 +862,9 @@ k1:
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -761,7 +889,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z24, Z24
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -780,8 +908,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-73
+// func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -824,8 +952,21 @@ TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -867,8 +1008,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -877,7 +1021,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -888,9 +1032,9 @@ k1:
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -918,7 +1062,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z23, Z23
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -939,8 +1083,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-73
+// func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -986,8 +1130,21 @@ TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -1033,8 +1190,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1043,7 +1203,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1055,9 +1215,9 @@ k1:
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1088,7 +1248,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z22, Z22
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1111,8 +1271,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-73
+// func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1161,8 +1321,21 @@ TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -1212,8 +1385,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1222,7 +1398,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1235,9 +1411,9 @@ k1:
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1271,7 +1447,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z21, Z21
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1296,8 +1472,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-73
+// func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1349,8 +1525,21 @@ TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -1404,8 +1593,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1414,7 +1606,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1428,9 +1620,9 @@ k1:
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1467,7 +1659,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z20, Z20
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1494,8 +1686,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-73
+// func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1551,8 +1743,21 @@ TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -1611,8 +1816,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1621,7 +1829,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1636,9 +1844,9 @@ k1:
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1678,7 +1886,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z19, Z19
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1707,8 +1915,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-73
+// func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1767,8 +1975,21 @@ TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	// VDPBF16PS Z0, Z1, Z31
@@ -1831,8 +2052,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1841,7 +2065,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1857,9 +2081,9 @@ k1:
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z0, Z18, Z18
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1902,7 +2126,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z18, Z18
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1933,8 +2157,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-73
+// func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1951,8 +2175,21 @@ TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-73
 	PREFETCHT0 64(DX)
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -1964,8 +2201,11 @@ k1:
 	WORD $0xf152
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -1975,27 +2215,27 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z30, Z30
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	VZEROUPPER
 	RET
 
-// func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-73
+// func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2018,8 +2258,21 @@ TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2038,8 +2291,11 @@ k1:
 	WORD $0xe152
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2049,16 +2305,16 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z1, Z28, Z28
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2069,7 +2325,7 @@ nobias2:
 	VADDPS Z0, Z29, Z29
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z28, Z28
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2078,8 +2334,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-73
+// func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2107,8 +2363,21 @@ TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2134,8 +2403,11 @@ k1:
 	WORD $0xd152
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2145,7 +2417,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2154,9 +2426,9 @@ k1:
 	VADDPS Z1, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z1, Z26, Z26
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2172,7 +2444,7 @@ nobias2:
 	VADDPS Z0, Z27, Z27
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z26, Z26
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2184,8 +2456,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-73
+// func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2219,8 +2491,21 @@ TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2253,8 +2538,11 @@ k1:
 	WORD $0xc152
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2264,7 +2552,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2275,9 +2563,9 @@ k1:
 	VADDPS Z1, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z1, Z24, Z24
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2298,7 +2586,7 @@ nobias2:
 	VADDPS Z0, Z25, Z25
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z24, Z24
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2313,8 +2601,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-73
+// func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2354,8 +2642,21 @@ TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2396,8 +2697,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2407,7 +2711,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2420,9 +2724,9 @@ k1:
 	VADDPS Z1, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z1, Z22, Z22
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2448,7 +2752,7 @@ nobias2:
 	VADDPS Z0, Z23, Z23
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z22, Z22
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2466,8 +2770,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-73
+// func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2512,8 +2816,21 @@ TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2561,8 +2878,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2572,7 +2892,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2587,9 +2907,9 @@ k1:
 	VADDPS Z1, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z1, Z20, Z20
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2620,7 +2940,7 @@ nobias2:
 	VADDPS Z0, Z21, Z21
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z20, Z20
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2641,8 +2961,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-73
+// func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2692,8 +3012,21 @@ TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2748,8 +3081,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2759,7 +3095,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2776,9 +3112,9 @@ k1:
 	VADDPS Z1, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z1, Z18, Z18
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2814,7 +3150,7 @@ nobias2:
 	VADDPS Z0, Z19, Z19
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z18, Z18
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2838,8 +3174,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-73
+// func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2894,8 +3230,21 @@ TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z18, Z18, Z18
 	VPXORD Z17, Z17, Z17
 	VPXORD Z16, Z16, Z16
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2957,8 +3306,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2968,7 +3320,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2987,9 +3339,9 @@ k1:
 	VADDPS Z1, Z18, Z18
 	VADDPS Z0, Z17, Z17
 	VADDPS Z1, Z16, Z16
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3030,7 +3382,7 @@ nobias2:
 	VADDPS Z0, Z17, Z17
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z16, Z16
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3057,8 +3409,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-73
+// func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3119,8 +3471,21 @@ TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z16, Z16, Z16
 	VPXORD Z15, Z15, Z15
 	VPXORD Z14, Z14, Z14
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -3190,8 +3555,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -3201,7 +3569,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3222,9 +3590,9 @@ k1:
 	VADDPS Z1, Z16, Z16
 	VADDPS Z0, Z15, Z15
 	VADDPS Z1, Z14, Z14
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3270,7 +3638,7 @@ nobias2:
 	VADDPS Z0, Z15, Z15
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z14, Z14
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3300,8 +3668,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-73
+// func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3367,8 +3735,21 @@ TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z14, Z14, Z14
 	VPXORD Z13, Z13, Z13
 	VPXORD Z12, Z12, Z12
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -3445,8 +3826,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -3456,7 +3840,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3479,9 +3863,9 @@ k1:
 	VADDPS Z1, Z14, Z14
 	VADDPS Z0, Z13, Z13
 	VADDPS Z1, Z12, Z12
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3532,7 +3916,7 @@ nobias2:
 	VADDPS Z0, Z13, Z13
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z12, Z12
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3565,8 +3949,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-73
+// func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3637,8 +4021,21 @@ TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z12, Z12, Z12
 	VPXORD Z11, Z11, Z11
 	VPXORD Z10, Z10, Z10
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -3722,8 +4119,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -3733,7 +4133,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3758,9 +4158,9 @@ k1:
 	VADDPS Z1, Z12, Z12
 	VADDPS Z0, Z11, Z11
 	VADDPS Z1, Z10, Z10
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3816,7 +4216,7 @@ nobias2:
 	VADDPS Z0, Z11, Z11
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z10, Z10
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3852,8 +4252,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-73
+// func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3929,8 +4329,21 @@ TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z10, Z10, Z10
 	VPXORD Z9, Z9, Z9
 	VPXORD Z8, Z8, Z8
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -4021,8 +4434,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -4032,7 +4448,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4059,9 +4475,9 @@ k1:
 	VADDPS Z1, Z10, Z10
 	VADDPS Z0, Z9, Z9
 	VADDPS Z1, Z8, Z8
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -4122,7 +4538,7 @@ nobias2:
 	VADDPS Z0, Z9, Z9
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z8, Z8
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4161,8 +4577,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-73
+// func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4244,8 +4660,21 @@ TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z8, Z8, Z8
 	VPXORD Z7, Z7, Z7
 	VPXORD Z6, Z6, Z6
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -4344,8 +4773,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -4355,7 +4787,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4384,9 +4816,9 @@ k1:
 	VADDPS Z1, Z8, Z8
 	VADDPS Z0, Z7, Z7
 	VADDPS Z1, Z6, Z6
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -4452,7 +4884,7 @@ nobias2:
 	VADDPS Z0, Z7, Z7
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z6, Z6
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4494,8 +4926,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-73
+// func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4582,8 +5014,21 @@ TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z6, Z6, Z6
 	VPXORD Z5, Z5, Z5
 	VPXORD Z4, Z4, Z4
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -4689,8 +5134,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -4700,7 +5148,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4731,9 +5179,9 @@ k1:
 	VADDPS Z1, Z6, Z6
 	VADDPS Z0, Z5, Z5
 	VADDPS Z1, Z4, Z4
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -4804,7 +5252,7 @@ nobias2:
 	VADDPS Z0, Z5, Z5
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z4, Z4
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI

@@ -29,20 +29,22 @@ const (
 	// and their sum in order. All of K at once for CLIP's width is worth more than panels that fit L1.
 	blockK = 768
 
-	// blockN and blockM bound the scratch memory: columns of B, and columns of a transposed A, that are
-	// packed at a time.
-	blockN, blockM = 4096, 4032
+	// blockN bounds the scratch memory: columns of B that are packed at a time.
+	blockN = 4096
 
 	// A task takes taskTiles tiles of rows and taskPanels panels of columns, or less where there
 	// would be too few tasks. The panels of a task (8·32·768 floats) fit an L2 cache of 1 MiB.
 	taskTiles, taskPanels = 8, 8
+
+	// Up to so many tiles of rows, and from so many panels a worker on, workers multiply stripes of columns, see stripes.
+	fewTiles, leastStripes = 32, 8
 
 	// packPanels is how many neighbouring panels one packing task fills.
 	packPanels = 8
 
 	// tasksPerWorker is how finely work is cut at least: a worker that is held up by others on the
 	// machine costs the rest no more than one task in so many.
-	tasksPerWorker = 6
+	tasksPerWorker = 16
 
 	// leastParallel is the number of multiply-adds, some microseconds' worth, from which on dividing a
 	// product among workers gains more than waking them costs.
@@ -65,7 +67,7 @@ func Gemm(p *par.Pool, g *GemmArgs) bool {
 	case g.K == 0:
 		g.noProduct()
 	default:
-		takeGemm(v, g).run(p)
+		takeGemm(&idleGemms, v, g).run(p)
 	}
 	return true
 }
@@ -84,7 +86,7 @@ func (j *gemm) run(p *par.Pool) {
 			j.multiply(i)
 		}
 	}
-	j.release()
+	j.release(&idleGemms)
 }
 
 // check panics if an operand is too short for its shape: the kernels would go beyond it.
@@ -140,51 +142,58 @@ type gemm struct {
 	narrow []uint16
 
 	// The current matrices of the batch, and block of them.
-	a, b, c            []float32
-	at                 int // of the current matrix in the destination
-	m0, m1, n0, n1     int // rows and columns of C
-	k0, k1             int
-	packsA, copiesRows bool // panels of A are packed; its rows are copied
-	rowTiles, panels   int
-	taskRows, taskCols int // in tiles and panels
-	rowsK              int // K in numbers, where K counts pairs
-	groupsB            int // packing tasks for B; those for A follow
+	a, b, c          []float32
+	at               int // of the current matrix in the destination
+	n0, n1           int // columns of C
+	k0, k1           int
+	rowTiles, panels int
+	rowsK            int // K in numbers, where K counts pairs
 
-	packedA, packedB panels
-	right            panels    // what tiles read of B: packedB, or a part of Packed
-	rows             []float32 // of a tile of A, copied
-	tile             [maxTile]float32
+	// How the block is worked on, see cut.
+	down, across int  // tasks
+	packsA       bool // each task packs its rows of A
+	copiesRows   bool // of A, all to apart or each task its own
+
+	packed panels    // B
+	right  panels    // what tiles read of B: packed, or a part of Packed
+	apart  []float32 // A, its rows at another distance
+
+	// What a task needs for itself.
+	ownA panels
+	rows []float32
+	tile [maxTile]float32
 
 	// Bound once, so that handing them to the pool allocates nothing.
-	itemsFunc, packFunc, tasksFunc func(worker, lo, hi int)
+	itemsFunc, copyFunc, stripesFunc, packFunc, tasksFunc func(worker, lo, hi int)
 }
 
-var idleGemms free[gemm]
+// Whole products, and what workers have for their share of one: apart, so that the memory of each is soon as large as it gets.
+var idleGemms, idleShares free[gemm]
 
-func takeGemm(v *variant, args *GemmArgs) *gemm {
-	j := idleGemms.take()
+func takeGemm(from *free[gemm], v *variant, args *GemmArgs) *gemm {
+	j := from.take()
 	if j.itemsFunc == nil {
-		j.itemsFunc, j.packFunc, j.tasksFunc = j.items, j.pack, j.tasks
+		j.itemsFunc, j.copyFunc, j.stripesFunc, j.packFunc, j.tasksFunc = j.items, j.copy, j.stripes, j.pack, j.tasks
 	}
 	j.v, j.GemmArgs, j.pool, j.narrow = v, *args, nil, nil
 	return j
 }
 
 // release makes the gemm available again and forgets its operands.
-func (j *gemm) release() {
+func (j *gemm) release(to *free[gemm]) {
 	j.GemmArgs = GemmArgs{}
 	j.a, j.b, j.c, j.pool, j.narrow, j.right = nil, nil, nil, nil, nil, panels{}
-	idleGemms.give(j)
+	to.give(j)
 }
 
 // items multiplies matrices of the batch on one worker.
 func (j *gemm) items(_, lo, hi int) {
-	own := takeGemm(j.v, &j.GemmArgs)
+	own := takeGemm(&idleShares, j.v, &j.GemmArgs)
 	own.narrow, own.rowsK = j.narrow, j.rowsK
 	for i := lo; i < hi; i++ {
 		own.multiply(i)
 	}
-	own.release()
+	own.release(&idleShares)
 }
 
 // parallel is a loop on the pool, or on the calling worker.
@@ -196,75 +205,132 @@ func (j *gemm) parallel(n int, f func(worker, lo, hi int)) {
 	j.pool.For(n, 1, f)
 }
 
-// multiply goes through matrix i of the batch in blocks: columns, rows, then K.
+// multiply does matrix i of the batch.
 func (j *gemm) multiply(i int) {
-	v := j.v
 	j.a, j.b = j.A[i*j.StrideA:], j.B[i*j.StrideB:]
 	if j.narrow == nil {
 		j.c = j.Dst[i*j.StrideC:]
 	}
 	j.at = i * j.StrideC
+	v := j.v
 	// Where B is but a panel or two, packing A costs more than reading it across. Pairs must be made, though.
 	j.packsA = j.TransA && (j.N > 2*v.width || v.pairs)
-	rows := j.M
-	if j.packsA {
-		rows = blockM / v.rows * v.rows
+	if j.pool == nil || j.packsA || j.M > fewTiles*v.rows || ceil(j.N, v.width) < leastStripes*j.pool.Workers() {
+		j.columns(0, j.N)
+		return
 	}
-	step := stepK(j.K)
-	if j.narrow != nil {
-		step = j.K
+	if j.copiesRows = j.conflicts(); j.copiesRows {
+		j.apart = grow(j.apart, j.M*j.distance())
+		j.parallel(j.M, j.copyFunc)
 	}
-	if j.Packed != nil && !j.Packed.serves(v, j.N, j.K, step, j.TransB) {
+	j.across = tasksPerWorker * j.pool.Workers()
+	j.parallel(j.across, j.stripesFunc)
+}
+
+// stripes are products with some of the columns of B, which a worker does alone. With few rows, what is packed then stays in the cache of
+// its core, and is read by nobody else.
+func (j *gemm) stripes(_, lo, hi int) {
+	own := takeGemm(&idleShares, j.v, &j.GemmArgs)
+	own.narrow, own.rowsK, own.at, own.packsA = j.narrow, j.rowsK, j.at, false
+	own.a, own.b, own.c = j.a, j.b, j.c
+	if j.copiesRows {
+		own.a, own.LDA = j.apart, j.distance()
+	}
+	n := ceil(j.N, j.v.width)
+	_, most := bounds(n, j.across, 0, true)
+	own.packed.reserve(most, min(j.K, j.step())*j.v.width)
+	for t := lo; t < hi; t++ {
+		p0, p1 := bounds(n, j.across, t, true)
+		own.columns(p0*j.v.width, min(p1*j.v.width, j.N))
+	}
+	own.release(&idleShares)
+}
+
+// copy copies rows of A to where they do not get into each other's way, which is at that distance.
+func (j *gemm) copy(_, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		copy(j.apart[r*j.distance():][:j.K], j.a[r*j.LDA:])
+	}
+}
+
+func (j *gemm) distance() int { return j.K + padding/2 }
+
+// conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the L1 cache and would drive
+// each other out between one panel and the next.
+func (j *gemm) conflicts() bool { return !j.TransA && j.LDA%512 == 0 && j.K >= 64 }
+
+// columns goes through columns n0 to n1 in blocks, and in these through K.
+func (j *gemm) columns(n0, n1 int) {
+	step := j.step()
+	if j.Packed != nil && !j.Packed.serves(j.v, j.N, j.K, step, j.TransB) {
 		j.Packed = nil
 	}
-	for j.n0 = 0; j.n0 < j.N; j.n0 = j.n1 {
-		j.n1 = min(j.n0+blockN, j.N)
-		for j.m0 = 0; j.m0 < j.M; j.m0 = j.m1 {
-			j.m1 = min(j.m0+rows, j.M)
-			for j.k0 = 0; j.k0 < j.K; j.k0 = j.k1 {
-				j.k1 = min(j.k0+step, j.K)
-				j.block()
-			}
+	for j.n0 = n0; j.n0 < n1; j.n0 = j.n1 {
+		j.n1 = min(j.n0+blockN, n1)
+		for j.k0 = 0; j.k0 < j.K; j.k0 = j.k1 {
+			j.k1 = min(j.k0+step, j.K)
+			j.block()
 		}
 	}
+}
+
+// step is how much of K a block takes: all of it if the sums must not be rounded in between.
+func (j *gemm) step() int {
+	if j.narrow != nil {
+		return j.K
+	}
+	return stepK(j.K)
 }
 
 // stepK cuts K into pieces about equal, and no greater than blockK.
 func stepK(k int) int { return ceil(ceil(k, ceil(k, blockK)), 16) * 16 }
 
-// block multiplies the current block: it packs operands, then works on tiles.
+// block multiplies the current block: it packs B unless that is done already, then works on tiles.
 func (j *gemm) block() {
 	v, k := j.v, j.k1-j.k0
-	j.panels, j.rowTiles = ceil(j.n1-j.n0, v.width), ceil(j.m1-j.m0, v.rows)
-	if j.groupsB = 0; j.Packed != nil {
+	j.panels, j.rowTiles = ceil(j.n1-j.n0, v.width), ceil(j.M, v.rows)
+	j.copiesRows = j.conflicts() && j.panels >= 4
+	j.cut()
+	if j.Packed != nil {
 		j.right = j.Packed.part(j.k0, j.n0/v.width)
 	} else {
-		j.packedB.reserve(j.panels, k*v.width)
-		j.right = j.packedB
-		j.groupsB = ceil(j.panels, packPanels)
+		j.packed.reserve(j.panels, k*v.width)
+		j.right = j.packed
+		j.parallel(ceil(j.panels, packPanels), j.packFunc)
 	}
-	groups := j.groupsB
-	if j.packsA {
-		j.packedA.reserve(j.rowTiles, k*v.rows)
-		groups += ceil(j.rowTiles, packPanels)
-	}
+	j.parallel(j.down*j.across, j.tasksFunc)
+}
 
-	// Rows of A whose distance is a large power of two fall into few sets of the L1 cache and would drive
-	// each other out between one panel and the next.
-	j.copiesRows = !j.TransA && j.LDA%512 == 0 && k >= 64 && j.panels >= 4
-
-	j.taskRows, j.taskCols = taskTiles, taskPanels
+// cut divides the block into tasks.
+func (j *gemm) cut() {
+	workers, want := 1, 1
 	if j.pool != nil {
-		for want := tasksPerWorker * j.pool.Workers(); j.tasksNow() < want && j.taskRows*j.taskCols > 1; {
-			if j.taskRows > 1 && j.taskRows >= j.taskCols/2 {
-				j.taskRows /= 2
-			} else {
-				j.taskCols /= 2
-			}
+		workers = j.pool.Workers()
+		want = tasksPerWorker * workers
+	}
+	j.down, j.across = ceil(j.rowTiles, taskTiles), ceil(j.panels, taskPanels)
+	if j.packsA { // the less often the better
+		j.down = max(2*j.down, want)
+		j.across = min(ceil(4*workers, j.rowTiles), j.panels)
+		return
+	}
+	for j.down*j.across < min(want, j.rowTiles*j.panels) {
+		if j.down < j.rowTiles && j.rowTiles/j.down >= j.panels/j.across/2 || j.across == j.panels {
+			j.down = min(2*j.down, j.rowTiles)
+		} else {
+			j.across = min(2*j.across, j.panels)
 		}
 	}
-	j.parallel(groups, j.packFunc)
-	j.parallel(j.tasksNow(), j.tasksFunc)
+}
+
+// bounds are the i-th of the parts that n tiles or panels are divided into. Those of shrinking parts become smaller and smaller, down to
+// none, so that workers end together.
+func bounds(n, parts, i int, shrinking bool) (lo, hi int) {
+	if !shrinking {
+		return n * i / parts, n * (i + 1) / parts
+	}
+	rest := func(i int) int { return n * (parts - i) * (parts - i) / (parts * parts) }
+	return n - rest(i), n - rest(i+1)
 }
 
 // deep is how many rows the current block of an operand has whose rows are k.
@@ -275,85 +341,116 @@ func (j *gemm) deep() int {
 	return j.k1 - j.k0
 }
 
-func (j *gemm) tasksNow() int { return ceil(j.rowTiles, j.taskRows) * ceil(j.panels, j.taskCols) }
-
-// pack fills groups of panels: those of B, then those of A if it is packed.
+// pack fills groups of panels of B.
 func (j *gemm) pack(_, lo, hi int) {
-	v, k := j.v, j.k1-j.k0
+	v := j.v
 	for t := lo; t < hi; t++ {
-		if t >= j.groupsB {
-			first := (t - j.groupsB) * packPanels
-			m := j.m0 + first*v.rows
-			j.packedA.packRows(v, v.packRowsA, v.rows, first, j.deep(), min(packPanels*v.rows, j.m1-m), j.a[j.k0*j.LDA+v.across(m):], j.LDA)
-			continue
-		}
 		first := t * packPanels
 		n := j.n0 + first*v.width
 		cols := min(packPanels*v.width, j.n1-n)
 		if j.TransB {
-			j.packedB.packCols(v, first, cols, k, j.b[n*j.LDB+j.k0:], j.LDB)
+			j.packed.packCols(v, first, cols, j.k1-j.k0, j.b[n*j.LDB+j.k0:], j.LDB)
 		} else {
-			j.packedB.packRows(v, v.packRowsB, v.width, first, j.deep(), cols, j.b[j.k0*j.LDB+v.across(n):], j.LDB)
+			j.packed.packRows(v, v.packRowsB, v.width, first, j.deep(), cols, j.b[j.k0*j.LDB+v.across(n):], j.LDB)
 		}
 	}
 }
 
 // tasks computes rectangles of tiles. Consecutive tasks share their panels of B.
 func (j *gemm) tasks(_, lo, hi int) {
-	scratch := takeGemm(j.v, &GemmArgs{})
-	if j.copiesRows {
-		scratch.rows = grow(scratch.rows, j.v.rows*(j.k1-j.k0+padding))
+	own := j
+	if j.pool != nil {
+		own = takeGemm(&idleShares, j.v, &GemmArgs{})
 	}
-	down := ceil(j.rowTiles, j.taskRows)
 	for t := lo; t < hi; t++ {
-		r, c := t%down*j.taskRows, t/down*j.taskCols
-		for tile := r; tile < min(r+j.taskRows, j.rowTiles); tile++ {
-			j.tileRow(tile, c, min(c+j.taskCols, j.panels), scratch)
+		r0, r1 := bounds(j.rowTiles, j.down, t%j.down, j.packsA)
+		c0, c1 := bounds(j.panels, j.across, t/j.down, false)
+		if r0 < r1 && c0 < c1 {
+			j.task(own, r0, r1, c0, c1)
 		}
 	}
-	scratch.release()
+	if own != j {
+		own.release(&idleShares)
+	}
 }
 
-// tileRow computes the tiles number tile from the top in panels lo to hi.
-func (j *gemm) tileRow(tile, lo, hi int, scratch *gemm) {
-	v, k, rows := j.v, j.k1-j.k0, scratch.rows
-	var m0, m1, rs, ks int
-	var a *float32
+// task computes the tiles r0 to r1 from the top in panels c0 to c1, with memory of its own.
+func (j *gemm) task(own *gemm, r0, r1, c0, c1 int) {
 	if j.packsA {
-		m0 = j.m0 + tile*v.rows
-		m1 = min(m0+v.rows, j.m1)
-		a, rs, ks = j.packedA.at(tile), 1, v.rows
-	} else {
-		m0, m1 = part(j.m1-j.m0, v.rows, tile)
-		m0, m1 = m0+j.m0, m1+j.m0
-		switch {
-		case j.TransA:
-			a, rs, ks = &j.a[j.k0*j.LDA+m0], 1, j.LDA
-		case j.copiesRows:
-			rs, ks = k+padding/2, 1
-			for r := range m1 - m0 {
-				copy(rows[r*rs:][:k], j.a[(m0+r)*j.LDA+j.k0:])
-			}
-			a = &rows[0]
-		default:
-			a, rs, ks = &j.a[m0*j.LDA+j.k0], j.LDA, 1
+		j.packedRows(own, r0, r1, c0, c1)
+		return
+	}
+	for t := r0; t < r1; t++ {
+		l := j.left(own, t)
+		for p := c0; p < c1; p++ {
+			j.multiplyTile(own, &l, p)
+			l.next, l.ns = nil, 0
 		}
 	}
-	first := j.k0 == 0
-	for p := lo; p < hi; p++ {
-		n := j.n0 + p*v.width
-		var bias *float32
-		if first && len(j.Bias) > 0 {
-			bias = &j.Bias[n]
+}
+
+// packedRows is a task that packs its rows of A; they stay in the cache while panels go by.
+func (j *gemm) packedRows(own *gemm, r0, r1, c0, c1 int) {
+	v := j.v
+	_, most := bounds(j.rowTiles, j.down, 0, true)
+	own.ownA.reserve(most, (j.k1-j.k0)*v.rows)
+	m := r0 * v.rows
+	own.ownA.packRows(v, v.packRowsA, v.rows, 0, j.deep(), min(r1*v.rows, j.M)-m, j.a[j.k0*j.LDA+v.across(m):], j.LDA)
+	for p := c0; p < c1; p++ {
+		for t := r0; t < r1; t++ {
+			l := left{m0: t * v.rows, m1: min((t+1)*v.rows, j.M), a: own.ownA.at(t - r0), rs: 1, ks: v.rows}
+			j.multiplyTile(own, &l, p)
 		}
-		cols := min(v.width, j.n1-n)
-		if j.narrow != nil {
-			v.tile(m1-m0, k, a, rs, ks, j.right.at(p), &scratch.tile[0], v.width, bias, cols, false)
-			for r := range m1 - m0 {
-				Narrow(j.narrow[j.at+(m0+r)*j.LDC+n:][:cols], scratch.tile[r*v.width:][:cols])
-			}
-			continue
+	}
+}
+
+// left is the rows m0 to m1 of A.
+type left struct {
+	m0, m1 int
+	a      *float32
+	rs, ks int      // strides of rows and k
+	next   *float32 // the rows after these, to be fetched meanwhile; nil for none
+	ns     int      // stride of theirs
+}
+
+// left is tile t of an A that is not packed.
+func (j *gemm) left(own *gemm, t int) (l left) {
+	l.m0, l.m1 = part(j.M, j.v.rows, t)
+	if j.TransA {
+		l.a, l.rs, l.ks = &j.a[j.k0*j.LDA+l.m0], 1, j.LDA
+		return l
+	}
+	l.a, l.rs, l.ks = &j.a[l.m0*j.LDA+j.k0], j.LDA, 1
+	if l.m1 < j.M {
+		l.next, l.ns = &j.a[l.m1*j.LDA+j.k0], j.LDA
+	}
+	if j.copiesRows {
+		k := j.k1 - j.k0
+		l.rs = k + padding/2
+		own.rows = grow(own.rows, j.v.rows*l.rs)
+		for r := range l.m1 - l.m0 {
+			copy(own.rows[r*l.rs:][:k], j.a[(l.m0+r)*j.LDA+j.k0:])
 		}
-		v.tile(m1-m0, k, a, rs, ks, j.right.at(p), &j.c[m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || !first)
+		l.a = &own.rows[0]
+	}
+	return l
+}
+
+// multiplyTile computes the tile of C in rows l and panel p.
+func (j *gemm) multiplyTile(own *gemm, l *left, p int) {
+	v, k := j.v, j.k1-j.k0
+	n := j.n0 + p*v.width
+	var bias *float32
+	if j.k0 == 0 && len(j.Bias) > 0 {
+		bias = &j.Bias[n]
+	}
+	cols := min(v.width, j.n1-n)
+	if j.narrow == nil {
+		v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &j.c[l.m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || j.k0 > 0, l.next, l.ns)
+		return
+	}
+	v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &own.tile[0], v.width, bias, cols, false, l.next, l.ns)
+	for r := range l.m1 - l.m0 {
+		Narrow(j.narrow[j.at+(l.m0+r)*j.LDC+n:][:cols], own.tile[r*v.width:][:cols])
 	}
 }

@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func gemm1x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-73
+// func gemm1x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -20,15 +20,31 @@ TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-73
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	VXORPS Y15, Y15, Y15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VBROADCASTSS (R8), Y1
 	VFMADD231PS Y0, Y1, Y15
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	LEAQ lanemask<>+32(SB), R8
@@ -37,22 +53,22 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
-fresh3:
+fresh4:
 	VMASKMOVPS Y15, Y1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-73
+// func gemm2x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -71,8 +87,21 @@ TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-73
 	PREFETCHT0 (DX)
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VBROADCASTSS (R8), Y1
 	VFMADD231PS Y0, Y1, Y15
@@ -80,8 +109,11 @@ k1:
 	VFMADD231PS Y0, Y2, Y14
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	LEAQ lanemask<>+32(SB), R8
@@ -90,28 +122,28 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y14, Y14
-fresh3:
+fresh4:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm3x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-73
+// func gemm3x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -133,8 +165,21 @@ TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VBROADCASTSS (R8), Y1
 	VFMADD231PS Y0, Y1, Y15
@@ -144,8 +189,11 @@ k1:
 	VFMADD231PS Y0, Y1, Y13
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	LEAQ lanemask<>+32(SB), R8
@@ -154,14 +202,14 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
 	VADDPS Y0, Y13, Y13
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
@@ -171,7 +219,7 @@ nobias2:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y13, Y13
-fresh3:
+fresh4:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -180,8 +228,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm4x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-73
+// func gemm4x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -207,8 +255,21 @@ TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
 	VXORPS Y12, Y12, Y12
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VBROADCASTSS (R8), Y1
 	VFMADD231PS Y0, Y1, Y15
@@ -220,8 +281,11 @@ k1:
 	VFMADD231PS Y0, Y2, Y12
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	LEAQ lanemask<>+32(SB), R8
@@ -230,15 +294,15 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
 	VADDPS Y0, Y13, Y13
 	VADDPS Y0, Y12, Y12
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
@@ -251,7 +315,7 @@ nobias2:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y12, Y12
-fresh3:
+fresh4:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -262,8 +326,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm5x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-73
+// func gemm5x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -293,8 +357,21 @@ TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y13, Y13, Y13
 	VXORPS Y12, Y12, Y12
 	VXORPS Y11, Y11, Y11
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VBROADCASTSS (R8), Y1
 	VFMADD231PS Y0, Y1, Y15
@@ -309,8 +386,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	LEAQ lanemask<>+32(SB), R8
@@ -319,16 +399,16 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
 	VADDPS Y0, Y13, Y13
 	VADDPS Y0, Y12, Y12
 	VADDPS Y0, Y11, Y11
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
@@ -344,7 +424,7 @@ nobias2:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y11, Y11
-fresh3:
+fresh4:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -357,8 +437,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm6x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-73
+// func gemm6x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -391,8 +471,21 @@ TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y12, Y12, Y12
 	VXORPS Y11, Y11, Y11
 	VXORPS Y10, Y10, Y10
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VBROADCASTSS (R8), Y1
 	VFMADD231PS Y0, Y1, Y15
@@ -409,8 +502,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	LEAQ lanemask<>+32(SB), R8
@@ -419,7 +515,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
@@ -427,9 +523,9 @@ k1:
 	VADDPS Y0, Y12, Y12
 	VADDPS Y0, Y11, Y11
 	VADDPS Y0, Y10, Y10
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
@@ -448,7 +544,7 @@ nobias2:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y10, Y10
-fresh3:
+fresh4:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -463,8 +559,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm1x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-73
+// func gemm1x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -480,8 +576,21 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-73
 	PREFETCHT0 (DX)
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
 	VBROADCASTSS (R8), Y2
@@ -489,8 +598,11 @@ k1:
 	VFMADD231PS Y1, Y2, Y14
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $8, CX
@@ -500,27 +612,27 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
 	VADDPS Y1, Y14, Y14
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y14, Y14
-fresh3:
+fresh4:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-73
+// func gemm2x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -541,8 +653,21 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
 	VXORPS Y12, Y12, Y12
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
 	VBROADCASTSS (R8), Y2
@@ -553,8 +678,11 @@ k1:
 	VFMADD231PS Y1, Y3, Y12
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $8, CX
@@ -564,16 +692,16 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
 	VADDPS Y1, Y14, Y14
 	VADDPS Y0, Y13, Y13
 	VADDPS Y1, Y12, Y12
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
@@ -584,7 +712,7 @@ nobias2:
 	VADDPS Y0, Y13, Y13
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y12, Y12
-fresh3:
+fresh4:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -593,8 +721,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm3x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-73
+// func gemm3x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -619,8 +747,21 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y12, Y12, Y12
 	VXORPS Y11, Y11, Y11
 	VXORPS Y10, Y10, Y10
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
 	VBROADCASTSS (R8), Y2
@@ -634,8 +775,11 @@ k1:
 	VFMADD231PS Y1, Y2, Y10
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $8, CX
@@ -645,7 +789,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -654,9 +798,9 @@ k1:
 	VADDPS Y1, Y12, Y12
 	VADDPS Y0, Y11, Y11
 	VADDPS Y1, Y10, Y10
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
@@ -672,7 +816,7 @@ nobias2:
 	VADDPS Y0, Y11, Y11
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y10, Y10
-fresh3:
+fresh4:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -684,8 +828,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm4x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-73
+// func gemm4x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -715,8 +859,21 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y10, Y10, Y10
 	VXORPS Y9, Y9, Y9
 	VXORPS Y8, Y8, Y8
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
 	VBROADCASTSS (R8), Y2
@@ -733,8 +890,11 @@ k1:
 	VFMADD231PS Y1, Y3, Y8
 	ADDQ AX, R8
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $8, CX
@@ -744,7 +904,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -755,9 +915,9 @@ k1:
 	VADDPS Y1, Y10, Y10
 	VADDPS Y0, Y9, Y9
 	VADDPS Y1, Y8, Y8
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
@@ -778,7 +938,7 @@ nobias2:
 	VADDPS Y0, Y9, Y9
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y8, Y8
-fresh3:
+fresh4:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -793,8 +953,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-73
+// func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -829,8 +989,21 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y8, Y8, Y8
 	VXORPS Y7, Y7, Y7
 	VXORPS Y6, Y6, Y6
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
 	VBROADCASTSS (R8), Y2
@@ -851,8 +1024,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $8, CX
@@ -862,7 +1038,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -875,9 +1051,9 @@ k1:
 	VADDPS Y1, Y8, Y8
 	VADDPS Y0, Y7, Y7
 	VADDPS Y1, Y6, Y6
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
@@ -903,7 +1079,7 @@ nobias2:
 	VADDPS Y0, Y7, Y7
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y6, Y6
-fresh3:
+fresh4:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -921,8 +1097,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-73
+// func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -961,8 +1137,21 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-73
 	VXORPS Y6, Y6, Y6
 	VXORPS Y5, Y5, Y5
 	VXORPS Y4, Y4, Y4
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
 	VBROADCASTSS (R8), Y2
@@ -986,8 +1175,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $64, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $8, CX
@@ -997,7 +1189,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -1012,9 +1204,9 @@ k1:
 	VADDPS Y1, Y6, Y6
 	VADDPS Y0, Y5, Y5
 	VADDPS Y1, Y4, Y4
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
@@ -1045,7 +1237,7 @@ nobias2:
 	VADDPS Y0, Y5, Y5
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y4, Y4
-fresh3:
+fresh4:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI

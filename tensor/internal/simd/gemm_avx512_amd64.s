@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func gemm1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-73
+// func gemm1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -20,15 +20,31 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-73
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	VPXORD Z31, Z31, Z31
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -37,22 +53,22 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-73
+// func gemm2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -71,8 +87,21 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-73
 	PREFETCHT0 (DX)
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -80,8 +109,11 @@ k1:
 	VFMADD231PS Z0, Z2, Z30
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -90,28 +122,28 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z30, Z30
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-73
+// func gemm3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -133,8 +165,21 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -144,8 +189,11 @@ k1:
 	VFMADD231PS Z0, Z1, Z29
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -154,14 +202,14 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -171,7 +219,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z29, Z29
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -180,8 +228,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-73
+// func gemm4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -207,8 +255,21 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -220,8 +281,11 @@ k1:
 	VFMADD231PS Z0, Z2, Z28
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -230,15 +294,15 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -251,7 +315,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z28, Z28
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -262,8 +326,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-73
+// func gemm5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -293,8 +357,21 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -309,8 +386,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -319,16 +399,16 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -344,7 +424,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z27, Z27
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -357,8 +437,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-73
+// func gemm6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -391,8 +471,21 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -409,8 +502,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -419,7 +515,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -427,9 +523,9 @@ k1:
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -448,7 +544,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z26, Z26
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -463,8 +559,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-73
+// func gemm7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -500,8 +596,21 @@ TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -520,8 +629,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -530,7 +642,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -539,9 +651,9 @@ k1:
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -563,7 +675,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z25, Z25
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -580,8 +692,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-73
+// func gemm8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -620,8 +732,21 @@ TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -642,8 +767,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -652,7 +780,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -662,9 +790,9 @@ k1:
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -689,7 +817,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z24, Z24
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -708,8 +836,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-73
+// func gemm9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -752,8 +880,21 @@ TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -777,8 +918,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -787,7 +931,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -798,9 +942,9 @@ k1:
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -828,7 +972,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z23, Z23
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -849,8 +993,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-73
+// func gemm10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -896,8 +1040,21 @@ TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -923,8 +1080,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -933,7 +1093,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -945,9 +1105,9 @@ k1:
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -978,7 +1138,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z22, Z22
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1001,8 +1161,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-73
+// func gemm11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1051,8 +1211,21 @@ TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -1080,8 +1253,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1090,7 +1266,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1103,9 +1279,9 @@ k1:
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1139,7 +1315,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z21, Z21
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1164,8 +1340,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-73
+// func gemm12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1217,8 +1393,21 @@ TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -1248,8 +1437,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1258,7 +1450,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1272,9 +1464,9 @@ k1:
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1311,7 +1503,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z20, Z20
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1338,8 +1530,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-73
+// func gemm13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1395,8 +1587,21 @@ TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -1429,8 +1634,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1439,7 +1647,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1454,9 +1662,9 @@ k1:
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1496,7 +1704,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z19, Z19
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1525,8 +1733,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-73
+// func gemm14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1585,8 +1793,21 @@ TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VBROADCASTSS (R8), Z1
 	VFMADD231PS Z0, Z1, Z31
@@ -1621,8 +1842,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	MOVL $0xffff, R8
@@ -1631,7 +1855,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1647,9 +1871,9 @@ k1:
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z0, Z18, Z18
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
@@ -1692,7 +1916,7 @@ nobias2:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z18, Z18
-fresh3:
+fresh4:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1723,8 +1947,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-73
+// func gemm1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1741,8 +1965,21 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-73
 	PREFETCHT0 64(DX)
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -1750,8 +1987,11 @@ k1:
 	VFMADD231PS Z1, Z2, Z30
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -1761,27 +2001,27 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z30, Z30
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-73
+// func gemm2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1804,8 +2044,21 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -1816,8 +2069,11 @@ k1:
 	VFMADD231PS Z1, Z3, Z28
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -1827,16 +2083,16 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z1, Z28, Z28
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -1847,7 +2103,7 @@ nobias2:
 	VADDPS Z0, Z29, Z29
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z28, Z28
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -1856,8 +2112,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-73
+// func gemm3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1885,8 +2141,21 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -1900,8 +2169,11 @@ k1:
 	VFMADD231PS Z1, Z2, Z26
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -1911,7 +2183,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -1920,9 +2192,9 @@ k1:
 	VADDPS Z1, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z1, Z26, Z26
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -1938,7 +2210,7 @@ nobias2:
 	VADDPS Z0, Z27, Z27
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z26, Z26
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -1950,8 +2222,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-73
+// func gemm4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1985,8 +2257,21 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2003,8 +2288,11 @@ k1:
 	VFMADD231PS Z1, Z3, Z24
 	ADDQ AX, R8
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2014,7 +2302,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2025,9 +2313,9 @@ k1:
 	VADDPS Z1, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z1, Z24, Z24
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2048,7 +2336,7 @@ nobias2:
 	VADDPS Z0, Z25, Z25
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z24, Z24
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2063,8 +2351,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-73
+// func gemm5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2104,8 +2392,21 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2126,8 +2427,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2137,7 +2441,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2150,9 +2454,9 @@ k1:
 	VADDPS Z1, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z1, Z22, Z22
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2178,7 +2482,7 @@ nobias2:
 	VADDPS Z0, Z23, Z23
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z22, Z22
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2196,8 +2500,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-73
+// func gemm6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2242,8 +2546,21 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2267,8 +2584,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2278,7 +2598,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2293,9 +2613,9 @@ k1:
 	VADDPS Z1, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z1, Z20, Z20
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2326,7 +2646,7 @@ nobias2:
 	VADDPS Z0, Z21, Z21
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z20, Z20
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2347,8 +2667,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-73
+// func gemm7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2398,8 +2718,21 @@ TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2426,8 +2759,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2437,7 +2773,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2454,9 +2790,9 @@ k1:
 	VADDPS Z1, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z1, Z18, Z18
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2492,7 +2828,7 @@ nobias2:
 	VADDPS Z0, Z19, Z19
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z18, Z18
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2516,8 +2852,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-73
+// func gemm8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2572,8 +2908,21 @@ TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z18, Z18, Z18
 	VPXORD Z17, Z17, Z17
 	VPXORD Z16, Z16, Z16
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2603,8 +2952,11 @@ k1:
 	ADDQ AX, R8
 	ADDQ AX, R11
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2614,7 +2966,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2633,9 +2985,9 @@ k1:
 	VADDPS Z1, Z18, Z18
 	VADDPS Z0, Z17, Z17
 	VADDPS Z1, Z16, Z16
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2676,7 +3028,7 @@ nobias2:
 	VADDPS Z0, Z17, Z17
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z16, Z16
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2703,8 +3055,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-73
+// func gemm9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2765,8 +3117,21 @@ TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z16, Z16, Z16
 	VPXORD Z15, Z15, Z15
 	VPXORD Z14, Z14, Z14
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -2800,8 +3165,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -2811,7 +3179,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2832,9 +3200,9 @@ k1:
 	VADDPS Z1, Z16, Z16
 	VADDPS Z0, Z15, Z15
 	VADDPS Z1, Z14, Z14
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -2880,7 +3248,7 @@ nobias2:
 	VADDPS Z0, Z15, Z15
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z14, Z14
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2910,8 +3278,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-73
+// func gemm10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2977,8 +3345,21 @@ TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z14, Z14, Z14
 	VPXORD Z13, Z13, Z13
 	VPXORD Z12, Z12, Z12
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -3015,8 +3396,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -3026,7 +3410,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3049,9 +3433,9 @@ k1:
 	VADDPS Z1, Z14, Z14
 	VADDPS Z0, Z13, Z13
 	VADDPS Z1, Z12, Z12
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3102,7 +3486,7 @@ nobias2:
 	VADDPS Z0, Z13, Z13
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z12, Z12
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3135,8 +3519,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-73
+// func gemm11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3207,8 +3591,21 @@ TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z12, Z12, Z12
 	VPXORD Z11, Z11, Z11
 	VPXORD Z10, Z10, Z10
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -3248,8 +3645,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -3259,7 +3659,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3284,9 +3684,9 @@ k1:
 	VADDPS Z1, Z12, Z12
 	VADDPS Z0, Z11, Z11
 	VADDPS Z1, Z10, Z10
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3342,7 +3742,7 @@ nobias2:
 	VADDPS Z0, Z11, Z11
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z10, Z10
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3378,8 +3778,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-73
+// func gemm12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3455,8 +3855,21 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z10, Z10, Z10
 	VPXORD Z9, Z9, Z9
 	VPXORD Z8, Z8, Z8
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -3499,8 +3912,11 @@ k1:
 	ADDQ AX, R11
 	ADDQ AX, R12
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -3510,7 +3926,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3537,9 +3953,9 @@ k1:
 	VADDPS Z1, Z10, Z10
 	VADDPS Z0, Z9, Z9
 	VADDPS Z1, Z8, Z8
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3600,7 +4016,7 @@ nobias2:
 	VADDPS Z0, Z9, Z9
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z8, Z8
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3639,8 +4055,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-73
+// func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3722,8 +4138,21 @@ TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z8, Z8, Z8
 	VPXORD Z7, Z7, Z7
 	VPXORD Z6, Z6, Z6
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -3770,8 +4199,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -3781,7 +4213,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3810,9 +4242,9 @@ k1:
 	VADDPS Z1, Z8, Z8
 	VADDPS Z0, Z7, Z7
 	VADDPS Z1, Z6, Z6
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -3878,7 +4310,7 @@ nobias2:
 	VADDPS Z0, Z7, Z7
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z6, Z6
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3920,8 +4352,8 @@ fresh3:
 	VZEROUPPER
 	RET
 
-// func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool)
-TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-73
+// func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4008,8 +4440,21 @@ TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-73
 	VPXORD Z6, Z6, Z6
 	VPXORD Z5, Z5, Z5
 	VPXORD Z4, Z4, Z4
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
+	SHLQ $2, R15
+line1:
+	MOVQ R14, DI
+	ADDQ $64, R14
+	MOVQ $16, DX
+	CMPQ CX, DX
+	CMOVQLT CX, DX
+	SUBQ DX, CX
 	PCALIGN $64
-k1:
+k2:
+	PREFETCHT1 (DI)
+	ADDQ R15, DI
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
 	VBROADCASTSS (R8), Z2
@@ -4059,8 +4504,11 @@ k1:
 	ADDQ AX, R12
 	ADDQ AX, R13
 	ADDQ $128, BX
-	DECQ CX
-	JNZ k1
+	DECQ DX
+	JNZ k2
+	TESTQ CX, CX
+	JNZ line1
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
 	MOVQ cols+64(FP), CX
 	SUBQ $16, CX
@@ -4070,7 +4518,7 @@ k1:
 	// The bias is the same for each row.
 	MOVQ bias+56(FP), AX
 	TESTQ AX, AX
-	JZ nobias2
+	JZ nobias3
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4101,9 +4549,9 @@ k1:
 	VADDPS Z1, Z6, Z6
 	VADDPS Z0, Z5, Z5
 	VADDPS Z1, Z4, Z4
-nobias2:
+nobias3:
 	CMPB accumulate+72(FP), $0
-	JEQ fresh3
+	JEQ fresh4
 	MOVQ DI, DX
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
@@ -4174,7 +4622,7 @@ nobias2:
 	VADDPS Z0, Z5, Z5
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z4, Z4
-fresh3:
+fresh4:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI

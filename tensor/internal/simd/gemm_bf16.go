@@ -48,7 +48,7 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 	g.StrideA, g.StrideB = g.StrideA/2, g.StrideB/2
 	g.A, g.B = bf16.Pairs(d.A), bf16.Pairs(d.B)
 	g.K = ceil(g.K, 2)
-	j := takeGemm(active.bf16, &g)
+	j := takeGemm(&idleGemms, active.bf16, &g)
 	j.rowsK = d.K
 	if narrow {
 		j.narrow = d.Narrow

@@ -148,7 +148,7 @@ func TestGemmRandomShapes(t *testing.T) {
 	})
 }
 
-// What the drivers treat specially: rows a power of two apart, blocks of rows and columns, empty products.
+// What the drivers treat specially: rows a power of two apart, blocks of columns, stripes of few rows, empty products.
 func TestGemmSpecialShapes(t *testing.T) {
 	p := par.New(2)
 	defer p.Close()
@@ -157,7 +157,9 @@ func TestGemmSpecialShapes(t *testing.T) {
 		for _, c := range []gemmCase{
 			{m: 37, n: 300, k: 512, batch: 1, transB: true, bias: true},
 			{m: 5, n: blockN + 40, k: 7, batch: 1},
-			{m: blockM + 40, n: 70, k: 3, batch: 1, transA: true, accumulate: true, bias: true},
+			{m: 4072, n: 70, k: 3, batch: 1, transA: true, accumulate: true, bias: true},
+			{m: 20, n: 700, k: 512, batch: 2, transB: true, bias: true},
+			{m: 20, n: 700, k: 2*blockK + 9, batch: 2, accumulate: true},
 			{m: 40, n: 70, k: 2*blockK + 1, batch: 1, transA: true},
 			{m: 3, n: 4, k: 0, batch: 2, bias: true},
 			{m: 3, n: 4, k: 0, batch: 1, bias: true, accumulate: true},

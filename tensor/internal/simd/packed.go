@@ -46,8 +46,8 @@ func (w *Packed) fill(p *par.Pool, b []float32) {
 	v := w.v
 	for k0 := 0; k0 < w.k; k0 += w.step {
 		deep := min(w.step, w.k-k0)
-		var part panels
-		part.reserve(ceil(w.n, v.width), deep*v.width)
+		part := panels{stride: deep*v.width + padding}
+		part.x = make([]float32, ceil(w.n, v.width)*part.stride)
 		p.For(ceil(w.n, v.width), packPanels, func(_, lo, hi int) {
 			part.packCols(v, lo, min(hi*v.width, w.n)-lo*v.width, deep, b[lo*v.width*w.k+k0:], w.k)
 		})
@@ -62,7 +62,5 @@ func (w *Packed) serves(v *variant, n, k, step int, transB bool) bool {
 
 // part is the panels from the given one on, for the piece of k that begins at k0.
 func (w *Packed) part(k0, panel int) panels {
-	p := w.parts[k0/w.step]
-	p.x = p.x[panel*p.stride:]
-	return p
+	return w.parts[k0/w.step].from(panel)
 }

@@ -17,6 +17,9 @@ func (p *panels) reserve(n, size int) {
 	p.x = grow(p.x, n*p.stride)
 }
 
+// from is the panels from number i on.
+func (p panels) from(i int) panels { return panels{p.x[i*p.stride:], p.stride} }
+
 func (p *panels) at(i int) *float32 { return &p.x[i*p.stride] }
 
 // packRows packs the rows×cols matrix at src by pack, whose panels have the given width, into the panels
@@ -63,14 +66,17 @@ func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels,
 	for t := range ceil(rows, v.rows) {
 		r0, r1 := part(rows, v.rows, t)
 		for j := 0; j < cols; j += v.width {
-			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate)
+			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate, nil, 0)
 		}
 	}
 }
 
 // tile runs the kernel for a tile of the given rows and cols.
-func (v *variant) tile(rows, k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool) {
-	v.tiles[ceil(cols, v.lanes)-1][rows-1](k, a, rs, ks, b, c, ldc, bias, cols, accumulate)
+func (v *variant) tile(rows, k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int) {
+	if next == nil {
+		next = a
+	}
+	v.tiles[ceil(cols, v.lanes)-1][rows-1](k, a, rs, ks, b, c, ldc, bias, cols, accumulate, next, ns)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

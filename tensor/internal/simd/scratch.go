@@ -1,6 +1,10 @@
 package simd
 
-import "sync"
+import (
+	"sync"
+
+	"fewshot/tensor/internal/pages"
+)
 
 // free is a list of objects that nobody uses, with memory as large as it ever was. They are as many as
 // were ever in use at once: unlike with sync.Pool, a loop that has run once does not allocate again.
@@ -27,10 +31,19 @@ func (f *free[T]) give(x *T) {
 	f.mu.Unlock()
 }
 
-// grow returns s with at least n elements; what they hold is lost.
+// scratch is memory in large pages for what is packed, in steps of many kilobytes, and read over and over.
+var scratch struct {
+	mu sync.Mutex
+	pages.Memory
+}
+
+// grow returns s with at least n elements; what they hold is lost, and s must not be used any more.
 func grow[T float32 | uint16](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n+n/8)
+	if cap(s) >= n {
+		return s[:cap(s)]
 	}
-	return s[:cap(s)]
+	scratch.mu.Lock()
+	defer scratch.mu.Unlock()
+	pages.Free(&scratch.Memory, s[:cap(s)])
+	return pages.New[T](&scratch.Memory, n+n/8)
 }

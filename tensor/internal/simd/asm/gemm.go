@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-const tileArgs = "k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool"
+const tileArgs = "k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int"
 
 const tileDoc = `%[1]s is the multiplication of %[2]d rows of A and a panel of B, %[3]d columns of it at most:
 
@@ -21,7 +21,8 @@ const tileDoc = `%[1]s is the multiplication of %[2]d rows of A and a panel of B
 		}
 	}
 
-for k ≥ 1. The kernels for one vector take 1 to %[5]d columns, those for two %[5]d+1 to %[3]d.`
+for k ≥ 1. The kernels for one vector take 1 to %[5]d columns, those for two %[5]d+1 to %[3]d. Meanwhile 16
+rows from next on, at distances of ns, are fetched into the L2 cache.`
 
 // emitGemm writes the tile kernels: one for each number of rows up to the full tile, for one vector of
 // columns and for all. An element of C is one chain of fused multiply-adds over k whichever kernel
@@ -91,9 +92,21 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 		}
 	}
 
-	loop := f.label("k")
+	f.comment("While k goes along a cache line, that of each of the rows to come is fetched.")
+	f.load("next", "R14", "ns", "R15")
+	f.ins("SHLQ", "$2", "R15")
+	line, loop := f.label("line"), f.label("k")
+	f.place(line)
+	f.ins("MOVQ", "R14", "DI")
+	f.ins("ADDQ", "$64", "R14")
+	f.ins("MOVQ", "$16", "DX")
+	f.ins("CMPQ", "CX", "DX")
+	f.ins("CMOVQLT", "CX", "DX")
+	f.ins("SUBQ", "DX", "CX")
 	f.ins("PCALIGN", "$64")
 	f.place(loop)
+	f.ins("PREFETCHT1", "(DI)")
+	f.ins("ADDQ", "R15", "DI")
 	for j := range vectors {
 		f.ins("VMOVUPS", at(j*f.set.bytes(), "BX"), f.reg(j))
 	}
@@ -107,8 +120,11 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 		f.ins("ADDQ", "AX", p)
 	}
 	f.ins("ADDQ", fmt.Sprintf("$%d", 4*f.width()), "BX")
-	f.ins("DECQ", "CX")
+	f.ins("DECQ", "DX")
 	f.ins("JNZ", loop)
+	f.ins("TESTQ", "CX", "CX")
+	f.ins("JNZ", line)
+	f.load("c", "DI")
 
 	f.comment("Only the last vector can have columns that do not exist.")
 	const last mask = 1
