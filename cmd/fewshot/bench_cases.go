@@ -9,7 +9,7 @@ import (
 
 // product is a matrix product of a linear layer with weight [N, K] on M rows.
 type product struct {
-	Op string `json:"op"` // forward: y = x·wᵀ; dX = ct·w; dW = ctᵀ·x; square: as dX
+	Op string `json:"op"` // forward: y = x·wᵀ; packed: with w packed before; dX = ct·w; dW = ctᵀ·x; square: as dX
 	M  int    `json:"m"`
 	N  int    `json:"n"`
 	K  int    `json:"k"`
@@ -23,7 +23,11 @@ func products(tokens, width int) (ps []product) {
 	for _, images := range []int{1, 32} {
 		for _, layer := range [][2]int{{3 * width, width}, {width, width}, {4 * width, width}, {width, 4 * width}} {
 			p := product{M: images * tokens, N: layer[0], K: layer[1]}
-			ps = append(ps, p.as("forward"), p.as("dX"), p.as("dW"))
+			ps = append(ps, p.as("forward"))
+			if images == 1 { // for more, packing takes no time to speak of
+				ps = append(ps, p.as("packed"))
+			}
+			ps = append(ps, p.as("dX"), p.as("dW"))
 			p.M *= 2
 			ps = append(ps, p.as("dX"))
 		}
@@ -66,9 +70,15 @@ func gemmCases(b *bench) (*benchGroup, error) {
 				at := func(i, rows, cols int) *tensor.Tensor { return memory[i].Rows(0, rows*cols).View(rows, cols) }
 				var dst, x, y *tensor.Tensor
 				var o tensor.GemmOptions
+				done := func() {}
 				switch p.Op {
 				case "forward":
 					dst, x, y, o.TransB = at(0, p.M, p.N), at(1, p.M, p.K), at(2, p.N, p.K), true
+				case "packed":
+					dst, x, y, o.TransB = at(0, p.M, p.N), at(1, p.M, p.K), b.dev.New(tensor.Compute, p.N, p.K), true
+					tensor.Copy(y, at(2, p.N, p.K))
+					tensor.Pack(y)
+					done = y.Release
 				case "dX", "square":
 					dst, x, y = at(0, p.M, p.K), at(1, p.M, p.N), at(2, p.N, p.K)
 				case "dW":
@@ -77,7 +87,7 @@ func gemmCases(b *bench) (*benchGroup, error) {
 				return func() error {
 					tensor.Gemm(dst, x, y, o)
 					return nil
-				}, func() {}, nil
+				}, done, nil
 			},
 		})
 	}

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Our matrix products beside those of the best C libraries, at the shapes of the network's linear layers.
 
-    python tests/peers/gemm.py [-model ViT-B-16] [-threads 2] [-rounds 5] [-bf16]
+    python tests/peers/gemm.py [-model ViT-B-16] [-threads 2] [-rounds 5] [-bf16] [-avx2]
 
 needs Go and what requirements.txt names; libraries that are not there are left out. Each round runs `fewshot bench -only
 gemm` and then every library at every shape, each in a process of its own. Printed are medians over the rounds in GFLOP/s,
-and ours over the best library's at that shape. The libraries whose weights are packed before the clock starts count
-too: we pack within it.
+and ours over the best library's at that shape. Libraries whose weights are packed before the clock starts count at every shape;
+we pack before it where the product says so. With -avx2 everybody does without AVX-512.
 """
 
 import math
@@ -18,6 +18,7 @@ import peers
 
 def main():
     p = peers.arguments(__doc__, only=("model", "threads", "rounds", "bf16"))
+    p.add_argument("-avx2", action="store_true", help="as on a processor without AVX-512")
     a = p.parse_args()
     print(peers.machine())
     tools = peers.Tools()
@@ -26,7 +27,8 @@ def main():
 
 def table(tools, a):
     """Measure and print; the geometric mean of the ratios and the worst of them."""
-    workers, env = {}, peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY
+    avx2 = getattr(a, "avx2", False)
+    workers, env = {}, peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if avx2 else {})
     for name in blas.BF16_LIBRARIES if a.bf16 else blas.LIBRARIES:
         intel = {"LD_PRELOAD": tools.intel} if name == "MKL for Intel" and tools.intel else {}
         w = peers.Worker("blas.py", {"library": name, "threads": a.threads}, env | intel)
@@ -38,7 +40,7 @@ def table(tools, a):
             w.close()
     rates, peak = {}, []  # GFLOP/s by shape and library
     for _ in range(a.rounds):
-        result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *(("-precision", "bf16") if a.bf16 else ()))
+        result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *(("-precision", "bf16") if a.bf16 else ()), env=peers.AVX2 if avx2 else {})
         peak += [p["gflops"] for p in result["peaks"] if p["format"] == ("bf16" if a.bf16 else "float32")]
         for case in result["cases"]:
             shape = tuple(case["product"][x] for x in ("op", "m", "n", "k"))

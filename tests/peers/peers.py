@@ -28,6 +28,10 @@ BARE = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "O
 # tcmalloc and huge pages were no faster.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
 
+# Settings of each library, and of Go, that leave the instructions of AVX-512 alone.
+AVX2 = {"OPENBLAS_CORETYPE": "Haswell", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
+        "GODEBUG": "cpu.avx512f=off"}
+
 
 class Config(NamedTuple):
     """A way to run PyTorch."""
@@ -70,10 +74,10 @@ class Tools:
             source = "int mkl_serv_intel_cpu_true(void) { return 1; }"
             subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", self.intel], input=source, text=True, check=True)
 
-    def bench(self, threads, *flags):
+    def bench(self, threads, *flags, env={}):
         """The result of a run of fewshot bench."""
         cmd = [self.fewshot, "bench", "-json", "-workers", str(threads), *flags]
-        out = subprocess.run(cmd, env=BARE | {"GOMAXPROCS": str(threads)}, stdout=subprocess.PIPE, text=True)
+        out = subprocess.run(cmd, env=BARE | {"GOMAXPROCS": str(threads)} | env, stdout=subprocess.PIPE, text=True)
         if out.returncode:
             raise SystemExit(f"{' '.join(cmd[1:])}: exit code {out.returncode}")
         return json.loads(out.stdout.splitlines()[-1])
