@@ -3,14 +3,15 @@
 # whole models against the CPU, speed beside PyTorch, and accuracy. Needs a driver, python3 with PyTorch, this repository
 # and the folder that pack.sh made; neither Go nor a CUDA toolkit. compute-sanitizer is used where it is.
 #
-#	cuda/check/run.sh FOLDER [tests] [sanitizer] [parity] [speed] [accuracy]    all if none is named
+#	cuda/check/run.sh FOLDER [tests] [sanitizer] [parity] [accuracy] [speed]    all if none is named
 #
 # Prints tables at the end, and fails if a part fails. Each part has a time limit, so that one that hangs does not take
-# the others with it, and all together have FEWSHOT_CHECK_SECONDS (default 570); speed takes what the others leave, so that
-# alone it tries more of PyTorch's ways. All output goes to files in $OUT, or else in FOLDER/out.
+# the others with it, and all together have FEWSHOT_CHECK_SECONDS (default 570); speed takes what the others leave. In what is
+# left after all others it does not come to all of PyTorch's ways, of which compiling takes longest: for figures to be quoted
+# it is called alone. All output goes to files in $OUT, or else in FOLDER/out.
 #
-# With FEWSHOT_CHECK_DEVICE=sim this script itself is tried, on the simulated device of cuda/sim/build.sh FOLDER and
-# PyTorch on the CPU, with everything as small as it can be.
+# With FEWSHOT_CHECK_DEVICE=sim this script itself is tried, on the simulated device of cuda/sim and PyTorch on the CPU, with
+# everything as small as it can be.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(cd "${1:?usage: run.sh FOLDER [part …]}" && pwd)
@@ -24,13 +25,15 @@ export PYTHONUNBUFFERED=1
 
 tests='.' models='^Test(Parity|Golden|Device|Recorded|Purity|Adam)' speed=() accuracy=()
 if [ "${FEWSHOT_CHECK_DEVICE:-}" = sim ]; then
-	export FEWSHOT_SIM=$folder LD_LIBRARY_PATH=$folder FEWSHOT_CUBLASLT=$folder/libcublasLt.so.12
+	sim=$("$here/../sim/build.sh" "$folder") || exit 1
+	export FEWSHOT_SIM=$sim LD_LIBRARY_PATH=$sim FEWSHOT_CUBLASLT=$sim/libcublasLt.so.12
 	tests='^Test(Repeatable|Graph|Program)' models='^Test(DeviceParity|Purity)'
 	speed=(-theirs cpu -model embedded -batches 2 -rounds 1)
 	accuracy=(-device cpu -tasks things -seeds 1 -- -epochs 1 -shots 1)
 else
 	export FEWSHOT_GPU=1
-	nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.limit --format=csv || exit 1
+	nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.limit --format=csv ||
+		echo "nvidia-smi does not say what GPU this is; whether there is one, the tests will"
 	# cuBLASLt comes with PyTorch; sonames and CUDA's folder are tried by the program itself.
 	if [ -z "${FEWSHOT_CUBLASLT:-}" ]; then
 		found=$(python3 "$here/cublaslt.py")
