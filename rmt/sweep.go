@@ -16,13 +16,15 @@ type sweep struct {
 	head   Head
 	taught bool    // by the teacher: two losses
 	labels []int32 // of the batch, written before each run
+	// watched are masks that may hide something by now, which would make a teacher needed.
+	watched []*Mask
 
 	program *tensor.Program
-	logits  *tensor.Tensor
-	losses  []*tensor.Tensor
 	lanes   [][2]*tensor.Tensor // gradients by mask and loss; nil for a loss that is not there
+	report  *tensor.Tensor      // all that the host reads, in one piece: losses, counts of the watched masks, logits
 
-	rows []float32 // the logits, read out
+	values               []float64 // the report, read out
+	losses, kept, logits []float64 // its parts
 }
 
 // serves reports whether the sweep is that of a step.
@@ -33,6 +35,9 @@ func (s *sweep) serves(images *tensor.Tensor, labels []int32, head Head, taught 
 // record makes the sweep over images, for this many labels.
 func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, error) {
 	s := &sweep{images: images, head: t.Head, taught: taught, labels: make([]int32, labels)}
+	if !taught && t.Rule.NeedsTeacher() {
+		s.watched = t.Masks
+	}
 	var unused error
 	program, err := t.dev.Record(func() { unused = t.describe(s) })
 	if err != nil {
@@ -41,7 +46,13 @@ func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, 
 	if s.program = program; unused != nil {
 		return nil, errors.Join(unused, program.Release())
 	}
-	s.rows = make([]float32, s.logits.Len())
+	losses := 1
+	if taught {
+		losses = 2
+	}
+	s.values = make([]float64, s.report.Len())
+	kept := losses + counts(s.watched)
+	s.losses, s.kept, s.logits = s.values[:losses], s.values[losses:kept], s.values[kept:]
 	return s, nil
 }
 
@@ -85,10 +96,8 @@ func (t *Tuner) describe(s *sweep) error {
 		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
 		target.Release()
 	}
-	s.logits, s.losses, s.lanes = logits.Value, nil, nil
-	for _, l := range losses {
-		s.losses = append(s.losses, l.Value)
-	}
+	s.tell(t.dev, losses, logits.Value)
+	s.lanes = nil
 	grads := autograd.Backward(losses...)
 	for _, m := range t.Masks {
 		g := grads.Of(m.Scores)
@@ -104,12 +113,37 @@ func (t *Tuner) describe(s *sweep) error {
 	return nil
 }
 
+// tell puts together what the host will read.
+func (s *sweep) tell(dev *tensor.Device, losses []*autograd.Var, logits *tensor.Tensor) {
+	kept := len(losses) + counts(s.watched)
+	s.report = dev.New(tensor.Full, kept+logits.Len())
+	for i, l := range losses {
+		tensor.Copy(s.report.Index(i), l.Value)
+	}
+	countKept(s.report.Rows(len(losses), kept), s.watched)
+	tensor.Copy(s.report.Rows(kept, s.report.Len()), logits)
+}
+
+// run makes the sweep and reads its report, which is what waits for the device.
+func (s *sweep) run() {
+	s.program.Run()
+	s.report.ReadFloat64s(s.values)
+}
+
+// off reports whether a watched mask hides anything.
+func (s *sweep) off() bool {
+	total := 0
+	for _, m := range s.watched {
+		total += m.Scores.Len()
+	}
+	return int(sum(s.kept)) < total
+}
+
 // correct counts the rows whose largest logit is the label's; ties go to the lowest index.
 func (s *sweep) correct() (n int) {
-	s.logits.ReadInto(s.rows)
-	width := s.logits.Dim(1)
+	width := len(s.logits) / len(s.labels)
 	for i, label := range s.labels {
-		if argmax(s.rows[i*width:][:width]) == int(label) {
+		if argmax(s.logits[i*width:][:width]) == int(label) {
 			n++
 		}
 	}

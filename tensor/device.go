@@ -23,7 +23,7 @@ type Device struct {
 	layout  *layout // where memory comes from while a program is recorded
 	held    int64   // bytes
 	peak    int64
-	item    [1]float32 // on its way out, see Item
+	out     []float32 // on its way out, see ReadFloat64s
 }
 
 var registry = map[string]func(arg string, o Options) (Backend, error){}

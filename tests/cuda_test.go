@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -136,7 +137,7 @@ func TestBatchThatFits(t *testing.T) {
 		classes := dev.Zeros(tensor.Full, 3, 8)
 		tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{})
 		_, err = tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
-		return err
+		return errors.Join(err, dev.Sync())
 	}
 	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(84*mib))
 	const batch = 150
@@ -157,7 +158,8 @@ func TestBatchThatFits(t *testing.T) {
 	}
 }
 
-// Once a step has run, the next ones ask the driver for no memory and record nothing; the sweep is one launch.
+// Once a step has run, the next ones ask the driver for no memory and record nothing; the sweep is one launch, and the
+// device is waited for once.
 func TestStepAllocatesNothing(t *testing.T) {
 	if os.Getenv("FEWSHOT_SIM") == "" {
 		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
@@ -197,6 +199,9 @@ func TestStepAllocatesNothing(t *testing.T) {
 		if strings.HasPrefix(call, "cuMemAlloc") || strings.HasPrefix(call, "cuMemFree") || strings.Contains(call, "Capture") || call == "cuGraphInstantiateWithFlags" {
 			t.Errorf("three steps call %s %d times", call, count[call])
 		}
+	}
+	if waits := count["cuStreamSynchronize"] + count["cuEventSynchronize"]; waits != 3 {
+		t.Errorf("three steps wait %d times", waits)
 	}
 	if count["cuGraphLaunch"] != 3 {
 		t.Errorf("three steps launch %d graphs", count["cuGraphLaunch"])

@@ -233,11 +233,6 @@ API cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, void *stream) {
 	if (!inside(blocks, src, n) || !inside(locked, (uint64_t)dst, n)) return INVALID_VALUE;
 	return enqueue([=] { memcpy(dst, (const void *)src, n); }), OK;
 }
-API cuMemsetD8Async(uint64_t dst, unsigned char v, size_t n, void *stream) {
-	QUEUES_ON(stream);
-	if (!inside(blocks, dst, n)) return INVALID_VALUE;
-	return enqueue([=] { memset((void *)dst, v, n); }), OK;
-}
 
 API cuModuleLoadDataEx(void **m, const void *, unsigned, int *, void **) {
 	UNSAFE;
