@@ -278,7 +278,9 @@ class OutOfTime(BaseException):
     """No Exception, which a compiler would take for its own."""
 
 
-def out_of_time(*_):
+def out_of_time(number, _):
+    """Whoever terminates this will kill it soon: then only the table is made."""
+    figures["stopped"] = number == signal.SIGTERM
     raise OutOfTime
 
 
@@ -325,7 +327,8 @@ class Case:
         way = min(self.found, key=lambda k: statistics.median(self.found[k]))
         t = statistics.median(self.found[way])
         row["best"], row["ratio"] = way, t / mine
-        untried = "".join(f"; no time for: {w}" for w in WAYS if w not in self.tried)
+        untried = "; ".join(w for w in WAYS if w not in self.tried)
+        untried = f" (no time for: {untried})" if untried else ""
         say(text + f" {1e3 * t:.2f} [{1e3 * self.found[way][0]:.2f}, {1e3 * self.found[way][-1]:.2f}] {way}{untried} | {t / mine:.2f}{judge(t / mine, least=WANTED[self.kind])} |")
 
 
@@ -395,9 +398,15 @@ def measured(batches):
 
 
 def main():
+    for s in (signal.SIGALRM, signal.SIGTERM):
+        signal.signal(s, out_of_time)
+    signal.alarm(max(1, int(args.seconds - (time.monotonic() - BEGAN))))
     try:
         with Clocks():
             compare()
+    except OutOfTime:
+        say("    there was no time to measure FEWSHOT")
+        figures["failed"] = True
     finally:
         if args.json:
             with open(args.json, "w") as f:
@@ -419,10 +428,7 @@ def compare():
             if key in cases:
                 cases[key].cases.append(c)
 
-    for s in (signal.SIGALRM, signal.SIGTERM):
-        signal.signal(s, out_of_time)
     try:
-        signal.alarm(max(1, int(args.seconds - (time.monotonic() - BEGAN))))
         for way in WAYS:
             for case in cases.values():
                 case.theirs(way)
@@ -432,8 +438,9 @@ def compare():
         say("    there was no time for more of PyTorch's ways")
     signal.alarm(0)
     try:
-        release()
-        again()
+        if not figures.get("stopped"):
+            release()
+            again()
     except (OutOfTime, RuntimeError) as e:  # what is known by now must be shown
         say(f"    FEWSHOT was not measured a last time: {type(e).__name__} {e}")
     say("| case | ours, ms [range] | images/s | × floor | PyTorch, ms [range], way | × PyTorch |")
