@@ -25,6 +25,14 @@ var gpus = func() []string {
 
 func init() { devices = append(devices, gpus...) }
 
+// TestMain keeps a GPU open all the while: otherwise its context would be made anew for each test that opens it.
+func TestMain(m *testing.M) {
+	if os.Getenv("FEWSHOT_GPU") != "" {
+		tensor.Open("cuda", tensor.Options{}) // what is wrong with it, tests say
+	}
+	os.Exit(m.Run())
+}
+
 // TestDeviceParity compares a GPU with the CPU on a model whose products fill its tiles: on a GPU blocks of ViT-B/16, in
 // simulation smaller ones. Everything is judged by its relative error in the Euclidean norm, each mask's gradients by name
 // and loss, against float64.
@@ -208,5 +216,36 @@ func TestStepAllocatesNothing(t *testing.T) {
 	}
 	if err := tuner.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+// An update that fails is the next step's error, and until then no checkpoint is written of what it left.
+func TestFailedUpdateIsNotSaved(t *testing.T) {
+	if os.Getenv("FEWSHOT_SIM") == "" {
+		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
+	}
+	dev, err := tensor.Open("cuda", tensor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
+	masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
+	classes := dev.Zeros(tensor.Full, 3, 8)
+	tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{})
+	images, labels := dev.Zeros(tensor.Compute, 2, 3, paritySize, paritySize), []int32{0, 1}
+	t.Setenv("FEWSHOT_SIM_FAIL", "grad_drop_adam")
+	if _, err := tuner.Step(images, labels, 1e-5); err != nil {
+		t.Fatalf("the step whose update fails: %v", err)
+	}
+	dir := t.TempDir()
+	if err := rmt.SaveState(dir, tuner, rmt.Position{}, nil); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
+		t.Errorf("SaveState gives %v", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("there are %v, %v", files, err)
+	}
+	if _, err := tuner.Step(images, labels, 1e-5); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
+		t.Errorf("the step after it gives %v", err)
 	}
 }

@@ -101,7 +101,7 @@ for p in $parts; do
 		cd "$here/../../tests" || exit 1
 		part parity 80 "$folder/models.test" -test.v -test.run "$models" -test.timeout 75s
 		;;
-	accuracy) part accuracy 120 python3 "$here/accuracy.py" "$folder/fewshot" -cpu "$folder/accuracy-cpu.json" "${accuracy[@]}" ;;
+	accuracy) part accuracy 170 python3 "$here/accuracy.py" "$folder/fewshot" -cpu "$folder/accuracy-cpu.json" "${accuracy[@]}" ;;
 	speed)
 		left=$((deadline - SECONDS - 10))
 		part speed "$left" python3 "$here/speed.py" "$folder/fewshot" -json "$out/speed.json" -seconds $((left > 120 ? left - 60 : left / 2)) "${speed[@]}"
