@@ -9,8 +9,8 @@ import (
 	"fewshot/tensor"
 )
 
-// The products of an image encoder and of its gradients go to cuBLASLt, not to the package's own kernel, which is many
-// times slower: a device without that kernel makes them all.
+// The products of an image encoder and of its gradients go to cuBLASLt as they are, and not to the package's own kernel, which
+// is many times slower: a device without that kernel, and without the one that converts, makes them all.
 func TestProductsOfEncodersGoToCuBLASLt(t *testing.T) {
 	images, tokens, width := 2, 17, 64
 	if os.Getenv("FEWSHOT_GPU") != "" {
@@ -25,6 +25,7 @@ func TestProductsOfEncodersGoToCuBLASLt(t *testing.T) {
 			t.Skip("there is no cuBLASLt")
 		}
 		delete(b.kernels, "gemm")
+		delete(b.kernels, "copy_2d")
 		made := func(what string) {
 			if err := d.Sync(); err != nil {
 				t.Fatalf("%s: %s: %v", precision, what, err)
@@ -45,7 +46,7 @@ func TestProductsOfEncodersGoToCuBLASLt(t *testing.T) {
 		} {
 			x, w := d.Zeros(tensor.Compute, layer.rows, layer.in), d.Zeros(tensor.Compute, layer.out, layer.in)
 			y, ct := d.New(tensor.Compute, layer.rows, layer.out), d.Zeros(tensor.Compute, losses, layer.rows, layer.out)
-			tensor.Gemm(y, x, w, tensor.GemmOptions{TransB: true, Bias: d.Zeros(tensor.Full, layer.out)})
+			tensor.Gemm(y, x, w, tensor.GemmOptions{TransB: true, Bias: d.Zeros(d.BiasKind(), layer.out)})
 			made(layer.what)
 			tensor.Gemm(d.New(tensor.Compute, losses*layer.rows, layer.in), ct.View(losses*layer.rows, layer.out), w, tensor.GemmOptions{})
 			made(layer.what + ", backwards to the input")

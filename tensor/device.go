@@ -130,6 +130,14 @@ func (d *Device) free(b Buf) {
 	d.backend.Free(b)
 }
 
+// BiasKind is the kind of which Gemm takes a bias as it is. Of another it may have to be converted in every product.
+func (d *Device) BiasKind() Kind {
+	if b, ok := d.backend.(interface{ BiasKind() Kind }); ok {
+		return b.BiasKind()
+	}
+	return Full
+}
+
 // OwnMemory is the size in bytes of the memory that the device has to itself; 0 where it works in the process's.
 func (d *Device) OwnMemory() int64 {
 	if m, ok := d.backend.(interface{ OwnMemory() int64 }); ok {
