@@ -9,6 +9,30 @@ import (
 	"fewshot/tensor"
 )
 
+// A product for which cuBLASLt proposes an algorithm and refuses it then is made by the package's own kernel, also in a
+// program.
+func TestProductThatIsRefusedLate(t *testing.T) {
+	simulated(t)
+	t.Setenv("FEWSHOT_SIM_REFUSE", "cublasLtMatmul")
+	d := device(t, tensor.Options{Precision: "bf16"})
+	x, y, z := d.New(tensor.Compute, 16, 16), d.New(tensor.Compute, 16, 16), d.New(tensor.Compute, 16, 16)
+	tensor.Fill(x, 2)
+	tensor.Fill(y, 3)
+	p, err := d.Record(func() { tensor.Gemm(z, x, y, tensor.GemmOptions{}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensor.Fill(z, 0)
+	p.Run()
+	if got := z.Floats(); got[0] != 96 || got[255] != 96 {
+		t.Errorf("the product is %v, not 96 everywhere", got)
+	}
+	if err := p.Release(); err != nil {
+		t.Error(err)
+	}
+	closeDevice(t, d)
+}
+
 // The products of an image encoder and of its gradients go to cuBLASLt as they are, and not to the package's own kernel, which
 // is many times slower: a device without that kernel, and without the one that converts, makes them all.
 func TestProductsOfEncodersGoToCuBLASLt(t *testing.T) {

@@ -415,7 +415,8 @@ def main():
 
 
 def compare():
-    torch._functorch.config.donated_buffer = False  # two backward passes read the same buffers
+    if hasattr(torch._functorch.config, "donated_buffer"):  # since 2.6
+        torch._functorch.config.donated_buffer = False  # two backward passes read the same buffers
     batches = sorted(map(int, args.batches.split(",")))
     say(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name() if GPU else 'the CPU'}")
     rates()

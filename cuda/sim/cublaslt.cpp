@@ -3,6 +3,7 @@
 // the real library it has nothing for narrow numbers at odd addresses, and says so. Like the real library it cannot
 // be asked for algorithms, nor load one that was never run, while a stream is captured.
 #include "shim.h"
+#include <cstdlib>
 #include <functional>
 #include <set>
 
@@ -119,6 +120,8 @@ API int cublasLtMatmul(void *, Desc *desc, const float *alpha, const void *a, La
 	if (!stream) return EXECUTION_FAILED; // it is the legacy one
 	if (!fits(desc, la, lb, ld) || lc != ld || algo[0] != 0xfee7) return INVALID_VALUE;
 	if (desc->epilogue == 4 && desc->bias % algo[2]) return EXECUTION_FAILED;
+	const char *refused = getenv("FEWSHOT_SIM_REFUSE");
+	if (refused && strcmp(refused, "cublasLtMatmul") == 0) return NOT_SUPPORTED;
 	static std::set<uint64_t> loaded;
 	if (!sim_capturing()) loaded.insert(algo[1]);
 	else if (!loaded.count(algo[1])) return EXECUTION_FAILED;

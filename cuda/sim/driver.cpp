@@ -9,7 +9,7 @@
 //	FEWSHOT_SIM_ORDER   0, 1, 2: threads run forward, backward, shuffled
 //	FEWSHOT_SIM_SKIP    "file.cu:line" of a barrier to leave out
 //	FEWSHOT_SIM_FAIL    the kernel of this name is found to access an illegal address
-//	FEWSHOT_SIM_REFUSE  launches of the kernel of this name cannot be captured
+//	FEWSHOT_SIM_REFUSE  launches of the kernel of this name cannot be captured; cublasLtMatmul: it takes no product
 //	FEWSHOT_SIM_MEMORY  bytes of the device
 //	FEWSHOT_SIM_SHARED  bytes of shared memory that a block may ask for
 //	FEWSHOT_SIM_LOG     a file that the name of each call is added to, a line each
