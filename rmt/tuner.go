@@ -85,13 +85,14 @@ func (t *Tuner) Step(images *tensor.Tensor, labels []int32, lr float64) (Stats, 
 // is part of that, and so found out once the sweep is done: then another one is made, with the teacher.
 func (t *Tuner) run(images *tensor.Tensor, labels []int32) (Stats, error) {
 	s := Stats{Distill: math.NaN()}
-	taught := t.flipped && t.Rule.NeedsTeacher()
-	if !t.sweep.serves(images, labels, t.Head, taught) {
+	needed := t.Rule.NeedsTeacher()
+	taught, watch := needed && t.flipped, needed && !t.flipped
+	if !t.sweep.serves(images, labels, t.Head, taught, watch) {
 		if err := t.Release(); err != nil {
 			return s, err
 		}
 		var err error
-		if t.sweep, err = t.record(images, len(labels), taught); err != nil {
+		if t.sweep, err = t.record(images, len(labels), taught, watch); err != nil {
 			return s, err
 		}
 	}

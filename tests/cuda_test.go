@@ -172,9 +172,21 @@ func TestStepAllocatesNothing(t *testing.T) {
 	if os.Getenv("FEWSHOT_SIM") == "" {
 		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
 	}
+	for _, off := range []bool{false, true} {
+		t.Run(fmt.Sprintf("weights off %t", off), func(t *testing.T) { stepAllocatesNothing(t, off) })
+	}
+}
+
+// stepAllocatesNothing looks at steps while no weight is off, which are watched for the first, or with some off.
+func stepAllocatesNothing(t *testing.T, off bool) {
 	dev := open(t, "cuda bf16", 1)
 	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
-	masks := c.mask(t, patterns(t, false), func(_ string, i int) float64 { return 0.01 * float64(min(i%40, 1)) })
+	masks := c.mask(t, patterns(t, false), func(_ string, i int) float64 {
+		if off && i%40 == 0 {
+			return 0
+		}
+		return 0.01
+	})
 	config, err := rmt.Defaults("r-amt", "paper", "", 16, false)
 	if err != nil {
 		t.Fatal(err)
