@@ -165,13 +165,15 @@ void warp_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1) {
 		}
 }
 
-// release lets those go on who wait for a group that is complete. Threads that have ended count as arrived.
+// release lets those go on who wait for a group that is complete. Threads that have ended count as arrived at a barrier of the
+// block; what a warp does together takes all of its threads, and one that has ended leaves the others waiting.
 static bool release(unsigned from, unsigned to, State s) {
-	bool any = false;
+	bool any = false, ended = false;
 	for (unsigned t = from; t < to; t++) {
 		if (fibers[t].state != s && fibers[t].state != DONE) return false;
-		any |= fibers[t].state == s;
+		any |= fibers[t].state == s, ended |= fibers[t].state == DONE;
 	}
+	if (s == AT_WARP && ended) return false;
 	for (unsigned t = from; any && t < to; t++)
 		if (fibers[t].state == s) fibers[t].state = READY;
 	return any;
