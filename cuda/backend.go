@@ -123,6 +123,9 @@ func (b *backend) sync() error {
 	if b.err == nil {
 		b.fail("the work queued so far, in which FEWSHOT_CUDA_DEBUG=1 finds the kernel", b.dev.Sync())
 	}
+	if b.err == nil {
+		b.staging.idle()
+	}
 	return b.err
 }
 

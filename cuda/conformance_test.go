@@ -11,6 +11,15 @@ import (
 	"fewshot/tensor/tensortest"
 )
 
+// TestMain keeps a GPU open all the while: otherwise its context would be made anew for each test that opens it, which takes
+// longer than most of them.
+func TestMain(m *testing.M) {
+	if os.Getenv("FEWSHOT_GPU") != "" {
+		tensor.Open("cuda", tensor.Options{}) // what is wrong with it, tests say
+	}
+	os.Exit(m.Run())
+}
+
 // device opens the GPU, or the simulated one of cuda/sim. Without either the test is skipped; FEWSHOT_GPU=1
 // makes that an error.
 func device(t testing.TB, o tensor.Options) *tensor.Device {

@@ -175,9 +175,6 @@ func TestFirstErrorStays(t *testing.T) {
 			t.Fatalf("a failed device hands out %v", v)
 		}
 	}
-	if n := tensor.CountAbove(x, 0); n != 0 {
-		t.Errorf("a failed device counts %d", n)
-	}
 	d.Close()
 }
 

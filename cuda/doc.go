@@ -45,7 +45,8 @@
 //
 // Full tensors are float32. Compute tensors are float32, or bfloat16 with Options.Precision "bf16". Kernels read
 // either and compute in float32; which one an operand has is tested once for eight elements, so that each kernel exists
-// once and takes any mix. Attention on tensor cores takes bfloat16 alone, and rounds P and dS to it. TF32 is not used.
+// once and takes any mix. Biases of products are Compute tensors, too, as cuBLASLt adds them.
+// Attention on tensor cores takes bfloat16 alone, and rounds P and dS to it. TF32 is not used.
 //
 // # Order and repeatability
 //

@@ -39,12 +39,24 @@ func (b *backend) sumRows(dst, x mem, lanes, rows, cols, chunk int) {
 func (b *backend) SumSquares(dst, x tensor.Buf) { b.Dot(dst, x, x) }
 
 func (b *backend) Dot(dst, x, y tensor.Buf) {
-	const steps = 4 // packs a thread
-	blocks := parts(x.N, threads*pack*steps)
-	b.scratch.reset(b)
-	part := floats(b.scratch.take(b, 4*blocks), blocks)
-	launch(b, "dot", blocks, binary{part, at(x), at(y)})
+	part := b.partial(x.N)
+	launch(b, "dot", int(part.n), binary{part, at(x), at(y)})
 	b.total(at(dst), part, 1)
+}
+
+// CountAbove adds up whole numbers, and so to the same in any order.
+func (b *backend) CountAbove(dst, x tensor.Buf, t float64) {
+	part := b.partial(x.N)
+	launch(b, "count_above", int(part.n), unary{dst: part, x: at(x), c: float32(t)})
+	b.total(at(dst), part, 1)
+}
+
+// partial is room for what the blocks make of n elements that are to become one number.
+func (b *backend) partial(n int) mem {
+	const steps = 4 // packs a thread
+	blocks := parts(n, threads*pack*steps)
+	b.scratch.reset(b)
+	return floats(b.scratch.take(b, 4*blocks), blocks)
 }
 
 // total is dst[0] = Σ x / divisor.
@@ -53,30 +65,4 @@ func (b *backend) total(dst, x mem, divisor int) {
 		dst, x  mem
 		divisor int64
 	}{dst, x, int64(divisor)})
-}
-
-func (b *backend) CountAbove(x tensor.Buf, t float64) int {
-	b.noProgram("CountAbove")
-	if b.err != nil {
-		return 0
-	}
-	s, err := b.slot()
-	if err != nil {
-		b.fail("count_above", err)
-		return 0
-	}
-	b.fail("count_above", b.dev.Zero(s.device, 4))
-	launch(b, "count_above", packs(x.N), struct {
-		count uint64
-		x     mem
-		t     float32
-		_     int32
-	}{count: uint64(s.device), x: at(x), t: float32(t)})
-	if b.err == nil {
-		b.fail("count_above", b.dev.Out(s.host[:4], s.device))
-	}
-	if b.Sync() != nil {
-		return 0
-	}
-	return int(words[uint32](s.host)[0])
 }

@@ -56,6 +56,13 @@ func (b *backend) closeStaging() error {
 	return errors.Join(errs...)
 }
 
+// idle is called when all work is done: no slot has to be waited for.
+func (s *staging) idle() {
+	for i := range s.slots {
+		s.slots[i].busy = false
+	}
+}
+
 // slot is the next one whose memory may be written.
 func (b *backend) slot() (*slot, error) {
 	s := &b.staging.slots[b.staging.next]

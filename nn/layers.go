@@ -10,7 +10,7 @@ type Linear struct{ W, B *Param }
 
 // NewLinear asks for weight [out, in] and bias [out].
 func NewLinear(w *Weights, in, out int) Linear {
-	return Linear{w.Param(tensor.Compute, "weight", out, in), w.Param(tensor.Full, "bias", out)}
+	return Linear{w.Param(tensor.Compute, "weight", out, in), w.Bias("bias", out)}
 }
 
 // Forward maps [..., in] to [..., out].
@@ -47,7 +47,7 @@ type Attention struct {
 
 // NewAttention asks for in_proj_weight [3·width, width], in_proj_bias and out_proj.
 func NewAttention(w *Weights, width, heads int, causal bool) Attention {
-	return Attention{w.Param(tensor.Compute, "in_proj_weight", 3*width, width), w.Param(tensor.Full, "in_proj_bias", 3*width),
+	return Attention{w.Param(tensor.Compute, "in_proj_weight", 3*width, width), w.Bias("in_proj_bias", 3*width),
 		NewLinear(w.In("out_proj"), width, width), heads, causal}
 }
 

@@ -66,6 +66,9 @@ func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 	return p
 }
 
+// Bias is Param for what is added to the rows of a product, of the kind that the device adds as it is.
+func (w *Weights) Bias(name string, n int) *Param { return w.Param(w.root.dev.BiasKind(), name, n) }
+
 // load reads a tensor. After a fault it returns zeros, so that the constructor can go on and find the rest.
 func (r *root) load(kind tensor.Kind, name string, want []int) *tensor.Tensor {
 	have, ok := r.src.Shape(name)

@@ -28,6 +28,9 @@ func Features(dev *tensor.Device, e Encoder, batches iter.Seq2[Batch, error]) it
 	return each(dev, e, batches, func(f *autograd.Var) *autograd.Var { return f })
 }
 
+// each yields what head makes of the features of each batch. The forward passes are no program: one of a batch keeps a device
+// busy for longer than it takes to ask for it, the images take longer still to be decoded, and a program would apply the masks
+// in every run, which are applied here once.
 func each(dev *tensor.Device, e Encoder, batches iter.Seq2[Batch, error], head func(*autograd.Var) *autograd.Var) iter.Seq2[*tensor.Tensor, error] {
 	return func(yield func(*tensor.Tensor, error) bool) {
 		t := autograd.NoGrad(dev)

@@ -21,7 +21,7 @@ func TestArgmax(t *testing.T) {
 	if got := Argmax(x); !slices.Equal(got, []int32{2, 0, 0, 1}) {
 		t.Errorf("%v", got)
 	}
-	s := sweep{logits: x, labels: []int32{2, 2, 0, 1}, rows: make([]float32, x.Len())}
+	s := sweep{logits: x.Float64s(), labels: []int32{2, 2, 0, 1}}
 	if got := s.correct(); got != 3 {
 		t.Errorf("%d right", got)
 	}

@@ -49,7 +49,7 @@ func (m *Mask) apply(t *autograd.Tape, w *autograd.Var) *autograd.Var {
 }
 
 // Off is the number of elements the mask hides.
-func (m *Mask) Off() int { return m.Scores.Len() - tensor.CountAbove(m.Scores, m.Threshold) }
+func (m *Mask) Off() int { return SparsityOf([]*Mask{m}).Off }
 
 // Bits are the mask's elements in row-major order: true where the weight is kept.
 func (m *Mask) Bits() []bool {
@@ -78,12 +78,58 @@ func (s Sparsity) String() string {
 	return fmt.Sprintf("%.2f %% (%d of %d)", s.Percent(), s.Off, s.Total)
 }
 
-// SparsityOf sums over masks.
+// SparsityOf sums over masks. It waits for the device once.
 func SparsityOf(masks []*Mask) Sparsity {
 	var s Sparsity
+	for _, of := range sparsities(masks) {
+		s.Off += of.Off
+		s.Total += of.Total
+	}
+	return s
+}
+
+// sparsities are those of each mask.
+func sparsities(masks []*Mask) []Sparsity {
+	if len(masks) == 0 {
+		return nil
+	}
+	kept := masks[0].Scores.Device().New(tensor.Full, counts(masks))
+	defer kept.Release()
+	countKept(kept, masks)
+	rest, all := kept.Float64s(), make([]Sparsity, len(masks))
+	for i, m := range masks {
+		all[i].Total = m.Scores.Len()
+		all[i].Off, rest = all[i].Total-int(sum(rest[:m.counts()])), rest[m.counts():]
+	}
+	return all
+}
+
+// counts is how many numbers a device takes to count what the mask lets through: one, unless it is very large.
+func (m *Mask) counts() int { return (m.Scores.Len() + tensor.MostCounted - 1) / tensor.MostCounted }
+
+// counts is how many all masks take.
+func counts(masks []*Mask) (n int) {
 	for _, m := range masks {
-		s.Off += m.Off()
-		s.Total += m.Scores.Len()
+		n += m.counts()
+	}
+	return n
+}
+
+// countKept counts what masks let through, into dst [counts].
+func countKept(dst *tensor.Tensor, masks []*Mask) {
+	i := 0
+	for _, m := range masks {
+		scores := m.Scores.View(m.Scores.Len())
+		for lo := 0; lo < scores.Len(); lo += tensor.MostCounted {
+			tensor.CountAbove(dst.Index(i), scores.Rows(lo, min(lo+tensor.MostCounted, scores.Len())), m.Threshold)
+			i++
+		}
+	}
+}
+
+func sum(v []float64) (s float64) {
+	for _, x := range v {
+		s += x
 	}
 	return s
 }

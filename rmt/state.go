@@ -53,7 +53,9 @@ func SaveState(dir string, t *Tuner, at Position, run map[string]string) error {
 			Data: func(w io.Writer) error { return checkpoint.Float32s(s.Tensor.Floats(), checkpoint.F32)(w) }})
 	}
 	path := filepath.Join(dir, stateName(step))
-	if err := checkpoint.WriteFile(path, func(w io.Writer) error { return checkpoint.WriteSealed(w, meta, entries) }); err != nil {
+	// What a broken device hands out is no state: its error must be known before the file counts.
+	write := func(w io.Writer) error { return errors.Join(checkpoint.WriteSealed(w, meta, entries), t.dev.Sync()) }
+	if err := checkpoint.WriteFile(path, write); err != nil {
 		return err
 	}
 	files, err := StateFiles(dir)

@@ -15,24 +15,26 @@ type sweep struct {
 	images *tensor.Tensor
 	head   Head
 	taught bool    // by the teacher: two losses
+	watch  bool    // whether the masks hide anything by now, so that a teacher is needed
 	labels []int32 // of the batch, written before each run
 
 	program *tensor.Program
-	logits  *tensor.Tensor
-	losses  []*tensor.Tensor
 	lanes   [][2]*tensor.Tensor // gradients by mask and loss; nil for a loss that is not there
+	report  *tensor.Tensor      // all that the host reads, in one piece: losses, counts of what is watched, logits
 
-	rows []float32 // the logits, read out
+	values               []float64 // the report, read out
+	losses, kept, logits []float64 // its parts
+	elements             int       // of the masks that are watched
 }
 
 // serves reports whether the sweep is that of a step.
-func (s *sweep) serves(images *tensor.Tensor, labels []int32, head Head, taught bool) bool {
-	return s != nil && s.images == images && len(s.labels) == len(labels) && s.head == head && s.taught == taught
+func (s *sweep) serves(images *tensor.Tensor, labels []int32, head Head, taught, watch bool) bool {
+	return s != nil && s.images == images && len(s.labels) == len(labels) && s.head == head && s.taught == taught && s.watch == watch
 }
 
 // record makes the sweep over images, for this many labels.
-func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, error) {
-	s := &sweep{images: images, head: t.Head, taught: taught, labels: make([]int32, labels)}
+func (t *Tuner) record(images *tensor.Tensor, labels int, taught, watch bool) (*sweep, error) {
+	s := &sweep{images: images, head: t.Head, taught: taught, watch: watch, labels: make([]int32, labels)}
 	var unused error
 	program, err := t.dev.Record(func() { unused = t.describe(s) })
 	if err != nil {
@@ -41,7 +43,6 @@ func (t *Tuner) record(images *tensor.Tensor, labels int, taught bool) (*sweep, 
 	if s.program = program; unused != nil {
 		return nil, errors.Join(unused, program.Release())
 	}
-	s.rows = make([]float32, s.logits.Len())
 	return s, nil
 }
 
@@ -85,10 +86,12 @@ func (t *Tuner) describe(s *sweep) error {
 		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
 		target.Release()
 	}
-	s.logits, s.losses, s.lanes = logits.Value, nil, nil
-	for _, l := range losses {
-		s.losses = append(s.losses, l.Value)
+	var watched []*Mask
+	if s.watch {
+		watched = t.Masks
 	}
+	s.tell(t.dev, losses, watched, logits.Value)
+	s.lanes = nil
 	grads := autograd.Backward(losses...)
 	for _, m := range t.Masks {
 		g := grads.Of(m.Scores)
@@ -104,12 +107,37 @@ func (t *Tuner) describe(s *sweep) error {
 	return nil
 }
 
+// tell puts together what the host will read.
+func (s *sweep) tell(dev *tensor.Device, losses []*autograd.Var, watched []*Mask, logits *tensor.Tensor) {
+	n, kept := len(losses), len(losses)+counts(watched)
+	s.report = dev.New(tensor.Full, kept+logits.Len())
+	for i, l := range losses {
+		tensor.Copy(s.report.Index(i), l.Value)
+	}
+	countKept(s.report.Rows(n, kept), watched)
+	tensor.Copy(s.report.Rows(kept, s.report.Len()), logits)
+	s.values = make([]float64, s.report.Len())
+	s.losses, s.kept, s.logits = s.values[:n], s.values[n:kept], s.values[kept:]
+	s.elements = 0
+	for _, m := range watched {
+		s.elements += m.Scores.Len()
+	}
+}
+
+// run makes the sweep and reads its report, which is what waits for the device.
+func (s *sweep) run() {
+	s.program.Run()
+	s.report.ReadFloat64s(s.values)
+}
+
+// off reports whether a watched mask hides anything.
+func (s *sweep) off() bool { return int(sum(s.kept)) < s.elements }
+
 // correct counts the rows whose largest logit is the label's; ties go to the lowest index.
 func (s *sweep) correct() (n int) {
-	s.logits.ReadInto(s.rows)
-	width := s.logits.Dim(1)
+	width := len(s.logits) / len(s.labels)
 	for i, label := range s.labels {
-		if argmax(s.rows[i*width:][:width]) == int(label) {
+		if argmax(s.logits[i*width:][:width]) == int(label) {
 			n++
 		}
 	}

@@ -107,6 +107,9 @@ func (r *Training) Run(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			return r.interrupted(ctx)
 		}
+		if err := r.Tuner.dev.Sync(); err != nil { // of the last update
+			return err
+		}
 		report := r.report(lr)
 		*at = Position{Epoch: at.Epoch + 1}
 		if r.Epoch != nil {
@@ -147,9 +150,8 @@ func (r *Training) report(lr float64) EpochReport {
 	at, n := r.At, float64(r.At.Images)
 	e := EpochReport{Epoch: at.Epoch + 1, LR: lr, Loss: at.Loss / n, Distill: at.Distill / float64(at.Taught),
 		Accuracy: 100 * float64(at.Correct) / n, Images: at.Images}
-	for _, m := range r.Tuner.Masks {
-		s := SparsityOf([]*Mask{m})
-		e.Tensors = append(e.Tensors, TensorSparsity{m.Param.Name, s})
+	for i, s := range sparsities(r.Tuner.Masks) {
+		e.Tensors = append(e.Tensors, TensorSparsity{r.Tuner.Masks[i].Param.Name, s})
 		e.Sparsity.Off += s.Off
 		e.Sparsity.Total += s.Total
 	}

@@ -246,6 +246,28 @@ func TestSkippingIsExact(t *testing.T) {
 	}
 }
 
+// The teacher is there in the first step after the one that switches the first weight off, and in no step before.
+func TestTeacherIsCalledInTime(t *testing.T) {
+	b := newBench(t, "cpu")
+	tuner := b.tuner()
+	steps := map[bool]int{}
+	for epoch := range 3 {
+		for batch := range b.data.Epoch(t.Context(), epoch, 0) {
+			off := SparsityOf(tuner.Masks).Off > 0
+			images := fill(b.dev, nil, batch)
+			s, err := tuner.Step(images, batch.Labels, b.config.LR)
+			images.Release()
+			if err != nil || math.IsNaN(s.Distill) == off {
+				t.Fatalf("step %d, some weights off %t: %+v, %v", tuner.Optimizer.Steps(), off, s, err)
+			}
+			steps[off]++
+		}
+	}
+	if steps[false] == 0 || steps[true] == 0 {
+		t.Errorf("steps with weights off: %v", steps)
+	}
+}
+
 // Without dropout nothing asks for a teacher.
 func TestAMTHasNoTeacher(t *testing.T) {
 	b := newBench(t, "cpu")

@@ -38,7 +38,7 @@ type Tuner struct {
 	Key              tensor.Key // randomness of the whole run
 
 	dev     *tensor.Device
-	flipped bool // some weight is off, so student and teacher differ
+	flipped bool // some weight is off, so student and teacher differ, as far as is known
 	sweep   *sweep
 }
 
@@ -66,50 +66,60 @@ var ErrNonFinite = errors.New("the loss is not finite")
 // network: the distillation gradient is exactly zero, so neither the teacher nor its lane is computed.
 //
 // The sweep is recorded at the first step on a tensor of images and run again by those that follow on
-// the same tensor, filled anew: then a step allocates nothing.
+// the same tensor, filled anew: then a step allocates nothing. It waits for the device once, between the sweep and the update,
+// so that what goes wrong with the update is returned by the next step, or by the device's Sync.
 func (t *Tuner) Step(images *tensor.Tensor, labels []int32, lr float64) (Stats, error) {
-	s := Stats{Distill: math.NaN()}
-	taught := t.flipped && t.Rule.NeedsTeacher()
-	if !t.sweep.serves(images, labels, t.Head, taught) {
-		if err := t.Release(); err != nil {
-			return s, err
-		}
-		var err error
-		if t.sweep, err = t.record(images, len(labels), taught); err != nil {
-			return s, err
-		}
-	}
-	sweep := t.sweep
-	copy(sweep.labels, labels)
-	sweep.program.Run()
-	// What a broken device returns is no number either; its own error says more.
-	if err := t.dev.Sync(); err != nil {
+	s, err := t.run(images, labels)
+	if err != nil {
 		return s, err
-	}
-	s.Loss, s.Correct = sweep.losses[0].Item(), sweep.correct()
-	if err := t.finite("cross-entropy", s.Loss); err != nil {
-		return s, err
-	}
-	if taught {
-		s.Distill = sweep.losses[1].Item()
-		if err := t.finite("distillation", s.Distill); err != nil {
-			return s, err
-		}
 	}
 	key := t.Key.Fold(uint64(t.Optimizer.Steps()))
 	t.Optimizer.Tick(lr)
 	for i, m := range t.Masks {
-		t.Rule.Apply(t.Optimizer, m.Scores, sweep.lanes[i][0], sweep.lanes[i][1], key.Name(m.Param.Name))
+		t.Rule.Apply(t.Optimizer, m.Scores, t.sweep.lanes[i][0], t.sweep.lanes[i][1], key.Name(m.Param.Name))
 	}
-	if !t.flipped {
-		t.flipped = SparsityOf(t.Masks).Off > 0
+	return s, nil
+}
+
+// run makes the gradients of a step, and reads what the sweep reports. Whether the last update switched the first weight off
+// is part of that, and so found out once the sweep is done: then another one is made, with the teacher.
+func (t *Tuner) run(images *tensor.Tensor, labels []int32) (Stats, error) {
+	s := Stats{Distill: math.NaN()}
+	needed := t.Rule.NeedsTeacher()
+	taught, watch := needed && t.flipped, needed && !t.flipped
+	if !t.sweep.serves(images, labels, t.Head, taught, watch) {
+		if err := t.Release(); err != nil {
+			return s, err
+		}
+		var err error
+		if t.sweep, err = t.record(images, len(labels), taught, watch); err != nil {
+			return s, err
+		}
 	}
-	return s, t.dev.Sync()
+	copy(t.sweep.labels, labels)
+	t.sweep.run()
+	s.Loss, s.Correct = t.sweep.losses[0], t.sweep.correct()
+	if err := t.finite("cross-entropy", s.Loss); err != nil {
+		return s, err
+	}
+	if taught {
+		s.Distill = t.sweep.losses[1]
+		return s, t.finite("distillation", s.Distill)
+	}
+	if t.sweep.off() {
+		t.flipped = true
+		return t.run(images, labels)
+	}
+	return s, nil
 }
 
 // finite is an error if a loss is no number.
 func (t *Tuner) finite(name string, loss float64) error {
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		// What a broken device returns is no number either; its own error says more.
+		if err := t.dev.Sync(); err != nil {
+			return err
+		}
 		return fmt.Errorf("%s loss of step %d is %v: %w", name, t.Optimizer.Steps()+1, loss, ErrNonFinite)
 	}
 	return nil
@@ -145,7 +155,7 @@ func Argmax(x *tensor.Tensor) []int32 {
 }
 
 // argmax is the index of the largest element; the lowest, if there are several.
-func argmax(row []float32) (best int) {
+func argmax[T float32 | float64](row []T) (best int) {
 	for j, v := range row {
 		if v > row[best] {
 			best = j

@@ -72,9 +72,9 @@ type Rowwise interface {
 	SoftCrossEntropyGrad(dst, ct, p, q Buf, width int)
 	// SumTo: dst[k·n+j] = Σ_r x[(k·R+r)·n+j], R = |x|/(lanes·n), n = |dst|/lanes
 	SumTo(dst, x Buf, lanes int)
-	SumSquares(dst, x Buf)           // dst[0] = Σ x²
-	Dot(dst, x, y Buf)               // dst[0] = Σ x·y
-	CountAbove(x Buf, t float64) int // how many x[i] > t; waits for the device
+	SumSquares(dst, x Buf)            // dst[0] = Σ x²
+	Dot(dst, x, y Buf)                // dst[0] = Σ x·y
+	CountAbove(dst, x Buf, t float64) // dst[0] = how many x[i] > t, exactly, of up to 2²⁴
 }
 
 // Matrix kernels.

@@ -61,7 +61,7 @@ func BenchmarkKernels(b *testing.B) {
 				{"SumTo:row", 8 * n, func() { tensor.SumTo(dw, ct) }},
 				{"SumTo:image", 8 * n, func() { tensor.SumTo(x4.View(4, tokens, width).Rows(0, lanes), ct) }},
 				{"SumSquares", 4 * n, func() { tensor.SumSquares(one, x) }},
-				{"CountAbove", 4 * n, func() { tensor.CountAbove(x, 0.5) }},
+				{"CountAbove", 4 * n, func() { tensor.CountAbove(one, x, 0.5) }},
 				{"Patches", 8 * batch * 3 * 224 * 224, func() { tensor.Patches(patches, images, 16) }},
 				{"Gather", 8 * 3200 * 512, func() { tensor.Gather(prompts, table, ids) }},
 				{"ScatterAdd", 8 * 3200 * 512, func() { tensor.ScatterAdd(table.View(1, 49408, 512), prompts.View(1, 3200, 512), ids) }},

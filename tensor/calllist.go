@@ -32,9 +32,8 @@ func (rec *callList) UploadBytes(Bytes, []byte) {
 func (rec *callList) Resample(_, _ Buf, _ []CropArgs, _ int) {
 	panic("tensor: Resample while a program is recorded: fill an operand before Run")
 }
-func (rec *callList) Download([]float32, Buf)     { waits("Floats") }
-func (rec *callList) CountAbove(Buf, float64) int { waits("CountAbove"); return 0 }
-func (rec *callList) Sync() error                 { waits("Sync"); return nil }
+func (rec *callList) Download([]float32, Buf) { waits("Floats") }
+func (rec *callList) Sync() error             { waits("Sync"); return nil }
 
 func (rec *callList) Fill(dst Buf, c float64) { rec.add(func() { rec.Backend.Fill(dst, c) }) }
 func (rec *callList) Copy2D(dst, src Buf, rows, cols, ldd, lds int) {
@@ -94,6 +93,9 @@ func (rec *callList) SumTo(dst, x Buf, lanes int) {
 }
 func (rec *callList) SumSquares(dst, x Buf) { rec.add(func() { rec.Backend.SumSquares(dst, x) }) }
 func (rec *callList) Dot(dst, x, y Buf)     { rec.add(func() { rec.Backend.Dot(dst, x, y) }) }
+func (rec *callList) CountAbove(dst, x Buf, t float64) {
+	rec.add(func() { rec.Backend.CountAbove(dst, x, t) })
+}
 
 func (rec *callList) Gemm(g GemmArgs) { rec.add(func() { rec.Backend.Gemm(g) }) }
 func (rec *callList) Attention(dst, lse, q, kv Buf, s AttentionShape) {

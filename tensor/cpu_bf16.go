@@ -316,9 +316,9 @@ func (h *narrowHost) Dot(dst, x, y Buf) {
 	h.done()
 }
 
-func (h *narrowHost) CountAbove(x Buf, t float64) int {
-	defer h.done()
-	return h.Backend.CountAbove(h.wide(x), t)
+func (h *narrowHost) CountAbove(dst, x Buf, t float64) {
+	h.Backend.CountAbove(h.result(dst), h.wide(x), t)
+	h.done()
 }
 
 // Matrix

@@ -157,8 +157,8 @@ func (h *vectorHost) LayerNormGrad(dst, ct, x, stats, w Buf, width int) {
 func (h *vectorHost) SumSquares(dst, x Buf) { h.Dot(dst, x, x) }
 func (h *vectorHost) Dot(dst, x, y Buf)     { dst.F32[0] = simd.Dot(h.pool, x.F32, y.F32) }
 
-func (h *vectorHost) CountAbove(x Buf, t float64) int {
-	return simd.CountAbove(h.pool, x.F32, float32(t))
+func (h *vectorHost) CountAbove(dst, x Buf, t float64) {
+	dst.F32[0] = float32(simd.CountAbove(h.pool, x.F32, float32(t)))
 }
 
 func (h *vectorHost) Uniform(dst Buf, k Key) {

@@ -23,7 +23,7 @@ type Device struct {
 	layout  *layout // where memory comes from while a program is recorded
 	held    int64   // bytes
 	peak    int64
-	item    [1]float32 // on its way out, see Item
+	out     []float32 // on its way out, see ReadFloat64s
 }
 
 var registry = map[string]func(arg string, o Options) (Backend, error){}
@@ -128,6 +128,14 @@ func (d *Device) hold(bytes int64) {
 func (d *Device) free(b Buf) {
 	d.hold(-int64(b.N) * int64(b.Size))
 	d.backend.Free(b)
+}
+
+// BiasKind is the kind of which Gemm takes a bias as it is. Of another it may have to be converted in every product.
+func (d *Device) BiasKind() Kind {
+	if b, ok := d.backend.(interface{ BiasKind() Kind }); ok {
+		return b.BiasKind()
+	}
+	return Full
 }
 
 // OwnMemory is the size in bytes of the memory that the device has to itself; 0 where it works in the process's.

@@ -47,9 +47,10 @@ func ExampleMask() {
 
 	w := dev.From([]float32{1, 2, 3, 4}, 4)
 	scores := dev.From([]float32{0.01, 0.004, 0.005, 0.006}, 4)
-	masked := dev.New(tensor.Compute, 4)
+	masked, kept := dev.New(tensor.Compute, 4), dev.New(tensor.Full)
 	tensor.Mask(masked, w, scores, 0.005)
-	fmt.Println(masked.Floats(), tensor.CountAbove(scores, 0.005))
+	tensor.CountAbove(kept, scores, 0.005)
+	fmt.Println(masked.Floats(), kept.Item())
 	// Output: [1 0 0 4] 2
 }
 

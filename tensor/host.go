@@ -152,10 +152,12 @@ func (h *host[T]) SoftCrossEntropyGrad(dst, ct, p, q Buf, width int) {
 	h.kernels.SoftCrossEntropyGrad(h.of(dst), h.of(ct), h.of(p), h.of(q), width)
 }
 
-func (h *host[T]) SumTo(dst, x Buf, lanes int)         { h.kernels.SumTo(h.of(dst), h.of(x), lanes) }
-func (h *host[T]) SumSquares(dst, x Buf)               { h.kernels.SumSquares(h.of(dst), h.of(x)) }
-func (h *host[T]) Dot(dst, x, y Buf)                   { h.kernels.Dot(h.of(dst), h.of(x), h.of(y)) }
-func (h *host[T]) CountAbove(x Buf, t float64) (n int) { return h.kernels.CountAbove(h.of(x), t) }
+func (h *host[T]) SumTo(dst, x Buf, lanes int) { h.kernels.SumTo(h.of(dst), h.of(x), lanes) }
+func (h *host[T]) SumSquares(dst, x Buf)       { h.kernels.SumSquares(h.of(dst), h.of(x)) }
+func (h *host[T]) Dot(dst, x, y Buf)           { h.kernels.Dot(h.of(dst), h.of(x), h.of(y)) }
+func (h *host[T]) CountAbove(dst, x Buf, t float64) {
+	h.of(dst)[0] = T(h.kernels.CountAbove(h.of(x), t))
+}
 
 // Matrix
 

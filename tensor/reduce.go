@@ -19,5 +19,11 @@ func Dot(dst, x, y *Tensor) {
 	dst.dev.backend.Dot(dst.buf, x.buf, y.buf)
 }
 
-// CountAbove counts the elements above t. It waits for the device.
-func CountAbove(x *Tensor, t float64) int { return x.dev.backend.CountAbove(x.buf, t) }
+// MostCounted is how many elements CountAbove takes: float32 has all whole numbers up to there.
+const MostCounted = 1 << 24
+
+// CountAbove is dst = how many x > t, a scalar.
+func CountAbove(dst, x *Tensor, t float64) {
+	check(dst.Len() == 1 && dst.Kind() == Full && x.Len() <= MostCounted, "CountAbove", "dst is one Full element, x has at most 2²⁴", "dst x", dst, x)
+	dst.dev.backend.CountAbove(dst.buf, x.buf, t)
+}

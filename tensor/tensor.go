@@ -179,12 +179,25 @@ func (t *Tensor) Float64s() []float64 {
 	return v
 }
 
+// ReadFloat64s is Float64s into memory of the caller's.
+func (t *Tensor) ReadFloat64s(v []float64) {
+	check(len(v) == t.Len(), "ReadFloat64s", "as many values as elements", "t values", t, &Tensor{shape: []int{len(v)}})
+	if t.buf.F64 != nil {
+		copy(v, t.buf.F64)
+		return
+	}
+	f := slices.Grow(t.dev.out[:0], len(v))[:len(v)]
+	t.dev.out = f
+	t.ReadInto(f)
+	for i, x := range f {
+		v[i] = float64(x)
+	}
+}
+
 // Item is the only element of a one-element tensor.
 func (t *Tensor) Item() float64 {
 	check(t.Len() == 1, "Item", "exactly one element", "t", t)
-	if t.buf.F64 != nil {
-		return t.buf.F64[0]
-	}
-	t.ReadInto(t.dev.item[:])
-	return float64(t.dev.item[0])
+	var v [1]float64
+	t.ReadFloat64s(v[:])
+	return v[0]
 }

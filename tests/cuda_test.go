@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +24,14 @@ var gpus = func() []string {
 }()
 
 func init() { devices = append(devices, gpus...) }
+
+// TestMain keeps a GPU open all the while: otherwise its context would be made anew for each test that opens it.
+func TestMain(m *testing.M) {
+	if os.Getenv("FEWSHOT_GPU") != "" {
+		tensor.Open("cuda", tensor.Options{}) // what is wrong with it, tests say
+	}
+	os.Exit(m.Run())
+}
 
 // TestDeviceParity compares a GPU with the CPU on a model whose products fill its tiles: on a GPU blocks of ViT-B/16, in
 // simulation smaller ones. Everything is judged by its relative error in the Euclidean norm, each mask's gradients by name
@@ -136,7 +145,7 @@ func TestBatchThatFits(t *testing.T) {
 		classes := dev.Zeros(tensor.Full, 3, 8)
 		tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{})
 		_, err = tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
-		return err
+		return errors.Join(err, dev.Sync())
 	}
 	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(84*mib))
 	const batch = 150
@@ -157,14 +166,27 @@ func TestBatchThatFits(t *testing.T) {
 	}
 }
 
-// Once a step has run, the next ones ask the driver for no memory and record nothing; the sweep is one launch.
+// Once a step has run, the next ones ask the driver for no memory and record nothing; the sweep is one launch, and the
+// device is waited for once.
 func TestStepAllocatesNothing(t *testing.T) {
 	if os.Getenv("FEWSHOT_SIM") == "" {
 		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
 	}
+	for _, off := range []bool{false, true} {
+		t.Run(fmt.Sprintf("weights off %t", off), func(t *testing.T) { stepAllocatesNothing(t, off) })
+	}
+}
+
+// stepAllocatesNothing looks at steps while no weight is off, which are watched for the first, or with some off.
+func stepAllocatesNothing(t *testing.T, off bool) {
 	dev := open(t, "cuda bf16", 1)
 	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
-	masks := c.mask(t, patterns(t, false), func(_ string, i int) float64 { return 0.01 * float64(min(i%40, 1)) })
+	masks := c.mask(t, patterns(t, false), func(_ string, i int) float64 {
+		if off && i%40 == 0 {
+			return 0
+		}
+		return 0.01
+	})
 	config, err := rmt.Defaults("r-amt", "paper", "", 16, false)
 	if err != nil {
 		t.Fatal(err)
@@ -198,10 +220,44 @@ func TestStepAllocatesNothing(t *testing.T) {
 			t.Errorf("three steps call %s %d times", call, count[call])
 		}
 	}
+	if waits := count["cuStreamSynchronize"] + count["cuEventSynchronize"]; waits != 3 {
+		t.Errorf("three steps wait %d times", waits)
+	}
 	if count["cuGraphLaunch"] != 3 {
 		t.Errorf("three steps launch %d graphs", count["cuGraphLaunch"])
 	}
 	if err := tuner.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+// An update that fails is the next step's error, and until then no checkpoint is written of what it left.
+func TestFailedUpdateIsNotSaved(t *testing.T) {
+	if os.Getenv("FEWSHOT_SIM") == "" {
+		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
+	}
+	dev, err := tensor.Open("cuda", tensor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
+	masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
+	classes := dev.Zeros(tensor.Full, 3, 8)
+	tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{})
+	images, labels := dev.Zeros(tensor.Compute, 2, 3, paritySize, paritySize), []int32{0, 1}
+	t.Setenv("FEWSHOT_SIM_FAIL", "grad_drop_adam")
+	if _, err := tuner.Step(images, labels, 1e-5); err != nil {
+		t.Fatalf("the step whose update fails: %v", err)
+	}
+	dir := t.TempDir()
+	if err := rmt.SaveState(dir, tuner, rmt.Position{}, nil); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
+		t.Errorf("SaveState gives %v", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("there are %v, %v", files, err)
+	}
+	if _, err := tuner.Step(images, labels, 1e-5); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
+		t.Errorf("the step after it gives %v", err)
 	}
 }

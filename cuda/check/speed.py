@@ -17,13 +17,15 @@ blocks compiled, and compiled as a whole; launch by launch, and with the whole s
 named. Ways are tried in turn over all cases until -seconds are over.
 
 PyTorch's times are between events around a call, ours by the clock around a call and the wait for it, so that what is
-unequal is to our disadvantage. Ours is measured before and after PyTorch. Rates are those of medians, ranges are over all
-rounds. The floor is the operations of a call at the rate of a large product, by whichever of the two is faster at it.
+unequal is to our disadvantage; calls of single images are timed in threes on both sides. Ours is measured before PyTorch, after
+each of PyTorch's ways, and at the end. Rates are those of medians, ranges are over all rounds. The floor is the operations of a
+call at the rate of a large product, by whichever of the two is faster at it. What there was no time for is said.
 """
 import argparse
 import gc
 import json
 import math
+import re
 import shutil
 import signal
 import statistics
@@ -64,9 +66,14 @@ def say(text=""):
 # Our side.
 
 
+# The cases that are measured of what FEWSHOT could, and what they are called here.
+OURS = {"gemm": {"square": "square"}, "step": {"AMT, ": "AMT step", "R-AMT, .*some weights off": "R-AMT step"}, "inference": {"batch [0-9]+$": "inference"}}
+
+
 def ours(only, batch, rounds):
     what = ["-model", args.model] if args.model else ["-arch", "ViT-B-16"]
-    command = [args.fewshot, "bench", "-device", args.device, "-precision", "bf16", *what, "-only", only, "-batch", str(batch), "-rounds", str(rounds), "-json"]
+    match = "^(" + "|".join(OURS[only]) + ")"
+    command = [args.fewshot, "bench", "-device", args.device, "-precision", "bf16", *what, "-only", only, "-match", match, "-batch", str(batch), "-rounds", str(rounds), "-json"]
     if only == "gemm":
         command += ["-square", str(SQUARE)]
     out = subprocess.run(command, capture_output=True, text=True)
@@ -233,8 +240,8 @@ def graphed(f):
     return graph.replay
 
 
-def measure(f, rounds):
-    """Seconds of each call."""
+def measure(f, rounds, calls=1):
+    """Seconds a call, of so many in a timing."""
     for _ in range(5 if GPU else 1):
         f()
     times = []
@@ -242,14 +249,16 @@ def measure(f, rounds):
         if GPU:
             start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             start.record()
-            f()
+            for _ in range(calls):
+                f()
             end.record()
             end.synchronize()
-            times.append(start.elapsed_time(end) / 1e3)
+            times.append(start.elapsed_time(end) / 1e3 / calls)
         else:
             began = time.perf_counter()
-            f()
-            times.append(time.perf_counter() - began)
+            for _ in range(calls):
+                f()
+            times.append((time.perf_counter() - began) / calls)
     return times
 
 
@@ -269,8 +278,16 @@ class OutOfTime(BaseException):
     """No Exception, which a compiler would take for its own."""
 
 
-def out_of_time(*_):
+def out_of_time(number, _):
+    """Whoever terminates this will kill it soon: then only the table is made."""
+    figures["stopped"] = number == signal.SIGTERM
     raise OutOfTime
+
+
+def in_time():
+    """The signal alone would not do: a library that it interrupts may make another exception of it."""
+    if time.monotonic() > BEGAN + args.seconds:
+        raise OutOfTime
 
 
 class Case:
@@ -278,18 +295,21 @@ class Case:
 
     def __init__(self, kind, batch, sizes, first, make):
         self.kind, self.batch, self.sizes, self.make = kind, batch, sizes, make
-        self.name, self.cases, self.found = f"{kind}, batch {batch}", [first], {}
+        self.name, self.cases, self.found, self.tried = f"{kind}, batch {batch}", [first], {}, []
+        self.calls = 3 if kind == "inference" and batch == 1 else 1  # in a timing, as FEWSHOT has it
 
     def theirs(self, way):
         """Measures PyTorch in one way, launch by launch and as a graph."""
+        in_time()
         torch._dynamo.reset()
         try:
             f = self.make(self.sizes, self.batch, *WAYS[way])
             for name, wrap in ((way, lambda f: f), (way + ", graph", graphed)) if GPU else ((way, lambda f: f),):
-                self.found[name] = sorted(measure(wrap(f), args.rounds))
+                self.found[name] = sorted(measure(wrap(f), args.rounds, self.calls))
                 say(f"    {self.name}: PyTorch, {name}: {1e3 * statistics.median(self.found[name]):.2f} ms")
         except Exception as e:  # one way that PyTorch does not take must not end the comparison
             say(f"    {self.name}: PyTorch, {way}: {type(e).__name__}: {(str(e).splitlines() or ['no message'])[0][:160]}")
+        self.tried.append(way)
         f = None
         release()
 
@@ -298,7 +318,7 @@ class Case:
         mine = statistics.mean(c["median_seconds"] for c in self.cases)
         lo, hi = min(c["min_seconds"] for c in self.cases), max(c["max_seconds"] for c in self.cases)
         floor = flop / figures["rate"]
-        row = {"case": self.name, "images": n, "flop": flop, "ours": [mine, lo, hi], "floor": floor, "pytorch": self.found}
+        row = {"case": self.name, "images": n, "flop": flop, "ours": [mine, lo, hi], "floor": floor, "pytorch": self.found, "tried": self.tried, "peak_bytes": self.cases[0]["peak_bytes"]}
         figures["rows"].append(row)
         text = f"| {self.name:21} | {1e3 * mine:.2f} [{1e3 * lo:.2f}, {1e3 * hi:.2f}] | {n / mine:.0f} | {mine / floor:.2f}{judge(mine / floor, most=MOST_FLOOR.get(self.kind))} |"
         if not self.found:
@@ -307,7 +327,9 @@ class Case:
         way = min(self.found, key=lambda k: statistics.median(self.found[k]))
         t = statistics.median(self.found[way])
         row["best"], row["ratio"] = way, t / mine
-        say(text + f" {1e3 * t:.2f} [{1e3 * self.found[way][0]:.2f}, {1e3 * self.found[way][-1]:.2f}] {way} | {t / mine:.2f}{judge(t / mine, least=WANTED[self.kind])} |")
+        untried = "; ".join(w for w in WAYS if w not in self.tried)
+        untried = f" (no time for: {untried})" if untried else ""
+        say(text + f" {1e3 * t:.2f} [{1e3 * self.found[way][0]:.2f}, {1e3 * self.found[way][-1]:.2f}] {way}{untried} | {t / mine:.2f}{judge(t / mine, least=WANTED[self.kind])} |")
 
 
 def judge(value, least=None, most=None):
@@ -358,7 +380,7 @@ def rates():
     figures["pytorch_rate"] = 2 * SQUARE**3 / statistics.median(measure(lambda: a @ b, args.rounds))
     result = attempt("gemm", 1)
     figures["device"] = result.get("device", "")
-    figures["our_rate"] = max([0] + [1e9 * c["gflops"] for c in result["cases"] if c["name"].startswith("square")])
+    figures["our_rate"] = max([0] + [1e9 * c["gflops"] for c in result["cases"]])
     figures["rate"] = max(figures["pytorch_rate"], figures["our_rate"])
     say(f"{figures['device']}")
     say(f"| bf16 product {SQUARE}×{SQUARE}×{SQUARE}: ours {figures['our_rate'] / 1e12:.4g}, PyTorch {figures['pytorch_rate'] / 1e12:.4g} TFLOP/s |")
@@ -367,47 +389,61 @@ def rates():
 def measured(batches):
     """What FEWSHOT says of each case, by kind and batch."""
     found = {}
-    for batch in batches:
-        result = attempt("step", batch)
+    for only, batch in [("step", b) for b in batches] + [("inference", batches[-1])]:
+        result = attempt(only, batch)
         for c in result["cases"]:
-            found["R-AMT step" if "some weights off" in c["name"] else "AMT step", batch] = result["sizes"], c
-    result = attempt("inference", batches[-1])
-    for c in result["cases"]:
-        found["inference", c["images"]] = result["sizes"], c
+            kind = next(k for pattern, k in OURS[only].items() if re.match(pattern, c["name"]))
+            found[kind, c["images"]] = result["sizes"], c
     return found
 
 
 def main():
-    with Clocks():
-        compare()
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(figures, f)
+    for s in (signal.SIGALRM, signal.SIGTERM):
+        signal.signal(s, out_of_time)
+    signal.alarm(max(1, int(args.seconds - (time.monotonic() - BEGAN))))
+    try:
+        with Clocks():
+            compare()
+    except OutOfTime:
+        say("    there was no time to measure FEWSHOT")
+        figures["failed"] = True
+    finally:
+        if args.json:
+            with open(args.json, "w") as f:
+                json.dump(figures, f)
     sys.exit(1 if figures.get("failed") else 0)
 
 
 def compare():
-    torch._functorch.config.donated_buffer = False  # two backward passes read the same buffers
+    if hasattr(torch._functorch.config, "donated_buffer"):  # since 2.6
+        torch._functorch.config.donated_buffer = False  # two backward passes read the same buffers
     batches = sorted(map(int, args.batches.split(",")))
     say(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name() if GPU else 'the CPU'}")
     rates()
     makers = {"R-AMT step": lambda *a: make_step(*a[:2], True, *a[2:]), "AMT step": lambda *a: make_step(*a[:2], False, *a[2:]), "inference": make_inference}
     first = measured(batches)
     cases = {key: Case(*key, *first[key], makers[key[0]]) for kind in makers for key in first if key[0] == kind}
-    for s in (signal.SIGALRM, signal.SIGTERM):
-        signal.signal(s, out_of_time)
-    signal.alarm(max(1, int(args.seconds - (time.monotonic() - BEGAN))))
+
+    def again():
+        for key, (_, c) in measured(batches).items():
+            if key in cases:
+                cases[key].cases.append(c)
+
     try:
         for way in WAYS:
             for case in cases.values():
                 case.theirs(way)
+            in_time()
+            again()
     except OutOfTime:
         say("    there was no time for more of PyTorch's ways")
     signal.alarm(0)
-    release()
-    for key, (_, c) in measured(batches).items():
-        if key in cases:
-            cases[key].cases.append(c)
+    try:
+        if not figures.get("stopped"):
+            release()
+            again()
+    except (OutOfTime, RuntimeError) as e:  # what is known by now must be shown
+        say(f"    FEWSHOT was not measured a last time: {type(e).__name__} {e}")
     say("| case | ours, ms [range] | images/s | × floor | PyTorch, ms [range], way | × PyTorch |")
     for case in cases.values():
         case.report()

@@ -29,7 +29,10 @@ KERNEL(sum_rows, THREADS, SumRows) {
 	}
 }
 
-constexpr int STEPS = 4; // packs a thread of dot takes
+constexpr int STEPS = 4; // packs a thread takes of what is summed up to one number
+
+// part_of is the first element of this thread's pack in a step.
+__device__ inline int64 part_of(int step) { return (((int64)blockIdx.x * STEPS + step) * THREADS + threadIdx.x) * PACK; }
 
 // block_sum is the sum over the block, in thread 0.
 __device__ inline float block_sum(float v, float *part) {
@@ -49,7 +52,7 @@ KERNEL(dot, THREADS, Dot) {
 	__shared__ float part[THREADS / WARP];
 	float x[PACK], y[PACK], sum = 0;
 	for (int s = 0; s < STEPS; s++) {
-		int64 i = (((int64)blockIdx.x * STEPS + s) * THREADS + threadIdx.x) * PACK;
+		int64 i = part_of(s);
 		int n = taken(i, a.x.n);
 		if (n <= 0) break;
 		load(x, a.x, i, n);
@@ -72,19 +75,19 @@ KERNEL(total, THREADS, Total) {
 	if (threadIdx.x == 0) set(a.dst, 0, sum / a.divisor);
 }
 
-struct CountAbove { unsigned *count; Mem x; float t; int pad; };
+struct CountAbove { Mem dst, x; float t; int pad; };
 
-// count += how many x > t. Whole numbers add up to the same in any order.
+// dst[block] = how many x > t in the block's part
 KERNEL(count_above, THREADS, CountAbove) {
-	int64 i = first();
-	int n = taken(i, a.x.n);
-	unsigned c = 0;
-	if (n > 0) {
-		float x[PACK];
+	__shared__ float part[THREADS / WARP];
+	float x[PACK], count = 0;
+	for (int s = 0; s < STEPS; s++) {
+		int64 i = part_of(s);
+		int n = taken(i, a.x.n);
+		if (n <= 0) break;
 		load(x, a.x, i, n);
-		EACH_OF(n) c += x[k] > a.t;
+		EACH_OF(n) count += x[k] > a.t ? 1.f : 0.f;
 	}
-#pragma unroll
-	for (int m = WARP / 2; m > 0; m >>= 1) c += __shfl_xor_sync(ALL_LANES, c, m);
-	if (lane() == 0 && c != 0) atomicAdd(a.count, c);
+	count = block_sum(count, part);
+	if (threadIdx.x == 0) set(a.dst, blockIdx.x, count);
 }

@@ -3,6 +3,7 @@
 // the real library it has nothing for narrow numbers at odd addresses, and says so. Like the real library it cannot
 // be asked for algorithms, nor load one that was never run, while a stream is captured.
 #include "shim.h"
+#include <cstdlib>
 #include <functional>
 #include <set>
 
@@ -81,6 +82,14 @@ static bool fits(const Desc *d, const Layout *a, const Layout *b, const Layout *
 	return m == c->rows && n == c->cols && k == kb && a->type == b->type && (a->type == R_16BF || c->type == R_32F);
 }
 
+// alignment is the power of two, up to 16, that an address is a multiple of; null is one of all.
+static uint64_t alignment(uint64_t p) {
+	uint64_t a = 16;
+	while (p % a) a /= 2;
+	return a;
+}
+
+// An algorithm that is proposed takes a bias that lies as well as the one that the description has by then, and no other.
 API int cublasLtMatmulAlgoGetHeuristic(void *, Desc *d, Layout *a, Layout *b, Layout *c, Layout *, Preference *p, int, Heuristic *h, int *found) {
 	static uint64_t proposed;
 	*found = 0;
@@ -88,7 +97,7 @@ API int cublasLtMatmulAlgoGetHeuristic(void *, Desc *d, Layout *a, Layout *b, La
 	if (!fits(d, a, b, c)) return INVALID_VALUE;
 	if (a->type == R_16BF && (p->align[0] < 16 || p->align[1] < 16 || a->ld % 8 || b->ld % 8)) return NOT_SUPPORTED;
 	memset(h, 0, sizeof *h);
-	h->algo[0] = 0xfee7, h->algo[1] = proposed++;
+	h->algo[0] = 0xfee7, h->algo[1] = proposed++, h->algo[2] = alignment(d->bias);
 	*found = 1;
 	return OK;
 }
@@ -107,8 +116,12 @@ static void put(void *p, int type, int64_t i, float v) {
 static void *at(const void *p, const Layout &l, int i) { return (char *)p + i * l.offset * (l.type == R_16BF ? 2 : 4); }
 
 API int cublasLtMatmul(void *, Desc *desc, const float *alpha, const void *a, Layout *la, const void *b, Layout *lb, const float *beta, const void *c,
-	Layout *lc, void *out, Layout *ld, const uint64_t *algo, void *, size_t, void *) {
+	Layout *lc, void *out, Layout *ld, const uint64_t *algo, void *, size_t, void *stream) {
+	if (!stream) return EXECUTION_FAILED; // it is the legacy one
 	if (!fits(desc, la, lb, ld) || lc != ld || algo[0] != 0xfee7) return INVALID_VALUE;
+	if (desc->epilogue == 4 && desc->bias % algo[2]) return EXECUTION_FAILED;
+	const char *refused = getenv("FEWSHOT_SIM_REFUSE");
+	if (refused && strcmp(refused, "cublasLtMatmul") == 0) return NOT_SUPPORTED;
 	static std::set<uint64_t> loaded;
 	if (!sim_capturing()) loaded.insert(algo[1]);
 	else if (!loaded.count(algo[1])) return EXECUTION_FAILED;

@@ -9,7 +9,7 @@
 //	FEWSHOT_SIM_ORDER   0, 1, 2: threads run forward, backward, shuffled
 //	FEWSHOT_SIM_SKIP    "file.cu:line" of a barrier to leave out
 //	FEWSHOT_SIM_FAIL    the kernel of this name is found to access an illegal address
-//	FEWSHOT_SIM_REFUSE  launches of the kernel of this name cannot be captured
+//	FEWSHOT_SIM_REFUSE  launches of the kernel of this name cannot be captured; cublasLtMatmul: it takes no product
 //	FEWSHOT_SIM_MEMORY  bytes of the device
 //	FEWSHOT_SIM_SHARED  bytes of shared memory that a block may ask for
 //	FEWSHOT_SIM_LOG     a file that the name of each call is added to, a line each
@@ -80,9 +80,11 @@ static void note(const char *call) {
 	READY; \
 	if (capture.on) return capture.broken = true, CAPTURE_UNSUPPORTED
 
-// QUEUES is READY for calls that queue work, which are refused once a capture is broken.
-#define QUEUES \
+// QUEUES_ON is READY for calls that queue work, which are refused once a capture is broken. What goes to the legacy stream
+// is refused always: it would wait for others' work, and break a capture.
+#define QUEUES_ON(stream) \
 	READY; \
+	if (stream != &device_memory) return capture.broken = true, INVALID_HANDLE; \
 	if (capture.on && capture.broken) return CAPTURE_INVALIDATED
 
 // For the library of products beside this one.
@@ -198,25 +200,38 @@ API cuMemGetInfo_v2(size_t *available, size_t *total) {
 	READY;
 	return *total = memory(), *available = *total - held, OK;
 }
+
+// Copies are queued from and to page-locked memory alone: with other memory the driver would make them at once, and wait.
+static std::map<uint64_t, size_t> locked;
+
 API cuMemAllocHost_v2(void **p, size_t n) {
 	UNSAFE;
-	return *p = malloc(n), *p ? OK : OUT_OF_MEMORY;
+	if (!(*p = malloc(n))) return OUT_OF_MEMORY;
+	return locked[(uint64_t)*p] = n, OK;
 }
 API cuMemFreeHost(void *p) {
 	UNSAFE;
+	if (!locked.erase((uint64_t)p)) return INVALID_VALUE;
 	return work_until(queued), free(p), OK;
 }
-API cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, void *) {
-	QUEUES;
+
+// inside reports whether n bytes from p on belong to one of the blocks.
+static bool inside(const std::map<uint64_t, size_t> &blocks, uint64_t p, size_t n) {
+	auto b = blocks.upper_bound(p);
+	if (b == blocks.begin()) return false;
+	--b;
+	return p + n <= b->first + b->second;
+}
+
+API cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, void *stream) {
+	QUEUES_ON(stream);
+	if (!inside(blocks, dst, n) || !inside(locked, (uint64_t)src, n)) return INVALID_VALUE;
 	return enqueue([=] { memcpy((void *)dst, src, n); }), OK;
 }
-API cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, void *) {
-	QUEUES;
+API cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, void *stream) {
+	QUEUES_ON(stream);
+	if (!inside(blocks, src, n) || !inside(locked, (uint64_t)dst, n)) return INVALID_VALUE;
 	return enqueue([=] { memcpy(dst, (const void *)src, n); }), OK;
-}
-API cuMemsetD8Async(uint64_t dst, unsigned char v, size_t n, void *) {
-	QUEUES;
-	return enqueue([=] { memset((void *)dst, v, n); }), OK;
 }
 
 API cuModuleLoadDataEx(void **m, const void *, unsigned, int *, void **) {
@@ -235,12 +250,12 @@ API cuFuncSetAttribute(void *f, int a, int v) {
 	return shared_asked[f] = v, OK;
 }
 
-API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *, void **params, void **extra) {
-	QUEUES;
+API cuLaunchKernel(void *f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream, void **params, void **extra) {
+	QUEUES_ON(stream);
 	const Entry *e = (const Entry *)f;
 	if (params || !extra || extra[0] != (void *)1 || extra[2] != (void *)2 || extra[4]) return INVALID_VALUE;
 	size_t n = *(size_t *)extra[3];
-	if (n != e->bytes || gx == 0 || gy != 1 || gz != 1 || bx == 0 || bx > e->threads || by != 1 || bz != 1) return INVALID_VALUE;
+	if (n != e->bytes || gx == 0 || gx > 0x7fffffff || gy != 1 || gz != 1 || bx == 0 || bx > e->threads || by != 1 || bz != 1) return INVALID_VALUE;
 	auto asked = shared_asked.find(f);
 	if (shared > SHARED_UNASKED && (asked == shared_asked.end() || shared > (unsigned)asked->second)) return INVALID_VALUE;
 	const char *refused = getenv("FEWSHOT_SIM_REFUSE");
@@ -268,8 +283,8 @@ API cuEventCreate(void **e, unsigned) {
 	READY;
 	return *e = new Mark{0, false}, OK;
 }
-API cuEventRecord(void *e, void *) {
-	QUEUES;
+API cuEventRecord(void *e, void *stream) {
+	QUEUES_ON(stream);
 	return *(Mark *)e = {queued, capture.on}, OK;
 }
 API cuEventSynchronize(void *e) {
@@ -281,8 +296,9 @@ API cuEventSynchronize(void *e) {
 API cuEventElapsedTime(float *ms, void *from, void *to) { return *ms = (float)(((Mark *)to)->at - ((Mark *)from)->at), OK; }
 API cuEventDestroy_v2(void *e) { return delete (Mark *)e, OK; }
 
-API cuStreamBeginCapture_v2(void *, int mode) {
+API cuStreamBeginCapture_v2(void *stream, int mode) {
 	READY;
+	if (stream != &device_memory) return INVALID_HANDLE;
 	if (capture.on) return ILLEGAL_STATE;
 	if (mode != 1) return INVALID_VALUE;
 	capture = {true, false, std::this_thread::get_id(), {}};
@@ -302,8 +318,9 @@ API cuGraphInstantiateWithFlags(void **exec, void *g, unsigned long long) {
 	return *exec = new std::vector<Work>(*(std::vector<Work> *)g), OK;
 }
 API cuGraphDestroy(void *g) { return delete (std::vector<Work> *)g, OK; }
-API cuGraphLaunch(void *exec, void *) {
+API cuGraphLaunch(void *exec, void *stream) {
 	UNSAFE;
+	if (stream != &device_memory) return INVALID_HANDLE;
 	for (const Work &w : *(std::vector<Work> *)exec) enqueue(w);
 	return OK;
 }

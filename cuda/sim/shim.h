@@ -74,9 +74,3 @@ inline uint32_t __float_as_uint(float f) {
 inline uint32_t __umulhi(uint32_t x, uint32_t y) { return (uint32_t)((uint64_t)x * y >> 32); }
 
 inline void sincospi(double x, double *s, double *c) { sincos(M_PI * x, s, c); }
-
-inline unsigned atomicAdd(unsigned *p, unsigned v) {
-	unsigned old = *p;
-	*p += v;
-	return old;
-}

@@ -4,9 +4,7 @@
 # cuda/sim/test.sh -run Conformance -v
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-out=${FEWSHOT_SIM_BUILD:-${XDG_CACHE_HOME:-$HOME/.cache}/fewshot-cuda/sim}
-mkdir -p "$out"
-"$here/build.sh" "$out"
+out=$("$here/build.sh" "${FEWSHOT_SIM_BUILD:-${XDG_CACHE_HOME:-$HOME/.cache}/fewshot-cuda}")
 eval "$("$here/../stub/env.sh")"
 cd "$here/../.."
 export FEWSHOT_SIM=$out LD_LIBRARY_PATH=$out

@@ -26,6 +26,9 @@ const Entry *find_entry(const char *name) {
 
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
 
+// What a warp does together.
+enum Together { BARRIER, EXCHANGE, LOAD, MULTIPLY };
+
 // Gift is what a thread gives to its warp in an operation that the warp does together.
 struct Gift { uint32_t w[6]; };
 
@@ -34,6 +37,7 @@ struct Fiber {
 	ucontext_t start; // used once: from then on fibers are switched without asking the system
 	bool started = false;
 	State state = DONE;
+	Together waits = BARRIER; // where it is AT_WARP
 	Gift given[2];
 	unsigned turn = 0;                                  // which of the two is next
 	std::vector<std::pair<char *, const void *>> copies; // of 16 bytes, that have begun
@@ -86,7 +90,10 @@ static void wait_unless_left_out(State s, const char *file, int line) {
 }
 
 void block_barrier(const char *file, int line) { wait_unless_left_out(AT_BLOCK, file, line); }
-void warp_barrier(const char *file, int line) { wait_unless_left_out(AT_WARP, file, line); }
+void warp_barrier(const char *file, int line) {
+	fibers[current].waits = BARRIER;
+	wait_unless_left_out(AT_WARP, file, line);
+}
 
 // give waits until the whole warp has given and returns what it gave, by threads. It may be read until this
 // thread gives again: nobody can give twice more before everyone has given once more.
@@ -96,8 +103,9 @@ struct Given {
 	const uint32_t *operator[](unsigned t) const { return warp[t].given[turn].w; }
 };
 
-static Given give(const Gift &g) {
+static Given give(Together what, const Gift &g) {
 	Fiber &f = fibers[current];
+	f.waits = what;
 	unsigned turn = f.turn;
 	f.turn = 1 - turn;
 	f.given[turn] = g;
@@ -105,7 +113,7 @@ static Given give(const Gift &g) {
 	return {fibers + current / WARP * WARP, turn};
 }
 
-uint32_t exchange(uint32_t v, int mask) { return give({{v}})[(current ^ mask) % WARP][0]; }
+uint32_t exchange(uint32_t v, int mask) { return give(EXCHANGE, {{v}})[(current ^ mask) % WARP][0]; }
 
 // A copy is made as late as it may be: when the thread waits for it.
 void thread_copy(char *dst, const void *src) { fibers[current].copies.push_back({dst, src}); }
@@ -119,7 +127,7 @@ void thread_copies() {
 void warp_load(uint32_t *r, const void *row, bool transposed) {
 	Gift g;
 	memcpy(g.w, row, 16);
-	Given rows = give(g);
+	Given rows = give(LOAD, g);
 	unsigned lane = current % WARP;
 	for (unsigned m = 0; m < 4; m++) {
 		if (!transposed) {
@@ -150,7 +158,7 @@ static float toward_zero(double v) {
 
 // Tensor cores add eight products and the sum so far at a time, and cut off what does not fit (Fasi et al. 2021).
 void warp_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1) {
-	Given given = give({{a[0], a[1], a[2], a[3], b0, b1}});
+	Given given = give(MULTIPLY, {{a[0], a[1], a[2], a[3], b0, b1}});
 	unsigned lane = current % WARP;
 	double rows[2][16], columns[2][16];
 	for (unsigned h = 0; h < 2; h++) {
@@ -165,13 +173,17 @@ void warp_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1) {
 		}
 }
 
-// release lets those go on who wait for a group that is complete. Threads that have ended count as arrived.
+// release lets those go on who wait for a group that is complete. Threads that have ended count as arrived at a barrier of the
+// block; what a warp does together takes all of its threads, and one that has ended, or does something else, leaves the others
+// waiting.
 static bool release(unsigned from, unsigned to, State s) {
-	bool any = false;
+	bool any = false, ended = false;
 	for (unsigned t = from; t < to; t++) {
+		if (s == AT_WARP && fibers[t].waits != fibers[from].waits) return false;
 		if (fibers[t].state != s && fibers[t].state != DONE) return false;
-		any |= fibers[t].state == s;
+		any |= fibers[t].state == s, ended |= fibers[t].state == DONE;
 	}
+	if (s == AT_WARP && ended) return false;
 	for (unsigned t = from; any && t < to; t++)
 		if (fibers[t].state == s) fibers[t].state = READY;
 	return any;

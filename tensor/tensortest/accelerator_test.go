@@ -237,7 +237,10 @@ func (a *accelerator) Dot(dst, x, y tensor.Buf) {
 	a.wrote(dst)
 }
 
-func (a *accelerator) CountAbove(x tensor.Buf, t float64) int { return a.ref.CountAbove(a.at(x), t) }
+func (a *accelerator) CountAbove(dst, x tensor.Buf, t float64) {
+	a.ref.CountAbove(a.at(dst), a.at(x), t)
+	a.wrote(dst)
+}
 
 func (a *accelerator) Gemm(g tensor.GemmArgs) {
 	dst := g.Dst

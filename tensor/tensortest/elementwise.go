@@ -204,7 +204,9 @@ func mask(r *rig) {
 			for _, v := range kept.Float64s() {
 				sum += int(v)
 			}
-			if c := tensor.CountAbove(s.Tensor, t); c != sum {
+			count := r.out(tensor.Full)
+			tensor.CountAbove(count.Tensor, s.Tensor, t)
+			if c := int(count.Item()); c != sum {
 				r.errorf("CountAbove counts %d scores, Mask keeps %d", c, sum)
 			}
 		}

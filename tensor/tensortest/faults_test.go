@@ -494,11 +494,11 @@ func (b *broken) Dot(dst, x, y tensor.Buf) {
 	}
 }
 
-func (b *broken) CountAbove(x tensor.Buf, t float64) int {
+func (b *broken) CountAbove(dst, x tensor.Buf, t float64) {
 	if b.is("CountAbove: counts the threshold") {
 		t = math.Nextafter(t, math.Inf(-1))
 	}
-	return b.Backend.CountAbove(x, t)
+	b.Backend.CountAbove(dst, x, t)
 }
 
 // Matrix

@@ -87,9 +87,12 @@ func countAbove(r *rig) {
 					want++
 				}
 			}
-			if got := tensor.CountAbove(x.Tensor, t); got != want {
-				r.errorf("%d elements, want %d", got, want)
-			}
+			dst := r.out(tensor.Full)
+			tensor.CountAbove(dst.Tensor, x.Tensor, t)
+			r.check("dst", dst, func() []num { return []num{exact(float64(want))} })
 		}
 	}
+	r.variant("shapes")
+	a, x := r.out(tensor.Full, 2), r.out(r.kind, 3)
+	r.rejects("CountAbove to two elements", func() { tensor.CountAbove(a.Tensor, x.Tensor, 0) })
 }

@@ -15,7 +15,7 @@ enum { COMPUTE_32F = 68, R_32F = 0 };                                           
 enum { DESC_TRANSA = 3, DESC_TRANSB = 4, DESC_EPILOGUE = 7, DESC_BIAS_POINTER = 8 };
 enum { LAYOUT_BATCH_COUNT = 5, LAYOUT_BATCH_OFFSET = 6 };
 enum { PREF_WORKSPACE = 1, PREF_REDUCTION = 3, PREF_ALIGN_A = 5, PREF_ALIGN_B = 6, PREF_ALIGN_C = 7, PREF_ALIGN_D = 8 };
-enum { EPILOGUE_BIAS = 4, REDUCTION_INPLACE = 1, REDUCTION_MASK = 7 };
+enum { NOT_SUPPORTED = 15, EPILOGUE_BIAS = 4, REDUCTION_INPLACE = 1, REDUCTION_MASK = 7 };
 
 typedef struct { uint64_t data[8]; } algorithm;
 typedef struct {
@@ -161,8 +161,9 @@ static int layout(library *lt, P *l, int type, int64_t rows, int64_t cols, int64
 }
 
 /* make fills a plan. The first algorithm of the library's list is taken, always: timing them would make results
-   depend on the timing. Sums that several blocks add to in place are refused, as their order is open. */
-static int make(library *lt, plan *p, size_t workspace) {
+   depend on the timing. Sums that several blocks add to in place are refused, as their order is open. The library looks at
+   where the bias lies before it proposes one: an algorithm for a bias at any multiple of 16 bytes may fail on another. */
+static int make(library *lt, plan *p, uint64_t bias, size_t workspace) {
 	const lt_shape *s = &p->shape;
 	int32_t ta = s->trans_b, tb = s->trans_a; /* the operands change places */
 	uint32_t epilogue = EPILOGUE_BIAS, reduction = REDUCTION_MASK & ~REDUCTION_INPLACE;
@@ -175,6 +176,7 @@ static int make(library *lt, plan *p, size_t workspace) {
 	if ((status = lt->cublasLtMatmulDescSetAttribute(p->desc, DESC_TRANSA, &ta, sizeof ta))) return status;
 	if ((status = lt->cublasLtMatmulDescSetAttribute(p->desc, DESC_TRANSB, &tb, sizeof tb))) return status;
 	if (s->has_bias && (status = lt->cublasLtMatmulDescSetAttribute(p->desc, DESC_EPILOGUE, &epilogue, sizeof epilogue))) return status;
+	if (s->has_bias && (status = lt->cublasLtMatmulDescSetAttribute(p->desc, DESC_BIAS_POINTER, &bias, sizeof bias))) return status;
 	if ((status = layout(lt, &p->a, s->type_ab, s->trans_b ? s->n : s->k, s->trans_b ? s->k : s->n, s->ldb, s->batch, s->stride_b))) return status;
 	if ((status = layout(lt, &p->b, s->type_ab, s->trans_a ? s->k : s->m, s->trans_a ? s->m : s->k, s->lda, s->batch, s->stride_a))) return status;
 	if ((status = layout(lt, &p->d, s->type_d, s->m, s->n, s->ldd, s->batch, s->stride_d))) return status;
@@ -184,7 +186,7 @@ static int make(library *lt, plan *p, size_t workspace) {
 	for (int i = 0; i < 4; i++) lt->cublasLtMatmulPreferenceSetAttribute(pref, PREF_ALIGN_A + i, &align[i], sizeof align[i]);
 	status = lt->cublasLtMatmulAlgoGetHeuristic(lt->handle, p->desc, p->a, p->b, p->d, p->d, pref, 1, &h, &found);
 	lt->cublasLtMatmulPreferenceDestroy(pref);
-	/* The library says NOT_SUPPORTED, 15, or INVALID_VALUE, 7, to shapes it has nothing for. */
+	/* The library says NOT_SUPPORTED, or INVALID_VALUE, 7, to shapes it has nothing for. */
 	p->refused = status || found < 1 || h.status;
 	if (!p->refused) p->algo = h.algo;
 	return 0;
@@ -210,7 +212,7 @@ int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_sh
 	if (!p) {
 		if (!(p = calloc(1, sizeof *p))) return 2; /* out of memory */
 		p->shape = s;
-		if ((status = make(lt, p, workspace_bytes))) {
+		if ((status = make(lt, p, bias, workspace_bytes))) {
 			drop(lt, p);
 			return status;
 		}
@@ -220,6 +222,12 @@ int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_sh
 	if (p->refused) return LT_REFUSED;
 	if (s.has_bias && (status = lt->cublasLtMatmulDescSetAttribute(p->desc, DESC_BIAS_POINTER, &bias, sizeof bias))) return status;
 	float one = 1, beta = s.accumulate ? 1 : 0;
-	return lt->cublasLtMatmul(lt->handle, p->desc, &one, (void *)b, p->a, (void *)a, p->b, &beta, (void *)d, p->d, (void *)d, p->d, &p->algo,
+	status = lt->cublasLtMatmul(lt->handle, p->desc, &one, (void *)b, p->a, (void *)a, p->b, &beta, (void *)d, p->d, (void *)d, p->d, &p->algo,
 		(void *)workspace, workspace_bytes, (P)stream);
+	/* What was proposed may be refused after all; nothing is queued then. */
+	if (status == NOT_SUPPORTED && may_plan) {
+		p->refused = 1;
+		return LT_REFUSED;
+	}
+	return status;
 }

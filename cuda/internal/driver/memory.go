@@ -49,8 +49,3 @@ func (d *Device) Out(dst []byte, src uintptr) error {
 		cu.MemcpyDtoHAsync(unsafe.Pointer(&dst[0]), cu.DevicePtr(src), int64(len(dst)), cu.Stream(d.stream))
 	})
 }
-
-// Zero queues the clearing of memory.
-func (d *Device) Zero(p uintptr, bytes int) error {
-	return d.in("cuMemsetD8Async", func() { cu.MemsetD8Async(cu.DevicePtr(p), 0, int64(bytes), cu.Stream(d.stream)) })
-}
