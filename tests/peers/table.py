@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """All comparisons with other programs, one after the other, with a summary at the end.
 
-    python tests/peers/table.py [-rounds 5] [-threads 2] [-only gemm,inference,step] [-models ViT-B-16,ViT-B-32] [-short]
+    python tests/peers/table.py [-rounds 5] [-threads 2] [-only gemm,inference,step] [-models ViT-B-16,ViT-B-32]
+                                [-batches 8,32] [-config NAME] [-config-bf16 NAME] [-short]
 
 The products of gemm.py; the image encoder of forward.py with 1 and 32 images; the steps of step.py, AMT and R-AMT, with 8
-and 32 images; all in float32 and, where the processor multiplies bfloat16, in that. With 5 rounds on two cores this takes an
-hour or two. -short is a look at everything in some twenty minutes: one round, 1 and 8 images, ViT-B/32 alone.
+and 32 images or other numbers; all in float32 and, where the processor multiplies bfloat16, in that. With 5 rounds on two cores this
+takes an hour or two. -short is a look at everything in some twenty minutes: one round, 1 and 8 images, ViT-B/32 alone.
 
-PyTorch's configuration is chosen once for each model and number format, for steps by that of R-AMT. Steps with 8 images show PyTorch
-as it comes, too: with 32 two such processes may not fit the memory.
+PyTorch's configuration is chosen once for each model and number format, for steps by that of R-AMT, unless it is given. Steps with up
+to 8 images show PyTorch as it comes, too: with 32 two such processes may not fit the memory.
 """
 
 import statistics
@@ -25,20 +26,24 @@ def results(tools, a):
     formats = (False, True) if peers.has_bf16() else (False,)
     for model in a.models.split(","):
         for bf16 in formats:
+            given = peers.CONFIGS.get(a.config_bf16 if bf16 else a.config)
             common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False}
             if "inference" in a.only:
                 for batch in (1,) if a.short else (1, 32):
-                    yield forward.compare(tools, types.SimpleNamespace(batch=batch, **common))
+                    yield forward.compare(tools, types.SimpleNamespace(batch=batch, **common), given)
             if "step" in a.only:
-                print(f"configurations for the step, {model}, {'bf16' if bf16 else 'float32'}")
-                config = peers.choose(tools, a.threads, "step", bf16, model=model, batch=8, amt=False)
-                for batch in (8,) if a.short else (8, 32):
+                if not given:
+                    print(f"configurations for the step, {model}, {'bf16' if bf16 else 'float32'}")
+                config = given or peers.choose(tools, a.threads, "step", bf16, model=model, batch=8, amt=False)
+                for batch in (8,) if a.short else map(int, a.batches.split(",")):
                     for amt in (True, False):
-                        yield step.compare(tools, types.SimpleNamespace(batch=batch, amt=amt, **common | {"plain": batch == 8}), config)
+                        yield step.compare(tools, types.SimpleNamespace(batch=batch, amt=amt, **common | {"plain": batch <= 8}), config)
 
 
 def main():
-    p = peers.arguments(__doc__, only=("threads", "rounds"))
+    p = peers.arguments(__doc__, only=("threads", "rounds", "config"))
+    p.add_argument("-config-bf16", choices=list(peers.CONFIGS), help="the same in bfloat16")
+    p.add_argument("-batches", default="8,32", help="images of a step, separated by commas")
     p.add_argument("-only", default="gemm,inference,step", help="kinds, separated by commas")
     p.add_argument("-models", default="ViT-B-16,ViT-B-32", help="separated by commas")
     p.add_argument("-short", action="store_true", help="a look at everything")
