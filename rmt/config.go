@@ -23,9 +23,12 @@ type Config struct {
 	Epochs    int      `json:"epochs"`
 	LR        float64  `json:"lr"`
 	Batch     int      `json:"batch"`
-	CropMin   float64  `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
-	Flip      float64  `json:"flip"`          // probability of mirroring a training image
-	Seed      uint64   `json:"seed"`
+	// MicroBatch, if not 0, is how many images of a batch are computed at a time. Their gradients add up to those of the batch, but for
+	// rounding, and activations take the memory of a part.
+	MicroBatch int     `json:"micro_batch,omitempty"`
+	CropMin    float64 `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
+	Flip       float64 `json:"flip"`          // probability of mirroring a training image
+	Seed       uint64  `json:"seed"`
 }
 
 // Methods are the names Config.Method may have.
@@ -91,6 +94,7 @@ func (c Config) Validate() error {
 		{c.Epochs >= 1, fmt.Sprintf("epochs %d: at least 1", c.Epochs)},
 		{c.LR > 0, fmt.Sprintf("learning rate %g must be positive", c.LR)},
 		{c.Batch >= 1, fmt.Sprintf("batch %d: at least 1", c.Batch)},
+		{c.MicroBatch >= 0, fmt.Sprintf("micro-batch %d: 0, for all of a batch, or the images of a part", c.MicroBatch)},
 		{c.Flip >= 0 && c.Flip <= 1, fmt.Sprintf("flip %g: a probability lies in [0, 1]", c.Flip)},
 		{c.CropMin > 0 && c.CropMin <= 1, fmt.Sprintf("smallest crop %g must lie in (0, 1]", c.CropMin)},
 	} {

@@ -59,45 +59,44 @@ func (t *Tuner) fitting(err error, s *sweep) error {
 			free -= 2 * 4 * int64(m.Scores.Len())
 		}
 	}
-	n := sort.Search(len(s.labels), func(n int) bool {
-		part := *s
-		part.images, part.labels, part.taught = s.images.Rows(0, n+1), s.labels[:n+1], t.Rule.NeedsTeacher()
-		return t.dev.Measure(func() { t.describe(&part) }) > free
-	})
+	fits := func(images, micro int) bool {
+		part, tuner := *s, *t
+		part.images, part.labels, part.taught = s.images.Rows(0, images), s.labels[:images], t.Rule.NeedsTeacher()
+		tuner.MicroBatch = micro
+		return t.dev.Measure(func() { tuner.describe(&part) }) <= free
+	}
+	all := len(s.labels)
+	n := sort.Search(all, func(n int) bool { return !fits(n+1, t.MicroBatch) })
 	switch n {
-	case len(s.labels): // so it is not by the size of the batch
+	case all: // so it is not by the size of the batch
 		return err
 	case 0:
 		return fmt.Errorf("the step does not fit the device, not even on a single image: %w", err)
 	}
-	return fmt.Errorf("a step on %d images does not fit the device, one on %d would: %w", len(s.labels), n, err)
+	text := fmt.Sprintf("a step on %d images does not fit the device, one on %d would", all, n)
+	if micro := sort.Search(all, func(n int) bool { return !fits(all, n+1) }); micro > 0 {
+		text += fmt.Sprintf(", and so would all with micro-batches of %d", micro)
+	}
+	return fmt.Errorf("%s: %w", text, err)
 }
 
 // describe asks for what a sweep does.
 func (t *Tuner) describe(s *sweep) error {
-	tape := autograd.NewTape(t.dev)
-	var target *tensor.Tensor
-	if s.taught {
-		target = t.teacherLogits(s.images)
+	n := len(s.labels)
+	size := n
+	if t.MicroBatch > 0 {
+		size = min(t.MicroBatch, n)
 	}
-	logits := s.head.Logits(t.Student.Encode(tape.Const(s.images)))
-	losses := []*autograd.Var{autograd.CrossEntropy(logits, s.labels)}
-	if s.taught {
-		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
-		target.Release()
-	}
-	var watched []*Mask
-	if s.watch {
-		watched = t.Masks
-	}
-	s.tell(t.dev, losses, watched, logits.Value)
-	s.lanes = nil
-	grads := autograd.Backward(losses...)
-	for _, m := range t.Masks {
-		g := grads.Of(m.Scores)
-		if g == nil {
-			return fmt.Errorf("mask on %s got no gradient: the encoder does not use the parameter", m.Param.Name)
+	s.prepare(t)
+	var grads []*tensor.Tensor // by mask, [losses, shape…]
+	for lo := 0; lo < n; lo += size {
+		var err error
+		if grads, err = t.part(s, lo, min(lo+size, n), grads); err != nil {
+			return err
 		}
+	}
+	s.lanes = nil
+	for _, g := range grads {
 		lanes := [2]*tensor.Tensor{g.Index(0)}
 		if s.taught {
 			lanes[1] = g.Index(1)
@@ -107,21 +106,77 @@ func (t *Tuner) describe(s *sweep) error {
 	return nil
 }
 
-// tell puts together what the host will read.
-func (s *sweep) tell(dev *tensor.Device, losses []*autograd.Var, watched []*Mask, logits *tensor.Tensor) {
-	n, kept := len(losses), len(losses)+counts(watched)
-	s.report = dev.New(tensor.Full, kept+logits.Len())
-	for i, l := range losses {
-		tensor.Copy(s.report.Index(i), l.Value)
+// part is the sweep over images lo to hi: it adds to grads, or makes them if there are none yet. The losses of a batch are means, so
+// those of a part count by its share.
+func (t *Tuner) part(s *sweep, lo, hi int, grads []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	tape := autograd.NewTape(t.dev)
+	images := s.images.Rows(lo, hi)
+	var target *tensor.Tensor
+	if s.taught {
+		target = t.teacherLogits(images)
 	}
+	logits := s.head.Logits(t.Student.Encode(tape.Const(images)))
+	losses := []*autograd.Var{autograd.CrossEntropy(logits, s.labels[lo:hi])}
+	if s.taught {
+		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
+		target.Release()
+	}
+	if share := float64(hi-lo) / float64(len(s.labels)); share < 1 {
+		for i, l := range losses {
+			losses[i] = autograd.Scale(l, share)
+		}
+	}
+	s.tell(losses, logits.Value, lo)
+	found := autograd.Backward(losses...)
+	for i, m := range t.Masks {
+		g := found.Of(m.Scores)
+		switch {
+		case g == nil:
+			return nil, fmt.Errorf("mask on %s got no gradient: the encoder does not use the parameter", m.Param.Name)
+		case lo == 0:
+			g.Retain()
+			grads = append(grads, g)
+		default:
+			tensor.Add(grads[i], grads[i], g)
+		}
+	}
+	tape.Release()
+	return grads, nil
+}
+
+// prepare makes room for what the host will read, and counts what is watched.
+func (s *sweep) prepare(t *Tuner) {
+	var watched []*Mask
+	if s.watch {
+		watched = t.Masks
+	}
+	n := 1
+	if s.taught {
+		n = 2
+	}
+	kept := n + counts(watched)
+	s.report = t.dev.New(tensor.Full, kept+len(s.labels)*s.head.Classes.Dim(2))
 	countKept(s.report.Rows(n, kept), watched)
-	tensor.Copy(s.report.Rows(kept, s.report.Len()), logits)
 	s.values = make([]float64, s.report.Len())
 	s.losses, s.kept, s.logits = s.values[:n], s.values[n:kept], s.values[kept:]
 	s.elements = 0
 	for _, m := range watched {
 		s.elements += m.Scores.Len()
 	}
+}
+
+// tell adds the losses of a part of the batch, whose first image is the given one, to what the host will read, and its logits.
+func (s *sweep) tell(losses []*autograd.Var, logits *tensor.Tensor, first int) {
+	for i, l := range losses {
+		sum := s.report.Index(i)
+		if first == 0 {
+			tensor.Copy(sum, l.Value)
+		} else {
+			tensor.Add(sum, sum, l.Value)
+		}
+	}
+	at := len(s.losses) + len(s.kept) + first*logits.Dim(1)
+	tensor.Copy(s.report.Rows(at, at+logits.Len()), logits)
 }
 
 // run makes the sweep and reads its report, which is what waits for the device.

@@ -246,6 +246,64 @@ func TestSkippingIsExact(t *testing.T) {
 	}
 }
 
+// Parts of a batch come to the losses, the logits and the gradients of the batch, for any size of parts. An image's share is
+// computed with other roundings, a handful, and the sum has another order.
+func TestMicroBatches(t *testing.T) {
+	const bound = 16 * 0x1p-52
+	b := newBench(t, "ref")
+	for batch := range b.data.Epoch(t.Context(), 0, 0) {
+		images := fill(b.dev, nil, batch)
+		for _, taught := range []bool{false, true} {
+			var want Stats
+			var grads [2][]float64
+			for micro := range len(batch.Labels) + 2 {
+				b.config.MicroBatch = micro
+				tuner := b.tuner()
+				if taught {
+					scores := tuner.Masks[0].Scores
+					scores.Rows(0, 1).Set(make([]float32, toyIn))
+					tuner.flipped = true
+				}
+				got, err := tuner.run(images, batch.Labels)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if micro == 0 {
+					want = got
+				}
+				if got.Correct != want.Correct || relative(got.Loss, want.Loss) > bound || taught && relative(got.Distill, want.Distill) > bound {
+					t.Errorf("parts of %d, taught %t: %+v, want %+v", micro, taught, got, want)
+				}
+				for lane, g := range tuner.sweep.lanes[0] {
+					if g == nil {
+						continue
+					}
+					v := g.Float64s()
+					if micro == 0 {
+						grads[lane] = v
+					}
+					var off, all float64
+					for i, x := range v {
+						off += (x - grads[lane][i]) * (x - grads[lane][i])
+						all += x * x
+					}
+					if !(off <= bound*bound*all) {
+						t.Errorf("parts of %d, taught %t: gradient %d is off by %g", micro, taught, lane, math.Sqrt(off/all))
+					}
+				}
+				if err := tuner.Release(); err != nil {
+					t.Fatal(err)
+				}
+				tuner.Masks[0].Detach()
+			}
+		}
+		images.Release()
+		return
+	}
+}
+
+func relative(x, y float64) float64 { return math.Abs(x-y) / math.Abs(y) }
+
 // The teacher is there in the first step after the one that switches the first weight off, and in no step before.
 func TestTeacherIsCalledInTime(t *testing.T) {
 	b := newBench(t, "cpu")

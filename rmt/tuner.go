@@ -36,6 +36,7 @@ type Tuner struct {
 	Rule             optim.Rule
 	Optimizer        optim.Optimizer
 	Key              tensor.Key // randomness of the whole run
+	MicroBatch       int        // images of a batch that are computed at a time, 0 for all: see Config
 
 	dev     *tensor.Device
 	flipped bool // some weight is off, so student and teacher differ, as far as is known
@@ -45,7 +46,7 @@ type Tuner struct {
 // NewTuner makes a tuner with Adam as the paper uses it.
 func NewTuner(dev *tensor.Device, student, teacher Encoder, head Head, masks []*Mask, c Config) *Tuner {
 	t := &Tuner{Student: student, Teacher: teacher, Head: head, Masks: masks, Rule: c.Rule(), Optimizer: optim.NewAdam(),
-		Key: tensor.NewKey(c.Seed).Name("rmt"), dev: dev}
+		Key: tensor.NewKey(c.Seed).Name("rmt"), MicroBatch: c.MicroBatch, dev: dev}
 	t.flipped = SparsityOf(masks).Off > 0
 	return t
 }

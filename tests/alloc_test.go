@@ -9,10 +9,14 @@ import (
 )
 
 // TestStepsDoNotAllocate: once its sweep is recorded, a training step leaves nothing to the garbage collector, in either
-// precision, with the teacher or without.
+// precision, with the teacher or without, at once or in parts, which take less memory.
 func TestStepsDoNotAllocate(t *testing.T) {
 	for _, precision := range []string{"float32", "bf16"} {
-		for _, off := range []bool{false, true} {
+		peaks := map[int]int64{} // by micro-batch
+		for _, of := range []struct {
+			off   bool // some weights
+			micro int
+		}{{off: false}, {off: true}, {off: true, micro: 10}} {
 			dev, err := tensor.Open("cpu", tensor.Options{Workers: 2, Precision: precision})
 			if err != nil {
 				t.Fatal(err)
@@ -23,8 +27,9 @@ func TestStepsDoNotAllocate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			cfg.MicroBatch = of.micro
 			masks := c.mask(t, cfg.Patterns, func(_ string, i int) float64 {
-				if off && i%40 == 0 {
+				if of.off && i%40 == 0 {
 					return 0
 				}
 				return cfg.Init
@@ -33,7 +38,7 @@ func TestStepsDoNotAllocate(t *testing.T) {
 			tensor.Normal(classes, tensor.NewKey(1))
 			tensor.L2Normalize(classes, norms, classes)
 			tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, cfg)
-			images, labels := dev.New(tensor.Compute, 3, 3, paritySize, paritySize), []int32{0, 1, 2}
+			images, labels := dev.New(tensor.Compute, 64, 3, paritySize, paritySize), make([]int32, 64)
 			tensor.Normal(images, tensor.NewKey(2))
 			step := func() {
 				if _, err := tuner.Step(images, labels, 0); err != nil {
@@ -43,11 +48,15 @@ func TestStepsDoNotAllocate(t *testing.T) {
 			step()
 			runtime.GC() // finds no garbage of other tests to clean up after while it counts
 			if n := testing.AllocsPerRun(10, step); n != 0 {
-				t.Errorf("%s, weights off %v: %v allocations a step", precision, off, n)
+				t.Errorf("%s, weights off %v, micro-batch %d: %v allocations a step", precision, of.off, of.micro, n)
 			}
+			peaks[of.micro] = dev.PeakBytes()
 			if err := tuner.Release(); err != nil {
 				t.Error(err)
 			}
+		}
+		if peaks[10] >= peaks[0] {
+			t.Errorf("%s: %d bytes in parts, %d at once", precision, peaks[10], peaks[0])
 		}
 	}
 }

@@ -128,13 +128,13 @@ func normals(k tensor.Key, n int) []float64 {
 	return v
 }
 
-// A step that does not fit names the batch that would, and that one does.
+// A step that does not fit names the batch and the micro-batch that would, and these do.
 func TestBatchThatFits(t *testing.T) {
 	if os.Getenv("FEWSHOT_SIM") == "" {
 		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
 	}
 	const mib = 1 << 20
-	step := func(batch int) error {
+	step := func(batch, micro int) error {
 		dev, err := tensor.Open("cuda", tensor.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -143,26 +143,30 @@ func TestBatchThatFits(t *testing.T) {
 		c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
 		masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
 		classes := dev.Zeros(tensor.Full, 3, 8)
-		tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{})
+		tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{MicroBatch: micro})
 		_, err = tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
 		return errors.Join(err, dev.Sync())
 	}
 	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(84*mib))
 	const batch = 150
-	err := step(batch)
-	var fits int
+	err := step(batch, 0)
+	var fits, micro int
 	if err == nil {
 		t.Fatalf("a batch of %d fits", batch)
 	}
-	if n, _ := fmt.Sscanf(err.Error(), "a step on 150 images does not fit the device, one on %d would", &fits); n != 1 || fits < 1 || fits >= batch {
+	text := "a step on 150 images does not fit the device, one on %d would, and so would all with micro-batches of %d:"
+	if n, _ := fmt.Sscanf(err.Error(), text, &fits, &micro); n != 2 || fits < 1 || fits >= batch || micro < 1 || micro >= batch {
 		t.Fatalf("the error is %v", err)
 	}
 	t.Log(err)
-	if err := step(fits); err != nil {
+	if err := step(fits, 0); err != nil {
 		t.Errorf("then a batch of %d does not fit: %v", fits, err)
 	}
-	if err := step(2 * fits); err == nil {
+	if err := step(2*fits, 0); err == nil {
 		t.Errorf("%d images fit, too, twice what was said", 2*fits)
+	}
+	if err := step(batch, micro); err != nil {
+		t.Errorf("then a batch of %d in parts of %d does not fit: %v", batch, micro, err)
 	}
 }
 

@@ -17,6 +17,7 @@ type stepper struct {
 	method string // amt or r-amt
 	off    bool   // one weight of 40 is off, so that R-AMT needs the teacher
 	batch  int
+	micro  int // images that are computed at a time
 }
 
 // flop counts the products of the step.
@@ -30,6 +31,7 @@ func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	config.MicroBatch = s.micro
 	student := s.clip.teacher()
 	picked, err := rmt.Select(student.Params(), config.Patterns)
 	if err != nil {
@@ -90,7 +92,7 @@ func (s stepper) stepCase(kind, name string) *benchCase {
 
 // stepCases are steps of AMT, and of R-AMT while no weight is off and with some off.
 func stepCases(b *bench) (*benchGroup, error) {
-	s := stepper{dev: b.dev, clip: b.clip, method: "amt", off: true, batch: b.batch}
+	s := stepper{dev: b.dev, clip: b.clip, method: "amt", off: true, batch: b.batch, micro: b.micro}
 	g := &benchGroup{cases: []*benchCase{s.stepCase("step", fmt.Sprintf("AMT, batch %d", b.batch))}}
 	for _, s.off = range []bool{false, true} {
 		s.method = "r-amt"

@@ -179,6 +179,8 @@ def compare(tools, config, kind, a, match, title, **options):
     flags = ["-only", kind, "-arch", a.model, "-batch", str(a.batch), "-rounds", "1", "-match", match]
     if a.bf16:
         flags += ["-precision", "bf16"]
+    if getattr(a, "micro", 0):
+        flags += ["-micro-batch", str(a.micro)]
     theirs, ours = [[] for _ in workers], []
     for i in range(a.rounds):
         for w, answers in zip(workers, theirs):

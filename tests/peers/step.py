@@ -2,11 +2,12 @@
 """A training step side by side with PyTorch: images/s and memory on the same machine, interleaved, medians.
 
     python tests/peers/step.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-amt]
+                                [-micro N]
 
 needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. PyTorch's side
 is in model.py, and first tried in every configuration with a batch of 8 at most; the fastest counts. Ours is `fewshot bench
 -only step`, whose masks have some weights off, so that teacher and both losses are computed. With -amt both sides do plain
-mask tuning: no teacher, one loss.
+mask tuning: no teacher, one loss. With -micro we compute so many images of the batch at a time.
 """
 
 import peers
@@ -23,6 +24,7 @@ def compare(tools, a, config=None):
 def main():
     p = peers.arguments(__doc__)
     p.add_argument("-amt", action="store_true", help="plain mask tuning, without the teacher")
+    p.add_argument("-micro", type=int, default=0, help="fewshot's -micro-batch")
     a = p.parse_args()
     print(peers.machine())
     compare(peers.Tools(), a, peers.CONFIGS.get(a.config)).show()

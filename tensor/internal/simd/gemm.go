@@ -36,8 +36,8 @@ const (
 	// would be too few tasks. The panels of a task (8·32·768 floats) fit an L2 cache of 1 MiB.
 	taskTiles, taskPanels = 8, 8
 
-	// Up to so many tiles of rows, and from so many panels a worker on, workers multiply stripes of columns, see stripes.
-	fewTiles, leastStripes = 32, 8
+	// leastPanels is how many panels there are for each worker, at least, where it multiplies stripes of columns.
+	leastPanels = 8
 
 	// packPanels is how many neighbouring panels one packing task fills.
 	packPanels = 8
@@ -50,6 +50,9 @@ const (
 	// product among workers gains more than waking them costs.
 	leastParallel = 1 << 18
 )
+
+// fewRows is the number of rows up to which workers multiply stripes of columns, see stripes. Benchmarks change it.
+var fewRows = 448
 
 // Gemm multiplies, on all workers of p. It reports whether it did: false means that the arguments have
 // not been touched, because there are no kernels, or because the matrices of a batch are to be summed into one.
@@ -215,7 +218,7 @@ func (j *gemm) multiply(i int) {
 	v := j.v
 	// Where B is but a panel or two, packing A costs more than reading it across. Pairs must be made, though.
 	j.packsA = j.TransA && (j.N > 2*v.width || v.pairs)
-	if j.pool == nil || j.packsA || j.M > fewTiles*v.rows || ceil(j.N, v.width) < leastStripes*j.pool.Workers() {
+	if j.pool == nil || j.packsA || j.M > fewRows || ceil(j.N, v.width) < leastPanels*j.pool.Workers() {
 		j.columns(0, j.N)
 		return
 	}

@@ -179,6 +179,8 @@ func TestGemmSameBitsForAnyWorkers(t *testing.T) {
 			{m: 64, n: 150, k: 800, batch: 1, transA: true, accumulate: true},
 			{m: 20, n: 33, k: 65, batch: 13},
 			{m: 130, n: 70, k: 64, batch: 2, transB: true},
+			{m: 30, n: 1100, k: 100, batch: 1, transB: true},
+			{m: 20, n: 600, k: 1024, batch: 2, bias: true},
 		} {
 			var want []float32
 			for workers := 1; workers <= 5; workers++ {

@@ -54,18 +54,23 @@ func TestPacked(t *testing.T) {
 	})
 }
 
-// BenchmarkPacked is what packing beforehand is worth: products of few rows.
-func BenchmarkPacked(b *testing.B) {
+// BenchmarkFewRows is what is worth something to products of few rows: stripes, which each worker packs for itself, instead of rectangles,
+// for which all pack first; and packing beforehand.
+func BenchmarkFewRows(b *testing.B) {
 	p := par.New(0)
 	defer p.Close()
 	for _, m := range []int{50, 197} {
 		for _, nk := range [][2]int{{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}} {
 			n, k := nk[0], nk[1]
 			x, w, y := filled(m*k), filled(n*k), filled(m*n)
-			for _, packed := range []bool{false, true} {
-				b.Run(fmt.Sprintf("%dx%dx%d/packed=%v", m, n, k, packed), func(b *testing.B) {
+			for _, way := range []string{"rectangles", "stripes", "packed"} {
+				b.Run(fmt.Sprintf("%dx%dx%d/way=%s", m, n, k, way), func(b *testing.B) {
 					g := &GemmArgs{Dst: y, A: x, B: w, M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}
-					if packed {
+					switch way {
+					case "rectangles":
+						defer func(n int) { fewRows = n }(fewRows)
+						fewRows = 0
+					case "packed":
 						g.Packed = Pack(p, w, n, k)
 					}
 					for b.Loop() {
