@@ -138,6 +138,17 @@ func TestGemmBF16(t *testing.T) {
 		if done < 150 {
 			t.Errorf("only %d products had a kernel", done)
 		}
+		// More of k than is rounded at once, together and by matrices; few rows.
+		for _, c := range []gemmCase{
+			{m: 40, n: 70, k: 2*deepest + 34, batch: 2, transA: true},
+			{m: 40, n: 70, k: 2*deepest + 34, batch: 1, transB: true, bias: true, pad: 2},
+			{m: 20, n: 34, k: 2*deepest + 2, batch: 50},
+			{m: 30, n: 1100, k: 64, batch: 1, transB: true},
+		} {
+			if !checkBF16(t, p, c, true, r) {
+				t.Errorf("there is no kernel for %v", c)
+			}
+		}
 	})
 }
 

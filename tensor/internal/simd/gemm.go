@@ -70,7 +70,7 @@ func Gemm(p *par.Pool, g *GemmArgs) bool {
 	case g.K == 0:
 		g.noProduct()
 	default:
-		takeGemm(&idleGemms, v, g).run(p)
+		takeGemm(p, v, g).run(p)
 	}
 	return true
 }
@@ -89,7 +89,7 @@ func (j *gemm) run(p *par.Pool) {
 			j.multiply(i)
 		}
 	}
-	j.release(&idleGemms)
+	j.release()
 }
 
 // check panics if an operand is too short for its shape: the kernels would go beyond it.
@@ -143,6 +143,10 @@ type gemm struct {
 
 	// With a narrow destination a tile is computed in float32 apart, for all of k, and rounded once.
 	narrow []uint16
+	// For more of k than that, all sums are float32 until they are complete, and then rounded to here.
+	rounded   []uint16
+	ldRounded int
+	sums      []float32
 
 	// The current matrices of the batch, and block of them.
 	a, b, c          []float32
@@ -161,42 +165,56 @@ type gemm struct {
 	right  panels    // what tiles read of B: packed, or a part of Packed
 	apart  []float32 // A, its rows at another distance
 
+	shares []*gemm // one for each worker
+
 	// What a task needs for itself.
 	ownA panels
 	rows []float32
 	tile [maxTile]float32
 
 	// Bound once, so that handing them to the pool allocates nothing.
-	itemsFunc, copyFunc, stripesFunc, packFunc, tasksFunc func(worker, lo, hi int)
+	itemsFunc, copyFunc, stripesFunc, packFunc, tasksFunc, roundFunc func(worker, lo, hi int)
 }
 
-// Whole products, and what workers have for their share of one: apart, so that the memory of each is soon as large as it gets.
-var idleGemms, idleShares free[gemm]
+var idleGemms free[gemm]
 
-func takeGemm(from *free[gemm], v *variant, args *GemmArgs) *gemm {
-	j := from.take()
-	if j.itemsFunc == nil {
-		j.itemsFunc, j.copyFunc, j.stripesFunc, j.packFunc, j.tasksFunc = j.items, j.copy, j.stripes, j.pack, j.tasks
+func takeGemm(p *par.Pool, v *variant, args *GemmArgs) *gemm {
+	j := idleGemms.take()
+	for len(j.shares) < p.Workers() {
+		j.shares = append(j.shares, &gemm{})
 	}
-	j.v, j.GemmArgs, j.pool, j.narrow = v, *args, nil, nil
+	j.begin(v, args)
 	return j
 }
 
-// release makes the gemm available again and forgets its operands.
-func (j *gemm) release(to *free[gemm]) {
+func (j *gemm) begin(v *variant, args *GemmArgs) {
+	if j.itemsFunc == nil {
+		j.itemsFunc, j.copyFunc, j.stripesFunc, j.packFunc, j.tasksFunc, j.roundFunc = j.items, j.copy, j.stripes, j.pack, j.tasks, j.round
+	}
+	j.v, j.GemmArgs, j.pool, j.narrow, j.rounded = v, *args, nil, nil, nil
+}
+
+// release makes the gemm available again.
+func (j *gemm) release() {
+	j.end()
+	idleGemms.give(j)
+}
+
+// end forgets the operands.
+func (j *gemm) end() {
 	j.GemmArgs = GemmArgs{}
-	j.a, j.b, j.c, j.pool, j.narrow, j.right = nil, nil, nil, nil, nil, panels{}
-	to.give(j)
+	j.a, j.b, j.c, j.pool, j.narrow, j.rounded, j.right = nil, nil, nil, nil, nil, nil, panels{}
 }
 
 // items multiplies matrices of the batch on one worker.
-func (j *gemm) items(_, lo, hi int) {
-	own := takeGemm(&idleShares, j.v, &j.GemmArgs)
-	own.narrow, own.rowsK = j.narrow, j.rowsK
+func (j *gemm) items(worker, lo, hi int) {
+	own := j.shares[worker]
+	own.begin(j.v, &j.GemmArgs)
+	own.narrow, own.rounded, own.ldRounded, own.rowsK = j.narrow, j.rounded, j.ldRounded, j.rowsK
 	for i := lo; i < hi; i++ {
 		own.multiply(i)
 	}
-	own.release(&idleShares)
+	own.end()
 }
 
 // parallel is a loop on the pool, or on the calling worker.
@@ -211,10 +229,15 @@ func (j *gemm) parallel(n int, f func(worker, lo, hi int)) {
 // multiply does matrix i of the batch.
 func (j *gemm) multiply(i int) {
 	j.a, j.b = j.A[i*j.StrideA:], j.B[i*j.StrideB:]
-	if j.narrow == nil {
-		j.c = j.Dst[i*j.StrideC:]
-	}
 	j.at = i * j.StrideC
+	switch {
+	case j.rounded != nil:
+		j.sums = grow(j.sums, j.M*j.LDC)
+		j.c = j.sums
+		defer j.parallel(j.M, j.roundFunc)
+	case j.narrow == nil:
+		j.c = j.Dst[j.at:]
+	}
 	v := j.v
 	// Where B is but a panel or two, packing A costs more than reading it across. Pairs must be made, though.
 	j.packsA = j.TransA && (j.N > 2*v.width || v.pairs)
@@ -227,26 +250,37 @@ func (j *gemm) multiply(i int) {
 		j.parallel(j.M, j.copyFunc)
 	}
 	j.across = tasksPerWorker * j.pool.Workers()
+	if j.Packed == nil {
+		_, most := bounds(ceil(j.N, v.width), j.across, 0, true)
+		for _, own := range j.shares {
+			own.packed.reserve(most, min(j.K, j.step())*v.width)
+		}
+	}
 	j.parallel(j.across, j.stripesFunc)
+}
+
+// round rounds complete sums.
+func (j *gemm) round(_, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		Narrow(j.rounded[j.at+r*j.ldRounded:][:j.N], j.sums[r*j.LDC:][:j.N])
+	}
 }
 
 // stripes are products with some of the columns of B, which a worker does alone. With few rows, what is packed then stays in the cache of
 // its core, and is read by nobody else.
-func (j *gemm) stripes(_, lo, hi int) {
-	own := takeGemm(&idleShares, j.v, &j.GemmArgs)
+func (j *gemm) stripes(worker, lo, hi int) {
+	own := j.shares[worker]
+	own.begin(j.v, &j.GemmArgs)
 	own.narrow, own.rowsK, own.at, own.packsA = j.narrow, j.rowsK, j.at, false
 	own.a, own.b, own.c = j.a, j.b, j.c
 	if j.copiesRows {
 		own.a, own.LDA = j.apart, j.distance()
 	}
-	n := ceil(j.N, j.v.width)
-	_, most := bounds(n, j.across, 0, true)
-	own.packed.reserve(most, min(j.K, j.step())*j.v.width)
 	for t := lo; t < hi; t++ {
-		p0, p1 := bounds(n, j.across, t, true)
+		p0, p1 := bounds(ceil(j.N, j.v.width), j.across, t, true)
 		own.columns(p0*j.v.width, min(p1*j.v.width, j.N))
 	}
-	own.release(&idleShares)
+	own.end()
 }
 
 // copy copies rows of A to where they do not get into each other's way, which is at that distance.
@@ -301,7 +335,34 @@ func (j *gemm) block() {
 		j.right = j.packed
 		j.parallel(ceil(j.panels, packPanels), j.packFunc)
 	}
+	if j.pool == nil {
+		j.reserve(j)
+	} else {
+		for _, own := range j.shares {
+			j.reserve(own)
+		}
+	}
 	j.parallel(j.down*j.across, j.tasksFunc)
+}
+
+// reserve makes room for what a task packs or copies; before tasks begin, so that a worker that comes late another time need not.
+func (j *gemm) reserve(own *gemm) {
+	k := j.k1 - j.k0
+	if j.packsA {
+		_, most := bounds(j.rowTiles, j.down, 0, true)
+		own.ownA.reserve(most, k*j.v.rows)
+	}
+	if j.copiesRows {
+		own.rows = grow(own.rows, j.v.rows*(k+padding/2))
+	}
+}
+
+// share is the memory that a worker has for its tasks.
+func (j *gemm) share(worker int) *gemm {
+	if j.pool == nil {
+		return j
+	}
+	return j.shares[worker]
 }
 
 // cut divides the block into tasks.
@@ -360,20 +421,14 @@ func (j *gemm) pack(_, lo, hi int) {
 }
 
 // tasks computes rectangles of tiles. Consecutive tasks share their panels of B.
-func (j *gemm) tasks(_, lo, hi int) {
-	own := j
-	if j.pool != nil {
-		own = takeGemm(&idleShares, j.v, &GemmArgs{})
-	}
+func (j *gemm) tasks(worker, lo, hi int) {
+	own := j.share(worker)
 	for t := lo; t < hi; t++ {
 		r0, r1 := bounds(j.rowTiles, j.down, t%j.down, j.packsA)
 		c0, c1 := bounds(j.panels, j.across, t/j.down, false)
 		if r0 < r1 && c0 < c1 {
 			j.task(own, r0, r1, c0, c1)
 		}
-	}
-	if own != j {
-		own.release(&idleShares)
 	}
 }
 
@@ -395,8 +450,6 @@ func (j *gemm) task(own *gemm, r0, r1, c0, c1 int) {
 // packedRows is a task that packs its rows of A; they stay in the cache while panels go by.
 func (j *gemm) packedRows(own *gemm, r0, r1, c0, c1 int) {
 	v := j.v
-	_, most := bounds(j.rowTiles, j.down, 0, true)
-	own.ownA.reserve(most, (j.k1-j.k0)*v.rows)
 	m := r0 * v.rows
 	own.ownA.packRows(v, v.packRowsA, v.rows, 0, j.deep(), min(r1*v.rows, j.M)-m, j.a[j.k0*j.LDA+v.across(m):], j.LDA)
 	for p := c0; p < c1; p++ {
@@ -430,7 +483,6 @@ func (j *gemm) left(own *gemm, t int) (l left) {
 	if j.copiesRows {
 		k := j.k1 - j.k0
 		l.rs = k + padding/2
-		own.rows = grow(own.rows, j.v.rows*l.rs)
 		for r := range l.m1 - l.m0 {
 			copy(own.rows[r*l.rs:][:k], j.a[(l.m0+r)*j.LDA+j.k0:])
 		}

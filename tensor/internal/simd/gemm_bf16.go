@@ -17,7 +17,7 @@ type GemmBF16Args struct {
 // HasBF16 reports whether GemmBF16 can do anything: the machine multiplies bfloat16.
 func HasBF16() bool { return active != nil && active.bf16 != nil }
 
-// deepest bounds k, in pairs, where the destination is narrow: the panels of all of k must fit the caches.
+// deepest bounds k, in pairs, where tiles are rounded at once: the panels of all of k must fit the caches.
 const deepest = 2048
 
 // GemmBF16 is Gemm for operands in bfloat16, which adds in float32, as [VDPBF16PS] does. It reports whether it did it: false means
@@ -34,7 +34,7 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 	g := d.GemmArgs
 	narrow := len(d.Narrow) > 0
 	if g.M == 0 || g.N == 0 || g.K == 0 || g.Batch == 0 || g.Batch > 1 && g.StrideC == 0 ||
-		g.StrideA%2 != 0 || g.StrideB%2 != 0 || narrow && (g.Accumulate || g.K > 2*deepest) ||
+		g.StrideA%2 != 0 || g.StrideB%2 != 0 || narrow && g.Accumulate ||
 		!g.TransA && (g.LDA%2 != 0 || g.K%2 != 0) || g.TransB && (g.LDB%2 != 0 || g.K%2 != 0) ||
 		g.K%2 != 0 && (g.M%2 != 0 || g.N%2 != 0) {
 		return false
@@ -48,10 +48,13 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 	g.StrideA, g.StrideB = g.StrideA/2, g.StrideB/2
 	g.A, g.B = bf16.Pairs(d.A), bf16.Pairs(d.B)
 	g.K = ceil(g.K, 2)
-	j := takeGemm(&idleGemms, active.bf16, &g)
+	j := takeGemm(p, active.bf16, &g)
 	j.rowsK = d.K
-	if narrow {
+	switch {
+	case narrow && g.K <= deepest:
 		j.narrow = d.Narrow
+	case narrow:
+		j.rounded, j.ldRounded, j.LDC = d.Narrow, g.LDC, g.N
 	}
 	j.run(p)
 	return true
