@@ -128,6 +128,18 @@ func normals(k tensor.Key, n int) []float64 {
 	return v
 }
 
+// plainTuner is a tuner on a GPU of its own, all weights on, for a test that breaks the device.
+func plainTuner(t *testing.T, config rmt.Config) (*tensor.Device, *rmt.Tuner) {
+	t.Helper()
+	dev, err := tensor.Open("cuda", tensor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
+	masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
+	return dev, rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: dev.Zeros(tensor.Full, 3, 8), Scale: 10}, masks, config)
+}
+
 // A step that does not fit names the batch and the micro-batch that would, and these do.
 func TestBatchThatFits(t *testing.T) {
 	if os.Getenv("FEWSHOT_SIM") == "" {
@@ -135,16 +147,9 @@ func TestBatchThatFits(t *testing.T) {
 	}
 	const mib = 1 << 20
 	step := func(batch, micro int) error {
-		dev, err := tensor.Open("cuda", tensor.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		dev, tuner := plainTuner(t, rmt.Config{MicroBatch: micro})
 		defer dev.Close()
-		c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
-		masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
-		classes := dev.Zeros(tensor.Full, 3, 8)
-		tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{MicroBatch: micro})
-		_, err = tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
+		_, err := tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
 		return errors.Join(err, dev.Sync())
 	}
 	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(84*mib))
@@ -240,15 +245,8 @@ func TestFailedUpdateIsNotSaved(t *testing.T) {
 	if os.Getenv("FEWSHOT_SIM") == "" {
 		t.Skip("this is about the simulated device: run cuda/sim/test.sh")
 	}
-	dev, err := tensor.Open("cuda", tensor.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	dev, tuner := plainTuner(t, rmt.Config{})
 	defer dev.Close()
-	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
-	masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
-	classes := dev.Zeros(tensor.Full, 3, 8)
-	tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, rmt.Config{})
 	images, labels := dev.Zeros(tensor.Compute, 2, 3, paritySize, paritySize), []int32{0, 1}
 	t.Setenv("FEWSHOT_SIM_FAIL", "grad_drop_adam")
 	if _, err := tuner.Step(images, labels, 1e-5); err != nil {

@@ -18,7 +18,8 @@ var benchCommand = command{
 	name: "bench", summary: "measure this machine: its peak, matrix products, inference, training steps",
 	about: `Measures, in this order:
 
-  gemm       matrix products at the sizes of the model: forwards, backwards to the input (for one loss and for two), to the weight
+  gemm       matrix products at the sizes of the model: forwards (for one image also with the weight packed before), backwards
+             to the input (for one loss and for two), to the weight
   inference  the image encoder
   step       a training step of AMT; one of R-AMT before the first weight is off (one loss, no teacher), and one after
   scaling    steps of R-AMT with more and more workers, images and tokens; only if asked for
@@ -88,7 +89,7 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 	fs.StringVar(&f.only, "only", "", "measure only these `kinds`, separated by commas: "+kinds+" (default gemm,inference,step)")
 	fs.StringVar(&f.match, "match", "", "measure only cases whose names match this `regexp`")
 	fs.IntVar(&f.batch, "batch", 8, "images in a training step, and in a third measurement of inference if above 32")
-	fs.IntVar(&f.micro, "micro-batch", 0, "images of a training step that are computed at a time; 0 for all")
+	fs.IntVar(&f.micro, "micro-batch", 0, "images that cases of kind step compute at a time; 0 for all of the batch")
 	fs.IntVar(&f.square, "square", 0, "measure the product of two square matrices of this `side`, too")
 	fs.IntVar(&f.rounds, "rounds", 5, "rounds of measurements")
 	return func(ctx context.Context, u *ui, args []string) error {

@@ -22,12 +22,11 @@ def main():
     a = p.parse_args()
     print(peers.machine())
     tools = peers.Tools()
-    table(tools, a)
+    table(tools, a, a.avx2)
 
 
-def table(tools, a):
+def table(tools, a, avx2=False):
     """Measure and print; the geometric mean of the ratios and the worst of them."""
-    avx2 = getattr(a, "avx2", False)
     workers, env = {}, peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if avx2 else {})
     for name in blas.BF16_LIBRARIES if a.bf16 else blas.LIBRARIES:
         intel = {"LD_PRELOAD": tools.intel} if name == "MKL for Intel" and tools.intel else {}

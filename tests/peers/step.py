@@ -13,12 +13,12 @@ mask tuning: no teacher, one loss. With -micro we compute so many images of the 
 import peers
 
 
-def compare(tools, a, config=None):
+def compare(tools, a, config=None, micro=0):
     """The result for the flags; the configuration of PyTorch is chosen here if none is given."""
     method, match = ("AMT", "^AMT") if a.amt else ("R-AMT", "^R-AMT.*off$")
     if config is None:
         config = peers.choose(tools, a.threads, "step", a.bf16, model=a.model, batch=min(a.batch, 8), amt=a.amt)
-    return peers.compare(tools, config, "step", a, match, f"{method} step", amt=a.amt)
+    return peers.compare(tools, config, "step", a, match, f"{method} step", micro, amt=a.amt)
 
 
 def main():
@@ -27,7 +27,7 @@ def main():
     p.add_argument("-micro", type=int, default=0, help="fewshot's -micro-batch")
     a = p.parse_args()
     print(peers.machine())
-    compare(peers.Tools(), a, peers.CONFIGS.get(a.config)).show()
+    compare(peers.Tools(), a, peers.CONFIGS.get(a.config), a.micro).show()
 
 
 if __name__ == "__main__":

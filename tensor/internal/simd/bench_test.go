@@ -9,20 +9,13 @@ import (
 	"fewshot/tensor/internal/philox"
 )
 
-// peak measures the multiply-adds that one core can do a second, in GFLOP/s: a tile whose operands stay
-// in the L1 cache. Its workers do it at the same time.
-func peak(v *variant, p *par.Pool) float64 {
-	const k, times = 96, 4000
+// peak measures what Peak does, in GFLOP/s.
+func peak(p *par.Pool) float64 {
 	best := 0.0
 	for range 5 {
 		start := time.Now()
-		p.For(p.Workers(), 1, func(_, lo, hi int) {
-			a, b, c := make([]float32, v.rows*k), make([]float32, v.width*k), make([]float32, v.rows*v.width)
-			for range times * (hi - lo) {
-				v.tile(v.rows, k, &a[0], 1, v.rows, &b[0], &c[0], v.width, nil, v.width, false, nil, 0)
-			}
-		})
-		best = max(best, float64(p.Workers()*times*v.rows*v.width*k*2)/float64(time.Since(start).Nanoseconds()))
+		Peak(p, "float32")
+		best = max(best, PeakFLOP(p, "float32")/float64(time.Since(start).Nanoseconds()))
 	}
 	return best
 }
@@ -39,7 +32,7 @@ func BenchmarkGemm(b *testing.B) {
 				for _, v := range machine {
 					b.Run(fmt.Sprintf("op=%s/m=%d/n=%d/k=%d/impl=%s", op, m, n, k, v.name), func(b *testing.B) {
 						defer Use(v.name)()
-						benchmarkGemm(b, p, v, op, m, n, k)
+						benchmarkGemm(b, p, op, m, n, k)
 					})
 				}
 			}
@@ -47,7 +40,7 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
-func benchmarkGemm(b *testing.B, p *par.Pool, v *variant, op string, m, n, k int) {
+func benchmarkGemm(b *testing.B, p *par.Pool, op string, m, n, k int) {
 	x, w, y := filled(m*k), filled(n*k), filled(m*n)
 	g := &GemmArgs{Batch: 1}
 	switch op {
@@ -59,7 +52,7 @@ func benchmarkGemm(b *testing.B, p *par.Pool, v *variant, op string, m, n, k int
 		*g = GemmArgs{Dst: w, A: y, B: x, M: n, N: k, K: m, TransA: true, LDA: n, LDB: k, LDC: k, Batch: 1}
 	}
 	Gemm(p, g)
-	top := peak(v, p)
+	top := peak(p)
 	flops := 2 * float64(m) * float64(n) * float64(k)
 	b.ResetTimer()
 	for range b.N {
@@ -101,7 +94,7 @@ func BenchmarkAttention(b *testing.B) {
 				b.Run(fmt.Sprintf("op=%s/of=%s/impl=%s", op, c.name, v.name), func(b *testing.B) {
 					defer Use(v.name)()
 					f()
-					top := peak(v, p)
+					top := peak(p)
 					b.ResetTimer()
 					for range b.N {
 						f()

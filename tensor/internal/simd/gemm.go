@@ -26,7 +26,7 @@ const maxTile = 14 * 32
 const (
 	// blockK bounds the piece of K that one pass over C takes. It is the only thing on which the bits of a
 	// result depend, beside the operands: an element is one chain of multiply-adds for each piece of K,
-	// and their sum in order. All of K at once for CLIP's width is worth more than panels that fit L1.
+	// and their sum in order. (Tiles that are rounded at once are one chain.) All of K at once for CLIP's width is worth more than panels that fit L1.
 	blockK = 768
 
 	// blockN bounds the scratch memory: columns of B that are packed at a time.
@@ -365,7 +365,7 @@ func (j *gemm) share(worker int) *gemm {
 	return j.shares[worker]
 }
 
-// cut divides the block into tasks.
+// cut divides the block into tasks: down counts those beneath each other, across those side by side.
 func (j *gemm) cut() {
 	workers, want := 1, 1
 	if j.pool != nil {

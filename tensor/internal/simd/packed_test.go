@@ -15,7 +15,7 @@ func TestPacked(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		r := newRand(8)
 		for range 40 {
-			m, n, k := 1+r.IntN(40), 1+r.IntN(300), 1+r.IntN(2*blockK)
+			m, n, k := 1+r.IntN(40), 1+r.IntN(1300), 1+r.IntN(2*blockK) // in stripes, too
 			a, b := input(m*k, r, normal(r)), input(n*k, r, normal(r))
 			g := GemmArgs{Dst: make([]float32, m*n), A: a.x, B: b.x, M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}
 			Gemm(p, &g)
@@ -37,7 +37,7 @@ func TestPacked(t *testing.T) {
 			return
 		}
 		for range 40 {
-			m, n, k := 1+r.IntN(40), 1+r.IntN(300), 2*(1+r.IntN(blockK))
+			m, n, k := 1+r.IntN(40), 1+r.IntN(1300), 2*(1+r.IntN(blockK))
 			a, _ := narrowed(m*k, r)
 			b, _ := narrowed(n*k, r)
 			d := GemmBF16Args{GemmArgs: GemmArgs{M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}, Narrow: make([]uint16, m*n), A: a, B: b}
