@@ -25,20 +25,23 @@ func openCPU(arg string, o Options) (Backend, error) {
 		return nil, err
 	}
 	precision, kernels := "float32", simd.Kernels()
+	fast := kernels != ""
 	if narrow {
 		precision = "bf16"
 	}
-	if kernels == "" {
+	if !fast {
 		kernels = "portable"
 	} else if narrow && simd.HasBF16() {
 		kernels += "_bf16"
+	} else if fast && o.Strassen && !narrow {
+		kernels += ", strassen"
 	}
 	h.about = fmt.Sprintf("cpu %s %s, %s, %s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels)
-	switch fast := simd.Kernels() != ""; {
+	switch {
 	case fast && narrow:
 		return newVectorNarrowHost(h), nil
 	case fast:
-		return &vectorHost{h}, nil
+		return &vectorHost{h, o.Strassen}, nil
 	case narrow:
 		return &narrowHost{Backend: h, pool: h.pool, narrow: bf16.Narrow, widen: bf16.Widen}, nil
 	}

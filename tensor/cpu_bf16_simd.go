@@ -14,7 +14,7 @@ type vectorNarrowHost struct {
 }
 
 func newVectorNarrowHost(h *host[float32]) *vectorNarrowHost {
-	n := narrowHost{Backend: &vectorHost{h}, pool: h.pool, narrow: simd.Narrow, widen: simd.Widen}
+	n := narrowHost{Backend: &vectorHost{host: h}, pool: h.pool, narrow: simd.Narrow, widen: simd.Widen}
 	return &vectorNarrowHost{n, make([]strips, h.pool.Workers())}
 }
 

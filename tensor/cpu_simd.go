@@ -8,12 +8,18 @@ import (
 
 // vectorHost is the float32 host with assembly in place of the portable kernels that matter most. What it does
 // not mention is portable; so is what simd declines.
-type vectorHost struct{ *host[float32] }
+type vectorHost struct {
+	*host[float32]
+	strassen bool
+}
+
+// Strassen reports whether large products are computed by that algorithm.
+func (h *vectorHost) Strassen() bool { return h.strassen }
 
 func (h *vectorHost) Gemm(g GemmArgs) {
 	done := simd.Gemm(h.pool, &simd.GemmArgs{Dst: g.Dst.F32, A: g.A.F32, B: g.B.F32, Bias: g.Bias.F32, M: g.M, N: g.N, K: g.K,
 		TransA: g.TransA, TransB: g.TransB, Accumulate: g.Accumulate, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
-		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B)})
+		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B), Strassen: h.strassen})
 	if !done {
 		h.host.Gemm(g)
 	}

@@ -10,6 +10,7 @@ import (
 type Options struct {
 	Workers   int    // worker threads of a host device; 0 means one a core. Results do not depend on it.
 	Precision string // number format of Compute tensors: "float32" (default) or what the device offers, as "bf16"
+	Strassen  bool   // large products in float32 by Strassen's algorithm, where the device has it: faster, with larger errors of rounding
 	Poison    bool   // fill memory with NaN before it is handed out, so that tests see what was never written
 }
 
@@ -136,6 +137,12 @@ func (d *Device) BiasKind() Kind {
 		return b.BiasKind()
 	}
 	return Full
+}
+
+// Strassen reports whether the device computes large products by Strassen's algorithm.
+func (d *Device) Strassen() bool {
+	s, ok := d.backend.(interface{ Strassen() bool })
+	return ok && s.Strassen()
 }
 
 // OwnMemory is the size in bytes of the memory that the device has to itself; 0 where it works in the process's.

@@ -6,19 +6,19 @@
 
 // func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
+	SHLQ $2, SI
+	// C is wanted at the end: start fetching it.
+	MOVQ DI, DX
+	PREFETCHT0 (DX)
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
 	MOVQ ks+24(FP), AX
 	MOVQ b+32(FP), BX
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
 	SHLQ $2, R9
 	SHLQ $2, AX
-	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
-	MOVQ DI, DX
-	PREFETCHT0 (DX)
 	VPXORD Z31, Z31, Z31
 	// While k goes along a cache line, that of each of the rows to come is fetched.
 	MOVQ next+80(FP), R14
@@ -71,22 +71,22 @@ fresh4:
 
 // func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	// While k goes along a cache line, that of each of the rows to come is fetched.
@@ -150,17 +150,9 @@ fresh4:
 
 // func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -168,6 +160,14 @@ TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -242,18 +242,9 @@ fresh4:
 
 // func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -263,6 +254,15 @@ TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -348,19 +348,9 @@ fresh4:
 
 // func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -372,6 +362,16 @@ TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -469,19 +469,9 @@ fresh4:
 
 // func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -495,6 +485,16 @@ TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -603,19 +603,9 @@ fresh4:
 
 // func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -631,6 +621,16 @@ TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -750,19 +750,9 @@ fresh4:
 
 // func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -780,6 +770,16 @@ TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -910,20 +910,9 @@ fresh4:
 
 // func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -943,6 +932,17 @@ TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1085,20 +1085,9 @@ fresh4:
 
 // func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1120,6 +1109,17 @@ TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1273,20 +1273,9 @@ fresh4:
 
 // func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1310,6 +1299,17 @@ TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1474,20 +1474,9 @@ fresh4:
 
 // func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1513,6 +1502,17 @@ TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1688,21 +1688,9 @@ fresh4:
 
 // func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1730,6 +1718,18 @@ TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1917,21 +1917,9 @@ fresh4:
 
 // func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1961,6 +1949,18 @@ TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2159,20 +2159,20 @@ fresh4:
 
 // func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	// While k goes along a cache line, that of each of the rows to come is fetched.
@@ -2236,17 +2236,9 @@ fresh4:
 
 // func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2254,6 +2246,14 @@ TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2336,17 +2336,9 @@ fresh4:
 
 // func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2357,6 +2349,14 @@ TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2458,18 +2458,9 @@ fresh4:
 
 // func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2483,6 +2474,15 @@ TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2603,19 +2603,9 @@ fresh4:
 
 // func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2632,6 +2622,16 @@ TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2772,19 +2772,9 @@ fresh4:
 
 // func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2804,6 +2794,16 @@ TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2963,19 +2963,9 @@ fresh4:
 
 // func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2998,6 +2988,16 @@ TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3176,19 +3176,9 @@ fresh4:
 
 // func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3214,6 +3204,16 @@ TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3411,20 +3411,9 @@ fresh4:
 
 // func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3453,6 +3442,17 @@ TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3670,20 +3670,9 @@ fresh4:
 
 // func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3715,6 +3704,17 @@ TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3951,20 +3951,9 @@ fresh4:
 
 // func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3999,6 +3988,17 @@ TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -4254,20 +4254,9 @@ fresh4:
 
 // func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -4305,6 +4294,17 @@ TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -4579,21 +4579,9 @@ fresh4:
 
 // func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -4634,6 +4622,18 @@ TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -4928,21 +4928,9 @@ fresh4:
 
 // func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -4986,6 +4974,18 @@ TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29

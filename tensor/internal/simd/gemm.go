@@ -18,6 +18,9 @@ type GemmArgs struct {
 
 	// Packed, where not nil, is B once more; see Pack.
 	Packed *Packed
+
+	// Strassen permits large products by fewer multiplications, with larger errors of rounding; see strassen.go.
+	Strassen bool
 }
 
 // maxTile is the size of the largest tile.
@@ -69,6 +72,8 @@ func Gemm(p *par.Pool, g *GemmArgs) bool {
 		return false
 	case g.K == 0:
 		g.noProduct()
+	case fitsStrassen(v, g):
+		multiplyStrassen(p, v, g)
 	default:
 		takeGemm(p, v, g).run(p)
 	}

@@ -6,19 +6,19 @@
 
 // func gemm1x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
+	SHLQ $2, SI
+	// C is wanted at the end: start fetching it.
+	MOVQ DI, DX
+	PREFETCHT0 (DX)
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
 	MOVQ ks+24(FP), AX
 	MOVQ b+32(FP), BX
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
 	SHLQ $2, R9
 	SHLQ $2, AX
-	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
-	MOVQ DI, DX
-	PREFETCHT0 (DX)
 	VXORPS Y15, Y15, Y15
 	// While k goes along a cache line, that of each of the rows to come is fetched.
 	MOVQ next+80(FP), R14
@@ -69,22 +69,22 @@ fresh4:
 
 // func gemm2x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	// While k goes along a cache line, that of each of the rows to come is fetched.
@@ -144,17 +144,9 @@ fresh4:
 
 // func gemm3x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -162,6 +154,14 @@ TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -230,18 +230,9 @@ fresh4:
 
 // func gemm4x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -251,6 +242,15 @@ TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -328,19 +328,9 @@ fresh4:
 
 // func gemm5x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -352,6 +342,16 @@ TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -439,19 +439,9 @@ fresh4:
 
 // func gemm6x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -465,6 +455,16 @@ TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -561,19 +561,19 @@ fresh4:
 
 // func gemm1x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
+	SHLQ $2, SI
+	// C is wanted at the end: start fetching it.
+	MOVQ DI, DX
+	PREFETCHT0 (DX)
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
 	MOVQ ks+24(FP), AX
 	MOVQ b+32(FP), BX
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
 	SHLQ $2, R9
 	SHLQ $2, AX
-	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
-	MOVQ DI, DX
-	PREFETCHT0 (DX)
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	// While k goes along a cache line, that of each of the rows to come is fetched.
@@ -633,22 +633,22 @@ fresh4:
 
 // func gemm2x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -723,17 +723,9 @@ fresh4:
 
 // func gemm3x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -741,6 +733,14 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -830,18 +830,9 @@ fresh4:
 
 // func gemm4x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -851,6 +842,15 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -955,19 +955,9 @@ fresh4:
 
 // func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -979,6 +969,16 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13
@@ -1099,19 +1099,9 @@ fresh4:
 
 // func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1125,6 +1115,16 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VXORPS Y15, Y15, Y15
 	VXORPS Y14, Y14, Y14
 	VXORPS Y13, Y13, Y13

@@ -6,19 +6,19 @@
 
 // func gemm1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
+	SHLQ $2, SI
+	// C is wanted at the end: start fetching it.
+	MOVQ DI, DX
+	PREFETCHT0 (DX)
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
 	MOVQ ks+24(FP), AX
 	MOVQ b+32(FP), BX
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
 	SHLQ $2, R9
 	SHLQ $2, AX
-	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
-	MOVQ DI, DX
-	PREFETCHT0 (DX)
 	VPXORD Z31, Z31, Z31
 	// While k goes along a cache line, that of each of the rows to come is fetched.
 	MOVQ next+80(FP), R14
@@ -69,22 +69,22 @@ fresh4:
 
 // func gemm2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	// While k goes along a cache line, that of each of the rows to come is fetched.
@@ -144,17 +144,9 @@ fresh4:
 
 // func gemm3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -162,6 +154,14 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -230,18 +230,9 @@ fresh4:
 
 // func gemm4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -251,6 +242,15 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -328,19 +328,9 @@ fresh4:
 
 // func gemm5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -352,6 +342,16 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -439,19 +439,9 @@ fresh4:
 
 // func gemm6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -465,6 +455,16 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -561,19 +561,9 @@ fresh4:
 
 // func gemm7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -589,6 +579,16 @@ TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -694,19 +694,9 @@ fresh4:
 
 // func gemm8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -724,6 +714,16 @@ TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -838,20 +838,9 @@ fresh4:
 
 // func gemm9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -871,6 +860,17 @@ TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -995,20 +995,9 @@ fresh4:
 
 // func gemm10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1030,6 +1019,17 @@ TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1163,20 +1163,9 @@ fresh4:
 
 // func gemm11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1200,6 +1189,17 @@ TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1342,20 +1342,9 @@ fresh4:
 
 // func gemm12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1381,6 +1370,17 @@ TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1532,21 +1532,9 @@ fresh4:
 
 // func gemm13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1574,6 +1562,18 @@ TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1735,21 +1735,9 @@ fresh4:
 
 // func gemm14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -1779,6 +1767,18 @@ TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -1949,20 +1949,20 @@ fresh4:
 
 // func gemm1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	// While k goes along a cache line, that of each of the rows to come is fetched.
@@ -2022,17 +2022,9 @@ fresh4:
 
 // func gemm2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2040,6 +2032,14 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2114,17 +2114,9 @@ fresh4:
 
 // func gemm3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2135,6 +2127,14 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2224,18 +2224,9 @@ fresh4:
 
 // func gemm4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2249,6 +2240,15 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2353,19 +2353,9 @@ fresh4:
 
 // func gemm5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2382,6 +2372,16 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2502,19 +2502,9 @@ fresh4:
 
 // func gemm6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2534,6 +2524,16 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2669,19 +2669,9 @@ fresh4:
 
 // func gemm7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2704,6 +2694,16 @@ TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -2854,19 +2854,9 @@ fresh4:
 
 // func gemm8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -2892,6 +2882,16 @@ TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3057,20 +3057,9 @@ fresh4:
 
 // func gemm9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3099,6 +3088,17 @@ TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3280,20 +3280,9 @@ fresh4:
 
 // func gemm10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3325,6 +3314,17 @@ TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3521,20 +3521,9 @@ fresh4:
 
 // func gemm11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3569,6 +3558,17 @@ TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -3780,20 +3780,9 @@ fresh4:
 
 // func gemm12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -3831,6 +3820,17 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -4057,21 +4057,9 @@ fresh4:
 
 // func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -4112,6 +4100,18 @@ TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
@@ -4354,21 +4354,9 @@ fresh4:
 
 // func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
-	SHLQ $2, R9
-	SHLQ $2, AX
 	SHLQ $2, SI
-	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R8)(R9*4), R11
-	LEAQ (R11)(R9*4), R12
-	LEAQ (R12)(R9*4), R13
 	// C is wanted at the end: start fetching it.
 	MOVQ DI, DX
 	PREFETCHT0 (DX)
@@ -4412,6 +4400,18 @@ TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
+	SHLQ $2, R9
+	SHLQ $2, AX
+	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R8)(R9*4), R11
+	LEAQ (R11)(R9*4), R12
+	LEAQ (R12)(R9*4), R13
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29

@@ -159,6 +159,46 @@ func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias
 //go:noescape
 func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 
+// strassenSumsAAVX512 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, a piece of n
+// numbers of each:
+//
+//	for u := range 49 {
+//		for i := range n {
+//			dst[u·stride+i] = the sum of ± x[row·ld+column·step+i] over the terms of product u
+//		}
+//	}
+//
+// n is a multiple of 16.
+//
+//go:noescape
+func strassenSumsAAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
+
+// strassenSumsBAVX512 computes the sums of blocks of B that Strassen's algorithm, applied twice, multiplies, a piece of n
+// numbers of each:
+//
+//	for u := range 49 {
+//		for i := range n {
+//			dst[u·stride+i] = the sum of ± x[column·ld+row·step+i] over the terms of product u
+//		}
+//	}
+//
+// n is a multiple of 16, as dst and stride are, which is not read soon.
+//
+//go:noescape
+func strassenSumsBAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
+
+// strassenTileAVX512 is the product of a full tile, 14 rows of A and a panel of B, 32 columns, which is written
+// to, added to or subtracted from n blocks of C, that lie one behind the other and have 14 rows of 32 columns each. The rest is as in gemm14x32AVX512.
+//
+//go:noescape
+func strassenTileAVX512(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+
+// strassenJoinAVX512 brings a row of blocks of C into its place, 128 columns, and adds the bias, unless it is nil, and what is there if it
+// is to accumulate.
+//
+//go:noescape
+func strassenJoinAVX512(rows int, c, dst *float32, ld int, bias *float32, accumulate bool)
+
 // packRows32xAVX512 copies columns of a matrix into panels 32 wide:
 //
 //	for p := range panels {
@@ -658,6 +698,46 @@ func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *f
 //go:noescape
 func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
 
+// strassenSumsAAVX2 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, a piece of n
+// numbers of each:
+//
+//	for u := range 49 {
+//		for i := range n {
+//			dst[u·stride+i] = the sum of ± x[row·ld+column·step+i] over the terms of product u
+//		}
+//	}
+//
+// n is a multiple of 8.
+//
+//go:noescape
+func strassenSumsAAVX2(n int, x *float32, ld, step int, dst *float32, stride int)
+
+// strassenSumsBAVX2 computes the sums of blocks of B that Strassen's algorithm, applied twice, multiplies, a piece of n
+// numbers of each:
+//
+//	for u := range 49 {
+//		for i := range n {
+//			dst[u·stride+i] = the sum of ± x[column·ld+row·step+i] over the terms of product u
+//		}
+//	}
+//
+// n is a multiple of 8, as dst and stride are, which is not read soon.
+//
+//go:noescape
+func strassenSumsBAVX2(n int, x *float32, ld, step int, dst *float32, stride int)
+
+// strassenTileAVX2 is the product of a full tile, 6 rows of A and a panel of B, 16 columns, which is written
+// to, added to or subtracted from n blocks of C, that lie one behind the other and have 6 rows of 16 columns each. The rest is as in gemm6x16AVX2.
+//
+//go:noescape
+func strassenTileAVX2(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+
+// strassenJoinAVX2 brings a row of blocks of C into its place, 64 columns, and adds the bias, unless it is nil, and what is there if it
+// is to accumulate.
+//
+//go:noescape
+func strassenJoinAVX2(rows int, c, dst *float32, ld int, bias *float32, accumulate bool)
+
 // packRows16xAVX2 copies columns of a matrix into panels 16 wide:
 //
 //	for p := range panels {
@@ -855,6 +935,59 @@ var tiles1xAVX512 = []tileKernel{gemm1x16AVX512, gemm2x16AVX512, gemm3x16AVX512,
 // tiles2xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 32 columns.
 var tiles2xAVX512 = []tileKernel{gemm1x32AVX512, gemm2x32AVX512, gemm3x32AVX512, gemm4x32AVX512, gemm5x32AVX512, gemm6x32AVX512, gemm7x32AVX512, gemm8x32AVX512, gemm9x32AVX512, gemm10x32AVX512, gemm11x32AVX512, gemm12x32AVX512, gemm13x32AVX512, gemm14x32AVX512}
 
+// strassenEndsAVX512 are the blocks of C to which each product goes.
+var strassenEndsAVX512 = [][]strassenEnd{
+	{{0, 0}, {8960, 0}, {17920, 0}, {26880, 0}},
+	{{7168, 0}, {8960, 2}, {25088, 0}, {26880, 2}},
+	{{1792, 0}, {8960, 1}, {19712, 0}, {26880, 1}},
+	{{0, 1}, {7168, 1}, {17920, 1}, {25088, 1}},
+	{{1792, 1}, {0, 2}, {19712, 1}, {17920, 2}},
+	{{8960, 1}, {26880, 1}},
+	{{0, 1}, {17920, 1}},
+	{{14336, 0}, {23296, 0}, {17920, 2}, {26880, 2}},
+	{{21504, 0}, {23296, 2}, {25088, 2}, {26880, 1}},
+	{{16128, 0}, {23296, 1}, {19712, 2}, {26880, 2}},
+	{{14336, 1}, {21504, 1}, {17920, 2}, {25088, 2}},
+	{{16128, 1}, {14336, 2}, {19712, 2}, {17920, 1}},
+	{{23296, 1}, {26880, 2}},
+	{{14336, 1}, {17920, 2}},
+	{{3584, 0}, {12544, 0}, {17920, 1}, {26880, 1}},
+	{{10752, 0}, {12544, 2}, {25088, 1}, {26880, 2}},
+	{{5376, 0}, {12544, 1}, {19712, 1}, {26880, 1}},
+	{{3584, 1}, {10752, 1}, {17920, 1}, {25088, 1}},
+	{{5376, 1}, {3584, 2}, {19712, 1}, {17920, 2}},
+	{{12544, 1}, {26880, 1}},
+	{{3584, 1}, {17920, 1}},
+	{{0, 1}, {8960, 1}, {14336, 1}, {23296, 1}},
+	{{7168, 1}, {8960, 2}, {21504, 1}, {23296, 2}},
+	{{1792, 1}, {8960, 1}, {16128, 1}, {23296, 1}},
+	{{0, 1}, {7168, 1}, {14336, 1}, {21504, 1}},
+	{{1792, 1}, {0, 2}, {16128, 1}, {14336, 2}},
+	{{8960, 1}, {23296, 1}},
+	{{0, 1}, {14336, 1}},
+	{{3584, 1}, {12544, 1}, {0, 2}, {8960, 2}},
+	{{10752, 1}, {12544, 2}, {7168, 2}, {8960, 1}},
+	{{5376, 1}, {12544, 1}, {1792, 2}, {8960, 2}},
+	{{3584, 1}, {10752, 1}, {0, 2}, {7168, 2}},
+	{{5376, 1}, {3584, 2}, {1792, 2}, {0, 1}},
+	{{12544, 1}, {8960, 2}},
+	{{3584, 1}, {0, 2}},
+	{{17920, 1}, {26880, 1}},
+	{{25088, 1}, {26880, 2}},
+	{{19712, 1}, {26880, 1}},
+	{{17920, 1}, {25088, 1}},
+	{{19712, 1}, {17920, 2}},
+	{{26880, 1}},
+	{{17920, 1}},
+	{{0, 1}, {8960, 1}},
+	{{7168, 1}, {8960, 2}},
+	{{1792, 1}, {8960, 1}},
+	{{0, 1}, {7168, 1}},
+	{{1792, 1}, {0, 2}},
+	{{8960, 1}},
+	{{0, 1}},
+}
+
 // randomAVX512 is how many numbers uniformAVX512 makes at a time.
 const randomAVX512 = 256
 
@@ -869,6 +1002,59 @@ var tiles1xAVX2 = []tileKernel{gemm1x8AVX2, gemm2x8AVX2, gemm3x8AVX2, gemm4x8AVX
 
 // tiles2xAVX2 are the kernels for tiles of 1, 2, … 6 rows and up to 16 columns.
 var tiles2xAVX2 = []tileKernel{gemm1x16AVX2, gemm2x16AVX2, gemm3x16AVX2, gemm4x16AVX2, gemm5x16AVX2, gemm6x16AVX2}
+
+// strassenEndsAVX2 are the blocks of C to which each product goes.
+var strassenEndsAVX2 = [][]strassenEnd{
+	{{0, 0}, {1920, 0}, {3840, 0}, {5760, 0}},
+	{{1536, 0}, {1920, 2}, {5376, 0}, {5760, 2}},
+	{{384, 0}, {1920, 1}, {4224, 0}, {5760, 1}},
+	{{0, 1}, {1536, 1}, {3840, 1}, {5376, 1}},
+	{{384, 1}, {0, 2}, {4224, 1}, {3840, 2}},
+	{{1920, 1}, {5760, 1}},
+	{{0, 1}, {3840, 1}},
+	{{3072, 0}, {4992, 0}, {3840, 2}, {5760, 2}},
+	{{4608, 0}, {4992, 2}, {5376, 2}, {5760, 1}},
+	{{3456, 0}, {4992, 1}, {4224, 2}, {5760, 2}},
+	{{3072, 1}, {4608, 1}, {3840, 2}, {5376, 2}},
+	{{3456, 1}, {3072, 2}, {4224, 2}, {3840, 1}},
+	{{4992, 1}, {5760, 2}},
+	{{3072, 1}, {3840, 2}},
+	{{768, 0}, {2688, 0}, {3840, 1}, {5760, 1}},
+	{{2304, 0}, {2688, 2}, {5376, 1}, {5760, 2}},
+	{{1152, 0}, {2688, 1}, {4224, 1}, {5760, 1}},
+	{{768, 1}, {2304, 1}, {3840, 1}, {5376, 1}},
+	{{1152, 1}, {768, 2}, {4224, 1}, {3840, 2}},
+	{{2688, 1}, {5760, 1}},
+	{{768, 1}, {3840, 1}},
+	{{0, 1}, {1920, 1}, {3072, 1}, {4992, 1}},
+	{{1536, 1}, {1920, 2}, {4608, 1}, {4992, 2}},
+	{{384, 1}, {1920, 1}, {3456, 1}, {4992, 1}},
+	{{0, 1}, {1536, 1}, {3072, 1}, {4608, 1}},
+	{{384, 1}, {0, 2}, {3456, 1}, {3072, 2}},
+	{{1920, 1}, {4992, 1}},
+	{{0, 1}, {3072, 1}},
+	{{768, 1}, {2688, 1}, {0, 2}, {1920, 2}},
+	{{2304, 1}, {2688, 2}, {1536, 2}, {1920, 1}},
+	{{1152, 1}, {2688, 1}, {384, 2}, {1920, 2}},
+	{{768, 1}, {2304, 1}, {0, 2}, {1536, 2}},
+	{{1152, 1}, {768, 2}, {384, 2}, {0, 1}},
+	{{2688, 1}, {1920, 2}},
+	{{768, 1}, {0, 2}},
+	{{3840, 1}, {5760, 1}},
+	{{5376, 1}, {5760, 2}},
+	{{4224, 1}, {5760, 1}},
+	{{3840, 1}, {5376, 1}},
+	{{4224, 1}, {3840, 2}},
+	{{5760, 1}},
+	{{3840, 1}},
+	{{0, 1}, {1920, 1}},
+	{{1536, 1}, {1920, 2}},
+	{{384, 1}, {1920, 1}},
+	{{0, 1}, {1536, 1}},
+	{{384, 1}, {0, 2}},
+	{{1920, 1}},
+	{{0, 1}},
+}
 
 // randomAVX2 is how many numbers uniformAVX2 makes at a time.
 const randomAVX2 = 64

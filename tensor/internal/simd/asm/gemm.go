@@ -53,29 +53,8 @@ func (f *function) multiplyAdd(x, y, acc int) { f.ins("VFMADD231PS", f.reg(x), f
 
 // tile is a tile kernel; step adds to an accumulator what a vector of B and a broadcast number of A contribute.
 func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
-	// Accumulators take the upper registers, row by row; what B and the broadcasts need lies below.
-	acc := func(i, j int) int { return f.regs - 1 - (i*vectors + j) }
-	bcast := func(i int) int { return vectors + i%2 }
-
-	f.load("k", "CX", "a", "R8", "rs", "R9", "ks", "AX", "b", "BX", "c", "DI", "ldc", "SI")
-	f.ins("SHLQ", "$2", "R9")
-	f.ins("SHLQ", "$2", "AX")
+	f.load("c", "DI", "ldc", "SI")
 	f.ins("SHLQ", "$2", "SI")
-
-	if rows > 1 {
-		f.comment("Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.")
-	}
-	pointers := []string{"R8", "R11", "R12", "R13"}[:(rows+3)/4]
-	if rows > 3 {
-		f.ins("LEAQ", "(R9)(R9*2)", "R10")
-	}
-	for i, p := range pointers[1:] {
-		f.ins("LEAQ", fmt.Sprintf("(%s)(R9*4)", pointers[i]), p)
-	}
-	row := func(i int) string {
-		return "(" + pointers[i/4] + ")" + []string{"", "(R9*1)", "(R9*2)", "(R10*1)"}[i%4]
-	}
-
 	f.comment("C is wanted at the end: start fetching it.")
 	f.ins("MOVQ", "DI", "DX")
 	for i := range rows {
@@ -86,45 +65,9 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 			f.ins("ADDQ", "SI", "DX")
 		}
 	}
-	for i := range rows {
-		for j := range vectors {
-			f.zero(acc(i, j))
-		}
-	}
-
-	f.comment("While k goes along a cache line, that of each of the rows to come is fetched.")
-	f.load("next", "R14", "ns", "R15")
-	f.ins("SHLQ", "$2", "R15")
-	line, loop := f.label("line"), f.label("k")
-	f.place(line)
-	f.ins("MOVQ", "R14", "DI")
-	f.ins("ADDQ", "$64", "R14")
-	f.ins("MOVQ", "$16", "DX")
-	f.ins("CMPQ", "CX", "DX")
-	f.ins("CMOVQLT", "CX", "DX")
-	f.ins("SUBQ", "DX", "CX")
-	f.ins("PCALIGN", "$64")
-	f.place(loop)
-	f.ins("PREFETCHT1", "(DI)")
-	f.ins("ADDQ", "R15", "DI")
-	for j := range vectors {
-		f.ins("VMOVUPS", at(j*f.set.bytes(), "BX"), f.reg(j))
-	}
-	for i := range rows {
-		f.ins("VBROADCASTSS", row(i), f.reg(bcast(i)))
-		for j := range vectors {
-			step(j, bcast(i), acc(i, j))
-		}
-	}
-	for _, p := range pointers {
-		f.ins("ADDQ", "AX", p)
-	}
-	f.ins("ADDQ", fmt.Sprintf("$%d", 4*f.width()), "BX")
-	f.ins("DECQ", "DX")
-	f.ins("JNZ", loop)
-	f.ins("TESTQ", "CX", "CX")
-	f.ins("JNZ", line)
+	f.chains(rows, vectors, step)
 	f.load("c", "DI")
+	acc := func(i, j int) int { return f.accumulator(i, j, vectors) }
 
 	f.comment("Only the last vector can have columns that do not exist.")
 	const last mask = 1
@@ -178,4 +121,68 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 			f.ins("ADDQ", "SI", "DI")
 		}
 	}
+}
+
+// accumulator is the register of row i, vector j of a tile. Accumulators take the upper registers, row by row; what B and the
+// broadcasts need lies below.
+func (f *function) accumulator(i, j, vectors int) int { return f.regs - 1 - (i*vectors + j) }
+
+// chains computes the sums over k of a tile in the accumulators. All general registers but SI are used.
+func (f *function) chains(rows, vectors int, step func(b, a, acc int)) {
+	f.load("k", "CX", "a", "R8", "rs", "R9", "ks", "AX", "b", "BX")
+	f.ins("SHLQ", "$2", "R9")
+	f.ins("SHLQ", "$2", "AX")
+
+	if rows > 1 {
+		f.comment("Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.")
+	}
+	pointers := []string{"R8", "R11", "R12", "R13"}[:(rows+3)/4]
+	if rows > 3 {
+		f.ins("LEAQ", "(R9)(R9*2)", "R10")
+	}
+	for i, p := range pointers[1:] {
+		f.ins("LEAQ", fmt.Sprintf("(%s)(R9*4)", pointers[i]), p)
+	}
+	row := func(i int) string {
+		return "(" + pointers[i/4] + ")" + []string{"", "(R9*1)", "(R9*2)", "(R10*1)"}[i%4]
+	}
+	for i := range rows {
+		for j := range vectors {
+			f.zero(f.accumulator(i, j, vectors))
+		}
+	}
+
+	f.comment("While k goes along a cache line, that of each of the rows to come is fetched.")
+	f.load("next", "R14", "ns", "R15")
+	f.ins("SHLQ", "$2", "R15")
+	line, loop := f.label("line"), f.label("k")
+	f.place(line)
+	f.ins("MOVQ", "R14", "DI")
+	f.ins("ADDQ", "$64", "R14")
+	f.ins("MOVQ", "$16", "DX")
+	f.ins("CMPQ", "CX", "DX")
+	f.ins("CMOVQLT", "CX", "DX")
+	f.ins("SUBQ", "DX", "CX")
+	f.ins("PCALIGN", "$64")
+	f.place(loop)
+	f.ins("PREFETCHT1", "(DI)")
+	f.ins("ADDQ", "R15", "DI")
+	for j := range vectors {
+		f.ins("VMOVUPS", at(j*f.set.bytes(), "BX"), f.reg(j))
+	}
+	for i := range rows {
+		bcast := vectors + i%2
+		f.ins("VBROADCASTSS", row(i), f.reg(bcast))
+		for j := range vectors {
+			step(j, bcast, f.accumulator(i, j, vectors))
+		}
+	}
+	for _, p := range pointers {
+		f.ins("ADDQ", "AX", p)
+	}
+	f.ins("ADDQ", fmt.Sprintf("$%d", 4*f.width()), "BX")
+	f.ins("DECQ", "DX")
+	f.ins("JNZ", loop)
+	f.ins("TESTQ", "CX", "CX")
+	f.ins("JNZ", line)
 }

@@ -6,6 +6,7 @@
 // of 8 floats). What differs is behind the methods of type function in emit.go. The files by idea:
 //
 //	gemm.go    the multiplication of a tile: the only kernel whose speed is a matter of every instruction
+//	strassen.go   the multiplication of blocks by fewer products than there are pairs of them
 //	pack.go    copies that bring operands into the order in which the tile kernel reads them
 //	exp.go     eˣ, and the kernels around it
 //	gelu.go    the normal distribution function, and GELU
@@ -40,7 +41,7 @@ func generate() map[string][]byte {
 		for _, part := range []struct {
 			name string
 			emit func(*file)
-		}{{"gemm", emitGemm}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}, {"peak", emitPeak}} {
+		}{{"gemm", emitGemm}, {"strassen", emitStrassen}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}, {"peak", emitPeak}} {
 			if part.name == "dot" && s != avx512 {
 				continue // only AVX-512 has the instruction
 			}

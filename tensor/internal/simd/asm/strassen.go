@@ -1,0 +1,247 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A term is a block of a matrix, counted along its rows, and the sign with which it goes into a sum.
+type term struct{ block, sign int }
+
+type sum []term
+
+func plus(block int) sum          { return sum{{block, 1}} }
+func (s sum) plus(block int) sum  { return append(s, term{block, 1}) }
+func (s sum) minus(block int) sum { return append(s, term{block, -1}) }
+
+// A product is a multiplication of blocks: of a sum of those of A by one of those of B, the result to be added to, or
+// subtracted from, blocks of C.
+type product struct{ a, b, c sum }
+
+// strassen are the seven products of which matrices of 2×2 blocks are multiplied, in place of eight (V. Strassen, Gaussian
+// elimination is not optimal, Numerische Mathematik 13, 1969). They come in an order in which all sums begin with a plus, and so
+// does the sum of every block of C.
+var strassen = []product{
+	{plus(0).plus(3), plus(0).plus(3), plus(0).plus(3)},
+	{plus(2).plus(3), plus(0), plus(2).minus(3)},
+	{plus(0), plus(1).minus(3), plus(1).plus(3)},
+	{plus(3), plus(2).minus(0), plus(0).plus(2)},
+	{plus(0).plus(1), plus(3), plus(1).minus(0)},
+	{plus(2).minus(0), plus(0).plus(1), plus(3)},
+	{plus(1).minus(3), plus(2).plus(3), plus(0)},
+}
+
+// side is how many blocks a matrix has down and across where the algorithm is applied twice, once within the other.
+const side = 4
+
+// twice multiplies matrices of 4×4 blocks by 49 products in place of 64.
+func twice(s []product) (t []product) {
+	for _, outer := range s {
+		for _, inner := range s {
+			t = append(t, product{nested(outer.a, inner.a), nested(outer.b, inner.b), nested(outer.c, inner.c)})
+		}
+	}
+	return t
+}
+
+func nested(outer, inner sum) (s sum) {
+	for _, o := range outer {
+		for _, i := range inner {
+			row, col := 2*(o.block/2)+i.block/2, 2*(o.block%2)+i.block%2
+			s = append(s, term{side*row + col, o.sign * i.sign})
+		}
+	}
+	return s
+}
+
+const (
+	strassenSumsArgs = "n int, x *float32, ld, step int, dst *float32, stride int"
+	strassenSumsDoc  = `%%s computes the sums of blocks of %[1]s that Strassen's algorithm, applied twice, multiplies, a piece of n
+numbers of each:
+
+	for u := range %[2]d {
+		for i := range n {
+			dst[u·stride+i] = the sum of ± %[3]s over the terms of product u
+		}
+	}
+
+n is a multiple of %[4]d%[5]s.`
+
+	strassenTileArgs = "k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int"
+	strassenTileDoc  = `%%s is the product of a full tile, %[1]d rows of A and a panel of B, %[2]d columns, which is written
+to, added to or subtracted from n blocks of C, that lie one behind the other and have %[1]d rows of %[2]d columns each. The rest is as in gemm%[1]dx%[2]d%[3]s.`
+
+	strassenJoinArgs = "rows int, c, dst *float32, ld int, bias *float32, accumulate bool"
+	strassenJoinDoc  = `%%s brings a row of blocks of C into its place, %[1]d columns, and adds the bias, unless it is nil, and what is there if it
+is to accumulate.`
+)
+
+// emitStrassen writes what multiplies by fewer products than there are pairs of blocks.
+func emitStrassen(f *file) {
+	products := twice(strassen)
+	f.strassenSums("strassenSumsA", fmt.Sprintf(strassenSumsDoc, "A", len(products), "x[row·ld+column·step+i]", f.lanes, ""), "VMOVUPS", products,
+		func(p product) sum { return p.a }, func(block int) (int, int) { return block / side, block % side })
+	f.strassenSums("strassenSumsB", fmt.Sprintf(strassenSumsDoc, "B", len(products), "x[column·ld+row·step+i]", f.lanes, ", as dst and stride are, which is not read soon"), streaming, products,
+		func(p product) sum { return p.b }, func(block int) (int, int) { return block % side, block / side })
+	f.function("strassenTile", strassenTileArgs, "", fmt.Sprintf(strassenTileDoc, f.rows, f.width(), f.name), (*function).strassenTile)
+	f.function("strassenJoin", strassenJoinArgs, "", fmt.Sprintf(strassenJoinDoc, side*f.width()), (*function).strassenJoin)
+	f.strassenTable(products)
+}
+
+// strassenSums writes one pass over all blocks for all sums, so that what is read stays in the L1 cache. The sum of which product, and
+// where a block lies, in steps of ld and of step, differ between A and B, and so does the instruction that stores.
+func (f *file) strassenSums(name, doc, store string, products []product, of func(product) sum, place func(block int) (ld, step int)) {
+	f.function(name, strassenSumsArgs, "", doc, func(fn *function) {
+		fn.load("n", "CX", "x", "SI", "ld", "R12", "step", "R13", "dst", "DI", "stride", "DX")
+		for _, r := range []string{"R12", "R13", "DX"} {
+			fn.ins("SHLQ", "$2", r)
+		}
+		bases := []string{"SI", "R8", "R9", "R10"}
+		for i, b := range bases[1:] {
+			fn.ins("LEAQ", "("+bases[i]+")(R12*1)", b)
+		}
+		fn.ins("LEAQ", "(R13)(R13*2)", "R12")
+		at := func(t term) string {
+			ld, step := place(t.block)
+			return "(" + bases[ld] + ")" + []string{"", "(R13*1)", "(R13*2)", "(R12*1)"}[step]
+		}
+		loop := fn.label("loop")
+		fn.place(loop)
+		fn.ins("MOVQ", "DI", "R11")
+		for u, p := range products {
+			s, r := of(p), fn.reg(u%8)
+			fn.ins("VMOVUPS", at(s[0]), r)
+			for _, t := range s[1:] {
+				fn.ins(map[int]string{1: "VADDPS", -1: "VSUBPS"}[t.sign], at(t), r, r)
+			}
+			fn.ins(store, r, "(R11)")
+			fn.ins("ADDQ", "DX", "R11")
+		}
+		for _, r := range append(bases, "DI") {
+			fn.ins("ADDQ", fmt.Sprintf("$%d", fn.set.bytes()), r)
+		}
+		fn.ins("SUBQ", fmt.Sprintf("$%d", fn.lanes), "CX")
+		fn.ins("JNZ", loop)
+		if store == streaming {
+			fn.ins("SFENCE")
+		}
+	})
+}
+
+// streaming stores past the caches, a whole vector to a multiple of its size: what other cores have in their caches need not be taken
+// from them first, which in a kernel that does little but store takes ten times as long.
+const streaming = "VMOVNTPS"
+
+// What a product does to a block of C.
+const (
+	begins = iota
+	adds
+	subtracts
+)
+
+// strassenTable writes, for the Go side, where the products go.
+func (f *file) strassenTable(products []product) {
+	var b strings.Builder
+	begun := map[int]bool{}
+	for _, p := range products {
+		b.WriteString("\t{")
+		for _, t := range p.c {
+			op := map[int]int{1: adds, -1: subtracts}[t.sign]
+			if !begun[t.block] {
+				op = begins
+			}
+			begun[t.block] = true
+			fmt.Fprintf(&b, "{%d, %d}, ", t.block*f.rows*f.set.bytes()*f.vectors, op)
+		}
+		b.WriteString("},\n")
+	}
+	fmt.Fprintf(&f.stubs.tables, "\n// strassenEnds%[1]s are the blocks of C to which each product goes.\nvar strassenEnds%[1]s = [][]strassenEnd{\n%[2]s}\n", f.name, b.String())
+}
+
+// strassenTile has its accumulators done, then goes through the list of ends, pairs of 32-bit numbers.
+func (f *function) strassenTile() {
+	f.comment("The blocks of C are wanted at the end: start fetching them.")
+	f.load("ends", "SI", "n", "CX")
+	fetch := f.label("fetch")
+	f.place(fetch)
+	f.load("c", "DI")
+	f.ins("MOVLQSX", "(SI)", "DX")
+	f.ins("ADDQ", "DX", "DI")
+	for o := 0; o < f.rows*f.vectors*f.set.bytes(); o += 64 {
+		f.ins("PREFETCHT0", at(o, "DI"))
+	}
+	f.ins("ADDQ", "$8", "SI")
+	f.ins("DECQ", "CX")
+	f.ins("JNZ", fetch)
+
+	f.chains(f.rows, f.vectors, f.multiplyAdd)
+
+	f.load("ends", "SI", "n", "CX")
+	next, toAdd, toSubtract := f.label("next"), f.label("add"), f.label("subtract")
+	each := func(do func(acc int, block string)) {
+		for i := range f.rows * f.vectors {
+			do(f.accumulator(0, i, 0), at(i*f.set.bytes(), "DI"))
+		}
+	}
+	end := f.label("end")
+	f.place(end)
+	f.load("c", "DI")
+	f.ins("MOVLQSX", "(SI)", "DX")
+	f.ins("ADDQ", "DX", "DI")
+	f.ins("MOVL", "4(SI)", "DX")
+	f.ins("CMPL", "DX", fmt.Sprintf("$%d", adds))
+	f.ins("JEQ", toAdd)
+	f.ins("JGT", toSubtract)
+	each(func(acc int, block string) { f.ins("VMOVUPS", f.reg(acc), block) })
+	f.ins("JMP", next)
+	f.place(toAdd)
+	each(func(acc int, block string) {
+		f.ins("VADDPS", block, f.reg(acc), f.reg(acc%2))
+		f.ins("VMOVUPS", f.reg(acc%2), block)
+	})
+	f.ins("JMP", next)
+	f.place(toSubtract)
+	each(func(acc int, block string) {
+		f.ins("VMOVUPS", block, f.reg(acc%2))
+		f.ins("VSUBPS", f.reg(acc), f.reg(acc%2), f.reg(acc%2))
+		f.ins("VMOVUPS", f.reg(acc%2), block)
+	})
+	f.place(next)
+	f.ins("ADDQ", "$8", "SI")
+	f.ins("DECQ", "CX")
+	f.ins("JNZ", end)
+}
+
+// strassenJoin goes row by row; the bias, or zeros in its place, stays in registers.
+func (f *function) strassenJoin() {
+	n := side * f.vectors
+	f.load("rows", "CX", "c", "SI", "dst", "DI", "ld", "R9", "bias", "AX")
+	f.ins("SHLQ", "$2", "R9")
+	loop, fresh := f.label("row"), f.label("fresh")
+	for i := range n {
+		f.zero(n + i)
+	}
+	f.ins("TESTQ", "AX", "AX")
+	f.ins("JZ", loop)
+	for i := range n {
+		f.ins("VMOVUPS", at(i*f.set.bytes(), "AX"), f.reg(n+i))
+	}
+	f.place(loop)
+	for i := range n {
+		block := i / f.vectors * f.rows * f.vectors
+		f.ins("VADDPS", at((block+i%f.vectors)*f.set.bytes(), "SI"), f.reg(n+i), f.reg(i))
+	}
+	f.ins("CMPB", f.arg("accumulate"), "$0")
+	f.ins("JEQ", fresh)
+	for i := range n {
+		f.ins("VADDPS", at(i*f.set.bytes(), "DI"), f.reg(i), f.reg(i))
+	}
+	f.place(fresh)
+	for i := range n {
+		f.ins("VMOVUPS", f.reg(i), at(i*f.set.bytes(), "DI"))
+	}
+	f.ins("ADDQ", fmt.Sprintf("$%d", f.vectors*f.set.bytes()), "SI")
+	f.ins("ADDQ", "R9", "DI")
+	f.ins("DECQ", "CX")
+	f.ins("JNZ", loop)
+}

@@ -1,0 +1,194 @@
+package simd
+
+import "fewshot/tensor/internal/par"
+
+const (
+	// strassenSide is how many blocks a matrix has in each direction: the algorithm is applied twice, and each time halves it.
+	strassenSide = 4
+
+	// A product that is smaller in one extent gains little or loses: sums of blocks of A are for several panels of B, those of B for many
+	// rows of A, and blocks of C are read and written three times for each piece of K.
+	leastStrassenM, leastStrassenN, leastStrassenK = 1024, 512, 512
+)
+
+// strassenGroups bounds how many groups of panels a task takes. Sums of B for that many stay in an L3 cache, and they share the cost of sums of A.
+var strassenGroups = 6
+
+// strassenEnd says what a product is for: a block of C, at so many bytes, and whether it begins it, is added to it or is subtracted from it.
+type strassenEnd struct{ offset, op int32 }
+
+// strassen is a multiplication in progress by Strassen's algorithm, with its scratch memory. Rows of C are cut into tiles of four blocks as high as
+// those of Gemm, columns into groups of four panels, and K into pieces of four parts: 49 products of blocks take the place of 64.
+type strassen struct {
+	GemmArgs
+	v            *variant
+	quads, tiles int // rows of C: rows of a block in all tiles together, and tiles
+	groups       int // of panels of C
+	down, across int // tasks beneath each other, and side by side
+	k0, part     int // a piece of K: where it begins, and a quarter of its extent
+
+	b      []float32 // sums of B, group after group
+	shares []strassenShare
+
+	sumsFunc, tasksFunc func(worker, lo, hi int)
+}
+
+// strassenShare is what a worker needs for itself.
+type strassenShare struct {
+	panels panels    // a group of B
+	a, c   []float32 // sums of A, blocks of C
+	rows   []float32 // a tile of A that goes beyond its end, filled up with zeros
+}
+
+var idleStrassens free[strassen]
+
+// fitsStrassen reports whether the algorithm can be used, and pays. Transposed A is left out: with it, C is the gradient of a weight, whose
+// elements differ by orders of magnitude and are each compared with themselves, by Adam. Errors here are small beside the largest.
+func fitsStrassen(v *variant, g *GemmArgs) bool {
+	return g.Strassen && g.Batch == 1 && !g.TransA && g.M >= leastStrassenM && g.N >= leastStrassenN && g.K >= leastStrassenK &&
+		g.N%(strassenSide*v.width) == 0 && g.K%(strassenSide*v.lanes) == 0
+}
+
+// multiplyStrassen is Gemm where fitsStrassen.
+func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
+	s := idleStrassens.take()
+	if s.sumsFunc == nil {
+		s.sumsFunc, s.tasksFunc = s.sums, s.tasks
+	}
+	s.GemmArgs, s.v = *g, v
+	s.quads = ceil(s.M, strassenSide)
+	s.tiles, s.groups = ceil(s.quads, v.rows), s.N/(strassenSide*v.width)
+	s.down, s.across = min(tasksPerWorker*p.Workers(), s.tiles), ceil(s.groups, strassenGroups)
+	for s.down*s.across < tasksPerWorker*p.Workers() && s.across < s.groups {
+		s.across++
+	}
+	unit := strassenSide * v.lanes
+	step := ceil(stepK(s.K), unit) * unit
+	for s.k0 = 0; s.k0 < s.K; s.k0 += step {
+		s.part = min(step, s.K-s.k0) / strassenSide
+		s.reserve(p.Workers())
+		p.For(s.groups, 1, s.sumsFunc)
+		p.For(s.down*s.across, 1, s.tasksFunc)
+	}
+	s.GemmArgs = GemmArgs{}
+	idleStrassens.give(s)
+}
+
+func (s *strassen) products() int { return len(s.v.strassenEnds) }
+
+// The distances of sums of B and of A, of rows within these, and of rows that are filled up.
+func (s *strassen) strideB() int   { return s.part*s.v.width + padding }
+func (s *strassen) strideA() int   { return s.v.rows * s.rowA() }
+func (s *strassen) rowA() int      { return s.part + padding/2 }
+func (s *strassen) filledRow() int { return strassenSide*s.part + padding/2 }
+
+// sumsOfB are those of a group.
+func (s *strassen) sumsOfB(group int) []float32 { return s.b[group*s.products()*s.strideB():] }
+
+// reserve makes room for a piece of K, for all workers, so that one that comes late another time need not.
+func (s *strassen) reserve(workers int) {
+	s.b = grow(s.b, s.groups*s.products()*s.strideB())
+	for len(s.shares) < workers {
+		s.shares = append(s.shares, strassenShare{})
+	}
+	for i := range s.shares {
+		own := &s.shares[i]
+		own.panels.reserve(strassenSide, strassenSide*s.part*s.v.width)
+		own.a = grow(own.a, s.products()*s.strideA())
+		own.c = grow(own.c, strassenSide*strassenSide*s.v.rows*s.v.width)
+		if s.M < strassenSide*s.quads {
+			own.rows = grow(own.rows, strassenSide*s.v.rows*s.filledRow())
+		}
+	}
+}
+
+// sums packs groups of panels of B, and adds their blocks up.
+func (s *strassen) sums(worker, lo, hi int) {
+	v, p := s.v, &s.shares[worker].panels
+	k, cols := strassenSide*s.part, strassenSide*v.width
+	for group := lo; group < hi; group++ {
+		n := group * cols
+		if s.TransB {
+			p.packCols(v, 0, cols, k, s.B[n*s.LDB+s.k0:], s.LDB)
+		} else {
+			p.packRows(v, v.packRowsB, v.width, 0, k, cols, s.B[s.k0*s.LDB+n:], s.LDB)
+		}
+		v.strassenSumsB(s.part*v.width, p.at(0), p.stride, s.part*v.width, &s.sumsOfB(group)[0], s.strideB())
+	}
+}
+
+// tasks are some tiles of rows, in some groups of columns. Consecutive tasks share their groups of B.
+func (s *strassen) tasks(worker, lo, hi int) {
+	for t := lo; t < hi; t++ {
+		t0, t1 := bounds(s.tiles, s.down, t%s.down, true)
+		g0, g1 := bounds(s.groups, s.across, t/s.down, false)
+		for i := t0; i < t1 && g0 < g1; i++ {
+			s.tile(&s.shares[worker], i, g0, g1)
+		}
+	}
+}
+
+// tile computes tile t of the rows in groups g0 to g1.
+func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
+	v := s.v
+	q0, q1 := part(s.quads, v.rows, t)
+	m, rows := strassenSide*q0, q1-q0 // of a block
+	s.addRows(own, m, rows)
+	for group := g0; group < g1; group++ {
+		n, b := group*strassenSide*v.width, s.sumsOfB(group)
+		for u, ends := range v.strassenEnds {
+			a := &own.a[u*s.strideA()]
+			next, ns := s.ahead(u, m, rows, n, group == g0)
+			if next == nil {
+				next = a
+			}
+			v.strassenTile(s.part, a, s.rowA(), 1, &b[u*s.strideB()], &own.c[0], &ends[0], len(ends), next, ns)
+		}
+		s.join(own, m, rows, n)
+	}
+}
+
+// ahead is what is fetched during product u of the tile whose blocks have these rows from m on: a block of the next tile of A, if this is the first group of
+// columns, or else rows of C, from column n on.
+func (s *strassen) ahead(u, m, rows, n int, first bool) (next *float32, ns int) {
+	if i := u / strassenSide; i < strassenSide {
+		if r := m + (strassenSide+i)*rows; first && r < s.M {
+			return &s.A[r*s.LDA+s.k0+u%strassenSide*s.part], s.LDA
+		}
+		return nil, 0
+	}
+	if i := u - strassenSide*strassenSide; i < strassenSide && m+i*rows < s.M {
+		return &s.Dst[(m+i*rows)*s.LDC+n], s.LDC
+	}
+	return nil, 0
+}
+
+// addRows computes the sums of the blocks of A that have these rows, from m on.
+func (s *strassen) addRows(own *strassenShare, m, rows int) {
+	a, ld := s.A[m*s.LDA+s.k0:], s.LDA
+	if m+strassenSide*rows > s.M {
+		clear(own.rows)
+		for r := range s.M - m {
+			copy(own.rows[r*s.filledRow():], a[r*s.LDA:][:strassenSide*s.part])
+		}
+		a, ld = own.rows, s.filledRow()
+	}
+	for r := range rows {
+		s.v.strassenSumsA(s.part, &a[r*ld], rows*ld, s.part, &own.a[r*s.rowA()], s.strideA())
+	}
+}
+
+// join brings the blocks of C, which have these rows, to row m and column n.
+func (s *strassen) join(own *strassenShare, m, rows, n int) {
+	var bias *float32
+	if s.k0 == 0 && len(s.Bias) > 0 {
+		bias = &s.Bias[n]
+	}
+	for i := range strassenSide {
+		r0 := m + i*rows
+		if r1 := min(r0+rows, s.M); r0 < r1 {
+			c := &own.c[i*strassenSide*s.v.rows*s.v.width]
+			s.v.strassenJoin(r1-r0, c, &s.Dst[r0*s.LDC+n], s.LDC, bias, s.Accumulate || s.k0 > 0)
+		}
+	}
+}
