@@ -80,7 +80,8 @@
 // advance: keys are derived by purpose, NewKey(seed).Name("augment").Fold(epoch).
 //
 // On one device the same calls give the same bits, for any number of workers. Devices differ from
-// each other in the last bits, as they sum in different orders.
+// each other in the last bits, as they sum in different orders. A row of a product is the same however many rows there are, unless
+// [Options] permit Strassen's algorithm.
 //
 // # What is not handled
 //

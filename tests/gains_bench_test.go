@@ -21,10 +21,10 @@ import (
 // gainBatch is small, so that a round of all takes a minute or two.
 const gainBatch = 4
 
-// gain opens a ViT-B/16 of random weights with masks, some weights off.
-func gain(b *testing.B, precision string) (dev *tensor.Device, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
+// gain opens a ViT-B/16 of random weights with masks, some weights off, and images for a step.
+func gain(b *testing.B, o tensor.Options, batch int) (dev *tensor.Device, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
 	b.Helper()
-	dev, err := tensor.Open("cpu", tensor.Options{Precision: precision})
+	dev, err := tensor.Open("cpu", o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -56,15 +56,15 @@ func gain(b *testing.B, precision string) (dev *tensor.Device, tuner *rmt.Tuner,
 	norms := dev.New(tensor.Full, classes)
 	tensor.Normal(head.Classes, tensor.NewKey(1))
 	tensor.L2Normalize(head.Classes, norms, head.Classes)
-	images = dev.New(tensor.Compute, gainBatch, 3, config.ImageSize, config.ImageSize)
+	images = dev.New(tensor.Compute, batch, 3, config.ImageSize, config.ImageSize)
 	tensor.Normal(images, tensor.NewKey(2))
-	return dev, rmt.NewTuner(dev, student, teacher, head, masks, c), images, make([]int32, gainBatch)
+	return dev, rmt.NewTuner(dev, student, teacher, head, masks, c), images, make([]int32, batch)
 }
 
 // BenchmarkGainLanes: both losses' gradients in one sweep, or in two, for which the student must be run twice as a tape serves
 // one sweep; the time of a second forward pass is taken out.
 func BenchmarkGainLanes(b *testing.B) {
-	dev, tuner, images, labels := gain(b, "float32")
+	dev, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)
 	target := dev.Zeros(tensor.Full, gainBatch, 100)
 	forward := func() (*autograd.Tape, *autograd.Var) {
 		t := autograd.NewTape(dev)
@@ -125,7 +125,7 @@ func BenchmarkGainClassToken(b *testing.B) {
 
 // BenchmarkGainProgram: a step run as a recorded program, or recorded each time.
 func BenchmarkGainProgram(b *testing.B) {
-	_, tuner, images, labels := gain(b, "float32")
+	_, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)
 	step := func() {
 		if _, err := tuner.Step(images, labels, 0); err != nil {
 			b.Fatal(err)
@@ -212,7 +212,25 @@ func BenchmarkGainAttention(b *testing.B) {
 func BenchmarkGainPrecision(b *testing.B) {
 	for _, way := range []string{"bf16", "float32"} {
 		b.Run("way="+way, func(b *testing.B) {
-			_, tuner, images, labels := gain(b, way)
+			_, tuner, images, labels := gain(b, tensor.Options{Precision: way}, gainBatch)
+			step := func() {
+				if _, err := tuner.Step(images, labels, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			step()
+			for b.Loop() {
+				step()
+			}
+		})
+	}
+}
+
+// BenchmarkGainStrassen: a step with its large products by Strassen's algorithm, or as others are. On few images no product is large.
+func BenchmarkGainStrassen(b *testing.B) {
+	for _, way := range []string{"strassen", "ordinary"} {
+		b.Run("way="+way, func(b *testing.B) {
+			_, tuner, images, labels := gain(b, tensor.Options{Strassen: way == "strassen"}, 4*gainBatch)
 			step := func() {
 				if _, err := tuner.Step(images, labels, 0); err != nil {
 					b.Fatal(err)

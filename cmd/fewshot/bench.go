@@ -28,7 +28,8 @@ var benchCommand = command{
 Each round measures every case of a kind once, after a round that does not count; printed are the median and the range over
 the rounds. In every round the peak of the machine is measured too, by multiply-adds in registers on all workers, in each number
 format; the share of it is that of the format in use. Operations are counted from sizes: two for a multiplication and
-addition, what the kernels compute again not at all. Memory is the most that tensors, and on Linux the whole process, have
+addition, what the kernels compute again not at all, and as many of products that -strassen computes by fewer, so that
+the share can exceed all. Memory is the most that tensors, and on Linux the whole process, have
 taken up so far: to measure one case's, measure it alone, with -match. Allocations are how many a call makes in the garbage
 collected memory, and of how much. Relative is, for workers, images a second over those of one; for images and
 tokens, time an image or a token over that of the fewest, so that 1 is linear growth; for data, time an image over the step's.

@@ -157,6 +157,7 @@ type trainResult struct {
 	Seconds   float64              `json:"seconds"`
 	Device    string               `json:"device"`
 	Precision string               `json:"precision"`
+	Strassen  bool                 `json:"strassen"` // large products by that algorithm
 	Program   string               `json:"program"`
 }
 
@@ -238,7 +239,7 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 
 	result := &trainResult{Kind: "result", Model: m.name, Backbone: m.digest, Dataset: ds.Name, Title: ds.Title, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
 		Classes: f.data.classes, NumClass: len(ds.Classes), Template: ds.Template, Shots: f.data.shots, Train: len(ds.Train), Split: ds.SplitHash(),
-		Config: config, Travel: travel, Device: dev.Describe(), Precision: f.device.precision, Program: version()}
+		Config: config, Travel: travel, Device: dev.Describe(), Precision: f.device.precision, Strassen: dev.Strassen(), Program: version()}
 	if f.zero {
 		a, err := evaluate(ctx, u, "zero-shot", dev, m.image, head, tests)
 		if err != nil {
@@ -310,7 +311,7 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 
 // identity is what a training checkpoint must agree with to be continued, by name.
 func (r *trainResult) identity() map[string]string {
-	id := map[string]string{"precision": r.Precision, "backbone": r.Backbone, "split_sha256": r.Split, "template": r.Template, "classes": r.Classes}
+	id := map[string]string{"precision": r.Precision, "strassen": strconv.FormatBool(r.Strassen), "backbone": r.Backbone, "split_sha256": r.Split, "template": r.Template, "classes": r.Classes}
 	config, err := json.Marshal(r.Config)
 	var settings map[string]json.RawMessage
 	if err == nil {
@@ -333,7 +334,7 @@ func (r *trainResult) about() map[string]string {
 		panic(err) // plain numbers and strings
 	}
 	return map[string]string{"config": string(config), "dataset": r.Title, "classes": r.Classes, "template": r.Template,
-		"shots": strconv.Itoa(r.Shots), "split_sha256": r.Split, "precision": r.Precision, "polarity": "1=keep"}
+		"shots": strconv.Itoa(r.Shots), "split_sha256": r.Split, "precision": r.Precision, "strassen": strconv.FormatBool(r.Strassen), "polarity": "1=keep"}
 }
 
 // write writes mask.safetensors and, last, result.json: a folder with a result.json is complete.

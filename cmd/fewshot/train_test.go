@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fewshot/rmt"
+	"fewshot/tensor"
 )
 
 // undisturbed is the output folder of a run with the settings of tune that nobody disturbed.
@@ -472,6 +473,16 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 		code, _, errw := cli(t, tune(t, dir, append([]string{"-resume"}, strings.Fields(c.args)...)...)...)
 		if code != exitFailed || !strings.Contains(errw, rmt.ErrOtherRun.Error()) || !strings.Contains(errw, `"`+c.what+`" was `) {
 			t.Errorf("%s: exit code %d, %s", c.args, code, errw)
+		}
+	}
+	dev, err := tensor.Open("cpu", tensor.Options{Strassen: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	if dev.Strassen() {
+		if code, _, errw := cli(t, tune(t, dir, "-resume", "-strassen=false")...); code != exitFailed || !strings.Contains(errw, `"strassen" was `) {
+			t.Errorf("-strassen=false: exit code %d, %s", code, errw)
 		}
 	}
 	if after := entries(t, dir); after != before {

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Our matrix products beside those of the best C libraries, at the shapes of the network's linear layers.
 
-    python tests/peers/gemm.py [-model ViT-B-16] [-threads 2] [-rounds 5] [-bf16] [-avx2]
+    python tests/peers/gemm.py [-model ViT-B-16] [-threads 2] [-rounds 5] [-bf16] [-avx2] [-ordinary]
 
 needs Go and what requirements.txt names; libraries that are not there are left out. Each round runs `fewshot bench -only
 gemm` and then every library at every shape, each in a process of its own. Printed are medians over the rounds in GFLOP/s,
 and ours over the best library's at that shape. Libraries whose weights are packed before the clock starts count at every shape;
-we pack before it where the product says so. With -avx2 everybody does without AVX-512.
+we pack before it where the product says so. Our large products in float32 are by
+Strassen's algorithm, unless that is switched off, and count as many operations as ordinary ones. With -avx2 everybody does without AVX-512.
 """
 
 import math
@@ -17,7 +18,7 @@ import peers
 
 
 def main():
-    p = peers.arguments(__doc__, only=("model", "threads", "rounds", "bf16"))
+    p = peers.arguments(__doc__, only=("model", "threads", "rounds", "bf16", "ordinary"))
     p.add_argument("-avx2", action="store_true", help="as on a processor without AVX-512")
     a = p.parse_args()
     print(peers.machine())
@@ -37,9 +38,10 @@ def table(tools, a, avx2=False):
         except RuntimeError as e:
             print(f"  {name}: {e}")
             w.close()
+    flags = [*(("-precision", "bf16") if a.bf16 else ()), *(("-strassen=false",) if a.ordinary else ())]
     rates, peak = {}, []  # GFLOP/s by shape and library
     for _ in range(a.rounds):
-        result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *(("-precision", "bf16") if a.bf16 else ()), env=peers.AVX2 if avx2 else {})
+        result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *flags, env=peers.AVX2 if avx2 else {})
         peak += [p["gflops"] for p in result["peaks"] if p["format"] == ("bf16" if a.bf16 else "float32")]
         for case in result["cases"]:
             shape = tuple(case["product"][x] for x in ("op", "m", "n", "k"))

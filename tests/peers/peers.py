@@ -179,6 +179,8 @@ def compare(tools, config, kind, a, match, title, micro=0, **options):
     flags = ["-only", kind, "-arch", a.model, "-batch", str(a.batch), "-rounds", "1", "-match", match]
     if a.bf16:
         flags += ["-precision", "bf16"]
+    if a.ordinary:
+        flags += ["-strassen=false"]
     if micro:
         flags += ["-micro-batch", str(micro)]
     theirs, ours = [[] for _ in workers], []
@@ -222,7 +224,7 @@ def has_bf16():
         return False
 
 
-def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config", "plain")):
+def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config", "plain", "ordinary")):
     """The flags that the scripts share."""
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, options in {
@@ -232,6 +234,7 @@ def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16"
         "rounds": {"type": int, "default": 5, "help": "of both programs in turn"},
         "bf16": {"action": "store_true", "help": "autocast to bfloat16, and -precision bf16"},
         "plain": {"action": "store_true", "help": "measure PyTorch as it comes, too"},
+        "ordinary": {"action": "store_true", "help": "fewshot without Strassen's algorithm"},
         "config": {"choices": list(CONFIGS), "help": "how to run PyTorch (default: try all, take the fastest)"},
     }.items():
         if name in only:

@@ -2,7 +2,7 @@
 """A training step side by side with PyTorch: images/s and memory on the same machine, interleaved, medians.
 
     python tests/peers/step.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-amt]
-                                [-micro N]
+                                [-micro N] [-ordinary]
 
 needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. PyTorch's side
 is in model.py, and first tried in every configuration with a batch of 8 at most; the fastest counts. Ours is `fewshot bench

@@ -2,7 +2,8 @@
 """All comparisons with other programs, one after the other, with a summary at the end.
 
     python tests/peers/table.py [-rounds 5] [-threads 2] [-only gemm,inference,step] [-models ViT-B-16,ViT-B-32]
-                                [-batches 8,32] [-config NAME] [-config-bf16 NAME] [-short]
+                                [-batches 8,32] [-config NAME] [-config-bf16 NAME] [-formats float32,bf16]
+                                [-ordinary] [-short]
 
 The products of gemm.py; the image encoder of forward.py with 1 and 32 images; the steps of step.py, AMT and R-AMT, with 8
 and 32 images or other numbers; all in float32 and, where the processor multiplies bfloat16, in that. With 5 rounds on two cores this
@@ -23,11 +24,10 @@ import step
 
 def results(tools, a):
     """Compare everything with PyTorch, and yield the results."""
-    formats = (False, True) if peers.has_bf16() else (False,)
     for model in a.models.split(","):
-        for bf16 in formats:
+        for bf16 in a.formats:
             given = peers.CONFIGS.get(a.config_bf16 if bf16 else a.config)
-            common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False}
+            common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False, "ordinary": a.ordinary}
             if "inference" in a.only:
                 for batch in (1,) if a.short else (1, 32):
                     yield forward.compare(tools, types.SimpleNamespace(batch=batch, **common), given)
@@ -41,21 +41,23 @@ def results(tools, a):
 
 
 def main():
-    p = peers.arguments(__doc__, only=("threads", "rounds", "config"))
+    p = peers.arguments(__doc__, only=("threads", "rounds", "config", "ordinary"))
     p.add_argument("-config-bf16", choices=list(peers.CONFIGS), help="the same in bfloat16")
     p.add_argument("-batches", default="8,32", help="images of a step, separated by commas")
     p.add_argument("-only", default="gemm,inference,step", help="kinds, separated by commas")
     p.add_argument("-models", default="ViT-B-16,ViT-B-32", help="separated by commas")
+    p.add_argument("-formats", default="float32,bf16", help="separated by commas; bf16 only where the processor multiplies it")
     p.add_argument("-short", action="store_true", help="a look at everything")
     a = p.parse_args()
     if a.short:
         a.rounds, a.models = 1, "ViT-B-32"
+    a.formats = [f == "bf16" for f in a.formats.split(",") if f != "bf16" or peers.has_bf16()]
     about = peers.machine()
     print(about)
     tools = peers.Tools()
     if "gemm" in a.only:
-        for bf16 in (False, True) if peers.has_bf16() else (False,):
-            gemm.table(tools, types.SimpleNamespace(model=a.models.split(",")[0], threads=a.threads, rounds=a.rounds, bf16=bf16))
+        for bf16 in a.formats:
+            gemm.table(tools, types.SimpleNamespace(model=a.models.split(",")[0], threads=a.threads, rounds=a.rounds, bf16=bf16, ordinary=a.ordinary))
     done = []
     for r in results(tools, a):
         r.show()

@@ -6,13 +6,14 @@ const (
 	// strassenSide is how many blocks a matrix has in each direction: the algorithm is applied twice, and each time halves it.
 	strassenSide = 4
 
-	// A product that is smaller in one extent gains little or loses: sums of blocks of A are for several panels of B, those of B for many
-	// rows of A, and blocks of C are read and written three times for each piece of K.
-	leastStrassenM, leastStrassenN, leastStrassenK = 1024, 512, 512
-)
+	// A product with fewer columns or less of K loses: sums of blocks of A are for several panels of B, and blocks of C are read and written
+	// three times for each piece of K. How many rows share the cost of sums of B, at least, differs by variant.
+	leastStrassenN, leastStrassenK = 512, 512
 
-// strassenGroups bounds how many groups of panels a task takes. Sums of B for that many stay in an L3 cache, and they share the cost of sums of A.
-var strassenGroups = 6
+	// strassenColumns bounds how many columns a task takes. They share the cost of sums of A, and sums of B for as many, 7 MB for a piece of K, stay
+	// in an L3 cache while rows go by.
+	strassenColumns = 768
+)
 
 // strassenEnd says what a product is for: a block of C, at so many bytes, and whether it begins it, is added to it or is subtracted from it.
 type strassenEnd struct{ offset, op int32 }
@@ -45,7 +46,7 @@ var idleStrassens free[strassen]
 // fitsStrassen reports whether the algorithm can be used, and pays. Transposed A is left out: with it, C is the gradient of a weight, whose
 // elements differ by orders of magnitude and are each compared with themselves, by Adam. Errors here are small beside the largest.
 func fitsStrassen(v *variant, g *GemmArgs) bool {
-	return g.Strassen && g.Batch == 1 && !g.TransA && g.M >= leastStrassenM && g.N >= leastStrassenN && g.K >= leastStrassenK &&
+	return g.Strassen && g.Batch == 1 && !g.TransA && g.M >= v.strassenRows && g.N >= leastStrassenN && g.K >= leastStrassenK &&
 		g.N%(strassenSide*v.width) == 0 && g.K%(strassenSide*v.lanes) == 0
 }
 
@@ -58,7 +59,7 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 	s.GemmArgs, s.v = *g, v
 	s.quads = ceil(s.M, strassenSide)
 	s.tiles, s.groups = ceil(s.quads, v.rows), s.N/(strassenSide*v.width)
-	s.down, s.across = min(tasksPerWorker*p.Workers(), s.tiles), ceil(s.groups, strassenGroups)
+	s.down, s.across = min(tasksPerWorker*p.Workers(), s.tiles), ceil(s.N, strassenColumns)
 	for s.down*s.across < tasksPerWorker*p.Workers() && s.across < s.groups {
 		s.across++
 	}

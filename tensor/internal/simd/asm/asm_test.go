@@ -28,3 +28,41 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 		}
 	}
 }
+
+// TestStrassen multiplies out: the products must come to every block of A with every block of B that it meets, in the block of C where it does.
+func TestStrassen(t *testing.T) {
+	for _, c := range []struct {
+		side     int
+		products []product
+	}{{2, strassen}, {side, twice(strassen)}} {
+		coefficients := map[[3]int]int{}
+		for _, p := range c.products {
+			if p.a[0].sign < 0 || p.b[0].sign < 0 {
+				t.Errorf("%v: a sum begins with a minus", p)
+			}
+			for _, x := range p.a {
+				for _, y := range p.b {
+					for _, z := range p.c {
+						coefficients[[3]int{x.block, y.block, z.block}] += x.sign * y.sign * z.sign
+					}
+				}
+			}
+		}
+		met := 0
+		for at, n := range coefficients {
+			row, k := at[0]/c.side, at[0]%c.side
+			k2, col := at[1]/c.side, at[1]%c.side
+			want := 0
+			if k == k2 && at[2] == c.side*row+col {
+				want = 1
+			}
+			if n != want {
+				t.Errorf("A%d·B%d in C%d: %d times, want %d", at[0], at[1], at[2], n, want)
+			}
+			met += want
+		}
+		if met != c.side*c.side*c.side {
+			t.Errorf("%d products of blocks, want %d", met, c.side*c.side*c.side)
+		}
+	}
+}
