@@ -43,7 +43,7 @@
 // product is for, in a buffer of 28 kB. Of the 23 % that are saved this costs the third part.
 //
 // Errors of rounding are bounded by the largest elements of a block and not by those of a row and a column (N. J. Higham, Accuracy
-// and Stability of Numerical Algorithms, chapter 23); of random matrices they are twice as large. Sums are of numbers in neighbouring tiles, so a row of C depends on
+// and Stability of Numerical Algorithms, chapter 23); of random matrices they are two to three times as large. Sums are of numbers in neighbouring tiles, so a row of C depends on
 // the rows beside it: by rounding, and by infinities.
 //
 // # Products of bfloat16

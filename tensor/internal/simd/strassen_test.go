@@ -76,7 +76,7 @@ func TestStrassenOfWholeNumbers(t *testing.T) {
 // Algorithms, section 23.2.2). A term is rounded in its two sums of four blocks, in a chain of h, and in the sum of no more than 49 products.
 func strassenBound(g *GemmArgs, a, b, c float64) float64 {
 	h := float64(g.K) / strassenSide
-	pieces := ceil(g.K, blockK) + 2 // and the bias, and what was there
+	pieces := ceil(g.K, strassenPiece) + 2 // and the bias, and what was there
 	return gamma(2*3+int(h)+49+pieces) * (144*h*a*b + 2*c)
 }
 
@@ -100,11 +100,16 @@ func TestStrassenErrors(t *testing.T) {
 				squares += (float64(g.Dst[at]) - want) * (float64(g.Dst[at]) - want)
 				squaresPlain += (float64(plain[at]) - want) * (float64(plain[at]) - want)
 			}
-			// The rounding errors of a chain of n random terms have a variance of n²/2 roundings of a term. In an ordinary product n is 4h. Here a chain has
-			// h terms, those of a product of sums of s and t blocks have s·t times the variance, and s·t adds up to 12², 12·4 or 4² in a block of
-			// C, on average to 8²: 64h²/2 is 4 times as much. As much again is left for what is lost in sums.
-			if ratio := math.Sqrt(squares / squaresPlain); !(ratio < math.Sqrt(2*4)) {
-				t.Errorf("%v: errors are %.1f times those of an ordinary product", c, ratio)
+			// The rounding errors of a chain of n random terms have a variance of n²/2 roundings of a term, and an ordinary product is a sum of chains.
+			// Here a piece of n has chains of n/4, those of a product of sums of s and t blocks have s·t times the variance, and s·t adds up to 12², 12·4
+			// or 4² in a block of C, on average to 8²: 4n²/2. As much again is left for what is lost in sums.
+			variance := func(bound int) float64 {
+				pieces := ceil(g.K, bound)
+				return float64(g.K) * float64(g.K) / float64(2*pieces)
+			}
+			limit := math.Sqrt(2 * 4 * variance(strassenPiece) / variance(blockK))
+			if ratio := math.Sqrt(squares / squaresPlain); !(ratio < limit) {
+				t.Errorf("%v: errors are %.1f times those of an ordinary product, want less than %.1f", c, ratio, limit)
 			}
 		}
 	})
