@@ -109,14 +109,13 @@ func (t *Tuner) describe(s *sweep) error {
 
 // parts are the losses of the parts of a batch. Those of the batch are means, so a part's count by its share.
 func (t *Tuner) parts(s *sweep, tape *autograd.Tape) iter.Seq[[]*autograd.Var] {
-	n := len(s.labels)
-	size := n
+	n, parts := len(s.labels), 1
 	if t.MicroBatch > 0 {
-		size = min(t.MicroBatch, n)
+		parts = (n + t.MicroBatch - 1) / t.MicroBatch
 	}
 	return func(yield func([]*autograd.Var) bool) {
-		for lo := 0; lo < n; lo += size {
-			hi := min(lo+size, n)
+		for i := range parts {
+			lo, hi := i*n/parts, (i+1)*n/parts
 			images := s.images.Rows(lo, hi)
 			var target *tensor.Tensor
 			if s.taught {
@@ -128,7 +127,7 @@ func (t *Tuner) parts(s *sweep, tape *autograd.Tape) iter.Seq[[]*autograd.Var] {
 				losses = append(losses, autograd.SoftCrossEntropy(logits, target))
 				target.Release()
 			}
-			if share := float64(hi-lo) / float64(n); share < 1 {
+			if share := float64(hi-lo) / float64(n); parts > 1 {
 				for i, l := range losses {
 					losses[i] = autograd.Scale(l, share)
 				}

@@ -171,7 +171,7 @@ class Result(NamedTuple):
             print(f"{side.line()}: ratio {statistics.median(r):.2f} ({r[0]:.2f} .. {r[-1]:.2f}), memory {self.ours.rss_mib / side.rss_mib:.2f}", flush=True)
 
 
-def compare(tools, config, kind, a, match, title, micro=0, **options):
+def compare(tools, config, kind, a, match, title, micro=None, **options):
     """Our case whose name matches and PyTorch in a configuration in turn, and as it comes too if that is asked for."""
     configs = [CONFIGS["eager"]] if a.plain and config.name != "eager" else []
     configs.append(config)
@@ -179,7 +179,7 @@ def compare(tools, config, kind, a, match, title, micro=0, **options):
     flags = ["-only", kind, "-arch", a.model, "-batch", str(a.batch), "-rounds", "1", "-match", match]
     if a.bf16:
         flags += ["-precision", "bf16"]
-    if micro:
+    if micro is not None:
         flags += ["-micro-batch", str(micro)]
     theirs, ours = [[] for _ in workers], []
     for i in range(a.rounds):
