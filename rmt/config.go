@@ -137,7 +137,7 @@ func (c Config) AutoEpochs(batchesPerEpoch int) int {
 }
 
 // LeastTokens is how many rows a part of a batch has, at least, by AutoMicroBatch. What a part costs beside its products, as bringing
-// weights into the order in which they are read, does not depend on their rows, and is less than a hundredth of so many.
+// weights into the order in which they are read, does not depend on their rows, and is about a hundredth of so many.
 const LeastTokens = 3072
 
 // AutoMicroBatch is the MicroBatch that takes least memory in parts of about LeastTokens or more, for a batch of images of so

@@ -107,37 +107,56 @@ func (t *Tuner) describe(s *sweep) error {
 	return nil
 }
 
-// parts are the losses of the parts of a batch. Those of the batch are means, so a part's count by its share.
+// taughtTogether is how many parts of a batch the teacher sees at a time: it keeps nothing for a way back, and so takes less memory for
+// a few of them, in CLIP's deep networks, than the student for one.
+const taughtTogether = 4
+
+// parts are the losses of the parts of a batch.
 func (t *Tuner) parts(s *sweep, tape *autograd.Tape) iter.Seq[[]*autograd.Var] {
 	n, parts := len(s.labels), 1
 	if t.MicroBatch > 0 {
 		parts = (n + t.MicroBatch - 1) / t.MicroBatch
 	}
+	first := func(part int) int { return part * n / parts }
 	return func(yield func([]*autograd.Var) bool) {
-		for i := range parts {
-			lo, hi := i*n/parts, (i+1)*n/parts
-			images := s.images.Rows(lo, hi)
-			var target *tensor.Tensor
+		for i := 0; i < parts; i += taughtTogether {
+			next := min(i+taughtTogether, parts)
+			var targets *tensor.Tensor // of parts i to next
 			if s.taught {
-				target = t.teacherLogits(images)
+				targets = t.teacherLogits(s.images.Rows(first(i), first(next)))
 			}
-			logits := s.head.Logits(t.Student.Encode(tape.Const(images)))
-			losses := []*autograd.Var{autograd.CrossEntropy(logits, s.labels[lo:hi])}
-			if s.taught {
-				losses = append(losses, autograd.SoftCrossEntropy(logits, target))
-				target.Release()
-			}
-			if share := float64(hi-lo) / float64(n); parts > 1 {
-				for i, l := range losses {
-					losses[i] = autograd.Scale(l, share)
+			for j := i; j < next; j++ {
+				lo, hi := first(j), first(j+1)
+				var target *tensor.Tensor
+				if s.taught {
+					target = targets.Rows(lo-first(i), hi-first(i))
+				}
+				if !yield(t.part(s, tape, lo, hi, target)) {
+					return
 				}
 			}
-			s.tell(losses, logits.Value, lo)
-			if !yield(losses) {
-				return
+			if s.taught {
+				targets.Release()
 			}
 		}
 	}
+}
+
+// part is the losses of images lo to hi, with the teacher's logits on them if there is one. Those of the batch are means, so
+// a part's count by its share.
+func (t *Tuner) part(s *sweep, tape *autograd.Tape, lo, hi int, target *tensor.Tensor) []*autograd.Var {
+	logits := s.head.Logits(t.Student.Encode(tape.Const(s.images.Rows(lo, hi))))
+	losses := []*autograd.Var{autograd.CrossEntropy(logits, s.labels[lo:hi])}
+	if target != nil {
+		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
+	}
+	if n := len(s.labels); hi-lo < n {
+		for i, l := range losses {
+			losses[i] = autograd.Scale(l, float64(hi-lo)/float64(n))
+		}
+	}
+	s.tell(losses, logits.Value, lo)
+	return losses
 }
 
 // prepare makes room for what the host will read, and counts what is watched.
