@@ -8,7 +8,7 @@ func Activate(x *Var, a tensor.Activation) *Var {
 	out := t.New(x.Value.Kind(), x.Shape()...)
 	tensor.Activate(out, x.Value, a)
 	return t.Record(out, []*Var{x}, []*tensor.Tensor{x.Value}, func(s *Sweep, ct *tensor.Tensor) {
-		dx := s.New(x)
+		dx := s.Over(ct, x)
 		tensor.ActivateGrad(dx, ct, x.Value, a)
 		s.Give(x, dx)
 	})

@@ -2,6 +2,7 @@ package autograd
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"fewshot/tensor"
@@ -16,6 +17,7 @@ type Sweep struct {
 	tape  *Tape
 	lanes int
 	cts   []*tensor.Tensor // by node
+	grads *Grads           // so far
 }
 
 // Grads are the gradients of K losses with respect to the leaves of a tape, held by the tape.
@@ -33,6 +35,42 @@ func (g *Grads) Of(leaf *tensor.Tensor) *tensor.Tensor { return g.byLeaf[leaf] }
 // Backward differentiates scalar losses by every leaf, all in one sweep: lane k belongs to losses[k].
 func Backward(losses ...*Var) *Grads {
 	s := newSweep(losses[0].tape, len(losses))
+	s.seed(losses)
+	s.run(0)
+	return s.grads
+}
+
+// BackwardParts is Backward for losses that are sums over parts, of which only one at a time is in memory: parts records the
+// losses of one after the other, as many as there are lanes, on a tape that has all the leaves already. When it has yielded those of
+// a part, they are swept, and all that was recorded for them is given back; lane k adds up the k-th of all parts. What the tape held before
+// the first part, as parametrised weights, is common to all: it is computed once, and swept once, after the last part.
+func BackwardParts(t *Tape, lanes int, parts iter.Seq[[]*Var]) *Grads {
+	s := newSweep(t, lanes)
+	common, live := len(t.nodes), len(t.live)
+	for losses := range parts {
+		if len(losses) != lanes {
+			panic(fmt.Sprintf("autograd: BackwardParts: %d losses for %d lanes", len(losses), lanes))
+		}
+		for _, n := range t.nodes[common:] {
+			if n.pull == nil {
+				panic(fmt.Sprintf("autograd: BackwardParts: leaf %v came with a part; put it on the tape before the first one", n.value.Shape()))
+			}
+		}
+		s.seed(losses)
+		s.run(common)
+		t.nodes, s.cts = t.nodes[:common], s.cts[:common]
+		for _, x := range t.live[live:] {
+			x.Release()
+		}
+		t.live = t.live[:live]
+	}
+	s.run(0)
+	return s.grads
+}
+
+// seed starts lane k at losses[k].
+func (s *Sweep) seed(losses []*Var) {
+	s.cts = append(s.cts, make([]*tensor.Tensor, len(s.tape.nodes)-len(s.cts))...)
 	for k, l := range losses {
 		if l.tape != s.tape || l.Value.Len() != 1 {
 			panic(fmt.Sprintf("autograd: Backward: loss %d has shape %v; losses are scalars of one tape", k, l.Shape()))
@@ -44,7 +82,6 @@ func Backward(losses ...*Var) *Grads {
 		tensor.Fill(seed.Rows(k, k+1), 1)
 		s.Give(l, seed)
 	}
-	return s.run()
 }
 
 // Pullback is Backward from any value, with a stack of cotangents [K, shape…] instead of ones.
@@ -56,7 +93,8 @@ func Pullback(v *Var, cts *tensor.Tensor) *Grads {
 	if v.NeedsGrad() {
 		s.Pass(v, cts)
 	}
-	return s.run()
+	s.run(0)
+	return s.grads
 }
 
 func newSweep(t *Tape, lanes int) *Sweep {
@@ -64,18 +102,18 @@ func newSweep(t *Tape, lanes int) *Sweep {
 		panic("autograd: a tape that does not record, or was swept before, has nothing to sweep")
 	}
 	t.swept = true
-	return &Sweep{tape: t, lanes: lanes, cts: make([]*tensor.Tensor, len(t.nodes))}
+	return &Sweep{tape: t, lanes: lanes, cts: make([]*tensor.Tensor, len(t.nodes)),
+		grads: &Grads{lanes: lanes, byLeaf: map[*tensor.Tensor]*tensor.Tensor{}}}
 }
 
-// run walks from the last node to the first: recording order is a topological order already.
-func (s *Sweep) run() *Grads {
-	g := &Grads{lanes: s.lanes, byLeaf: map[*tensor.Tensor]*tensor.Tensor{}}
+// run walks from the last node to the given one: recording order is a topological order already.
+func (s *Sweep) run(first int) {
 	t := s.tape
-	for i := len(t.nodes) - 1; i >= 0; i-- {
+	for i := len(t.nodes) - 1; i >= first; i-- {
 		n, ct := &t.nodes[i], s.cts[i]
 		if n.pull == nil {
 			if ct != nil {
-				g.byLeaf[n.value.Value] = ct
+				s.grads.byLeaf[n.value.Value] = ct
 				t.kept = append(t.kept, ct)
 			}
 			continue
@@ -89,7 +127,6 @@ func (s *Sweep) run() *Grads {
 		}
 		n.keep, n.pull = nil, nil
 	}
-	return g
 }
 
 // Lanes is the number of losses, the length of every cotangent's first axis.
@@ -101,6 +138,27 @@ func (s *Sweep) New(v *Var) *tensor.Tensor { return s.NewLike(v.Value.Kind(), v.
 // NewLike makes a tensor [K, shape…] that the caller must Give or Release.
 func (s *Sweep) NewLike(k tensor.Kind, shape ...int) *tensor.Tensor {
 	return s.tape.dev.New(k, append([]int{s.lanes}, shape...)...)
+}
+
+// Over is ct to be overwritten with a cotangent of v, where it can be and nobody else reads it, else New(v). Give hands it over.
+func (s *Sweep) Over(ct *tensor.Tensor, v *Var) *tensor.Tensor {
+	if ct.Shared() || ct.Kind() != v.Value.Kind() || ct.Len() != s.lanes*v.Value.Len() {
+		return s.New(v)
+	}
+	ct.Retain()
+	return ct
+}
+
+// Accumulate lets f write a cotangent of v of the given kind, or, with add, add one to what dst holds: where there is a
+// cotangent already, that spares room for the new one and a pass over both.
+func (s *Sweep) Accumulate(v *Var, k tensor.Kind, f func(dst *tensor.Tensor, add bool)) {
+	if have := s.cts[v.id]; have != nil && !have.Shared() && have.Kind() == k {
+		f(have, true)
+		return
+	}
+	g := s.NewLike(k, v.Shape()...)
+	f(g, false)
+	s.Give(v, g)
 }
 
 // Give adds g to the cotangent of v and takes over the caller's hold on g. Where g has more axes than

@@ -45,7 +45,7 @@ func Scale(x *Var, c float64) *Var {
 	out := t.New(x.Value.Kind(), x.Shape()...)
 	tensor.Scale(out, x.Value, c)
 	return t.Record(out, []*Var{x}, nil, func(s *Sweep, ct *tensor.Tensor) {
-		dx := s.New(x)
+		dx := s.Over(ct, x)
 		tensor.Scale(dx, ct, c)
 		s.Give(x, dx)
 	})
@@ -57,7 +57,7 @@ func Exp(x *Var) *Var {
 	out := t.New(x.Value.Kind(), x.Shape()...)
 	tensor.Exp(out, x.Value)
 	return t.Record(out, []*Var{x}, []*tensor.Tensor{out}, func(s *Sweep, ct *tensor.Tensor) {
-		dx := s.New(x)
+		dx := s.Over(ct, x)
 		tensor.Mul(dx, ct, out)
 		s.Give(x, dx)
 	})

@@ -65,12 +65,16 @@ func TakeTokens(x *Var, at []int32) *Var {
 func Rows(w *Var, lo, hi int) *Var {
 	t := w.tape
 	part := w.Value.Rows(lo, hi)
-	return t.Record(part, []*Var{w}, []*tensor.Tensor{w.Value}, func(s *Sweep, ct *tensor.Tensor) {
-		n, all := part.Len(), w.Value.Len()
-		g := s.NewLike(ct.Kind(), w.Shape()...)
-		tensor.Fill(g, 0)
-		tensor.CopyBlocks(g, ct, s.lanes, n, lo*(all/w.Shape()[0]), all, 0, n)
-		s.Give(w, g)
+	return t.Record(part, []*Var{w}, nil, func(s *Sweep, ct *tensor.Tensor) {
+		s.Accumulate(w, ct.Kind(), func(dst *tensor.Tensor, add bool) {
+			if !add {
+				tensor.Fill(dst, 0)
+			}
+			for k := range s.lanes {
+				rows := dst.Index(k).Rows(lo, hi)
+				tensor.Add(rows, rows, ct.Index(k))
+			}
+		})
 	})
 }
 

@@ -25,9 +25,9 @@ func Linear(x, w, b *Var) *Var {
 		}
 		if w.NeedsGrad() {
 			// The lanes' weight gradients stay apart: one product a lane over all rows.
-			dw := s.NewLike(tensor.Full, w.Shape()...)
-			tensor.Gemm(dw, lanes(ct), matrix(x.Value), tensor.GemmOptions{TransA: true})
-			s.Give(w, dw)
+			s.Accumulate(w, tensor.Full, func(dw *tensor.Tensor, add bool) {
+				tensor.Gemm(dw, lanes(ct), matrix(x.Value), tensor.GemmOptions{TransA: true, Accumulate: add})
+			})
 		}
 		if b != nil {
 			s.Pass(b, ct)
@@ -47,9 +47,9 @@ func MatMul(x, p *Var) *Var {
 			s.Give(x, dx)
 		}
 		if p.NeedsGrad() {
-			dp := s.NewLike(tensor.Full, p.Shape()...)
-			tensor.Gemm(dp, matrix(x.Value), lanes(ct), tensor.GemmOptions{TransA: true})
-			s.Give(p, dp)
+			s.Accumulate(p, tensor.Full, func(dp *tensor.Tensor, add bool) {
+				tensor.Gemm(dp, matrix(x.Value), lanes(ct), tensor.GemmOptions{TransA: true, Accumulate: add})
+			})
 		}
 	})
 }

@@ -17,7 +17,7 @@ func LayerNorm(x, w, b *Var, eps float64) *Var {
 			s.Give(b, db)
 		}
 		if x.NeedsGrad() {
-			dx := s.New(x)
+			dx := s.Over(ct, x)
 			tensor.LayerNormGrad(dx, ct, x.Value, stats, w.Value)
 			s.Give(x, dx)
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 // Tape is the list of what was computed, in order, and the owner of the memory it was computed in.
-// A tape serves one sweep: record, Backward, read the gradients, Release.
+// A tape serves one sweep: record, Backward, read the gradients, Release. BackwardParts records while it sweeps.
 type Tape struct {
 	dev    *tensor.Device
 	record bool

@@ -23,8 +23,8 @@ type Config struct {
 	Epochs    int      `json:"epochs"`
 	LR        float64  `json:"lr"`
 	Batch     int      `json:"batch"`
-	// MicroBatch, if not 0, is how many images of a batch are computed at a time. Their gradients add up to those of the batch, but for
-	// rounding, and activations take the memory of a part.
+	// MicroBatch, if not 0, is how many images of a batch are computed at a time, at most: parts are as equal as can be. Their gradients
+	// add up to those of the batch, but for rounding, and activations take the memory of a part.
 	MicroBatch int     `json:"micro_batch,omitempty"`
 	CropMin    float64 `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
 	Flip       float64 `json:"flip"`          // probability of mirroring a training image
@@ -134,6 +134,20 @@ func (c Config) AutoEpochs(batchesPerEpoch int) int {
 	// Σ over E epochs of the cosine schedule is lr·(E+1)/2.
 	e := 2*enough*(c.Init-c.Threshold)/(c.LR*float64(batchesPerEpoch)) - 1
 	return max(c.Epochs, int(math.Ceil(e)))
+}
+
+// LeastTokens is how many rows a part of a batch has, at least, by AutoMicroBatch. What a part costs beside its products, as bringing
+// weights into the order in which they are read, does not depend on their rows, and is about a hundredth of so many.
+const LeastTokens = 3072
+
+// AutoMicroBatch is the MicroBatch that takes least memory in parts of about LeastTokens or more, for a batch of images of so
+// many tokens: 0 where it makes no parts. It depends on nothing else, so that equal runs are equal on all machines.
+func AutoMicroBatch(batch, tokens int) int {
+	parts := batch * tokens / LeastTokens
+	if parts < 2 {
+		return 0
+	}
+	return (batch + parts - 1) / parts
 }
 
 // LRForTravel is the learning rate at which the travel ratio of the run is the given one.

@@ -189,3 +189,24 @@ func TestAutoEpochs(t *testing.T) {
 		}
 	}
 }
+
+// A batch is computed in parts where each still has many rows: at ViT-B/16 16 images, of 197 tokens each.
+func TestAutoMicroBatch(t *testing.T) {
+	for _, c := range []struct{ batch, tokens, want int }{
+		{1, 197, 0}, {16, 197, 0}, {31, 197, 0}, {32, 197, 16}, {33, 197, 17}, {64, 197, 16}, {1024, 197, 16},
+		{32, 50, 0}, {128, 50, 64}, // ViT-B/32
+		{32, 257, 16}, {32, 577, 6}, // ViT-L/14, at 336 pixels
+		{2, 10 * LeastTokens, 1}, {1, 10 * LeastTokens, 1},
+	} {
+		got := AutoMicroBatch(c.batch, c.tokens)
+		if got != c.want {
+			t.Errorf("%d images of %d tokens: parts of %d, want %d", c.batch, c.tokens, got, c.want)
+		}
+		if got > 0 {
+			parts := (c.batch + got - 1) / got
+			if least := c.batch / parts * c.tokens; least < LeastTokens-c.tokens {
+				t.Errorf("%d images of %d tokens: a part has %d", c.batch, c.tokens, least)
+			}
+		}
+	}
+}

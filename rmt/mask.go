@@ -42,7 +42,7 @@ func (m *Mask) apply(t *autograd.Tape, w *autograd.Var) *autograd.Var {
 	out := t.New(tensor.Compute, w.Shape()...)
 	tensor.Mask(out, w.Value, m.Scores, m.Threshold)
 	return t.Record(out, []*autograd.Var{scores}, []*tensor.Tensor{w.Value}, func(s *autograd.Sweep, ct *tensor.Tensor) {
-		g := s.NewLike(tensor.Full, w.Shape()...)
+		g := s.Over(ct, scores)
 		tensor.Mul(g, ct, w.Value)
 		s.Give(scores, g)
 	})

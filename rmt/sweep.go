@@ -3,6 +3,7 @@ package rmt
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"sort"
 
 	"fewshot/autograd"
@@ -80,23 +81,23 @@ func (t *Tuner) fitting(err error, s *sweep) error {
 	return fmt.Errorf("%s: %w", text, err)
 }
 
-// describe asks for what a sweep does.
+// describe asks for what a sweep does. The masked weights are common to all parts of the batch, and so are their gradients, in which
+// the parts add up.
 func (t *Tuner) describe(s *sweep) error {
-	n := len(s.labels)
-	size := n
-	if t.MicroBatch > 0 {
-		size = min(t.MicroBatch, n)
-	}
 	s.prepare(t)
-	var grads []*tensor.Tensor // by mask, [losses, shape…]
-	for lo := 0; lo < n; lo += size {
-		var err error
-		if grads, err = t.part(s, lo, min(lo+size, n), grads); err != nil {
-			return err
-		}
+	tape := autograd.NewTape(t.dev)
+	defer tape.Release()
+	for _, m := range t.Masks {
+		m.Param.On(tape)
 	}
+	found := autograd.BackwardParts(tape, len(s.losses), t.parts(s, tape))
 	s.lanes = nil
-	for _, g := range grads {
+	for _, m := range t.Masks {
+		g := found.Of(m.Scores)
+		if g == nil {
+			return fmt.Errorf("mask on %s got no gradient: the encoder does not use the parameter", m.Param.Name)
+		}
+		g.Retain()
 		lanes := [2]*tensor.Tensor{g.Index(0)}
 		if s.taught {
 			lanes[1] = g.Index(1)
@@ -106,42 +107,56 @@ func (t *Tuner) describe(s *sweep) error {
 	return nil
 }
 
-// part is the sweep over images lo to hi: it adds to grads, or makes them if there are none yet. The losses of a batch are means, so
-// those of a part count by its share.
-func (t *Tuner) part(s *sweep, lo, hi int, grads []*tensor.Tensor) ([]*tensor.Tensor, error) {
-	tape := autograd.NewTape(t.dev)
-	images := s.images.Rows(lo, hi)
-	var target *tensor.Tensor
-	if s.taught {
-		target = t.teacherLogits(images)
+// taughtTogether is how many parts of a batch the teacher sees at a time: it keeps nothing for a way back, and so takes less memory for
+// a few of them, in CLIP's deep networks, than the student for one.
+const taughtTogether = 4
+
+// parts are the losses of the parts of a batch.
+func (t *Tuner) parts(s *sweep, tape *autograd.Tape) iter.Seq[[]*autograd.Var] {
+	n, parts := len(s.labels), 1
+	if t.MicroBatch > 0 {
+		parts = (n + t.MicroBatch - 1) / t.MicroBatch
 	}
-	logits := s.head.Logits(t.Student.Encode(tape.Const(images)))
+	first := func(part int) int { return part * n / parts }
+	return func(yield func([]*autograd.Var) bool) {
+		for i := 0; i < parts; i += taughtTogether {
+			next := min(i+taughtTogether, parts)
+			var targets *tensor.Tensor // of parts i to next
+			if s.taught {
+				targets = t.teacherLogits(s.images.Rows(first(i), first(next)))
+			}
+			for j := i; j < next; j++ {
+				lo, hi := first(j), first(j+1)
+				var target *tensor.Tensor
+				if s.taught {
+					target = targets.Rows(lo-first(i), hi-first(i))
+				}
+				if !yield(t.part(s, tape, lo, hi, target)) {
+					return
+				}
+			}
+			if s.taught {
+				targets.Release()
+			}
+		}
+	}
+}
+
+// part is the losses of images lo to hi, with the teacher's logits on them if there is one. Those of the batch are means, so
+// a part's count by its share.
+func (t *Tuner) part(s *sweep, tape *autograd.Tape, lo, hi int, target *tensor.Tensor) []*autograd.Var {
+	logits := s.head.Logits(t.Student.Encode(tape.Const(s.images.Rows(lo, hi))))
 	losses := []*autograd.Var{autograd.CrossEntropy(logits, s.labels[lo:hi])}
-	if s.taught {
+	if target != nil {
 		losses = append(losses, autograd.SoftCrossEntropy(logits, target))
-		target.Release()
 	}
-	if share := float64(hi-lo) / float64(len(s.labels)); share < 1 {
+	if n := len(s.labels); hi-lo < n {
 		for i, l := range losses {
-			losses[i] = autograd.Scale(l, share)
+			losses[i] = autograd.Scale(l, float64(hi-lo)/float64(n))
 		}
 	}
 	s.tell(losses, logits.Value, lo)
-	found := autograd.Backward(losses...)
-	for i, m := range t.Masks {
-		g := found.Of(m.Scores)
-		switch {
-		case g == nil:
-			return nil, fmt.Errorf("mask on %s got no gradient: the encoder does not use the parameter", m.Param.Name)
-		case lo == 0:
-			g.Retain()
-			grads = append(grads, g)
-		default:
-			tensor.Add(grads[i], grads[i], g)
-		}
-	}
-	tape.Release()
-	return grads, nil
+	return losses
 }
 
 // prepare makes room for what the host will read, and counts what is watched.

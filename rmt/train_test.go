@@ -251,6 +251,7 @@ func TestSkippingIsExact(t *testing.T) {
 func TestMicroBatches(t *testing.T) {
 	const bound = 16 * 0x1p-52
 	b := newBench(t, "ref")
+	b.data.size = taughtTogether + 2
 	for batch := range b.data.Epoch(t.Context(), 0, 0) {
 		images := fill(b.dev, nil, batch)
 		for _, taught := range []bool{false, true} {

@@ -13,21 +13,23 @@ import (
 )
 
 // TestSameBits trains R-AMT for ten steps and wants the same scores to the bit, whoever computes them: work is cut into
-// pieces by its own size, never by the number of workers, and no sum's order depends on who was first.
+// pieces by its own size, never by the number of workers, and no sum's order depends on who was first. So it is with batches in parts.
 func TestSameBits(t *testing.T) {
-	want, off := trained(t, 1)
-	if off == 0 {
-		t.Fatal("no weight was switched off in ten steps: the run shows too little")
-	}
-	for _, workers := range []int{1, 2, 3, 7} {
-		if got, _ := trained(t, workers); got != want {
-			t.Errorf("%d workers give losses and scores of digest %s, one gave %s", workers, got, want)
+	for _, micro := range []int{0, 2} {
+		want, off := trained(t, 1, micro)
+		if off == 0 {
+			t.Fatal("no weight was switched off in ten steps: the run shows too little")
+		}
+		for _, workers := range []int{1, 2, 3, 7} {
+			if got, _ := trained(t, workers, micro); got != want {
+				t.Errorf("micro-batch %d: %d workers give losses and scores of digest %s, one gave %s", micro, workers, got, want)
+			}
 		}
 	}
 }
 
 // trained is the digest of losses and scores after ten steps of R-AMT, and how many weights are off.
-func trained(t *testing.T, workers int) (digest string, off int) {
+func trained(t *testing.T, workers, micro int) (digest string, off int) {
 	t.Helper()
 	const batch, steps = 3, 10
 	dev := open(t, "cpu", workers)
@@ -36,6 +38,7 @@ func trained(t *testing.T, workers int) (digest string, off int) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.MicroBatch = micro
 	masks := c.mask(t, cfg.Patterns, func(string, int) float64 { return cfg.Init })
 	classes := dev.New(tensor.Full, 3, 8)
 	tensor.Normal(classes, tensor.NewKey(1))

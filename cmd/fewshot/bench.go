@@ -75,7 +75,7 @@ type benchFlags struct {
 	only   string
 	match  string
 	batch  int
-	micro  int
+	micro  microBatch
 	square int
 	rounds int
 }
@@ -90,7 +90,7 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 	fs.StringVar(&f.only, "only", "", "measure only these `kinds`, separated by commas: "+kinds+" (default gemm,inference,step)")
 	fs.StringVar(&f.match, "match", "", "measure only cases whose names match this `regexp`")
 	fs.IntVar(&f.batch, "batch", 8, "images in a training step, and in a third measurement of inference if above 32")
-	fs.IntVar(&f.micro, "micro-batch", 0, "images that cases of kind step compute at a time; 0 for all of the batch")
+	f.micro.declare(fs)
 	fs.IntVar(&f.square, "square", 0, "measure the product of two square matrices of this `side`, too")
 	fs.IntVar(&f.rounds, "rounds", 5, "rounds of measurements")
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -104,8 +104,6 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 			return usagef("-arch %q: there are %s", f.arch, names)
 		case f.batch < 1 || f.rounds < 1:
 			return usagef("-batch %d, -rounds %d: at least 1", f.batch, f.rounds)
-		case f.micro < 0:
-			return usagef("-micro-batch %d: not a number of images", f.micro)
 		case f.square < 0:
 			return usagef("-square %d: not the side of a matrix", f.square)
 		}

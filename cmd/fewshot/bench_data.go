@@ -60,7 +60,7 @@ func dataCases(b *bench) (*benchGroup, error) {
 			Workers: b.device.workers, CacheBytes: cache,
 		})
 	}
-	s := stepper{dev: b.dev, clip: b.clip, method: "r-amt", off: true, batch: b.batch}
+	s := stepper{dev: b.dev, clip: b.clip, method: "r-amt", off: true, batch: b.batch, micro: b.micro}
 	// epoch reads all batches and hands them to use.
 	epoch := func(l *datasets.Loader, use func(*datasets.Batch) error) error {
 		for batch, err := range l.Epoch(context.Background(), 0, 0) {

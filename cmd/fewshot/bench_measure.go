@@ -22,7 +22,9 @@ type measurement struct {
 	Images  int      `json:"images,omitempty"`  // a call
 	Tokens  int      `json:"tokens,omitempty"`  // of an image, where they vary
 	Workers int      `json:"workers,omitempty"` // where they vary
-	FLOP    float64  `json:"flop,omitempty"`    // of a call, counted from sizes
+	// MicroBatch is how many images a step computes at a time; all if 0.
+	MicroBatch int     `json:"micro_batch,omitempty"`
+	FLOP       float64 `json:"flop,omitempty"` // of a call, counted from sizes
 	// Times of a call, in seconds.
 	Median float64 `json:"median_seconds"`
 	Min    float64 `json:"min_seconds"`

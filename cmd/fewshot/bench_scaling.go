@@ -39,7 +39,7 @@ func workersCases(b *bench) (*benchGroup, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := stepper{dev: dev, clip: c, method: "r-amt", off: true, batch: scalingBatch}
+		s := stepper{dev: dev, clip: c, method: "r-amt", off: true, batch: scalingBatch, micro: b.micro}
 		m := s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d, workers %d", s.batch, workers))
 		m.Workers = workers
 		m.open = func() (func() error, func(), error) {
@@ -68,7 +68,7 @@ func workersCases(b *bench) (*benchGroup, error) {
 func batchCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{relative: func(c, first *measurement) float64 { return first.Rate / c.Rate }}
 	for batch := 1; batch <= 32; batch *= 2 {
-		s := stepper{dev: b.dev, clip: b.clip, method: "r-amt", off: true, batch: batch}
+		s := stepper{dev: b.dev, clip: b.clip, method: "r-amt", off: true, batch: batch, micro: b.micro}
 		g.cases = append(g.cases, s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d", batch)))
 	}
 	return g, nil
@@ -88,7 +88,7 @@ func tokensCases(b *bench) (*benchGroup, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := stepper{dev: b.dev, clip: c, method: "r-amt", off: true, batch: scalingBatch}
+		s := stepper{dev: b.dev, clip: c, method: "r-amt", off: true, batch: scalingBatch, micro: b.micro}
 		m := s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d, tokens %d", s.batch, tokens(config)))
 		m.Tokens = tokens(config)
 		g.cases = append(g.cases, m)

@@ -17,7 +17,7 @@ type stepper struct {
 	method string // amt or r-amt
 	off    bool   // one weight of 40 is off, so that R-AMT needs the teacher
 	batch  int
-	micro  int // images that are computed at a time
+	micro  microBatch
 }
 
 // flop counts the products of the step.
@@ -31,7 +31,7 @@ func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	config.MicroBatch = s.micro
+	config.MicroBatch = s.micro.of(s.dev, s.clip.image.Config, s.batch)
 	student := s.clip.teacher()
 	picked, err := rmt.Select(student.Params(), config.Patterns)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s stepper) open() (step func() (rmt.Stats, error), close func(), err error
 // stepCase is the step as a case.
 func (s stepper) stepCase(kind, name string) *benchCase {
 	return &benchCase{
-		measurement: measurement{Kind: kind, Name: name, Images: s.batch, FLOP: s.flop()}, dev: s.dev,
+		measurement: measurement{Kind: kind, Name: name, Images: s.batch, MicroBatch: s.micro.of(s.dev, s.clip.image.Config, s.batch), FLOP: s.flop()}, dev: s.dev,
 		open: func() (func() error, func(), error) {
 			step, close, err := s.open()
 			return func() error {

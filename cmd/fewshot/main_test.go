@@ -176,6 +176,8 @@ func TestUsage(t *testing.T) {
 		{"train -dataset synth:textures -leak 2", "leak 2 must lie in [0, 1]"},
 		{"train -dataset synth:textures -init 0.001", "init 0.001 must be above the threshold 0.005"},
 		{"train -dataset synth:textures -eval-batch 0", "a batch has an image"},
+		{"train -micro-batch few", `invalid value "few" for flag -micro-batch: want a number of images, 0 for all of a batch, or auto`},
+		{"train -micro-batch -1", `invalid value "-1" for flag -micro-batch`},
 		{"train -dataset synth:textures -cpuprofile a -trace b", "exclude each other"},
 		{"train -dataset synth:nope", "-dataset synth:nope: there is no such task; there are things"},
 		{"train here -dataset synth:textures", `unexpected argument "here"`},

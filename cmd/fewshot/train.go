@@ -69,7 +69,8 @@ type tuningFlags struct {
 	method, recipe, epochs, mask       string
 	lr, init, threshold, leak, penalty float64
 	crop, flip                         float64
-	batch, micro                       int
+	batch                              int
+	micro                              microBatch
 	given                              func(name string) bool
 }
 
@@ -79,7 +80,7 @@ func (t *tuningFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&t.epochs, "epochs", "", "number of epochs, or auto: enough for masks to move (default 30; ImageNet 10)")
 	fs.Float64Var(&t.lr, "lr", 0, "learning rate of Adam (default 8e-5; ImageNet 3e-5)")
 	fs.IntVar(&t.batch, "batch-size", 0, "images a step (default 32)")
-	fs.IntVar(&t.micro, "micro-batch", 0, "images of a step that are computed at a time, which bounds memory; 0 for all")
+	t.micro.declare(fs)
 	fs.Float64Var(&t.leak, "leak", 0, "l of gradient dropout, 0 to 1 (default by the paper's rule: 0.3 or 1)")
 	fs.Float64Var(&t.init, "init", 0, "initial score of every weight (default 0.01)")
 	fs.Float64Var(&t.threshold, "threshold", 0, "score above which a weight is kept (default 0.005)")
@@ -95,7 +96,7 @@ func (t *tuningFlags) declare(fs *flag.FlagSet) {
 }
 
 // config are the published settings with the user's changes. Epochs stay as published where auto was asked for; auto is
-// then true.
+// then true. The micro-batch depends on the model, and is not among them yet.
 func (t *tuningFlags) config(d *dataFlags) (c rmt.Config, auto bool, err error) {
 	c, err = rmt.Defaults(t.method, t.recipe, d.canonical(), d.shots, d.classes == "base")
 	if err != nil {
@@ -111,7 +112,7 @@ func (t *tuningFlags) config(d *dataFlags) (c rmt.Config, auto bool, err error) 
 			set()
 		}
 	}
-	c.Flip, c.Seed, c.MicroBatch = t.flip, d.seed, t.micro
+	c.Flip, c.Seed = t.flip, d.seed
 	switch t.epochs {
 	case "":
 	case "auto":
@@ -196,6 +197,7 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
+	config.MicroBatch = f.tuning.micro.of(dev, m.image.Config, config.Batch)
 	if f.out == "" {
 		f.out = filepath.Join("runs", strings.ReplaceAll(ds.Name, ":", "-"), fmt.Sprintf("%s-%dshots-seed%d", config.Method, f.data.shots, f.data.seed))
 	}

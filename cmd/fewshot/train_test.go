@@ -466,6 +466,7 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 		{"template", "-template {}"},
 		{"classes", "-classes base"},
 		{"flip", "-flip 0"},
+		{"micro_batch", "-micro-batch 3"},
 		{"rrc_scale_min", "-rrc-scale 0.08"},
 		{"precision", "-precision bf16"},
 		{"backbone", "-model " + other(t)},

@@ -171,7 +171,7 @@ class Result(NamedTuple):
             print(f"{side.line()}: ratio {statistics.median(r):.2f} ({r[0]:.2f} .. {r[-1]:.2f}), memory {self.ours.rss_mib / side.rss_mib:.2f}", flush=True)
 
 
-def compare(tools, config, kind, a, match, title, micro=0, **options):
+def compare(tools, config, kind, a, match, title, micro=None, **options):
     """Our case whose name matches and PyTorch in a configuration in turn, and as it comes too if that is asked for."""
     configs = [CONFIGS["eager"]] if a.plain and config.name != "eager" else []
     configs.append(config)
@@ -181,7 +181,7 @@ def compare(tools, config, kind, a, match, title, micro=0, **options):
         flags += ["-precision", "bf16"]
     if a.ordinary:
         flags += ["-strassen=false"]
-    if micro:
+    if micro is not None:
         flags += ["-micro-batch", str(micro)]
     theirs, ours = [[] for _ in workers], []
     for i in range(a.rounds):

@@ -7,13 +7,14 @@
 needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. PyTorch's side
 is in model.py, and first tried in every configuration with a batch of 8 at most; the fastest counts. Ours is `fewshot bench
 -only step`, whose masks have some weights off, so that teacher and both losses are computed. With -amt both sides do plain
-mask tuning: no teacher, one loss. With -micro we compute so many images of the batch at a time.
+mask tuning: no teacher, one loss. With -micro we compute so many images of the batch at a time, all if 0,
+and without as many as fewshot chooses.
 """
 
 import peers
 
 
-def compare(tools, a, config=None, micro=0):
+def compare(tools, a, config=None, micro=None):
     """The result for the flags; the configuration of PyTorch is chosen here if none is given."""
     method, match = ("AMT", "^AMT") if a.amt else ("R-AMT", "^R-AMT.*off$")
     if config is None:
@@ -24,7 +25,7 @@ def compare(tools, a, config=None, micro=0):
 def main():
     p = peers.arguments(__doc__)
     p.add_argument("-amt", action="store_true", help="plain mask tuning, without the teacher")
-    p.add_argument("-micro", type=int, default=0, help="fewshot's -micro-batch")
+    p.add_argument("-micro", type=int, help="fewshot's -micro-batch")
     a = p.parse_args()
     print(peers.machine())
     compare(peers.Tools(), a, peers.CONFIGS.get(a.config), a.micro).show()
