@@ -36,15 +36,16 @@
 //
 // # Fewer multiplications
 //
-// At nine tenths of the multipliers' peak, what is left is to multiply less. Strassen's algorithm, applied twice, cuts A, B and C into 4×4 blocks and
-// takes 49 products of sums of blocks in place of 64 products of blocks. Where it is permitted, large products are computed so, not as a
-// recursion over matrices in memory but within what Gemm has in the caches at a time: a block of A is one tile high, one of B one panel wide, each a quarter of a piece of K deep.
-// Sums of B are written once for all rows, sums of A once for many columns, and the tile kernel adds its accumulators to the one to four blocks of C that a
-// product is for, in a buffer of 28 kB. Of the 23 % that are saved this costs the third part.
+// At nine tenths of the multipliers' peak, what is left is to multiply less. Strassen's algorithm, applied twice, cuts A, B and C into
+// 4×4 blocks and takes 49 products of sums of blocks in place of 64 products of blocks. Where it is permitted, large products are computed
+// so, not as a recursion over matrices in memory, but within what Gemm has in the caches at a time: a block of A is one tile high, one of B
+// one panel wide, each a quarter of a piece of K deep. Sums of B are written once for all rows, sums of A once for many columns, and the
+// tile kernel adds its accumulators to the one to four blocks of C that a product is for, in a buffer of 28 kB. All this costs about a third
+// of the 23 % that are saved.
 //
-// Errors of rounding are bounded by the largest elements of a block and not by those of a row and a column (N. J. Higham, Accuracy
-// and Stability of Numerical Algorithms, chapter 23); of random matrices they are two to three times as large. Sums are of numbers in neighbouring tiles, so a row of C depends on
-// the rows beside it: by rounding, and by infinities.
+// Errors of rounding are bounded by the largest elements of blocks and not by those of a row and a column (N. J. Higham, Accuracy and
+// Stability of Numerical Algorithms, chapter 23); of random matrices they are two to three times as large. Sums are of numbers in
+// neighbouring tiles, so a row of C depends on the rows beside it: by rounding, and by infinities.
 //
 // # Products of bfloat16
 //
@@ -69,7 +70,8 @@
 // An element of C is one chain of fused multiply-adds over k, rounded the same way in whichever tile
 // it lies; for K > 768 there is one chain for each piece of K, and the pieces depend on K alone. The bits
 // of a result depend on neither the number of workers nor the partition, and a row's are those that the
-// row has in a smaller product. (Those of a product by Strassen's algorithm depend on shapes alone, not on workers.) Attention and the row kernels are cut only where rows and heads end.
+// row has in a smaller product. (By Strassen's algorithm they depend on shapes, too, but not on workers.) Attention and the row
+// kernels are cut only where rows and heads end.
 // AVX2 and AVX-512 differ where sums over a row are: they have another number of partial sums.
 //
 // # Limits

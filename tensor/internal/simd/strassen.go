@@ -153,8 +153,8 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 	}
 }
 
-// ahead is what is fetched during product u of the tile whose blocks have these rows from m on: a block of the next tile of A, if this is the first group of
-// columns, or else rows of C, from column n on.
+// ahead is what is fetched during product u of the tile whose blocks have these rows from m on: a block of the next tile of A, if this is
+// the first group of columns, or else rows of C, from column n on.
 func (s *strassen) ahead(u, m, rows, n int, first bool) (next *float32, ns int) {
 	if i := u / strassenSide; i < strassenSide {
 		if r := m + (strassenSide+i)*rows; first && r < s.M {

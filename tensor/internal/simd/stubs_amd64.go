@@ -188,7 +188,8 @@ func strassenSumsAAVX512(n int, x *float32, ld, step int, dst *float32, stride i
 func strassenSumsBAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
 
 // strassenTileAVX512 is the product of a full tile, 14 rows of A and a panel of B, 32 columns, which is written
-// to, added to or subtracted from n blocks of C, that lie one behind the other and have 14 rows of 32 columns each. The rest is as in gemm14x32AVX512.
+// to, added to or subtracted from n blocks of C. These have 14 rows of 32 columns each, and lie one behind the other. The rest
+// is as in gemm14x32AVX512.
 //
 //go:noescape
 func strassenTileAVX512(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
@@ -727,7 +728,8 @@ func strassenSumsAAVX2(n int, x *float32, ld, step int, dst *float32, stride int
 func strassenSumsBAVX2(n int, x *float32, ld, step int, dst *float32, stride int)
 
 // strassenTileAVX2 is the product of a full tile, 6 rows of A and a panel of B, 16 columns, which is written
-// to, added to or subtracted from n blocks of C, that lie one behind the other and have 6 rows of 16 columns each. The rest is as in gemm6x16AVX2.
+// to, added to or subtracted from n blocks of C. These have 6 rows of 16 columns each, and lie one behind the other. The rest
+// is as in gemm6x16AVX2.
 //
 //go:noescape
 func strassenTileAVX2(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)

@@ -69,7 +69,8 @@ n is a multiple of %[4]d%[5]s.`
 
 	strassenTileArgs = "k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int"
 	strassenTileDoc  = `%%s is the product of a full tile, %[1]d rows of A and a panel of B, %[2]d columns, which is written
-to, added to or subtracted from n blocks of C, that lie one behind the other and have %[1]d rows of %[2]d columns each. The rest is as in gemm%[1]dx%[2]d%[3]s.`
+to, added to or subtracted from n blocks of C. These have %[1]d rows of %[2]d columns each, and lie one behind the other. The rest
+is as in gemm%[1]dx%[2]d%[3]s.`
 
 	strassenJoinArgs = "rows int, c, dst *float32, ld int, bias *float32, accumulate bool"
 	strassenJoinDoc  = `%%s brings a row of blocks of C into its place, %[1]d columns, and adds the bias, unless it is nil, and what is there if it
@@ -81,7 +82,8 @@ func emitStrassen(f *file) {
 	products := twice(strassen)
 	f.strassenSums("strassenSumsA", fmt.Sprintf(strassenSumsDoc, "A", len(products), "x[row·ld+column·step+i]", f.lanes, ""), "VMOVUPS", products,
 		func(p product) sum { return p.a }, func(block int) (int, int) { return block / side, block % side })
-	f.strassenSums("strassenSumsB", fmt.Sprintf(strassenSumsDoc, "B", len(products), "x[column·ld+row·step+i]", f.lanes, ", as dst and stride are, which is not read soon"), streaming, products,
+	aligned := ", as dst and stride are, which is not read soon"
+	f.strassenSums("strassenSumsB", fmt.Sprintf(strassenSumsDoc, "B", len(products), "x[column·ld+row·step+i]", f.lanes, aligned), streaming, products,
 		func(p product) sum { return p.b }, func(block int) (int, int) { return block % side, block / side })
 	f.function("strassenTile", strassenTileArgs, "", fmt.Sprintf(strassenTileDoc, f.rows, f.width(), f.name), (*function).strassenTile)
 	f.function("strassenJoin", strassenJoinArgs, "", fmt.Sprintf(strassenJoinDoc, side*f.width()), (*function).strassenJoin)
@@ -155,7 +157,8 @@ func (f *file) strassenTable(products []product) {
 		}
 		b.WriteString("},\n")
 	}
-	fmt.Fprintf(&f.stubs.tables, "\n// strassenEnds%[1]s are the blocks of C to which each product goes.\nvar strassenEnds%[1]s = [][]strassenEnd{\n%[2]s}\n", f.name, b.String())
+	const table = "\n// strassenEnds%[1]s are the blocks of C to which each product goes.\nvar strassenEnds%[1]s = [][]strassenEnd{\n%[2]s}\n"
+	fmt.Fprintf(&f.stubs.tables, table, f.name, b.String())
 }
 
 // strassenTile has its accumulators done, then goes through the list of ends, pairs of 32-bit numbers.
