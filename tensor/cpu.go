@@ -29,11 +29,12 @@ func openCPU(arg string, o Options) (Backend, error) {
 	if narrow {
 		precision = "bf16"
 	}
-	if !fast {
+	switch {
+	case !fast:
 		kernels = "portable"
-	} else if narrow && simd.HasBF16() {
+	case narrow && simd.HasBF16():
 		kernels += "_bf16"
-	} else if fast && o.Strassen && !narrow {
+	case !narrow && o.Strassen:
 		kernels += ", strassen"
 	}
 	h.about = fmt.Sprintf("cpu %s %s, %s, %s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels)

@@ -41,7 +41,8 @@ func (m *microBatch) Set(s string) error {
 	return nil
 }
 
-// of is the number for a batch. A device with memory of its own has more use for large products than for what they save.
+// of is the number for a batch. A device with memory of its own gains more by large products than
+// parts would save.
 func (m *microBatch) of(dev *tensor.Device, c vit.Config, batch int) int {
 	switch {
 	case m.given:

@@ -6,8 +6,8 @@
 needs Go and what requirements.txt names; libraries that are not there are left out. Each round runs `fewshot bench -only
 gemm` and then every library at every shape, each in a process of its own. Printed are medians over the rounds in GFLOP/s,
 and ours over the best library's at that shape. Libraries whose weights are packed before the clock starts count at every shape;
-we pack before it where the product says so. Our large products in float32 are by
-Strassen's algorithm, unless that is switched off, and count as many operations as ordinary ones. With -avx2 everybody does without AVX-512.
+we pack before it where the product says so. Our large products in float32 are by Strassen's algorithm, without -ordinary, and count as
+many operations as ordinary ones. With -avx2 everybody does without AVX-512.
 """
 
 import math

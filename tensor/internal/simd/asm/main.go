@@ -5,16 +5,16 @@
 // out twice: for AVX-512 (32 registers of 16 floats, mask registers) and for AVX2 with FMA (16 registers
 // of 8 floats). What differs is behind the methods of type function in emit.go. The files by idea:
 //
-//	gemm.go    the multiplication of a tile: the only kernel whose speed is a matter of every instruction
-//	strassen.go   the multiplication of blocks by fewer products than there are pairs of them
-//	pack.go    copies that bring operands into the order in which the tile kernel reads them
-//	exp.go     eˣ, and the kernels around it
-//	gelu.go    the normal distribution function, and GELU
-//	vector.go  sums and element by element kernels
-//	random.go  Philox4x32-10
-//	update.go  gradient dropout and Adam
-//	bf16.go    bfloat16: conversion, and products of pairs of numbers
-//	peak.go    nothing but multiply-adds: the speed that there is to reach
+//	gemm.go      the multiplication of a tile: the only kernel whose speed is a matter of every instruction
+//	strassen.go  the multiplication of blocks by fewer products than there are pairs of them
+//	pack.go      copies that bring operands into the order in which the tile kernel reads them
+//	exp.go       eˣ, and the kernels around it
+//	gelu.go      the normal distribution function, and GELU
+//	vector.go    sums and element by element kernels
+//	random.go    Philox4x32-10
+//	update.go    gradient dropout and Adam
+//	bf16.go      bfloat16: conversion, and products of pairs of numbers
+//	peak.go      nothing but multiply-adds: the speed that there is to reach
 package main
 
 import (
