@@ -22,6 +22,9 @@ func (p panels) from(i int) panels { return panels{p.x[i*p.stride:], p.stride} }
 
 func (p *panels) at(i int) *float32 { return &p.x[i*p.stride] }
 
+// clear makes numbers lo to hi of panel i zero.
+func (p *panels) clear(i, lo, hi int) { clear(p.x[i*p.stride:][lo:hi]) }
+
 // packRows packs the rows×cols matrix at src by pack, whose panels have the given width, into the panels
 // from number first on. The last panel may be filled in part.
 func (p *panels) packRows(v *variant, pack packRows, width, first, rows, cols int, src []float32, ld int) {

@@ -30,7 +30,7 @@ type strassen struct {
 	quads, tiles int // rows of C: rows of a block in all tiles together, and tiles
 	groups       int // of panels of C
 	down, across int // tasks beneath each other, and side by side
-	k0, part     int // a piece of K: where it begins, and a quarter of its extent
+	k0, part     int // a piece of K: where it begins, and a quarter of its extent, which may go beyond the end of K if A is transposed
 
 	b      []float32 // sums of B, group after group
 	shares []strassenShare
@@ -41,17 +41,21 @@ type strassen struct {
 // strassenShare is what a worker needs for itself.
 type strassenShare struct {
 	panels panels    // a group of B
+	left   panels    // a tile of transposed A, a panel a block
 	a, c   []float32 // sums of A, blocks of C
 	rows   []float32 // a tile of A that goes beyond its end, filled up with zeros
 }
 
 var idleStrassens free[strassen]
 
-// fitsStrassen reports whether the algorithm can be used, and pays. Transposed A is left out: with it, C is the gradient of a weight, whose
-// elements differ by orders of magnitude and are each compared with themselves, by Adam. Errors here are small beside the largest.
+// fitsStrassen reports whether the algorithm can be used, and pays.
 func fitsStrassen(v *variant, g *GemmArgs) bool {
-	return g.Strassen && g.Batch == 1 && !g.TransA && g.M >= v.strassenRows && g.N >= leastStrassenN && g.K >= leastStrassenK &&
-		g.N%(strassenSide*v.width) == 0 && g.K%(strassenSide*v.lanes) == 0
+	least := v.strassenRows
+	if g.TransA {
+		least = v.strassenColumns
+	}
+	return g.Strassen && g.M >= least && g.N >= leastStrassenN && g.K >= leastStrassenK &&
+		g.N%(strassenSide*v.width) == 0 && (g.TransA || g.K%(strassenSide*v.lanes) == 0)
 }
 
 // multiplyStrassen is Gemm where fitsStrassen.
@@ -70,10 +74,15 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 	unit := strassenSide * v.lanes
 	step := ceil(ceil(s.K, ceil(s.K, strassenPiece)), unit) * unit
 	for s.k0 = 0; s.k0 < s.K; s.k0 += step {
-		s.part = min(step, s.K-s.k0) / strassenSide
+		s.part = ceil(min(step, s.K-s.k0), unit) * v.lanes
 		s.reserve(p.Workers())
-		p.For(s.groups, 1, s.sumsFunc)
-		p.For(s.down*s.across, 1, s.tasksFunc)
+		for i := range s.Batch {
+			s.A, s.B, s.Dst = g.A[i*s.StrideA:], g.B[i*s.StrideB:], g.Dst[i*s.StrideC:]
+			if i == 0 || s.StrideB > 0 {
+				p.For(s.groups, 1, s.sumsFunc)
+			}
+			p.For(s.down*s.across, 1, s.tasksFunc)
+		}
 	}
 	s.GemmArgs = GemmArgs{}
 	idleStrassens.give(s)
@@ -85,6 +94,7 @@ func (s *strassen) products() int { return len(s.v.strassenEnds) }
 func (s *strassen) strideB() int   { return s.part*s.v.width + padding }
 func (s *strassen) strideA() int   { return s.v.rows * s.rowA() }
 func (s *strassen) rowA() int      { return s.part + padding/2 }
+func (s *strassen) deep() int      { return min(strassenSide*s.part, s.K-s.k0) }
 func (s *strassen) filledRow() int { return strassenSide*s.part + padding/2 }
 
 // sumsOfB are those of a group.
@@ -101,7 +111,9 @@ func (s *strassen) reserve(workers int) {
 		own.panels.reserve(strassenSide, strassenSide*s.part*s.v.width)
 		own.a = grow(own.a, s.products()*s.strideA())
 		own.c = grow(own.c, strassenSide*strassenSide*s.v.rows*s.v.width)
-		if s.M < strassenSide*s.quads {
+		if s.TransA {
+			own.left.reserve(strassenSide, strassenSide*s.part*s.v.rows)
+		} else if s.M < strassenSide*s.quads {
 			own.rows = grow(own.rows, strassenSide*s.v.rows*s.filledRow())
 		}
 	}
@@ -110,13 +122,16 @@ func (s *strassen) reserve(workers int) {
 // sums packs groups of panels of B, and adds their blocks up.
 func (s *strassen) sums(worker, lo, hi int) {
 	v, p := s.v, &s.shares[worker].panels
-	k, cols := strassenSide*s.part, strassenSide*v.width
+	deep, cols := s.deep(), strassenSide*v.width
 	for group := lo; group < hi; group++ {
 		n := group * cols
 		if s.TransB {
-			p.packCols(v, 0, cols, k, s.B[n*s.LDB+s.k0:], s.LDB)
+			p.packCols(v, 0, cols, deep, s.B[n*s.LDB+s.k0:], s.LDB)
 		} else {
-			p.packRows(v, v.packRowsB, v.width, 0, k, cols, s.B[s.k0*s.LDB+n:], s.LDB)
+			p.packRows(v, v.packRowsB, v.width, 0, deep, cols, s.B[s.k0*s.LDB+n:], s.LDB)
+		}
+		for i := range strassenSide {
+			p.clear(i, deep*v.width, strassenSide*s.part*v.width)
 		}
 		v.strassenSumsB(s.part*v.width, p.at(0), p.stride, s.part*v.width, &s.sumsOfB(group)[0], s.strideB())
 	}
@@ -138,7 +153,13 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 	v := s.v
 	q0, q1 := part(s.quads, v.rows, t)
 	m, rows := strassenSide*q0, q1-q0 // of a block
-	s.addRows(own, m, rows)
+	rs, ks := s.rowA(), 1
+	if s.TransA {
+		rs, ks = 1, v.rows
+		s.addColumns(own, m, rows)
+	} else {
+		s.addRows(own, m, rows)
+	}
 	for group := g0; group < g1; group++ {
 		n, b := group*strassenSide*v.width, s.sumsOfB(group)
 		for u, ends := range v.strassenEnds {
@@ -147,7 +168,7 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 			if next == nil {
 				next = a
 			}
-			v.strassenTile(s.part, a, s.rowA(), 1, &b[u*s.strideB()], &own.c[0], &ends[0], len(ends), next, ns)
+			v.strassenTile(s.part, a, rs, ks, &b[u*s.strideB()], &own.c[0], &ends[0], len(ends), next, ns)
 		}
 		s.join(own, m, rows, n)
 	}
@@ -157,7 +178,7 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 // the first group of columns, or else rows of C, from column n on.
 func (s *strassen) ahead(u, m, rows, n int, first bool) (next *float32, ns int) {
 	if i := u / strassenSide; i < strassenSide {
-		if r := m + (strassenSide+i)*rows; first && r < s.M {
+		if r := m + (strassenSide+i)*rows; first && !s.TransA && r < s.M {
 			return &s.A[r*s.LDA+s.k0+u%strassenSide*s.part], s.LDA
 		}
 		return nil, 0
@@ -181,6 +202,20 @@ func (s *strassen) addRows(own *strassenShare, m, rows int) {
 	for r := range rows {
 		s.v.strassenSumsA(s.part, &a[r*ld], rows*ld, s.part, &own.a[r*s.rowA()], s.strideA())
 	}
+}
+
+// addColumns is addRows for a transposed A, whose columns the blocks have. Beyond its end there are zeros.
+func (s *strassen) addColumns(own *strassenShare, m, rows int) {
+	v, left := s.v, &own.left
+	for i := range strassenSide {
+		deep := 0
+		if m0 := m + i*rows; m0 < s.M {
+			deep = s.deep()
+			left.packRows(v, v.packRowsA, v.rows, i, deep, min(rows, s.M-m0), s.A[s.k0*s.LDA+m0:], s.LDA)
+		}
+		left.clear(i, deep*v.rows, strassenSide*s.part*v.rows)
+	}
+	v.strassenSumsA(s.part*v.rows, left.at(0), left.stride, s.part*v.rows, &own.a[0], s.strideA())
 }
 
 // join brings the blocks of C, which have these rows, to row m and column n.

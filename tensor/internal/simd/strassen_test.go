@@ -12,13 +12,17 @@ import (
 
 // strassenCases are products that Strassen's algorithm takes: all it must know how to do, in all variants.
 func strassenCases(v *variant) (cs []gemmCase) {
-	m := v.strassenRows
+	m, mt := v.strassenRows, v.strassenColumns
 	return []gemmCase{
 		{m: m, n: 512, k: 512, batch: 1},
 		{m: m + 1, n: 512, k: 512, batch: 1, transB: true, bias: true, pad: 3},
 		{m: m + 30, n: 640, k: 576, batch: 1, transB: true, accumulate: true},
 		{m: m + 3, n: 1408, k: 1600, batch: 1, transB: true, bias: true, accumulate: true, pad: 1},
 		{m: m + 66, n: 512, k: 832, batch: 1, bias: true},
+		{m: mt, n: 512, k: 1280, batch: 1, transA: true},
+		{m: mt + 5, n: 640, k: 2405, batch: 2, transA: true, sameB: true, accumulate: true, pad: 2},
+		{m: m, n: 512, k: 512, batch: 2, pad: 2},
+		{m: mt + 58, n: 512, k: 513, batch: 1, transA: true, transB: true, bias: true},
 	}
 }
 
@@ -64,7 +68,7 @@ func TestStrassenOfWholeNumbers(t *testing.T) {
 			b.dst.check(t, "dst")
 			for i := range want {
 				if g.Dst[i] != want[i] {
-					t.Fatalf("%v: row %d column %d is %g, want %g", c, i/g.LDC, i%g.LDC, g.Dst[i], want[i])
+					t.Fatalf("%v: number %d of rows of %d is %g, want %g", c, i, g.LDC, g.Dst[i], want[i])
 				}
 			}
 		}
@@ -93,9 +97,9 @@ func TestStrassenErrors(t *testing.T) {
 			bound := strassenBound(g, largest(g.A), largest(g.B), max(largest(before), largest(g.Bias)))
 			var squares, squaresPlain float64
 			for range 3000 {
-				row, col := r.IntN(g.M), r.IntN(g.N)
-				at := row*g.LDC + col
-				want, _ := naiveGemm(g, before, 0, row, col)
+				matrix, row, col := r.IntN(g.Batch), r.IntN(g.M), r.IntN(g.N)
+				at := matrix*g.StrideC + row*g.LDC + col
+				want, _ := naiveGemm(g, before, matrix, row, col)
 				near(t, c.String(), at, g.Dst[at], want, bound)
 				squares += (float64(g.Dst[at]) - want) * (float64(g.Dst[at]) - want)
 				squaresPlain += (float64(plain[at]) - want) * (float64(plain[at]) - want)
@@ -167,12 +171,11 @@ func TestStrassenLeavesOut(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		m := active.strassenRows
 		for _, c := range []gemmCase{
-			{m: m, n: 512, k: 512, batch: 1, transA: true},
 			{m: m - 1, n: 512, k: 512, batch: 1},
 			{m: m, n: 512 - 16, k: 512, batch: 1},
 			{m: m, n: 512 + 16, k: 512, batch: 1},
 			{m: m, n: 512, k: 512 + 16, batch: 1},
-			{m: m, n: 512, k: 512, batch: 2},
+			{m: active.strassenColumns - 1, n: 512, k: 512, batch: 1, transA: true},
 		} {
 			r := newRand(24)
 			g, _ := c.strassenArgs(r, normal(r))

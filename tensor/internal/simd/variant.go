@@ -19,7 +19,8 @@ type variant struct {
 	strassenTile                 func(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
 	strassenJoin                 func(rows int, c, dst *float32, ld int, bias *float32, accumulate bool)
 	strassenEnds                 [][]strassenEnd // of each product
-	strassenRows                 int             // from how many on it pays
+	strassenRows                 int             // of A, from how many on it pays
+	strassenColumns              int             // of a transposed A
 
 	pairs bool     // operands of the tiles are pairs of bfloat16, see gemm_bf16.go
 	bf16  *variant // the same for such operands; nil if the machine has no instruction for them
