@@ -4,26 +4,26 @@
     python tests/peers/forward.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-ordinary]
 
 needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. Both programs
-encode the same number of random images with random weights. PyTorch is first tried in every configuration, and the
-fastest counts. Batches are of 1 or 32 images, as in `fewshot bench -only inference`. We compute the last block for the class
-token alone, about 7 % less work at ViT-B/16; model.py does not.
+encode the same number of random images with random weights. PyTorch is first tried in every configuration, and the fastest counts;
+beside it stands the fastest of PyTorch as it is installed, if that is another. Batches are of 1 or 32 images, as in `fewshot bench
+-only inference`. We compute the last block for the class token alone, about 7 % less work at ViT-B/16; model.py does not.
 """
 
 import peers
 
 
-def compare(tools, a, config=None):
-    """The result for the flags; the configuration of PyTorch is chosen here if none is given."""
-    if config is None:
-        config = peers.choose(tools, a.threads, "inference", a.bf16, model=a.model, batch=a.batch)
+def compare(tools, a, configs=None):
+    """The result for the flags; configurations of PyTorch are chosen here if none are given."""
+    if configs is None:
+        configs = peers.choose(tools, a.threads, "inference", a.bf16, model=a.model, batch=a.batch)
     match = "^batch 1, weights packed$" if a.batch == 1 else f"^batch {a.batch}$"  # PyTorch's compiler packs, too
-    return peers.compare(tools, config, "inference", a, match, "image encoder")
+    return peers.compare(tools, configs, "inference", a, match, "image encoder")
 
 
 def main():
     a = peers.arguments(__doc__).parse_args()
     print(peers.machine())
-    compare(peers.Tools(), a, peers.CONFIGS.get(a.config)).show()
+    compare(peers.Tools(), a, peers.named(a.config)).show()
 
 
 if __name__ == "__main__":

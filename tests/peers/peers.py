@@ -108,6 +108,11 @@ class Worker:
         self.process.communicate()
 
 
+def named(names):
+    """The configurations with these names, or None for none."""
+    return [CONFIGS[name] for name in names] if names else None
+
+
 def start(tools, config, threads, kind, **options):
     """PyTorch with a function of model.py, called once already."""
     env = BARE | {"OMP_NUM_THREADS": str(threads)} | config.env
@@ -125,7 +130,8 @@ def start(tools, config, threads, kind, **options):
 
 
 def choose(tools, threads, kind, bf16, tries=2, **options):
-    """The fastest configuration, by the best of a few calls of each, which are printed."""
+    """The fastest configuration by the best of a few calls of each, which are printed: first that of PyTorch as it is installed, and then
+    that of all, if it is another."""
     found = {}
     for c in candidates(bf16):
         try:
@@ -139,7 +145,9 @@ def choose(tools, threads, kind, bf16, tries=2, **options):
         print(f"  {c.name:34} {options['batch'] / found[c.name]:8.3f} images/s  peak RSS {answers[-1]['rss_mib']:6.0f} MiB", flush=True)
     if not found:
         raise SystemExit("PyTorch does not run here in any configuration")
-    return CONFIGS[min(found, key=found.get)]
+    best = min(found, key=found.get)
+    installed = min((name for name in found if not CONFIGS[name].intel), key=found.get, default=best)
+    return [CONFIGS[name] for name in dict.fromkeys((installed, best))]
 
 
 class Side(NamedTuple):
@@ -171,10 +179,10 @@ class Result(NamedTuple):
             print(f"{side.line()}: ratio {statistics.median(r):.2f} ({r[0]:.2f} .. {r[-1]:.2f}), memory {self.ours.rss_mib / side.rss_mib:.2f}", flush=True)
 
 
-def compare(tools, config, kind, a, match, title, micro=None, **options):
-    """Our case whose name matches and PyTorch in a configuration in turn, and as it comes too if that is asked for."""
-    configs = [CONFIGS["eager"]] if a.plain and config.name != "eager" else []
-    configs.append(config)
+def compare(tools, configs, kind, a, match, title, micro=None, **options):
+    """Our case whose name matches and PyTorch in configurations in turn, the last of which counts, and as it comes too if that is asked for."""
+    if a.plain and CONFIGS["eager"] not in configs:
+        configs = [CONFIGS["eager"], *configs]
     workers = [start(tools, c, a.threads, kind, bf16=a.bf16, batch=a.batch, model=a.model, **options) for c in configs]
     flags = ["-only", kind, "-arch", a.model, "-batch", str(a.batch), "-rounds", "1", "-match", match]
     if a.bf16:
@@ -235,7 +243,8 @@ def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16"
         "bf16": {"action": "store_true", "help": "autocast to bfloat16, and -precision bf16"},
         "plain": {"action": "store_true", "help": "measure PyTorch as it comes, too"},
         "ordinary": {"action": "store_true", "help": "fewshot without Strassen's algorithm"},
-        "config": {"choices": list(CONFIGS), "help": "how to run PyTorch (default: try all, take the fastest)"},
+        "config": {"action": "append", "choices": list(CONFIGS), "help": "how to run PyTorch; more than once for several (default: try all, take "
+                   "the fastest of PyTorch as it is installed, and of all)"},
     }.items():
         if name in only:
             p.add_argument("-" + name, **options)

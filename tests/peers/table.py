@@ -9,7 +9,8 @@ The products of gemm.py; the image encoder of forward.py with 1 and 32 images; t
 and 32 images or other numbers; all in float32 and, where the processor multiplies bfloat16, in that. With 5 rounds on two cores this
 takes an hour or two. -short is a look at everything in some twenty minutes: one round, 1 and 8 images, ViT-B/32 alone.
 
-PyTorch's configuration is chosen once for each model and number format, for steps by that of R-AMT, unless it is given. Steps with up
+PyTorch's configurations are chosen once for each model and number format, for steps by that of R-AMT, unless they are given: the fastest of
+PyTorch as it is installed, and that of all, with which memory is compared. Steps with up
 to 8 images show PyTorch as it comes, too: with 32 two such processes may not fit the memory.
 """
 
@@ -26,7 +27,7 @@ def results(tools, a):
     """Compare everything with PyTorch, and yield the results."""
     for model in a.models.split(","):
         for bf16 in a.formats:
-            given = peers.CONFIGS.get(a.config_bf16 if bf16 else a.config)
+            given = peers.named(a.config_bf16 if bf16 else a.config)
             common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False, "ordinary": a.ordinary}
             if "inference" in a.only:
                 for batch in (1,) if a.short else (1, 32):
@@ -34,15 +35,15 @@ def results(tools, a):
             if "step" in a.only:
                 if not given:
                     print(f"configurations for the step, {model}, {'bf16' if bf16 else 'float32'}")
-                config = given or peers.choose(tools, a.threads, "step", bf16, model=model, batch=8, amt=False)
+                configs = given or peers.choose(tools, a.threads, "step", bf16, model=model, batch=8, amt=False)
                 for batch in (8,) if a.short else map(int, a.batches.split(",")):
                     for amt in (True, False):
-                        yield step.compare(tools, types.SimpleNamespace(batch=batch, amt=amt, **common | {"plain": batch <= 8}), config)
+                        yield step.compare(tools, types.SimpleNamespace(batch=batch, amt=amt, **common | {"plain": batch <= 8}), configs)
 
 
 def main():
     p = peers.arguments(__doc__, only=("threads", "rounds", "config", "ordinary"))
-    p.add_argument("-config-bf16", choices=list(peers.CONFIGS), help="the same in bfloat16")
+    p.add_argument("-config-bf16", action="append", choices=list(peers.CONFIGS), help="the same in bfloat16")
     p.add_argument("-batches", default="8,32", help="images of a step, separated by commas")
     p.add_argument("-only", default="gemm,inference,step", help="kinds, separated by commas")
     p.add_argument("-models", default="ViT-B-16,ViT-B-32", help="separated by commas")
