@@ -31,6 +31,10 @@ var gradients = map[string][]struct {
 		{[][]int{{2, 3, 5}, {4, 5}, {4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Linear(v[0], v[1], v[2]) })},
 		{[][]int{{3, 5}, {1, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Linear(v[0], v[1], nil) })},
 	},
+	"LinearAdd": {
+		{[][]int{{2, 3, 5}, {4, 5}, {4}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LinearAdd(v[0], v[1], v[2], v[3]) })},
+		{[][]int{{3, 5}, {5, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LinearAdd(v[0], v[1], nil, v[0]) })},
+	},
 	"MatMul":      {{[][]int{{2, 3, 5}, {5, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.MatMul(v[0], v[1]) })}},
 	"LayerNorm":   {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
 	"L2Normalize": {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.L2Normalize(v[0]) })}},

@@ -7,7 +7,10 @@ import (
 )
 
 // Linear is x·wᵀ + b for x [..., in], w [out, in] and b [out] or nil, as torch.nn.functional.linear.
-func Linear(x, w, b *Var) *Var {
+func Linear(x, w, b *Var) *Var { return LinearAdd(x, w, b, nil) }
+
+// LinearAdd is x·wᵀ + b + r, for a residual r [..., out] or nil, which is added as the product is made: no pass over memory of its own.
+func LinearAdd(x, w, b, r *Var) *Var {
 	t := x.tape
 	out := t.New(x.Value.Kind(), replaceLast(x.Shape(), w.Shape()[0])...)
 	o := tensor.GemmOptions{TransB: true}
@@ -15,6 +18,10 @@ func Linear(x, w, b *Var) *Var {
 	if b != nil {
 		o.Bias = b.Value
 		inputs = append(inputs, b)
+	}
+	if r != nil {
+		o.Add = matrix(r.Value)
+		inputs = append(inputs, r)
 	}
 	tensor.Gemm(matrix(out), matrix(x.Value), w.Value, o)
 	return t.Record(out, inputs, keepFactors(x, w), func(s *Sweep, ct *tensor.Tensor) {
@@ -26,11 +33,14 @@ func Linear(x, w, b *Var) *Var {
 		if w.NeedsGrad() {
 			// The lanes' weight gradients stay apart: one product a lane over all rows.
 			s.Accumulate(w, tensor.Full, func(dw *tensor.Tensor, add bool) {
-				tensor.Gemm(dw, lanes(ct), matrix(x.Value), tensor.GemmOptions{TransA: true, Accumulate: add})
+				tensor.Gemm(dw, lanes(ct), matrix(x.Value), tensor.GemmOptions{TransA: true, Add: onto(dw, add)})
 			})
 		}
 		if b != nil {
 			s.Pass(b, ct)
+		}
+		if r != nil {
+			s.Pass(r, ct)
 		}
 	})
 }
@@ -48,10 +58,18 @@ func MatMul(x, p *Var) *Var {
 		}
 		if p.NeedsGrad() {
 			s.Accumulate(p, tensor.Full, func(dp *tensor.Tensor, add bool) {
-				tensor.Gemm(dp, matrix(x.Value), lanes(ct), tensor.GemmOptions{TransA: true, Accumulate: add})
+				tensor.Gemm(dp, matrix(x.Value), lanes(ct), tensor.GemmOptions{TransA: true, Add: onto(dp, add)})
 			})
 		}
 	})
+}
+
+// onto is what a product is added to: dst itself, or nothing.
+func onto(dst *tensor.Tensor, add bool) *tensor.Tensor {
+	if add {
+		return dst
+	}
+	return nil
 }
 
 // keepFactors lists what the gradient of a product reads: each factor, if the other needs a gradient.

@@ -17,14 +17,14 @@ func (b *backend) Gemm(g tensor.GemmArgs) {
 	}
 	const tile = 64
 	launch(b, "gemm", g.Batch*parts(g.M, tile)*parts(g.N, tile), struct {
-		dst, x, y, bias                                          mem
+		dst, x, y, add, bias                                     mem
 		m, n, k, lda, ldb, ldc, batch, strideA, strideB, strideC int64
-		transA, transB, accumulate, _                            int32
+		transA, transB                                           int32
 	}{
-		dst: at(g.Dst), x: at(g.A), y: at(g.B), bias: at(g.Bias),
+		dst: at(g.Dst), x: at(g.A), y: at(g.B), add: at(g.Add), bias: at(g.Bias),
 		m: int64(g.M), n: int64(g.N), k: int64(g.K), lda: int64(g.LDA), ldb: int64(g.LDB), ldc: int64(g.LDC),
 		batch: int64(g.Batch), strideA: int64(g.StrideA), strideB: int64(g.StrideB), strideC: int64(g.StrideC),
-		transA: bit(g.TransA), transB: bit(g.TransB), accumulate: bit(g.Accumulate),
+		transA: bit(g.TransA), transB: bit(g.TransB),
 	})
 }
 
@@ -45,8 +45,8 @@ func bit(v bool) int32 {
 // that of the result: a factor that is narrower is widened first, which loses nothing, and a bias is converted.
 func (b *backend) multiply(g tensor.GemmArgs) bool {
 	b.scratch.reset(b)
-	p := driver.Product{D: g.Dst.Ptr, M: g.M, N: g.N, K: g.K, LDA: g.LDA, LDB: g.LDB, LDD: g.LDC, Batch: g.Batch,
-		StrideA: g.StrideA, StrideB: g.StrideB, StrideD: g.StrideC, TransA: g.TransA, TransB: g.TransB, Accumulate: g.Accumulate,
+	p := driver.Product{C: g.Add.Ptr, D: g.Dst.Ptr, M: g.M, N: g.N, K: g.K, LDA: g.LDA, LDB: g.LDB, LDD: g.LDC, Batch: g.Batch,
+		StrideA: g.StrideA, StrideB: g.StrideB, StrideD: g.StrideC, TransA: g.TransA, TransB: g.TransB,
 		Narrow: g.A.Size == 2 && g.B.Size == 2, NarrowD: g.Dst.Size == 2}
 	size := uint8(4)
 	if p.Narrow {

@@ -70,8 +70,12 @@ func TestProductsOfEncodersGoToCuBLASLt(t *testing.T) {
 		} {
 			x, w := d.Zeros(tensor.Compute, layer.rows, layer.in), d.Zeros(tensor.Compute, layer.out, layer.in)
 			y, ct := d.New(tensor.Compute, layer.rows, layer.out), d.Zeros(tensor.Compute, losses, layer.rows, layer.out)
-			tensor.Gemm(y, x, w, tensor.GemmOptions{TransB: true, Bias: d.Zeros(d.BiasKind(), layer.out)})
+			bias := d.Zeros(d.BiasKind(), layer.out)
+			tensor.Gemm(y, x, w, tensor.GemmOptions{TransB: true, Bias: bias})
 			made(layer.what)
+			residual := d.Zeros(tensor.Compute, layer.rows, layer.out)
+			tensor.Gemm(y, x, w, tensor.GemmOptions{TransB: true, Add: residual, Bias: bias})
+			made(layer.what + ", added to a residual")
 			tensor.Gemm(d.New(tensor.Compute, losses*layer.rows, layer.in), ct.View(losses*layer.rows, layer.out), w, tensor.GemmOptions{})
 			made(layer.what + ", backwards to the input")
 			tensor.Gemm(d.New(tensor.Full, losses, layer.out, layer.in), ct, x, tensor.GemmOptions{TransA: true})

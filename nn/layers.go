@@ -18,6 +18,11 @@ func (l Linear) Forward(x *autograd.Var) *autograd.Var {
 	return autograd.Linear(x, l.W.On(x.Tape()), l.B.On(x.Tape()))
 }
 
+// ForwardAdd is Forward plus a residual [..., out], in one operation.
+func (l Linear) ForwardAdd(x, residual *autograd.Var) *autograd.Var {
+	return autograd.LinearAdd(x, l.W.On(x.Tape()), l.B.On(x.Tape()), residual)
+}
+
 // Pack prepares the layer for inputs of few rows (see [tensor.Pack]); so do the other layers' methods of this name.
 func (l Linear) Pack() { tensor.Pack(l.W.Value) }
 
@@ -51,21 +56,21 @@ func NewAttention(w *Weights, width, heads int, causal bool) Attention {
 		NewLinear(w.In("out_proj"), width, width), heads, causal}
 }
 
-// Forward maps [B, L, width] to the same shape.
-func (a Attention) Forward(x *autograd.Var) *autograd.Var {
+// Forward maps [B, L, width] to the same shape, and adds the residual, of that shape too.
+func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
 	t := x.Tape()
 	qkv := autograd.Linear(x, a.InW.On(t), a.InB.On(t)) // [B, L, 3·width]
-	return a.Out.Forward(autograd.Attention(qkv, a.heads, a.causal))
+	return a.Out.ForwardAdd(autograd.Attention(qkv, a.heads, a.causal), residual)
 }
 
-// ForwardFirst is token 0 of Forward, [B, width], at the cost of one query a sequence. It is exact for
+// ForwardFirst is token 0 of Forward, as is the residual, [B, width], at the cost of one query a sequence. It is exact for
 // attention that is not causal, whatever the position.
-func (a Attention) ForwardFirst(x *autograd.Var) *autograd.Var {
+func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
 	w, b := a.InW.On(t), a.InB.On(t)
 	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d)) // [B, width]
 	kv := autograd.Linear(x, autograd.Rows(w, d, 3*d), autograd.Rows(b, d, 3*d))                 // [B, L, 2·width]
-	return a.Out.Forward(autograd.CrossAttention(q, kv, a.heads))
+	return a.Out.ForwardAdd(autograd.CrossAttention(q, kv, a.heads), residual)
 }
 
 // Pack prepares the layer's weights.
@@ -85,9 +90,9 @@ func NewMLP(w *Weights, width int, a tensor.Activation) MLP {
 	return MLP{NewLinear(w.In("c_fc"), width, 4*width), NewLinear(w.In("c_proj"), 4*width, width), a}
 }
 
-// Forward keeps the shape of x [..., width].
-func (m MLP) Forward(x *autograd.Var) *autograd.Var {
-	return m.Proj.Forward(autograd.Activate(m.FC.Forward(x), m.activation))
+// Forward keeps the shape of x [..., width], and adds the residual, of that shape too.
+func (m MLP) Forward(x, residual *autograd.Var) *autograd.Var {
+	return m.Proj.ForwardAdd(autograd.Activate(m.FC.Forward(x), m.activation), residual)
 }
 
 // Pack prepares the layer's weights.
@@ -111,10 +116,10 @@ func NewBlock(w *Weights, c TransformerConfig) Block {
 	}
 }
 
-// Forward is x + attention, then + MLP, each half in the memory of its own scope.
+// Forward is x + attention, then + MLP, each half in the memory of its own scope, and added by its last product.
 func (b Block) Forward(x *autograd.Var) *autograd.Var {
 	t := x.Tape()
-	y := t.Scope(func() *autograd.Var { return autograd.Add(x, b.Attn.Forward(b.LN1.Forward(x))) })
+	y := t.Scope(func() *autograd.Var { return b.Attn.Forward(b.LN1.Forward(x), x) })
 	return b.mlp(y)
 }
 
@@ -123,7 +128,7 @@ func (b Block) Forward(x *autograd.Var) *autograd.Var {
 func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
 	t := x.Tape()
 	y := t.Scope(func() *autograd.Var {
-		return autograd.Add(autograd.FirstToken(x), b.Attn.ForwardFirst(b.LN1.Forward(x)))
+		return b.Attn.ForwardFirst(b.LN1.Forward(x), autograd.FirstToken(x))
 	})
 	return b.mlp(y)
 }
@@ -131,7 +136,7 @@ func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
 // mlp is the second half; x is an intermediate of the block's and ends here.
 func (b Block) mlp(x *autograd.Var) *autograd.Var {
 	t := x.Tape()
-	y := t.Scope(func() *autograd.Var { return autograd.Add(x, b.MLP.Forward(b.LN2.Forward(x))) })
+	y := t.Scope(func() *autograd.Var { return b.MLP.Forward(b.LN2.Forward(x), x) })
 	t.Done(x)
 	return y
 }

@@ -84,15 +84,16 @@ type Matrix interface {
 	AttentionGrad(dq, dkv, ct, q, kv, out, lse Buf, s AttentionShape, lanes int)
 }
 
-// GemmArgs: dst[i] = op(a[i])·op(b[i]) (+ dst[i]) (+ bias on each row), for i < Batch. Matrices are
-// row-major with leading dimensions; element strides between the matrices of a batch, 0 to reuse one.
+// GemmArgs: dst[i] = op(a[i])·op(b[i]) (+ add[i]) (+ bias on each row), for i < Batch. Matrices are
+// row-major with leading dimensions; element strides between the matrices of a batch, 0 to reuse one. add has the
+// kind and the layout of dst, and is dst itself or apart from it.
 type GemmArgs struct {
-	Dst, A, B, Bias            Buf // Bias.N == 0: none
-	M, N, K                    int
-	TransA, TransB, Accumulate bool
-	LDA, LDB, LDC              int
-	Batch                      int
-	StrideA, StrideB, StrideC  int
+	Dst, A, B, Add, Bias      Buf // Add.N == 0, Bias.N == 0: none
+	M, N, K                   int
+	TransA, TransB            bool
+	LDA, LDB, LDC             int
+	Batch                     int
+	StrideA, StrideB, StrideC int
 }
 
 // AttentionShape describes scaled dot-product attention over packed projections. Rows of q are ColsQ

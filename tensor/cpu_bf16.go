@@ -331,6 +331,7 @@ func (h *narrowHost) Attention(dst, lse, q, kv Buf, s AttentionShape) {
 func (h *narrowHost) Gemm(g GemmArgs) {
 	// Between rows and matrices dst keeps what it has.
 	g.Dst, g.A, g.B, g.Bias = h.operandAndResult(g.Dst), h.wide(g.A), h.wide(g.B), h.wide(g.Bias)
+	g.Add = h.wide(g.Add)
 	h.Backend.Gemm(g)
 	h.done()
 }

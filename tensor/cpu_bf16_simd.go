@@ -170,9 +170,9 @@ func (h *vectorNarrowHost) Gemm(g GemmArgs) {
 		h.narrowHost.Gemm(g)
 		return
 	}
-	done := simd.GemmBF16(h.pool, &simd.GemmBF16Args{Narrow: g.Dst.BF16, A: g.A.BF16, B: g.B.BF16, GemmArgs: simd.GemmArgs{
-		Dst: g.Dst.F32, Bias: g.Bias.F32, M: g.M, N: g.N, K: g.K,
-		TransA: g.TransA, TransB: g.TransB, Accumulate: g.Accumulate, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
+	done := simd.GemmBF16(h.pool, &simd.GemmBF16Args{Narrow: g.Dst.BF16, NarrowAdd: g.Add.BF16, A: g.A.BF16, B: g.B.BF16, GemmArgs: simd.GemmArgs{
+		Dst: g.Dst.F32, Add: g.Add.F32, Bias: g.Bias.F32, M: g.M, N: g.N, K: g.K,
+		TransA: g.TransA, TransB: g.TransB, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
 		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B)}})
 	if !done {
 		h.narrowHost.Gemm(g)

@@ -17,8 +17,8 @@ type vectorHost struct {
 func (h *vectorHost) Strassen() bool { return h.strassen }
 
 func (h *vectorHost) Gemm(g GemmArgs) {
-	done := simd.Gemm(h.pool, &simd.GemmArgs{Dst: g.Dst.F32, A: g.A.F32, B: g.B.F32, Bias: g.Bias.F32, M: g.M, N: g.N, K: g.K,
-		TransA: g.TransA, TransB: g.TransB, Accumulate: g.Accumulate, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
+	done := simd.Gemm(h.pool, &simd.GemmArgs{Dst: g.Dst.F32, A: g.A.F32, B: g.B.F32, Add: g.Add.F32, Bias: g.Bias.F32,
+		M: g.M, N: g.N, K: g.K, TransA: g.TransA, TransB: g.TransB, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
 		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B), Strassen: h.strassen})
 	if !done {
 		h.host.Gemm(g)

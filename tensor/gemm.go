@@ -1,19 +1,21 @@
 package tensor
 
+import "slices"
+
 // GemmOptions modify Gemm.
 type GemmOptions struct {
 	TransA, TransB bool
-	Accumulate     bool    // add to dst instead of overwriting it
+	Add            *Tensor // added to the product: of dst's shape and kind, and dst itself or apart from it
 	Bias           *Tensor // added to every row of dst; its length is the number of dst's columns
 }
 
-// Gemm is dst = op(a)·op(b) (+ dst) (+ bias). Matrices are the last two axes. The axes before them are a
+// Gemm is dst = op(a)·op(b) (+ add) (+ bias). Matrices are the last two axes. The axes before them are a
 // batch; an operand without them is used for the whole batch. When a has leading axes and neither a nor
 // dst is transposed or batched against b, the leading axes are simply more rows: one multiplication.
 func Gemm(dst, a, b *Tensor, o GemmOptions) {
 	const rule = "dst[…,m,n] = op(a)[…,m,k]·op(b)[…,k,n]"
 	check(a.Rank() >= 2 && b.Rank() >= 2 && dst.Rank() >= 2, "Gemm", rule, "dst a b", dst, a, b)
-	g := GemmArgs{Dst: dst.buf, A: a.buf, B: b.buf, TransA: o.TransA, TransB: o.TransB, Accumulate: o.Accumulate,
+	g := GemmArgs{Dst: dst.buf, A: a.buf, B: b.buf, TransA: o.TransA, TransB: o.TransB,
 		LDA: a.Dim(1), LDB: b.Dim(1), LDC: dst.Dim(1), Batch: 1}
 	g.M, g.K = a.Dim(2), a.Dim(1)
 	if o.TransA {
@@ -39,6 +41,11 @@ func Gemm(dst, a, b *Tensor, o GemmOptions) {
 		}
 	}
 	check(kb == g.K && dst.Dim(1) == n && dst.Len() == g.Batch*g.M*g.N, "Gemm", rule, "dst a b", dst, a, b)
+	if add := o.Add; add != nil {
+		check(slices.Equal(add.shape, dst.shape) && add.Kind() == dst.Kind(), "Gemm", "what is added has dst's shape and kind", "dst add", dst, add)
+		check(!add.overlaps(dst) || add.first == dst.first, "Gemm", "what is added is dst or apart from it", "dst add", dst, add)
+		g.Add = add.buf
+	}
 	if o.Bias != nil {
 		check(o.Bias.Len() == n, "Gemm", "one bias a column", "dst bias", dst, o.Bias)
 		g.Bias = o.Bias.buf

@@ -162,8 +162,8 @@ func (h *host[T]) CountAbove(dst, x Buf, t float64) {
 // Matrix
 
 func (h *host[T]) Gemm(g GemmArgs) {
-	h.kernels.Gemm(&cpu.GemmArgs[T]{Dst: h.of(g.Dst), A: h.of(g.A), B: h.of(g.B), Bias: h.of(g.Bias), M: g.M, N: g.N, K: g.K,
-		TransA: g.TransA, TransB: g.TransB, Accumulate: g.Accumulate, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
+	h.kernels.Gemm(&cpu.GemmArgs[T]{Dst: h.of(g.Dst), A: h.of(g.A), B: h.of(g.B), Add: h.of(g.Add), Bias: h.of(g.Bias),
+		M: g.M, N: g.N, K: g.K, TransA: g.TransA, TransB: g.TransB, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
 		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC})
 }
 

@@ -114,13 +114,19 @@ var calls = map[string]func(b *bench, d Backend){
 	"Gemm": func(b *bench, d Backend) {
 		for i := range 4 {
 			g := GemmArgs{Dst: b.normal(3 * 131 * 133), A: b.normal(3 * 131 * 300), B: b.normal(3 * 133 * 300), Bias: b.normal(133),
-				M: 131, N: 133, K: 300, TransA: i&1 != 0, TransB: i&2 != 0, Accumulate: i == 1, LDA: 300, LDB: 133, LDC: 133,
+				M: 131, N: 133, K: 300, TransA: i&1 != 0, TransB: i&2 != 0, LDA: 300, LDB: 133, LDC: 133,
 				Batch: 3, StrideA: 131 * 300, StrideB: 133 * 300, StrideC: 131 * 133}
 			if g.TransA {
 				g.LDA = 131
 			}
 			if g.TransB {
 				g.LDB = 300
+			}
+			switch i {
+			case 1:
+				g.Add = g.Dst
+			case 2:
+				g.Add = b.normal(3 * 131 * 133)
 			}
 			d.Gemm(g)
 		}

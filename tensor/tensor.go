@@ -48,6 +48,7 @@ type Tensor struct {
 	shape  []int
 	buf    Buf
 	block  *block
+	first  int   // of its elements, in the block
 	packed int64 // bytes of the packed copy that Pack made for this tensor
 }
 
@@ -110,17 +111,22 @@ func (t *Tensor) Shared() bool { return t.block.refs > 1 }
 // SameMemory reports whether t and u are views of one block.
 func (t *Tensor) SameMemory(u *Tensor) bool { return t.block == u.block }
 
+// overlaps reports whether t and u have elements in common.
+func (t *Tensor) overlaps(u *Tensor) bool {
+	return t.SameMemory(u) && t.first < u.first+u.Len() && u.first < t.first+t.Len()
+}
+
 // View gives the same elements another shape. The view shares t's hold.
 func (t *Tensor) View(shape ...int) *Tensor {
 	check(Len(shape) == t.Len(), "View", "a view keeps the number of elements", "t to", t, &Tensor{shape: shape})
-	return &Tensor{dev: t.dev, shape: slices.Clone(shape), buf: t.buf, block: t.block}
+	return &Tensor{dev: t.dev, shape: slices.Clone(shape), buf: t.buf, block: t.block, first: t.first}
 }
 
 // Index is element i of the first axis, as a view: lane i of a gradient, head i of a stack.
 func (t *Tensor) Index(i int) *Tensor {
 	check(t.Rank() >= 1 && 0 <= i && i < t.shape[0], "Index", "the index is inside the first axis", "t", t)
 	n := t.Len() / t.shape[0]
-	return &Tensor{dev: t.dev, shape: t.shape[1:], buf: t.buf.Slice(i*n, (i+1)*n), block: t.block}
+	return &Tensor{dev: t.dev, shape: t.shape[1:], buf: t.buf.Slice(i*n, (i+1)*n), block: t.block, first: t.first + i*n}
 }
 
 // Rows is the part [lo, hi) of the first axis, as a view.
@@ -129,7 +135,7 @@ func (t *Tensor) Rows(lo, hi int) *Tensor {
 	n := t.Len() / max(t.shape[0], 1)
 	shape := slices.Clone(t.shape)
 	shape[0] = hi - lo
-	return &Tensor{dev: t.dev, shape: shape, buf: t.buf.Slice(lo*n, hi*n), block: t.block}
+	return &Tensor{dev: t.dev, shape: shape, buf: t.buf.Slice(lo*n, hi*n), block: t.block, first: t.first + lo*n}
 }
 
 // Set copies float32 values in, rounding to the device's format. It panics unless len(v) is Len.

@@ -5,12 +5,12 @@
 constexpr int TILE = 64, DEPTH = 16, EACH = 4; // a block makes 64 × 64, a thread 4 × 4 of it
 
 struct Gemm {
-	Mem dst, x, y, bias;
+	Mem dst, x, y, add, bias;
 	int64 m, n, k, lda, ldb, ldc, batch, stride_a, stride_b, stride_c;
-	int trans_a, trans_b, accumulate, pad;
+	int trans_a, trans_b;
 };
 
-// dst = op(x)·op(y) (+ dst) (+ bias). The tiles in shared memory have the inner index first.
+// dst = op(x)·op(y) (+ add) (+ bias). The tiles in shared memory have the inner index first.
 KERNEL(gemm, THREADS, Gemm) {
 	__shared__ float sx[DEPTH][TILE + 4], sy[DEPTH][TILE + 4];
 	int64 tiles_m = (a.m + TILE - 1) / TILE, tiles_n = (a.n + TILE - 1) / TILE;
@@ -49,7 +49,7 @@ KERNEL(gemm, THREADS, Gemm) {
 			int64 r = row0 + ty * EACH + i, c = col0 + tx * EACH + j, at = b * a.stride_c + r * a.ldc + c;
 			if (r >= a.m || c >= a.n) continue;
 			float v = sum[i][j];
-			if (a.accumulate) v += get(a.dst, at);
+			if (a.add.n) v += get(a.add, at);
 			if (a.bias.n) v += get(a.bias, c);
 			set(a.dst, at, v);
 		}

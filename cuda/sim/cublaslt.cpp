@@ -89,7 +89,8 @@ static uint64_t alignment(uint64_t p) {
 	return a;
 }
 
-// An algorithm that is proposed takes a bias that lies as well as the one that the description has by then, and no other.
+// An algorithm that is proposed takes a bias that lies as well as the one that the description has by then, an addend that lies as
+// well as it was said to, and no others.
 API int cublasLtMatmulAlgoGetHeuristic(void *, Desc *d, Layout *a, Layout *b, Layout *c, Layout *, Preference *p, int, Heuristic *h, int *found) {
 	static uint64_t proposed;
 	*found = 0;
@@ -97,7 +98,7 @@ API int cublasLtMatmulAlgoGetHeuristic(void *, Desc *d, Layout *a, Layout *b, La
 	if (!fits(d, a, b, c)) return INVALID_VALUE;
 	if (a->type == R_16BF && (p->align[0] < 16 || p->align[1] < 16 || a->ld % 8 || b->ld % 8)) return NOT_SUPPORTED;
 	memset(h, 0, sizeof *h);
-	h->algo[0] = 0xfee7, h->algo[1] = proposed++, h->algo[2] = alignment(d->bias);
+	h->algo[0] = 0xfee7, h->algo[1] = proposed++, h->algo[2] = alignment(d->bias), h->algo[3] = p->align[2];
 	*found = 1;
 	return OK;
 }
@@ -119,7 +120,7 @@ API int cublasLtMatmul(void *, Desc *desc, const float *alpha, const void *a, La
 	Layout *lc, void *out, Layout *ld, const uint64_t *algo, void *, size_t, void *stream) {
 	if (!stream) return EXECUTION_FAILED; // it is the legacy one
 	if (!fits(desc, la, lb, ld) || lc != ld || algo[0] != 0xfee7) return INVALID_VALUE;
-	if (desc->epilogue == 4 && desc->bias % algo[2]) return EXECUTION_FAILED;
+	if (desc->epilogue == 4 && desc->bias % algo[2] || *beta != 0 && (uint64_t)c % algo[3]) return EXECUTION_FAILED;
 	const char *refused = getenv("FEWSHOT_SIM_REFUSE");
 	if (refused && strcmp(refused, "cublasLtMatmul") == 0) return NOT_SUPPORTED;
 	static std::set<uint64_t> loaded;

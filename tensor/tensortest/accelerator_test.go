@@ -244,7 +244,7 @@ func (a *accelerator) CountAbove(dst, x tensor.Buf, t float64) {
 
 func (a *accelerator) Gemm(g tensor.GemmArgs) {
 	dst := g.Dst
-	g.Dst, g.A, g.B, g.Bias = a.at(g.Dst), a.at(g.A), a.at(g.B), a.at(g.Bias)
+	g.Dst, g.A, g.B, g.Add, g.Bias = a.at(g.Dst), a.at(g.A), a.at(g.B), a.at(g.Add), a.at(g.Bias)
 	a.ref.Gemm(g)
 	a.wrote(dst)
 }

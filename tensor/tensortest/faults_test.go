@@ -507,8 +507,11 @@ func (b *broken) Gemm(g tensor.GemmArgs) {
 	if b.is("Gemm: the bias is one late") {
 		g.Bias = rotated(g.Bias, 1)
 	}
-	if b.is("Gemm: overwrites") {
-		g.Accumulate = false
+	if b.is("Gemm: nothing is added") {
+		g.Add = tensor.Buf{}
+	}
+	if b.is("Gemm: adds to what is there") && g.Add.N > 0 {
+		g.Add = g.Dst
 	}
 	if b.is("Gemm: one product too few") && g.K > 64 {
 		g.K--

@@ -40,22 +40,34 @@ var smallGemms = func() (mnk [][3]int) {
 // tokenGemms are of the size of a layer on the 197 tokens of an image.
 var tokenGemms = [][3]int{{197, 64, 300}, {197, 300, 64}, {64, 197, 257}, {1, 301, 300}}
 
-// gemmSizes checks products of [m,k] and [k,n] in all transpositions. Bias and accumulation take turns.
+// addition is what a product is added to.
+type addition string
+
+const (
+	nothing addition = "nothing"
+	itself  addition = "dst"
+	another addition = "another"
+)
+
+// additions lists them, to take turns.
+var additions = []addition{nothing, itself, another}
+
+// gemmSizes checks products of [m,k] and [k,n] in all transpositions. Biases and what is added take turns.
 func gemmSizes(sizes [][3]int, whole bool) func(*rig) {
 	return func(r *rig) {
 		for i, s := range sizes {
 			for t := range 4 {
-				o := tensor.GemmOptions{TransA: t&1 != 0, TransB: t&2 != 0, Accumulate: (i+t)&1 != 0}
-				r.gemm(s[0], s[1], s[2], nil, nil, nil, o, (i+t)&2 != 0, whole)
+				o := tensor.GemmOptions{TransA: t&1 != 0, TransB: t&2 != 0}
+				r.gemm(s[0], s[1], s[2], nil, nil, nil, o, additions[(i+t)%3], (i+t)&2 != 0, whole)
 			}
 		}
 	}
 }
 
 // gemm checks one Gemm of matrices with the given leading axes.
-func (r *rig) gemm(m, n, k int, leadDst, leadA, leadB []int, o tensor.GemmOptions, bias, whole bool) {
-	r.variant("%v[%d,%d] = a%v·b%v, k=%d, transposed %t %t, accumulate %t, bias %t, whole %t",
-		leadDst, m, n, leadA, leadB, k, o.TransA, o.TransB, o.Accumulate, bias, whole)
+func (r *rig) gemm(m, n, k int, leadDst, leadA, leadB []int, o tensor.GemmOptions, add addition, bias, whole bool) {
+	r.variant("%v[%d,%d] = a%v·b%v, k=%d, transposed %t %t, to %s, bias %t, whole %t",
+		leadDst, m, n, leadA, leadB, k, o.TransA, o.TransB, add, bias, whole)
 	matrix := func(lead []int, rows, cols int, trans bool) *operand {
 		if trans {
 			rows, cols = cols, rows
@@ -66,19 +78,26 @@ func (r *rig) gemm(m, n, k int, leadDst, leadA, leadB []int, o tensor.GemmOption
 	a, b := matrix(leadA, m, k, o.TransA), matrix(leadB, k, n, o.TransB)
 	batch := tensor.Len(leadDst)
 	shape := append(slices.Clone(leadDst), m, n)
-	var dst *operand
-	if o.Accumulate {
-		dst = r.inout(r.kind, r.inputs(whole, batch*m*n), shape...)
-	} else {
+	var dst, terms *operand
+	switch add {
+	case nothing:
 		dst = r.out(r.kind, shape...)
+	case itself:
+		dst = r.inout(r.kind, r.inputs(whole, batch*m*n), shape...)
+		terms = dst
+	case another:
+		dst, terms = r.out(r.kind, shape...), r.in(r.kind, r.inputs(whole, batch*m*n), shape...)
 	}
-	g := product{m: m, n: n, k: k, batch: batch, transA: o.TransA, transB: o.TransB, accumulate: o.Accumulate,
+	g := product{m: m, n: n, k: k, batch: batch, transA: o.TransA, transB: o.TransB,
 		a: a.v, b: b.v, dst: dst.v, lda: a.Dim(1), ldb: b.Dim(1), ldc: n, strideC: m * n}
 	if len(leadA) > 0 {
 		g.strideA = m * k
 	}
 	if len(leadB) > 0 {
 		g.strideB = k * n
+	}
+	if terms != nil {
+		o.Add, g.add = terms.Tensor, terms.v
 	}
 	if bias {
 		v := r.in(r.kind, r.inputs(whole, n), n)
@@ -90,11 +109,11 @@ func (r *rig) gemm(m, n, k int, leadDst, leadA, leadB []int, o tensor.GemmOption
 
 // product is tensor.GemmArgs on slices.
 type product struct {
-	m, n, k, batch             int
-	transA, transB, accumulate bool
-	a, b, bias, dst            []float64
-	lda, ldb, ldc              int
-	strideA, strideB, strideC  int
+	m, n, k, batch            int
+	transA, transB            bool
+	a, b, add, bias, dst      []float64
+	lda, ldb, ldc             int
+	strideA, strideB, strideC int
 }
 
 // define gives all of dst, of the given length. What the product does not write keeps its value.
@@ -123,8 +142,8 @@ func (g product) define(a arith, length int) []num {
 					}
 				}
 				at := p*g.strideC + i*g.ldc + j
-				if g.accumulate {
-					s.add(exact(g.dst[at]))
+				if g.add != nil {
+					s.add(exact(g.add[at]))
 				}
 				if g.bias != nil {
 					s.add(exact(g.bias[j]))
@@ -171,7 +190,7 @@ func gemmBatches(r *rig) {
 	} {
 		for i, s := range [][3]int{{1, 1, 1}, {5, 7, 3}, {17, 16, 31}, {50, 50, 8}, {33, 49, 65}} {
 			for _, whole := range []bool{true, false} {
-				r.gemm(s[0], s[1], s[2], c.dst, c.a, c.b, tensor.GemmOptions{TransA: c.transA, TransB: c.transB, Accumulate: i&1 != 0}, i&2 != 0, whole)
+				r.gemm(s[0], s[1], s[2], c.dst, c.a, c.b, tensor.GemmOptions{TransA: c.transA, TransB: c.transB}, additions[i%3], i&2 != 0, whole)
 			}
 		}
 	}
@@ -184,9 +203,9 @@ func gemmLanes(r *rig) {
 		lanes := []int{k}
 		for _, s := range [][3]int{{6, 4, 5}, {50, 24, 16}, {197, 48, 33}, {7, 65, 130}} {
 			rows, n, d := s[0], s[1], s[2]
-			for _, accumulate := range []bool{false, true} {
-				r.gemm(n, d, rows, lanes, lanes, nil, tensor.GemmOptions{TransA: true, Accumulate: accumulate}, false, true)
-				r.gemm(rows, d, n, lanes, lanes, nil, tensor.GemmOptions{Accumulate: accumulate}, false, true)
+			for _, add := range additions {
+				r.gemm(n, d, rows, lanes, lanes, nil, tensor.GemmOptions{TransA: true}, add, false, true)
+				r.gemm(rows, d, n, lanes, lanes, nil, tensor.GemmOptions{}, add, false, true)
 			}
 		}
 	}
@@ -198,9 +217,10 @@ func gemmStrided(r *rig) {
 	for i, s := range [][3]int{{1, 1, 1}, {4, 6, 5}, {19, 33, 17}, {16, 48, 64}, {67, 20, 31}} {
 		for t := range 4 {
 			for _, reuse := range []string{"none", "a", "b"} {
-				for _, batch := range []int{1, 3} {
-					g := product{m: s[0], n: s[1], k: s[2], batch: batch, transA: t&1 != 0, transB: t&2 != 0, accumulate: i&1 != 0}
-					r.variant("m,n,k=%v transposed %t %t batch %d reuse %s", s, g.transA, g.transB, batch, reuse)
+				for j, batch := range []int{1, 3} {
+					g := product{m: s[0], n: s[1], k: s[2], batch: batch, transA: t&1 != 0, transB: t&2 != 0}
+					add := additions[(i+t+j)%3]
+					r.variant("m,n,k=%v transposed %t %t batch %d reuse %s to %s", s, g.transA, g.transB, batch, reuse, add)
 					size := func(rows, cols, gap int, trans bool) (ld, stride int) {
 						if trans {
 							rows, cols = cols, rows
@@ -220,8 +240,16 @@ func gemmStrided(r *rig) {
 					a, b := r.in(r.kind, r.whole(na), na), r.in(r.kind, r.whole(nb), nb)
 					bias, dst := r.in(r.kind, r.whole(g.n), g.n), r.inout(r.kind, r.whole(nc), nc)
 					g.a, g.b, g.bias, g.dst = a.v, b.v, bias.v, dst.v
-					r.be.Gemm(tensor.GemmArgs{Dst: dst.Buf(), A: a.Buf(), B: b.Buf(), Bias: bias.Buf(), M: g.m, N: g.n, K: g.k,
-						TransA: g.transA, TransB: g.transB, Accumulate: g.accumulate, LDA: g.lda, LDB: g.ldb, LDC: g.ldc,
+					var terms tensor.Buf
+					switch add {
+					case itself:
+						terms, g.add = dst.Buf(), dst.v
+					case another:
+						x := r.in(r.kind, r.whole(nc), nc)
+						terms, g.add = x.Buf(), x.v
+					}
+					r.be.Gemm(tensor.GemmArgs{Dst: dst.Buf(), A: a.Buf(), B: b.Buf(), Add: terms, Bias: bias.Buf(), M: g.m, N: g.n, K: g.k,
+						TransA: g.transA, TransB: g.transB, LDA: g.lda, LDB: g.ldb, LDC: g.ldc,
 						Batch: batch, StrideA: g.strideA, StrideB: g.strideB, StrideC: g.strideC})
 					r.check("dst", dst, func() []num { return g.define(r.arith, nc) })
 				}
@@ -251,13 +279,13 @@ func gemmPacked(r *rig) {
 	}
 }
 
-// gemmEmpty: a sum of no products is 0, or what there was before.
+// gemmEmpty: a sum of no products is 0, or what it is added to.
 func gemmEmpty(r *rig) {
 	for _, s := range [][3]int{{0, 4, 5}, {4, 0, 5}, {4, 5, 0}} {
 		for t := range 4 {
 			for _, bias := range []bool{false, true} {
-				for _, accumulate := range []bool{false, true} {
-					r.gemm(s[0], s[1], s[2], nil, nil, nil, tensor.GemmOptions{TransA: t&1 != 0, TransB: t&2 != 0, Accumulate: accumulate}, bias, true)
+				for _, add := range additions {
+					r.gemm(s[0], s[1], s[2], nil, nil, nil, tensor.GemmOptions{TransA: t&1 != 0, TransB: t&2 != 0}, add, bias, true)
 				}
 			}
 		}
@@ -291,6 +319,13 @@ func gemmShapes(r *rig) {
 	r.rejects("Gemm of a vector", func() { tensor.Gemm(v3.Tensor, t23.Tensor, v3.Tensor, none) })
 	r.rejects("Gemm with a bias a row", func() {
 		tensor.Gemm(t24.Tensor, t23.Tensor, t34.Tensor, tensor.GemmOptions{Bias: v3.Tensor})
+	})
+	r.rejects("Gemm to which a vector is added", func() {
+		tensor.Gemm(t24.Tensor, t23.Tensor, t34.Tensor, tensor.GemmOptions{Add: r.out(r.kind, 8).Tensor})
+	})
+	rows := r.out(r.kind, 5, 4)
+	r.rejects("Gemm to which its own rows are added, one late", func() {
+		tensor.Gemm(rows.Rows(0, 2), t23.Tensor, t34.Tensor, tensor.GemmOptions{Add: rows.Rows(1, 3)})
 	})
 	r.rejects("Pack of a vector", func() { tensor.Pack(v3.Tensor) })
 	r.rejects("Gemm of batches of 2 and 3", func() { tensor.Gemm(t24.Tensor, t223.Tensor, t334.Tensor, none) })

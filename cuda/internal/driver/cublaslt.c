@@ -167,7 +167,7 @@ static int make(library *lt, plan *p, uint64_t bias, size_t workspace) {
 	const lt_shape *s = &p->shape;
 	int32_t ta = s->trans_b, tb = s->trans_a; /* the operands change places */
 	uint32_t epilogue = EPILOGUE_BIAS, reduction = REDUCTION_MASK & ~REDUCTION_INPLACE;
-	uint32_t align[4] = {s->align_b, s->align_a, s->align_d, s->align_d};
+	uint32_t align[4] = {s->align_b, s->align_a, s->align_c ? s->align_c : s->align_d, s->align_d};
 	uint64_t bytes = workspace;
 	P pref = 0;
 	heuristic h;
@@ -199,13 +199,14 @@ static int32_t alignment(uint64_t p) {
 	return a;
 }
 
-int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_shape *shape, uint64_t a, uint64_t b, uint64_t d,
-	uint64_t bias, uint64_t workspace, size_t workspace_bytes, int may_plan) {
+int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_shape *shape, uint64_t a, uint64_t b, uint64_t c,
+	uint64_t d, uint64_t bias, uint64_t workspace, size_t workspace_bytes, int may_plan) {
 	library *lt = (library *)handle;
 	lt_shape s = *shape;
 	int status = shim_set_current(context);
 	if (status) return status;
-	s.align_a = alignment(a), s.align_b = alignment(b), s.align_d = alignment(d), s.align_bias = s.has_bias ? alignment(bias) : 0;
+	s.align_a = alignment(a), s.align_b = alignment(b), s.align_d = alignment(d);
+	s.align_c = c ? alignment(c) : 0, s.align_bias = s.has_bias ? alignment(bias) : 0;
 	plan *p = lt->plans;
 	while (p && memcmp(&p->shape, &s, sizeof s) != 0) p = p->next;
 	if (!p && !may_plan) return LT_UNPLANNED;
@@ -221,8 +222,8 @@ int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_sh
 	}
 	if (p->refused) return LT_REFUSED;
 	if (s.has_bias && (status = lt->cublasLtMatmulDescSetAttribute(p->desc, DESC_BIAS_POINTER, &bias, sizeof bias))) return status;
-	float one = 1, beta = s.accumulate ? 1 : 0;
-	status = lt->cublasLtMatmul(lt->handle, p->desc, &one, (void *)b, p->a, (void *)a, p->b, &beta, (void *)d, p->d, (void *)d, p->d, &p->algo,
+	float one = 1, beta = c ? 1 : 0;
+	status = lt->cublasLtMatmul(lt->handle, p->desc, &one, (void *)b, p->a, (void *)a, p->b, &beta, (void *)(c ? c : d), p->d, (void *)d, p->d, &p->algo,
 		(void *)workspace, workspace_bytes, (P)stream);
 	/* What was proposed may be refused after all; nothing is queued then. */
 	if (status == NOT_SUPPORTED && may_plan) {

@@ -7,15 +7,16 @@ import "C"
 
 import "fmt"
 
-// Product is d[i] = op(a[i])·op(b[i]) (+ d[i]) (+ bias on each row), on row-major matrices.
+// Product is d[i] = op(a[i])·op(b[i]) (+ c[i]) (+ bias on each row), on row-major matrices. c has d's layout and format,
+// and is d itself or apart from it.
 type Product struct {
-	A, B, D, Bias              uintptr // Bias 0: none; it has D's format
-	M, N, K                    int
-	LDA, LDB, LDD              int
-	Batch                      int
-	StrideA, StrideB, StrideD  int
-	TransA, TransB, Accumulate bool
-	Narrow, NarrowD            bool // A and B, D are bfloat16, not float32
+	A, B, C, D, Bias          uintptr // C 0, Bias 0: none; Bias has D's format
+	M, N, K                   int
+	LDA, LDB, LDD             int
+	Batch                     int
+	StrideA, StrideB, StrideD int
+	TransA, TransB            bool
+	Narrow, NarrowD           bool // A and B, D are bfloat16, not float32
 }
 
 // Multiply queues a product on cuBLASLt. It reports false where that library is not in use or does not take
@@ -32,10 +33,10 @@ func (d *Device) Multiply(p *Product) (bool, error) {
 	}
 	s := C.lt_shape{m: C.int64_t(p.M), n: C.int64_t(p.N), k: C.int64_t(p.K), lda: C.int64_t(p.LDA), ldb: C.int64_t(p.LDB), ldd: C.int64_t(p.LDD),
 		batch: C.int64_t(p.Batch), stride_a: C.int64_t(p.StrideA), stride_b: C.int64_t(p.StrideB), stride_d: C.int64_t(p.StrideD),
-		trans_a: flag(p.TransA, 1), trans_b: flag(p.TransB, 1), accumulate: flag(p.Accumulate, 1), has_bias: flag(p.Bias != 0, 1),
+		trans_a: flag(p.TransA, 1), trans_b: flag(p.TransB, 1), has_bias: flag(p.Bias != 0, 1),
 		type_ab: flag(p.Narrow, C.LT_BFLOAT16), type_d: flag(p.NarrowD, C.LT_BFLOAT16)}
-	status := C.lt_matmul(d.context, d.lt, d.stream, &s, C.uint64_t(p.A), C.uint64_t(p.B), C.uint64_t(p.D), C.uint64_t(p.Bias),
-		C.uint64_t(d.workspace), workspaceBytes, C.int(flag(!d.capturing, 1)))
+	status := C.lt_matmul(d.context, d.lt, d.stream, &s, C.uint64_t(p.A), C.uint64_t(p.B), C.uint64_t(p.C), C.uint64_t(p.D),
+		C.uint64_t(p.Bias), C.uint64_t(d.workspace), workspaceBytes, C.int(flag(!d.capturing, 1)))
 	switch status {
 	case 0:
 		return true, nil

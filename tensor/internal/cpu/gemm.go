@@ -4,12 +4,12 @@ import "fewshot/tensor/internal/par"
 
 // GemmArgs are tensor.GemmArgs on slices.
 type GemmArgs[T Float] struct {
-	Dst, A, B, Bias            []T // no Bias: none
-	M, N, K                    int
-	TransA, TransB, Accumulate bool
-	LDA, LDB, LDC              int
-	Batch                      int
-	StrideA, StrideB, StrideC  int
+	Dst, A, B, Add, Bias      []T // an empty Add or Bias is none
+	M, N, K                   int
+	TransA, TransB            bool
+	LDA, LDB, LDC             int
+	Batch                     int
+	StrideA, StrideB, StrideC int
 }
 
 // Gemm's blocks. A worker multiplies a blockM × K by a K × blockN block, blockK deep at a time, out of
@@ -19,8 +19,8 @@ const (
 	tileM, tileN           = 2, 4 // what fits sixteen registers
 )
 
-// Gemm is dst[i] = op(a[i])·op(b[i]) (+ dst[i]) (+ bias on each row), for i < Batch. Each element is a sum in
-// the order of the inner index, to which the bias is added last.
+// Gemm is dst[i] = op(a[i])·op(b[i]) (+ add[i]) (+ bias on each row), for i < Batch. Each element is a sum in
+// the order of the inner index, which begins with what is added, and to which the bias is added last.
 func (k *Kernels[T]) Gemm(g *GemmArgs[T]) {
 	mb, nb := par.Chunks(g.M, blockM), par.Chunks(g.N, blockN)
 	const size = (blockM + blockN) * blockK
@@ -46,9 +46,12 @@ func (g *GemmArgs[T]) block(panelsA, panelsB []T, batch, i0, i1, j0, j1 int) {
 	if g.TransB {
 		colB, innerB = g.LDB, 1
 	}
-	if !g.Accumulate {
-		for i := i0; i < i1; i++ {
-			clear(dst[i*g.LDC+j0 : i*g.LDC+j1])
+	for i := i0; i < i1; i++ {
+		row := dst[i*g.LDC+j0 : i*g.LDC+j1]
+		if len(g.Add) != 0 {
+			copy(row, g.Add[batch*g.StrideC+i*g.LDC+j0:])
+		} else {
+			clear(row)
 		}
 	}
 	for k0 := 0; k0 < g.K; k0 += blockK {

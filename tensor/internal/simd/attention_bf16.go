@@ -211,7 +211,8 @@ func (a *narrowAttention) turnedProduct(w *narrowAttention, n, k int, x []uint16
 	for t := range ceil(n, v.rows) {
 		rows := min(v.rows, n-t*v.rows)
 		for j := 0; j < a.Size; j += v.width {
-			v.tile(rows, ceil(k, 2), w.turned.at(t), 1, v.rows, b.at(j/v.width), &c[t*v.rows*a.Size+j], a.Size, nil, min(v.width, a.Size-j), accumulate, nil, 0)
+			to := &c[t*v.rows*a.Size+j]
+			v.tile(rows, ceil(k, 2), w.turned.at(t), 1, v.rows, b.at(j/v.width), to, a.Size, onto(to, accumulate), nil, min(v.width, a.Size-j), nil, 0)
 		}
 	}
 }

@@ -70,35 +70,48 @@ func narrowed(n int, r *rand.Rand) ([]uint16, []float32) {
 func checkBF16(t *testing.T, p *par.Pool, c gemmCase, narrowDst bool, r *rand.Rand) bool {
 	t.Helper()
 	g, b := c.args(r)
-	before := slices.Clone(b.dst.x)
 	d := GemmBF16Args{GemmArgs: *g}
 	d.A, g.A = narrowed(len(g.A), r)
 	d.B, g.B = narrowed(len(g.B), r)
 	d.GemmArgs.A, d.GemmArgs.B = nil, nil
 	if narrowDst {
-		d.Narrow, d.Dst = make([]uint16, len(g.Dst)), nil
+		d.Narrow, g.Dst = narrowed(len(g.Dst), r)
+		switch c.add {
+		case itself:
+			d.NarrowAdd, g.Add = d.Narrow, g.Dst
+		case another:
+			d.NarrowAdd, g.Add = narrowed(len(g.Add), r)
+		}
+		d.Dst, d.Add = nil, nil
 	}
+	before := slices.Clone(g.Dst)
 	if !GemmBF16(p, &d) {
 		return false
 	}
 	b.dst.check(t, "dst")
+	b.add.check(t, "add")
+	result := func(at int) float32 {
+		if narrowDst {
+			return math.Float32frombits(uint32(d.Narrow[at]) << 16)
+		}
+		return d.Dst[at]
+	}
 	bound, what := gamma(c.k+3), c.String()
 	for i := range c.batch {
 		for at := range g.StrideC {
 			row, col := at/g.LDC, at%g.LDC
 			if row >= c.m || col >= c.n {
-				if !narrowDst && b.dst.x[i*g.StrideC+at] != before[i*g.StrideC+at] || narrowDst && d.Narrow[i*g.StrideC+at] != 0 {
+				if result(i*g.StrideC+at) != before[i*g.StrideC+at] {
 					t.Fatalf("%v: written between rows or matrices: matrix %d row %d column %d", c, i, row, col)
 				}
 				continue
 			}
 			want, magnitude := naiveGemm(g, before, i, row, col)
+			limit := bound * magnitude
 			if narrowDst {
-				got := math.Float32frombits(uint32(d.Narrow[i*g.StrideC+at]) << 16)
-				near(t, what, i*g.StrideC+at, got, want, bound*magnitude+0x1p-8*(math.Abs(want)+bound*magnitude))
-				continue
+				limit += 0x1p-8 * (math.Abs(want) + limit)
 			}
-			near(t, what, i*g.StrideC+at, b.dst.x[i*g.StrideC+at], want, bound*magnitude)
+			near(t, what, i*g.StrideC+at, result(i*g.StrideC+at), want, limit)
 		}
 	}
 	return true
@@ -116,7 +129,7 @@ func TestGemmBF16(t *testing.T) {
 		done := 0
 		for i := range 400 {
 			c := gemmCase{m: 2 + r.IntN(120), n: 2 + r.IntN(200), k: 1 + r.IntN(200), batch: 1, transA: flip(), transB: flip(),
-				accumulate: flip(), bias: flip(), pad: r.IntN(5)}
+				add: oneOf(r), bias: flip(), pad: r.IntN(5)}
 			switch r.IntN(4) {
 			case 0:
 				c.batch, c.m, c.n = 1+r.IntN(20), 2+r.IntN(30), 2+r.IntN(40)
@@ -125,9 +138,6 @@ func TestGemmBF16(t *testing.T) {
 				c.m, c.n, c.k = 2+r.IntN(30), 2+r.IntN(40), 2*blockK-20+r.IntN(2*blockK+40)
 			}
 			narrowDst := i%2 == 0
-			if narrowDst {
-				c.accumulate = false
-			}
 			if flip() {
 				c.k, c.pad = (c.k+1)&^1, c.pad&^1
 			}
@@ -140,10 +150,10 @@ func TestGemmBF16(t *testing.T) {
 		}
 		// More of k than is rounded at once, together and by matrices; few rows.
 		for _, c := range []gemmCase{
-			{m: 40, n: 70, k: 2*deepest + 34, batch: 2, transA: true},
-			{m: 40, n: 70, k: 2*deepest + 34, batch: 1, transB: true, bias: true, pad: 2},
-			{m: 20, n: 34, k: 2*deepest + 2, batch: 50},
-			{m: 30, n: 1100, k: 64, batch: 1, transB: true},
+			{m: 40, n: 70, k: 2*deepest + 34, batch: 2, transA: true, add: itself},
+			{m: 40, n: 70, k: 2*deepest + 34, batch: 1, transB: true, add: another, bias: true, pad: 2},
+			{m: 20, n: 34, k: 2*deepest + 2, batch: 50, add: another},
+			{m: 30, n: 1100, k: 64, batch: 1, transB: true, add: itself},
 		} {
 			if !checkBF16(t, p, c, true, r) {
 				t.Errorf("there is no kernel for %v", c)

@@ -4,14 +4,24 @@
 
 #include "textflag.h"
 
-// func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -24,7 +34,7 @@ TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -32,7 +42,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -43,42 +53,52 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -93,7 +113,7 @@ TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -101,7 +121,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -116,50 +136,60 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z30, Z30
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -175,7 +205,7 @@ TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -183,7 +213,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -202,27 +232,27 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -231,7 +261,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z29, Z29
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -240,13 +270,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -254,6 +286,14 @@ TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -271,7 +311,7 @@ TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -279,7 +319,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -302,28 +342,28 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -335,7 +375,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z28, Z28
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -346,13 +386,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -362,6 +404,14 @@ TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -381,7 +431,7 @@ TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -389,7 +439,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -417,29 +467,29 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -454,7 +504,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z27, Z27
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -467,13 +517,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -485,6 +537,14 @@ TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -505,7 +565,7 @@ TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -513,7 +573,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -545,19 +605,19 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -565,10 +625,10 @@ k2:
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -586,7 +646,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z26, Z26
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -601,13 +661,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -621,6 +683,14 @@ TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -642,7 +712,7 @@ TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -650,7 +720,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -686,19 +756,19 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -707,10 +777,10 @@ k2:
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -731,7 +801,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z25, Z25
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -748,13 +818,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -770,6 +842,14 @@ TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -792,7 +872,7 @@ TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -800,7 +880,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -840,19 +920,19 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -862,10 +942,10 @@ k2:
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -889,7 +969,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z24, Z24
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -908,13 +988,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -932,6 +1014,14 @@ TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -956,7 +1046,7 @@ TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -964,7 +1054,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1009,19 +1099,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1032,10 +1122,10 @@ k2:
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1062,7 +1152,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z23, Z23
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1083,13 +1173,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1109,6 +1201,14 @@ TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1134,7 +1234,7 @@ TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1142,7 +1242,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1191,19 +1291,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1215,10 +1315,10 @@ k2:
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1248,7 +1348,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z22, Z22
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1271,13 +1371,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1299,6 +1401,14 @@ TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1325,7 +1435,7 @@ TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1333,7 +1443,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1386,19 +1496,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1411,10 +1521,10 @@ k2:
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1447,7 +1557,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z21, Z21
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1472,13 +1582,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1502,6 +1614,14 @@ TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1529,7 +1649,7 @@ TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1537,7 +1657,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1594,19 +1714,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1620,10 +1740,10 @@ k2:
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1659,7 +1779,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z20, Z20
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1686,13 +1806,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1718,6 +1840,14 @@ TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1747,7 +1877,7 @@ TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1755,7 +1885,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1817,19 +1947,19 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1844,10 +1974,10 @@ k2:
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1886,7 +2016,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z19, Z19
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1915,13 +2045,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1949,6 +2081,14 @@ TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1979,7 +2119,7 @@ TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1987,7 +2127,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2053,19 +2193,19 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -2081,10 +2221,10 @@ k2:
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z0, Z18, Z18
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -2126,7 +2266,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z18, Z18
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -2157,15 +2297,25 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2179,7 +2329,7 @@ TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2187,7 +2337,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2202,50 +2352,60 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z30, Z30
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	VZEROUPPER
 	RET
 
-// func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2262,7 +2422,7 @@ TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2270,7 +2430,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2292,30 +2452,30 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z1, Z28, Z28
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2325,7 +2485,7 @@ nobias3:
 	VADDPS Z0, Z29, Z29
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z28, Z28
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2334,13 +2494,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2349,6 +2511,14 @@ TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2367,7 +2537,7 @@ TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2375,7 +2545,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2404,20 +2574,20 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2426,10 +2596,10 @@ k2:
 	VADDPS Z1, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z1, Z26, Z26
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2444,7 +2614,7 @@ nobias3:
 	VADDPS Z0, Z27, Z27
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z26, Z26
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2456,13 +2626,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2474,6 +2646,14 @@ TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2495,7 +2675,7 @@ TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2503,7 +2683,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2539,20 +2719,20 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2563,10 +2743,10 @@ k2:
 	VADDPS Z1, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z1, Z24, Z24
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2586,7 +2766,7 @@ nobias3:
 	VADDPS Z0, Z25, Z25
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z24, Z24
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2601,13 +2781,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2622,6 +2804,14 @@ TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2646,7 +2836,7 @@ TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2654,7 +2844,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2698,20 +2888,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2724,10 +2914,10 @@ k2:
 	VADDPS Z1, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z1, Z22, Z22
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2752,7 +2942,7 @@ nobias3:
 	VADDPS Z0, Z23, Z23
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z22, Z22
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2770,13 +2960,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2794,6 +2986,14 @@ TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2820,7 +3020,7 @@ TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2828,7 +3028,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2879,20 +3079,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2907,10 +3107,10 @@ k2:
 	VADDPS Z1, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z1, Z20, Z20
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2940,7 +3140,7 @@ nobias3:
 	VADDPS Z0, Z21, Z21
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z20, Z20
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2961,13 +3161,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2988,6 +3190,14 @@ TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3016,7 +3226,7 @@ TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3024,7 +3234,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3082,20 +3292,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3112,10 +3322,10 @@ k2:
 	VADDPS Z1, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z1, Z18, Z18
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3150,7 +3360,7 @@ nobias3:
 	VADDPS Z0, Z19, Z19
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z18, Z18
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3174,13 +3384,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3204,6 +3416,14 @@ TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3234,7 +3454,7 @@ TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3242,7 +3462,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3307,20 +3527,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3339,10 +3559,10 @@ k2:
 	VADDPS Z1, Z18, Z18
 	VADDPS Z0, Z17, Z17
 	VADDPS Z1, Z16, Z16
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3382,7 +3602,7 @@ nobias3:
 	VADDPS Z0, Z17, Z17
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z16, Z16
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3409,13 +3629,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3442,6 +3664,14 @@ TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3475,7 +3705,7 @@ TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3483,7 +3713,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3556,20 +3786,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3590,10 +3820,10 @@ k2:
 	VADDPS Z1, Z16, Z16
 	VADDPS Z0, Z15, Z15
 	VADDPS Z1, Z14, Z14
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3638,7 +3868,7 @@ nobias3:
 	VADDPS Z0, Z15, Z15
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z14, Z14
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3668,13 +3898,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3704,6 +3936,14 @@ TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3739,7 +3979,7 @@ TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3747,7 +3987,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3827,20 +4067,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3863,10 +4103,10 @@ k2:
 	VADDPS Z1, Z14, Z14
 	VADDPS Z0, Z13, Z13
 	VADDPS Z1, Z12, Z12
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3916,7 +4156,7 @@ nobias3:
 	VADDPS Z0, Z13, Z13
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z12, Z12
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3949,13 +4189,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3988,6 +4230,14 @@ TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4025,7 +4275,7 @@ TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4033,7 +4283,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4120,20 +4370,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4158,10 +4408,10 @@ k2:
 	VADDPS Z1, Z12, Z12
 	VADDPS Z0, Z11, Z11
 	VADDPS Z1, Z10, Z10
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4216,7 +4466,7 @@ nobias3:
 	VADDPS Z0, Z11, Z11
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z10, Z10
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4252,13 +4502,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4294,6 +4546,14 @@ TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4333,7 +4593,7 @@ TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4341,7 +4601,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4435,20 +4695,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4475,10 +4735,10 @@ k2:
 	VADDPS Z1, Z10, Z10
 	VADDPS Z0, Z9, Z9
 	VADDPS Z1, Z8, Z8
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4538,7 +4798,7 @@ nobias3:
 	VADDPS Z0, Z9, Z9
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z8, Z8
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4577,13 +4837,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4622,6 +4884,14 @@ TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4664,7 +4934,7 @@ TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4672,7 +4942,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4774,20 +5044,20 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4816,10 +5086,10 @@ k2:
 	VADDPS Z1, Z8, Z8
 	VADDPS Z0, Z7, Z7
 	VADDPS Z1, Z6, Z6
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4884,7 +5154,7 @@ nobias3:
 	VADDPS Z0, Z7, Z7
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z6, Z6
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4926,13 +5196,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4974,6 +5246,14 @@ TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -5018,7 +5298,7 @@ TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -5026,7 +5306,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -5135,20 +5415,20 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -5179,10 +5459,10 @@ k2:
 	VADDPS Z1, Z6, Z6
 	VADDPS Z0, Z5, Z5
 	VADDPS Z1, Z4, Z4
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -5252,7 +5532,7 @@ nobias3:
 	VADDPS Z0, Z5, Z5
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z4, Z4
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI

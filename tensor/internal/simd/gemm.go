@@ -6,15 +6,15 @@ import (
 	"fewshot/tensor/internal/par"
 )
 
-// GemmArgs is dst[i] = op(a[i])·op(b[i]) (+ dst[i]) (+ bias on each row), for i < Batch, as tensor.GemmArgs
-// describes it. dst overlaps no operand.
+// GemmArgs is dst[i] = op(a[i])·op(b[i]) (+ add[i]) (+ bias on each row), for i < Batch, as tensor.GemmArgs
+// describes it. dst overlaps no operand, but may be add.
 type GemmArgs struct {
-	Dst, A, B, Bias            []float32 // an empty Bias is none
-	M, N, K                    int
-	TransA, TransB, Accumulate bool
-	LDA, LDB, LDC              int
-	Batch                      int
-	StrideA, StrideB, StrideC  int
+	Dst, A, B, Add, Bias      []float32 // an empty Add or Bias is none
+	M, N, K                   int
+	TransA, TransB            bool
+	LDA, LDB, LDC             int
+	Batch                     int
+	StrideA, StrideB, StrideC int
 
 	// Packed, where not nil, is B once more; see Pack.
 	Packed *Packed
@@ -106,6 +106,9 @@ func (g *GemmArgs) check() {
 	checkOperand("Gemm", "A", len(g.A), g.M, g.K, g.LDA, g.StrideA, g.Batch, g.TransA)
 	checkOperand("Gemm", "B", len(g.B), g.K, g.N, g.LDB, g.StrideB, g.Batch, g.TransB)
 	checkOperand("Gemm", "dst", len(g.Dst), g.M, g.N, g.LDC, g.StrideC, g.Batch, false)
+	if n := len(g.Add); n != 0 {
+		checkOperand("Gemm", "add", n, g.M, g.N, g.LDC, g.StrideC, g.Batch, false)
+	}
 	if n := len(g.Bias); n != 0 && n != g.N {
 		panic(fmt.Sprintf("simd.Gemm: bias has %d elements for %d columns", n, g.N))
 	}
@@ -129,8 +132,11 @@ func checkOperand(op, name string, have, rows, cols, ld, stride, batch int, tran
 func (g *GemmArgs) noProduct() {
 	for i := range g.Batch {
 		for r := range g.M {
-			row := g.Dst[i*g.StrideC+r*g.LDC:][:g.N]
-			if !g.Accumulate {
+			at := i*g.StrideC + r*g.LDC
+			row := g.Dst[at:][:g.N]
+			if len(g.Add) > 0 {
+				copy(row, g.Add[at:])
+			} else {
 				clear(row)
 			}
 			for c := range g.Bias {
@@ -147,14 +153,14 @@ type gemm struct {
 	pool *par.Pool // nil: the calling worker does all
 
 	// With a narrow destination a tile is computed in float32 apart, for all of k, and rounded once.
-	narrow []uint16
+	narrow, narrowAdd []uint16
 	// For more of k than that, all sums are float32 until they are complete, and then rounded to here.
 	rounded   []uint16
 	ldRounded int
 	sums      []float32
 
 	// The current matrices of the batch, and block of them.
-	a, b, c          []float32
+	a, b, c, add     []float32
 	at               int // of the current matrix in the destination
 	n0, n1           int // columns of C
 	k0, k1           int
@@ -178,7 +184,7 @@ type gemm struct {
 	tile [maxTile]float32
 
 	// Bound once, so that handing them to the pool allocates nothing.
-	itemsFunc, copyFunc, stripesFunc, packFunc, tasksFunc, roundFunc func(worker, lo, hi int)
+	itemsFunc, copyFunc, stripesFunc, packFunc, tasksFunc, widenFunc, roundFunc func(worker, lo, hi int)
 }
 
 var idleGemms free[gemm]
@@ -194,9 +200,10 @@ func takeGemm(p *par.Pool, v *variant, args *GemmArgs) *gemm {
 
 func (j *gemm) begin(v *variant, args *GemmArgs) {
 	if j.itemsFunc == nil {
-		j.itemsFunc, j.copyFunc, j.stripesFunc, j.packFunc, j.tasksFunc, j.roundFunc = j.items, j.copy, j.stripes, j.pack, j.tasks, j.round
+		j.itemsFunc, j.copyFunc, j.stripesFunc, j.packFunc, j.tasksFunc = j.items, j.copy, j.stripes, j.pack, j.tasks
+		j.widenFunc, j.roundFunc = j.widen, j.round
 	}
-	j.v, j.GemmArgs, j.pool, j.narrow, j.rounded = v, *args, nil, nil, nil
+	j.v, j.GemmArgs, j.pool, j.narrow, j.narrowAdd, j.rounded = v, *args, nil, nil, nil, nil
 }
 
 // release makes the gemm available again.
@@ -208,14 +215,14 @@ func (j *gemm) release() {
 // end forgets the operands.
 func (j *gemm) end() {
 	j.GemmArgs = GemmArgs{}
-	j.a, j.b, j.c, j.pool, j.narrow, j.rounded, j.right = nil, nil, nil, nil, nil, nil, panels{}
+	j.a, j.b, j.c, j.add, j.pool, j.narrow, j.narrowAdd, j.rounded, j.right = nil, nil, nil, nil, nil, nil, nil, nil, panels{}
 }
 
 // items multiplies matrices of the batch on one worker.
 func (j *gemm) items(worker, lo, hi int) {
 	own := j.shares[worker]
 	own.begin(j.v, &j.GemmArgs)
-	own.narrow, own.rounded, own.ldRounded, own.rowsK = j.narrow, j.rounded, j.ldRounded, j.rowsK
+	own.narrow, own.narrowAdd, own.rounded, own.ldRounded, own.rowsK = j.narrow, j.narrowAdd, j.rounded, j.ldRounded, j.rowsK
 	for i := lo; i < hi; i++ {
 		own.multiply(i)
 	}
@@ -235,13 +242,18 @@ func (j *gemm) parallel(n int, f func(worker, lo, hi int)) {
 func (j *gemm) multiply(i int) {
 	j.a, j.b = j.A[i*j.StrideA:], j.B[i*j.StrideB:]
 	j.at = i * j.StrideC
+	j.add = nil
 	switch {
 	case j.rounded != nil:
 		j.sums = grow(j.sums, j.M*j.LDC)
 		j.c = j.sums
+		if j.narrowAdd != nil {
+			j.parallel(j.M, j.widenFunc)
+			j.add = j.sums
+		}
 		defer j.parallel(j.M, j.roundFunc)
 	case j.narrow == nil:
-		j.c = j.Dst[j.at:]
+		j.c, j.add = j.Dst[j.at:], j.addTo(i)
 	}
 	v := j.v
 	// Where B is but a panel or two, packing A costs more than reading it across. Pairs must be made, though.
@@ -264,6 +276,13 @@ func (j *gemm) multiply(i int) {
 	j.parallel(j.across, j.stripesFunc)
 }
 
+// widen begins sums with what is to be added.
+func (j *gemm) widen(_, lo, hi int) {
+	for r := lo; r < hi; r++ {
+		Widen(j.sums[r*j.LDC:][:j.N], j.narrowAdd[j.at+r*j.ldRounded:][:j.N])
+	}
+}
+
 // round rounds complete sums.
 func (j *gemm) round(_, lo, hi int) {
 	for r := lo; r < hi; r++ {
@@ -276,8 +295,8 @@ func (j *gemm) round(_, lo, hi int) {
 func (j *gemm) stripes(worker, lo, hi int) {
 	own := j.shares[worker]
 	own.begin(j.v, &j.GemmArgs)
-	own.narrow, own.rowsK, own.at, own.packsA = j.narrow, j.rowsK, j.at, false
-	own.a, own.b, own.c = j.a, j.b, j.c
+	own.narrow, own.narrowAdd, own.rowsK, own.at, own.packsA = j.narrow, j.narrowAdd, j.rowsK, j.at, false
+	own.a, own.b, own.c, own.add = j.a, j.b, j.c, j.add
 	if j.copiesRows {
 		own.a, own.LDA = j.apart, j.distance()
 	}
@@ -506,11 +525,39 @@ func (j *gemm) multiplyTile(own *gemm, l *left, p int) {
 	}
 	cols := min(v.width, j.n1-n)
 	if j.narrow == nil {
-		v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &j.c[l.m0*j.LDC+n], j.LDC, bias, cols, j.Accumulate || j.k0 > 0, l.next, l.ns)
+		at := l.m0*j.LDC + n
+		v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &j.c[at], j.LDC, addend(j.add, j.c, at, j.k0), bias, cols, l.next, l.ns)
 		return
 	}
-	v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &own.tile[0], v.width, bias, cols, false, l.next, l.ns)
+	var add *float32
+	if j.narrowAdd != nil {
+		for r := range l.m1 - l.m0 {
+			Widen(own.tile[r*v.width:][:cols], j.narrowAdd[j.at+(l.m0+r)*j.LDC+n:][:cols])
+		}
+		add = &own.tile[0]
+	}
+	v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &own.tile[0], v.width, add, bias, cols, l.next, l.ns)
 	for r := range l.m1 - l.m0 {
 		Narrow(j.narrow[j.at+(l.m0+r)*j.LDC+n:][:cols], own.tile[r*v.width:][:cols])
 	}
+}
+
+// addTo is what is added to the product of matrix i of the batch, empty if nothing is.
+func (g *GemmArgs) addTo(i int) []float32 {
+	if len(g.Add) == 0 {
+		return nil
+	}
+	return g.Add[i*g.StrideC:]
+}
+
+// addend is what the products of a piece of K, which begins at k0, are added to in c from one place on: what there is to add, then what
+// c has so far. nil is nothing.
+func addend(add, c []float32, at, k0 int) *float32 {
+	switch {
+	case k0 > 0:
+		return &c[at]
+	case len(add) > 0:
+		return &add[at]
+	}
+	return nil
 }

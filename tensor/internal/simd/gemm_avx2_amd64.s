@@ -4,14 +4,24 @@
 
 #include "textflag.h"
 
-// func gemm1x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm1x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -24,7 +34,7 @@ TEXT ·gemm1x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -32,7 +42,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -41,42 +51,52 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
-fresh4:
+fresh6:
 	VMASKMOVPS Y15, Y1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm2x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -91,7 +111,7 @@ TEXT ·gemm2x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -99,7 +119,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -110,50 +130,60 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y14, Y14
-fresh4:
+fresh6:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm3x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm3x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -169,7 +199,7 @@ TEXT ·gemm3x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -177,7 +207,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -190,27 +220,27 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
 	VADDPS Y0, Y13, Y13
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	ADDQ SI, DX
@@ -219,7 +249,7 @@ nobias3:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y13, Y13
-fresh4:
+fresh6:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -228,13 +258,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm4x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm4x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -242,6 +274,14 @@ TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -259,7 +299,7 @@ TEXT ·gemm4x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -267,7 +307,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -282,28 +322,28 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
 	VADDPS Y0, Y13, Y13
 	VADDPS Y0, Y12, Y12
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	ADDQ SI, DX
@@ -315,7 +355,7 @@ nobias3:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y12, Y12
-fresh4:
+fresh6:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -326,13 +366,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm5x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm5x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -342,6 +384,14 @@ TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -361,7 +411,7 @@ TEXT ·gemm5x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -369,7 +419,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -387,29 +437,29 @@ k2:
 	ADDQ AX, R11
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
 	VADDPS Y0, Y13, Y13
 	VADDPS Y0, Y12, Y12
 	VADDPS Y0, Y11, Y11
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	ADDQ SI, DX
@@ -424,7 +474,7 @@ nobias3:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y11, Y11
-fresh4:
+fresh6:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -437,13 +487,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm6x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm6x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -455,6 +507,14 @@ TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -475,7 +535,7 @@ TEXT ·gemm6x8AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -483,7 +543,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -503,19 +563,19 @@ k2:
 	ADDQ AX, R11
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMASKMOVPS (AX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	VADDPS Y0, Y14, Y14
@@ -523,10 +583,10 @@ k2:
 	VADDPS Y0, Y12, Y12
 	VADDPS Y0, Y11, Y11
 	VADDPS Y0, Y10, Y10
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 	ADDQ SI, DX
@@ -544,7 +604,7 @@ nobias3:
 	ADDQ SI, DX
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y10, Y10
-fresh4:
+fresh6:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -559,14 +619,24 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm1x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm1x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -580,7 +650,7 @@ TEXT ·gemm1x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -588,7 +658,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -599,48 +669,58 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $8, CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y2
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
 	VADDPS Y1, Y14, Y14
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y14, Y14
-fresh4:
+fresh6:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm2x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -657,7 +737,7 @@ TEXT ·gemm2x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -665,7 +745,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -679,30 +759,30 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $8, CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y2
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
 	VADDPS Y1, Y14, Y14
 	VADDPS Y0, Y13, Y13
 	VADDPS Y1, Y12, Y12
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
 	VMASKMOVPS 32(DX), Y2, Y1
@@ -712,7 +792,7 @@ nobias3:
 	VADDPS Y0, Y13, Y13
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y12, Y12
-fresh4:
+fresh6:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -721,18 +801,28 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm3x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm3x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -751,7 +841,7 @@ TEXT ·gemm3x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -759,7 +849,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -776,20 +866,20 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $8, CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y2
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -798,10 +888,10 @@ k2:
 	VADDPS Y1, Y12, Y12
 	VADDPS Y0, Y11, Y11
 	VADDPS Y1, Y10, Y10
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
 	VMASKMOVPS 32(DX), Y2, Y1
@@ -816,7 +906,7 @@ nobias3:
 	VADDPS Y0, Y11, Y11
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y10, Y10
-fresh4:
+fresh6:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -828,13 +918,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm4x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm4x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -842,6 +934,14 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -863,7 +963,7 @@ TEXT ·gemm4x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -871,7 +971,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -891,20 +991,20 @@ k2:
 	ADDQ AX, R8
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $8, CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y2
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -915,10 +1015,10 @@ k2:
 	VADDPS Y1, Y10, Y10
 	VADDPS Y0, Y9, Y9
 	VADDPS Y1, Y8, Y8
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
 	VMASKMOVPS 32(DX), Y2, Y1
@@ -938,7 +1038,7 @@ nobias3:
 	VADDPS Y0, Y9, Y9
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y8, Y8
-fresh4:
+fresh6:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -953,13 +1053,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -969,6 +1071,14 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -993,7 +1103,7 @@ TEXT ·gemm5x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1001,7 +1111,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -1025,20 +1135,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $8, CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y2
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -1051,10 +1161,10 @@ k2:
 	VADDPS Y1, Y8, Y8
 	VADDPS Y0, Y7, Y7
 	VADDPS Y1, Y6, Y6
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
 	VMASKMOVPS 32(DX), Y2, Y1
@@ -1079,7 +1189,7 @@ nobias3:
 	VADDPS Y0, Y7, Y7
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y6, Y6
-fresh4:
+fresh6:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -1097,13 +1207,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1115,6 +1227,14 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1141,7 +1261,7 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1149,7 +1269,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Y0
@@ -1176,20 +1296,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $64, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $8, CX
 	LEAQ lanemask<>+32(SB), R8
 	NEGQ CX
 	VMOVUPS (R8)(CX*4), Y2
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Y0
 	VMASKMOVPS 32(AX), Y2, Y1
 	VADDPS Y0, Y15, Y15
@@ -1204,10 +1324,10 @@ k2:
 	VADDPS Y1, Y6, Y6
 	VADDPS Y0, Y5, Y5
 	VADDPS Y1, Y4, Y4
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Y0
 	VADDPS Y0, Y15, Y15
 	VMASKMOVPS 32(DX), Y2, Y1
@@ -1237,7 +1357,7 @@ nobias3:
 	VADDPS Y0, Y5, Y5
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y4, Y4
-fresh4:
+fresh6:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI

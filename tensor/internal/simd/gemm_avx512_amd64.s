@@ -4,14 +4,24 @@
 
 #include "textflag.h"
 
-// func gemm1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -24,7 +34,7 @@ TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -32,7 +42,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -41,42 +51,52 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -91,7 +111,7 @@ TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -99,7 +119,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -110,50 +130,60 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z30, Z30
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
 	VZEROUPPER
 	RET
 
-// func gemm3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -169,7 +199,7 @@ TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -177,7 +207,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -190,27 +220,27 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -219,7 +249,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z29, Z29
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -228,13 +258,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -242,6 +274,14 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -259,7 +299,7 @@ TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -267,7 +307,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -282,28 +322,28 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -315,7 +355,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z28, Z28
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -326,13 +366,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -342,6 +384,14 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -361,7 +411,7 @@ TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -369,7 +419,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -387,29 +437,29 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -424,7 +474,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z27, Z27
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -437,13 +487,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -455,6 +507,14 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -475,7 +535,7 @@ TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -483,7 +543,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -503,19 +563,19 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -523,10 +583,10 @@ k2:
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -544,7 +604,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z26, Z26
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -559,13 +619,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -579,6 +641,14 @@ TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -600,7 +670,7 @@ TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -608,7 +678,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -630,19 +700,19 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -651,10 +721,10 @@ k2:
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -675,7 +745,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z25, Z25
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -692,13 +762,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -714,6 +786,14 @@ TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -736,7 +816,7 @@ TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -744,7 +824,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -768,19 +848,19 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -790,10 +870,10 @@ k2:
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -817,7 +897,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z24, Z24
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -836,13 +916,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -860,6 +942,14 @@ TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -884,7 +974,7 @@ TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -892,7 +982,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -919,19 +1009,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -942,10 +1032,10 @@ k2:
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -972,7 +1062,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z23, Z23
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -993,13 +1083,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1019,6 +1111,14 @@ TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1044,7 +1144,7 @@ TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1052,7 +1152,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1081,19 +1181,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1105,10 +1205,10 @@ k2:
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1138,7 +1238,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z22, Z22
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1161,13 +1261,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1189,6 +1291,14 @@ TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1215,7 +1325,7 @@ TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1223,7 +1333,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1254,19 +1364,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1279,10 +1389,10 @@ k2:
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1315,7 +1425,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z21, Z21
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1340,13 +1450,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1370,6 +1482,14 @@ TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1397,7 +1517,7 @@ TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1405,7 +1525,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1438,19 +1558,19 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1464,10 +1584,10 @@ k2:
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1503,7 +1623,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z20, Z20
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1530,13 +1650,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1562,6 +1684,14 @@ TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1591,7 +1721,7 @@ TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1599,7 +1729,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1635,19 +1765,19 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1662,10 +1792,10 @@ k2:
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1704,7 +1834,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z19, Z19
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1733,13 +1863,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1767,6 +1899,14 @@ TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-96
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1797,7 +1937,7 @@ TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1805,7 +1945,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1843,19 +1983,19 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1871,10 +2011,10 @@ k2:
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z0, Z18, Z18
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1916,7 +2056,7 @@ nobias3:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z18, Z18
-fresh4:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1947,15 +2087,25 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -1969,7 +2119,7 @@ TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1977,7 +2127,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1988,50 +2138,60 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z30, Z30
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	VZEROUPPER
 	RET
 
-// func gemm2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2048,7 +2208,7 @@ TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2056,7 +2216,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2070,30 +2230,30 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z1, Z28, Z28
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2103,7 +2263,7 @@ nobias3:
 	VADDPS Z0, Z29, Z29
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z28, Z28
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2112,13 +2272,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2127,6 +2289,14 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2145,7 +2315,7 @@ TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2153,7 +2323,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2170,20 +2340,20 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2192,10 +2362,10 @@ k2:
 	VADDPS Z1, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z1, Z26, Z26
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2210,7 +2380,7 @@ nobias3:
 	VADDPS Z0, Z27, Z27
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z26, Z26
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2222,13 +2392,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2240,6 +2412,14 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2261,7 +2441,7 @@ TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2269,7 +2449,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2289,20 +2469,20 @@ k2:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2313,10 +2493,10 @@ k2:
 	VADDPS Z1, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z1, Z24, Z24
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2336,7 +2516,7 @@ nobias3:
 	VADDPS Z0, Z25, Z25
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z24, Z24
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2351,13 +2531,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2372,6 +2554,14 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2396,7 +2586,7 @@ TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2404,7 +2594,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2428,20 +2618,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2454,10 +2644,10 @@ k2:
 	VADDPS Z1, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z1, Z22, Z22
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2482,7 +2672,7 @@ nobias3:
 	VADDPS Z0, Z23, Z23
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z22, Z22
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2500,13 +2690,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2524,6 +2716,14 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2550,7 +2750,7 @@ TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2558,7 +2758,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2585,20 +2785,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2613,10 +2813,10 @@ k2:
 	VADDPS Z1, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z1, Z20, Z20
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2646,7 +2846,7 @@ nobias3:
 	VADDPS Z0, Z21, Z21
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z20, Z20
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2667,13 +2867,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2694,6 +2896,14 @@ TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2722,7 +2932,7 @@ TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2730,7 +2940,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2760,20 +2970,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2790,10 +3000,10 @@ k2:
 	VADDPS Z1, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z1, Z18, Z18
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2828,7 +3038,7 @@ nobias3:
 	VADDPS Z0, Z19, Z19
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z18, Z18
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2852,13 +3062,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2882,6 +3094,14 @@ TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -2912,7 +3132,7 @@ TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2920,7 +3140,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2953,20 +3173,20 @@ k2:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2985,10 +3205,10 @@ k2:
 	VADDPS Z1, Z18, Z18
 	VADDPS Z0, Z17, Z17
 	VADDPS Z1, Z16, Z16
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3028,7 +3248,7 @@ nobias3:
 	VADDPS Z0, Z17, Z17
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z16, Z16
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3055,13 +3275,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3088,6 +3310,14 @@ TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3121,7 +3351,7 @@ TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3129,7 +3359,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3166,20 +3396,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3200,10 +3430,10 @@ k2:
 	VADDPS Z1, Z16, Z16
 	VADDPS Z0, Z15, Z15
 	VADDPS Z1, Z14, Z14
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3248,7 +3478,7 @@ nobias3:
 	VADDPS Z0, Z15, Z15
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z14, Z14
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3278,13 +3508,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3314,6 +3546,14 @@ TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3349,7 +3589,7 @@ TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3357,7 +3597,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3397,20 +3637,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3433,10 +3673,10 @@ k2:
 	VADDPS Z1, Z14, Z14
 	VADDPS Z0, Z13, Z13
 	VADDPS Z1, Z12, Z12
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3486,7 +3726,7 @@ nobias3:
 	VADDPS Z0, Z13, Z13
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z12, Z12
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3519,13 +3759,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3558,6 +3800,14 @@ TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3595,7 +3845,7 @@ TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3603,7 +3853,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3646,20 +3896,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3684,10 +3934,10 @@ k2:
 	VADDPS Z1, Z12, Z12
 	VADDPS Z0, Z11, Z11
 	VADDPS Z1, Z10, Z10
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3742,7 +3992,7 @@ nobias3:
 	VADDPS Z0, Z11, Z11
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z10, Z10
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3778,13 +4028,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3820,6 +4072,14 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -3859,7 +4119,7 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3867,7 +4127,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3913,20 +4173,20 @@ k2:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3953,10 +4213,10 @@ k2:
 	VADDPS Z1, Z10, Z10
 	VADDPS Z0, Z9, Z9
 	VADDPS Z1, Z8, Z8
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4016,7 +4276,7 @@ nobias3:
 	VADDPS Z0, Z9, Z9
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z8, Z8
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4055,13 +4315,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4100,6 +4362,14 @@ TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4142,7 +4412,7 @@ TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4150,7 +4420,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4200,20 +4470,20 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4242,10 +4512,10 @@ k2:
 	VADDPS Z1, Z8, Z8
 	VADDPS Z0, Z7, Z7
 	VADDPS Z1, Z6, Z6
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4310,7 +4580,7 @@ nobias3:
 	VADDPS Z0, Z7, Z7
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z6, Z6
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4352,13 +4622,15 @@ fresh4:
 	VZEROUPPER
 	RET
 
-// func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+// func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ c+40(FP), DI
 	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-	// C is wanted at the end: start fetching it.
+	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4400,6 +4672,14 @@ TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-96
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
+	TESTQ BX, BX
+	JZ fetched2
+	CMPQ BX, DI
+	JEQ fetched2
+	MOVQ BX, DX
+	XORL BX, BX
+	JMP fetch1
+fetched2:
 	MOVQ k+0(FP), CX
 	MOVQ a+8(FP), R8
 	MOVQ rs+16(FP), R9
@@ -4444,7 +4724,7 @@ TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-96
 	MOVQ next+80(FP), R14
 	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-line1:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4452,7 +4732,7 @@ line1:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k2:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4505,20 +4785,20 @@ k2:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k2
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line1
+	JNZ line3
 	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+64(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+56(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias3
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4549,10 +4829,10 @@ k2:
 	VADDPS Z1, Z6, Z6
 	VADDPS Z0, Z5, Z5
 	VADDPS Z1, Z4, Z4
-nobias3:
-	CMPB accumulate+72(FP), $0
-	JEQ fresh4
-	MOVQ DI, DX
+nobias5:
+	MOVQ add+56(FP), DX
+	TESTQ DX, DX
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4622,7 +4902,7 @@ nobias3:
 	VADDPS Z0, Z5, Z5
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z4, Z4
-fresh4:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI

@@ -7,11 +7,12 @@ import (
 	"fewshot/tensor/internal/par"
 )
 
-// GemmBF16Args is GemmArgs for operands in bfloat16. Dst is float32, or Narrow is the destination and rounded once.
+// GemmBF16Args is GemmArgs for operands in bfloat16. Dst and Add are float32, or Narrow is the destination and rounded once, and
+// NarrowAdd what is added.
 type GemmBF16Args struct {
-	GemmArgs // without A and B; Dst is empty if Narrow is not
-	Narrow   []uint16
-	A, B     []uint16
+	GemmArgs          // without A and B; Dst and Add are empty if Narrow is not
+	Narrow, NarrowAdd []uint16
+	A, B              []uint16
 }
 
 // HasBF16 reports whether GemmBF16 can do anything: the machine multiplies bfloat16.
@@ -34,7 +35,7 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 	g := d.GemmArgs
 	narrow := len(d.Narrow) > 0
 	if g.M == 0 || g.N == 0 || g.K == 0 || g.Batch == 0 || g.Batch > 1 && g.StrideC == 0 ||
-		g.StrideA%2 != 0 || g.StrideB%2 != 0 || narrow && g.Accumulate ||
+		g.StrideA%2 != 0 || g.StrideB%2 != 0 ||
 		!g.TransA && (g.LDA%2 != 0 || g.K%2 != 0) || g.TransB && (g.LDB%2 != 0 || g.K%2 != 0) ||
 		g.K%2 != 0 && (g.M%2 != 0 || g.N%2 != 0) {
 		return false
@@ -52,9 +53,9 @@ func GemmBF16(p *par.Pool, d *GemmBF16Args) bool {
 	j.rowsK = d.K
 	switch {
 	case narrow && g.K <= deepest:
-		j.narrow = d.Narrow
+		j.narrow, j.narrowAdd = d.Narrow, d.NarrowAdd
 	case narrow:
-		j.rounded, j.ldRounded, j.LDC = d.Narrow, g.LDC, g.N
+		j.rounded, j.narrowAdd, j.ldRounded, j.LDC = d.Narrow, d.NarrowAdd, g.LDC, g.N
 	}
 	j.run(p)
 	return true
@@ -69,6 +70,12 @@ func (d *GemmBF16Args) check() {
 	checkOperand("GemmBF16", "A", len(d.A), g.M, g.K, g.LDA, g.StrideA, g.Batch, g.TransA)
 	checkOperand("GemmBF16", "B", len(d.B), g.K, g.N, g.LDB, g.StrideB, g.Batch, g.TransB)
 	checkOperand("GemmBF16", "dst", len(g.Dst)+len(d.Narrow), g.M, g.N, g.LDC, g.StrideC, g.Batch, false)
+	if n := len(g.Add) + len(d.NarrowAdd); n != 0 {
+		checkOperand("GemmBF16", "add", n, g.M, g.N, g.LDC, g.StrideC, g.Batch, false)
+	}
+	if len(g.Add) > 0 && len(d.Narrow) > 0 || len(d.NarrowAdd) > 0 && len(g.Dst) > 0 {
+		panic("simd.GemmBF16: add is not in dst's format")
+	}
 	if n := len(g.Bias); n != 0 && n != g.N {
 		panic(fmt.Sprintf("simd.GemmBF16: bias has %d elements for %d columns", n, g.N))
 	}

@@ -23,8 +23,12 @@ func naiveGemm(g *GemmArgs, before []float32, i, r, c int) (value, magnitude flo
 		}
 		add(float64(g.A[i*g.StrideA+a]) * float64(g.B[i*g.StrideB+b]))
 	}
-	if g.Accumulate {
-		add(float64(before[i*g.StrideC+r*g.LDC+c]))
+	if len(g.Add) > 0 {
+		terms := g.Add
+		if &g.Add[0] == &g.Dst[0] {
+			terms = before
+		}
+		add(float64(terms[i*g.StrideC+r*g.LDC+c]))
 	}
 	if len(g.Bias) > 0 {
 		add(float64(g.Bias[c]))
@@ -32,23 +36,36 @@ func naiveGemm(g *GemmArgs, before []float32, i, r, c int) (value, magnitude flo
 	return value, magnitude
 }
 
+// What is added to a product.
+type addition string
+
+const (
+	nothing addition = ""
+	itself  addition = "dst" // what the destination holds
+	another addition = "add" // another matrix
+)
+
+// oneOf is any of them.
+func oneOf(r *rand.Rand) addition { return []addition{nothing, itself, another}[r.IntN(3)] }
+
 // A gemmCase is a shape. Leading dimensions and strides exceed the least by pad.
 type gemmCase struct {
-	m, n, k, batch   int
-	transA, transB   bool
-	accumulate, bias bool
-	pad              int
-	sameA, sameB     bool // strides 0
+	m, n, k, batch int
+	transA, transB bool
+	add            addition
+	bias           bool
+	pad            int
+	sameA, sameB   bool // strides 0
 }
 
 func (c gemmCase) String() string {
-	return fmt.Sprintf("m=%d n=%d k=%d batch=%d transA=%v transB=%v accumulate=%v bias=%v pad=%d", c.m, c.n, c.k, c.batch, c.transA, c.transB, c.accumulate, c.bias, c.pad)
+	return fmt.Sprintf("m=%d n=%d k=%d batch=%d transA=%v transB=%v +%s bias=%v pad=%d", c.m, c.n, c.k, c.batch, c.transA, c.transB, c.add, c.bias, c.pad)
 }
 
-type gemmBuffers struct{ a, b, bias, dst *buffer }
+type gemmBuffers struct{ a, b, add, bias, dst *buffer }
 
 func (c gemmCase) args(r *rand.Rand) (*GemmArgs, gemmBuffers) {
-	g := &GemmArgs{M: c.m, N: c.n, K: c.k, TransA: c.transA, TransB: c.transB, Accumulate: c.accumulate, Batch: c.batch}
+	g := &GemmArgs{M: c.m, N: c.n, K: c.k, TransA: c.transA, TransB: c.transB, Batch: c.batch}
 	size := func(rows, cols int, trans bool) (ld, stride int) {
 		if trans {
 			rows, cols = cols, rows
@@ -73,8 +90,15 @@ func (c gemmCase) args(r *rand.Rand) (*GemmArgs, gemmBuffers) {
 	for i := range b.dst.x {
 		b.dst.x[i] = float32(r.NormFloat64())
 	}
+	b.add = input(c.batch*g.StrideC, r, normal(r))
 	b.bias = input(c.n, r, normal(r))
 	g.A, g.B, g.Dst = b.a.x, b.b.x, b.dst.x
+	switch c.add {
+	case itself:
+		g.Add = g.Dst
+	case another:
+		g.Add = b.add.x
+	}
 	if c.bias {
 		g.Bias = b.bias.x
 	}
@@ -90,6 +114,7 @@ func checkGemm(t *testing.T, p *par.Pool, c gemmCase, r *rand.Rand) {
 	}
 	b.a.check(t, "a")
 	b.b.check(t, "b")
+	b.add.check(t, "add")
 	b.bias.check(t, "bias")
 	b.dst.check(t, "dst")
 	// Any order of K products and two more terms, each step rounded once.
@@ -118,11 +143,11 @@ func TestGemmEdges(t *testing.T) {
 		for m := 1; m <= 50; m++ {
 			for _, trans := range [][2]bool{{false, false}, {false, true}, {true, false}, {true, true}} {
 				n, k := 1+(m*7+3)%50, 1+(m*11+5)%50
-				checkGemm(t, p, gemmCase{m: m, n: n, k: k, batch: 1, transA: trans[0], transB: trans[1], bias: m%2 == 0, accumulate: m%3 == 0, pad: m % 4}, r)
+				checkGemm(t, p, gemmCase{m: m, n: n, k: k, batch: 1, transA: trans[0], transB: trans[1], bias: m%2 == 0, add: []addition{itself, another, nothing}[m%3], pad: m % 4}, r)
 			}
 		}
 		for n := 1; n <= 70; n++ {
-			checkGemm(t, p, gemmCase{m: 15, n: n, k: 19, batch: 1, transB: n%2 == 0, bias: true, accumulate: true}, r)
+			checkGemm(t, p, gemmCase{m: 15, n: n, k: 19, batch: 1, transB: n%2 == 0, bias: true, add: []addition{itself, another}[n/2%2]}, r)
 		}
 	})
 }
@@ -135,7 +160,7 @@ func TestGemmRandomShapes(t *testing.T) {
 		flip := func() bool { return r.IntN(2) == 0 }
 		for range 80 {
 			c := gemmCase{m: 1 + r.IntN(120), n: 1 + r.IntN(200), k: 1 + r.IntN(200), batch: 1, transA: flip(), transB: flip(),
-				accumulate: flip(), bias: flip(), pad: r.IntN(5)}
+				add: oneOf(r), bias: flip(), pad: r.IntN(5)}
 			switch r.IntN(4) {
 			case 0:
 				c.batch, c.m, c.n = 1+r.IntN(20), 1+r.IntN(30), 1+r.IntN(40)
@@ -155,14 +180,16 @@ func TestGemmSpecialShapes(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		r := newRand(3)
 		for _, c := range []gemmCase{
-			{m: 37, n: 300, k: 512, batch: 1, transB: true, bias: true},
+			{m: 37, n: 300, k: 512, batch: 1, transB: true, add: another, bias: true},
 			{m: 5, n: blockN + 40, k: 7, batch: 1},
-			{m: 4072, n: 70, k: 3, batch: 1, transA: true, accumulate: true, bias: true},
+			{m: 4072, n: 70, k: 3, batch: 1, transA: true, add: itself, bias: true},
 			{m: 20, n: 700, k: 512, batch: 2, transB: true, bias: true},
-			{m: 20, n: 700, k: 2*blockK + 9, batch: 2, accumulate: true},
+			{m: 20, n: 700, k: 2*blockK + 9, batch: 2, add: itself},
+			{m: 20, n: 700, k: 2*blockK + 9, batch: 2, add: another},
 			{m: 40, n: 70, k: 2*blockK + 1, batch: 1, transA: true},
 			{m: 3, n: 4, k: 0, batch: 2, bias: true},
-			{m: 3, n: 4, k: 0, batch: 1, bias: true, accumulate: true},
+			{m: 3, n: 4, k: 0, batch: 1, bias: true, add: itself},
+			{m: 3, n: 4, k: 0, batch: 2, bias: true, add: another, pad: 1},
 			{m: 0, n: 4, k: 5, batch: 1},
 			{m: 4, n: 0, k: 5, batch: 3},
 			{m: 4, n: 2, k: 5, batch: 0},
@@ -176,11 +203,11 @@ func TestGemmSameBitsForAnyWorkers(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		for i, c := range []gemmCase{
 			{m: 197, n: 200, k: 100, batch: 1, transB: true, bias: true},
-			{m: 64, n: 150, k: 800, batch: 1, transA: true, accumulate: true},
+			{m: 64, n: 150, k: 800, batch: 1, transA: true, add: itself},
 			{m: 20, n: 33, k: 65, batch: 13},
 			{m: 130, n: 70, k: 64, batch: 2, transB: true},
 			{m: 30, n: 1100, k: 100, batch: 1, transB: true},
-			{m: 20, n: 600, k: 1024, batch: 2, bias: true},
+			{m: 20, n: 600, k: 1024, batch: 2, bias: true, add: another},
 		} {
 			var want []float32
 			for workers := 1; workers <= 5; workers++ {
@@ -236,12 +263,13 @@ func TestGemmPanicsOnShortOperands(t *testing.T) {
 			func(g *GemmArgs) { g.A = g.A[:len(g.A)-1] },
 			func(g *GemmArgs) { g.B = g.B[:len(g.B)-1] },
 			func(g *GemmArgs) { g.Dst = g.Dst[:len(g.Dst)-1] },
+			func(g *GemmArgs) { g.Add = g.Add[:len(g.Add)-1] },
 			func(g *GemmArgs) { g.Bias = g.Bias[1:] },
 			func(g *GemmArgs) { g.LDA = 1 },
 			func(g *GemmArgs) { g.M = -1 },
 			func(g *GemmArgs) { g.StrideB = 1 },
 		} {
-			g, _ := gemmCase{m: 3, n: 4, k: 5, batch: 2, bias: true, sameA: true, sameB: true}.args(newRand(5))
+			g, _ := gemmCase{m: 3, n: 4, k: 5, batch: 2, add: another, bias: true, sameA: true, sameB: true}.args(newRand(5))
 			spoil(g)
 			func() {
 				defer func() {

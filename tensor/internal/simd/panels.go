@@ -69,17 +69,26 @@ func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels,
 	for t := range ceil(rows, v.rows) {
 		r0, r1 := part(rows, v.rows, t)
 		for j := 0; j < cols; j += v.width {
-			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate, nil, 0)
+			to := &c[r0*ldc+j]
+			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), to, ldc, onto(to, accumulate), nil, min(v.width, cols-j), nil, 0)
 		}
 	}
 }
 
+// onto is the addend of a tile that is added to what is there, or is not.
+func onto(c *float32, accumulate bool) *float32 {
+	if accumulate {
+		return c
+	}
+	return nil
+}
+
 // tile runs the kernel for a tile of the given rows and cols.
-func (v *variant) tile(rows, k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int) {
+func (v *variant) tile(rows, k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int) {
 	if next == nil {
 		next = a
 	}
-	v.tiles[ceil(cols, v.lanes)-1][rows-1](k, a, rs, ks, b, c, ldc, bias, cols, accumulate, next, ns)
+	v.tiles[ceil(cols, v.lanes)-1][rows-1](k, a, rs, ks, b, c, ldc, add, bias, cols, next, ns)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

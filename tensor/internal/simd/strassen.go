@@ -77,7 +77,7 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 		s.part = ceil(min(step, s.K-s.k0), unit) * v.lanes
 		s.reserve(p.Workers())
 		for i := range s.Batch {
-			s.A, s.B, s.Dst = g.A[i*s.StrideA:], g.B[i*s.StrideB:], g.Dst[i*s.StrideC:]
+			s.A, s.B, s.Dst, s.Add = g.A[i*s.StrideA:], g.B[i*s.StrideB:], g.Dst[i*s.StrideC:], g.addTo(i)
 			if i == 0 || s.StrideB > 0 {
 				p.For(s.groups, 1, s.sumsFunc)
 			}
@@ -228,7 +228,8 @@ func (s *strassen) join(own *strassenShare, m, rows, n int) {
 		r0 := m + i*rows
 		if r1 := min(r0+rows, s.M); r0 < r1 {
 			c := &own.c[i*strassenSide*s.v.rows*s.v.width]
-			s.v.strassenJoin(r1-r0, c, &s.Dst[r0*s.LDC+n], s.LDC, bias, s.Accumulate || s.k0 > 0)
+			at := r0*s.LDC + n
+			s.v.strassenJoin(r1-r0, c, &s.Dst[at], s.LDC, addend(s.Add, s.Dst, at, s.k0), bias)
 		}
 	}
 }

@@ -718,13 +718,14 @@ next4:
 	VZEROUPPER
 	RET
 
-// func strassenJoinAVX2(rows int, c, dst *float32, ld int, bias *float32, accumulate bool)
-TEXT ·strassenJoinAVX2(SB), NOSPLIT, $0-41
+// func strassenJoinAVX2(rows int, c, dst *float32, ld int, add, bias *float32)
+TEXT ·strassenJoinAVX2(SB), NOSPLIT, $0-48
 	MOVQ rows+0(FP), CX
 	MOVQ c+8(FP), SI
 	MOVQ dst+16(FP), DI
 	MOVQ ld+24(FP), R9
-	MOVQ bias+32(FP), AX
+	MOVQ add+32(FP), DX
+	MOVQ bias+40(FP), AX
 	SHLQ $2, R9
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
@@ -753,16 +754,17 @@ row1:
 	VADDPS 800(SI), Y13, Y5
 	VADDPS 1152(SI), Y14, Y6
 	VADDPS 1184(SI), Y15, Y7
-	CMPB accumulate+40(FP), $0
-	JEQ fresh2
-	VADDPS (DI), Y0, Y0
-	VADDPS 32(DI), Y1, Y1
-	VADDPS 64(DI), Y2, Y2
-	VADDPS 96(DI), Y3, Y3
-	VADDPS 128(DI), Y4, Y4
-	VADDPS 160(DI), Y5, Y5
-	VADDPS 192(DI), Y6, Y6
-	VADDPS 224(DI), Y7, Y7
+	TESTQ DX, DX
+	JZ fresh2
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	VADDPS 64(DX), Y2, Y2
+	VADDPS 96(DX), Y3, Y3
+	VADDPS 128(DX), Y4, Y4
+	VADDPS 160(DX), Y5, Y5
+	VADDPS 192(DX), Y6, Y6
+	VADDPS 224(DX), Y7, Y7
+	ADDQ R9, DX
 fresh2:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)

@@ -880,13 +880,14 @@ next4:
 	VZEROUPPER
 	RET
 
-// func strassenJoinAVX512(rows int, c, dst *float32, ld int, bias *float32, accumulate bool)
-TEXT ·strassenJoinAVX512(SB), NOSPLIT, $0-41
+// func strassenJoinAVX512(rows int, c, dst *float32, ld int, add, bias *float32)
+TEXT ·strassenJoinAVX512(SB), NOSPLIT, $0-48
 	MOVQ rows+0(FP), CX
 	MOVQ c+8(FP), SI
 	MOVQ dst+16(FP), DI
 	MOVQ ld+24(FP), R9
-	MOVQ bias+32(FP), AX
+	MOVQ add+32(FP), DX
+	MOVQ bias+40(FP), AX
 	SHLQ $2, R9
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -915,16 +916,17 @@ row1:
 	VADDPS 3648(SI), Z13, Z5
 	VADDPS 5376(SI), Z14, Z6
 	VADDPS 5440(SI), Z15, Z7
-	CMPB accumulate+40(FP), $0
-	JEQ fresh2
-	VADDPS (DI), Z0, Z0
-	VADDPS 64(DI), Z1, Z1
-	VADDPS 128(DI), Z2, Z2
-	VADDPS 192(DI), Z3, Z3
-	VADDPS 256(DI), Z4, Z4
-	VADDPS 320(DI), Z5, Z5
-	VADDPS 384(DI), Z6, Z6
-	VADDPS 448(DI), Z7, Z7
+	TESTQ DX, DX
+	JZ fresh2
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	VADDPS 192(DX), Z3, Z3
+	VADDPS 256(DX), Z4, Z4
+	VADDPS 320(DX), Z5, Z5
+	VADDPS 384(DX), Z6, Z6
+	VADDPS 448(DX), Z7, Z7
+	ADDQ R9, DX
 fresh2:
 	VMOVUPS Z0, (DI)
 	VMOVUPS Z1, 64(DI)

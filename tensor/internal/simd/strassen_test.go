@@ -15,13 +15,13 @@ func strassenCases(v *variant) (cs []gemmCase) {
 	m, mt := v.strassenRows, v.strassenColumns
 	return []gemmCase{
 		{m: m, n: 512, k: 512, batch: 1},
-		{m: m + 1, n: 512, k: 512, batch: 1, transB: true, bias: true, pad: 3},
-		{m: m + 30, n: 640, k: 576, batch: 1, transB: true, accumulate: true},
-		{m: m + 3, n: 1408, k: 1600, batch: 1, transB: true, bias: true, accumulate: true, pad: 1},
-		{m: m + 66, n: 512, k: 832, batch: 1, bias: true},
+		{m: m + 1, n: 512, k: 512, batch: 1, transB: true, add: another, bias: true, pad: 3},
+		{m: m + 30, n: 640, k: 576, batch: 1, transB: true, add: itself},
+		{m: m + 3, n: 1408, k: 1600, batch: 1, transB: true, bias: true, add: itself, pad: 1},
+		{m: m + 66, n: 512, k: 832, batch: 1, add: another, bias: true},
 		{m: mt, n: 512, k: 1280, batch: 1, transA: true},
-		{m: mt + 5, n: 640, k: 2405, batch: 2, transA: true, sameB: true, accumulate: true, pad: 2},
-		{m: m, n: 512, k: 512, batch: 2, pad: 2},
+		{m: mt + 5, n: 640, k: 2405, batch: 2, transA: true, sameB: true, add: itself, pad: 2},
+		{m: m, n: 512, k: 512, batch: 2, add: another, pad: 2},
 		{m: mt + 58, n: 512, k: 513, batch: 1, transA: true, transB: true, bias: true},
 	}
 }
@@ -29,7 +29,7 @@ func strassenCases(v *variant) (cs []gemmCase) {
 // strassenArgs are the arguments of a case, and buffers, of which numbers are made by f.
 func (c gemmCase) strassenArgs(r *rand.Rand, f func() float32) (*GemmArgs, gemmBuffers) {
 	g, b := c.args(r)
-	for _, b := range []*buffer{b.a, b.b, b.bias, b.dst} {
+	for _, b := range []*buffer{b.a, b.b, b.add, b.bias, b.dst} {
 		for i := range b.x {
 			b.x[i] = f()
 		}
@@ -45,6 +45,9 @@ func (c gemmCase) strassenArgs(r *rand.Rand, f func() float32) (*GemmArgs, gemmB
 func classical(p *par.Pool, g *GemmArgs) []float32 {
 	c := *g
 	c.Strassen, c.Dst = false, slices.Clone(g.Dst)
+	if len(g.Add) > 0 && &g.Add[0] == &g.Dst[0] {
+		c.Add = c.Dst
+	}
 	Gemm(p, &c)
 	return c.Dst
 }
@@ -64,6 +67,7 @@ func TestStrassenOfWholeNumbers(t *testing.T) {
 			Gemm(p, g)
 			b.a.check(t, "a")
 			b.b.check(t, "b")
+			b.add.check(t, "add")
 			b.bias.check(t, "bias")
 			b.dst.check(t, "dst")
 			for i := range want {
@@ -94,7 +98,7 @@ func TestStrassenErrors(t *testing.T) {
 			before := slices.Clone(g.Dst)
 			plain := classical(p, g)
 			Gemm(p, g)
-			bound := strassenBound(g, largest(g.A), largest(g.B), max(largest(before), largest(g.Bias)))
+			bound := strassenBound(g, largest(g.A), largest(g.B), max(largest(before), largest(g.Add), largest(g.Bias)))
 			var squares, squaresPlain float64
 			for range 3000 {
 				matrix, row, col := r.IntN(g.Batch), r.IntN(g.M), r.IntN(g.N)

@@ -17,7 +17,7 @@ type variant struct {
 
 	strassenSumsA, strassenSumsB func(n int, x *float32, ld, step int, dst *float32, stride int)
 	strassenTile                 func(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
-	strassenJoin                 func(rows int, c, dst *float32, ld int, bias *float32, accumulate bool)
+	strassenJoin                 func(rows int, c, dst *float32, ld int, add, bias *float32)
 	strassenEnds                 [][]strassenEnd // of each product
 	strassenRows                 int             // of A, from how many on it pays
 	strassenColumns              int             // of a transposed A
@@ -50,7 +50,7 @@ type variant struct {
 }
 
 type (
-	tileKernel func(k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int)
+	tileKernel func(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 	packRows   func(k, panels int, src *float32, ld int, dst *float32, stride, cols int)
 	packCols   func(k, cols int, src *float32, ld int, dst *float32)
 )

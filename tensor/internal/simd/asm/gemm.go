@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-const tileArgs = "k int, a *float32, rs, ks int, b, c *float32, ldc int, bias *float32, cols int, accumulate bool, next *float32, ns int"
+const tileArgs = "k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int"
 
 const tileDoc = `%[1]s is the multiplication of %[2]d rows of A and a panel of B, %[3]d columns of it at most:
 
@@ -16,12 +16,12 @@ const tileDoc = `%[1]s is the multiplication of %[2]d rows of A and a panel of B
 				s = fma(a[i·rs+l·ks], b[l·%[4]d+j], s)
 			}
 			if bias != nil { s += bias[j] }
-			if accumulate { s += c[i·ldc+j] }
+			if add != nil { s += add[i·ldc+j] }
 			c[i·ldc+j] = s
 		}
 	}
 
-for k ≥ 1. The kernels for one vector take 1 to %[5]d columns, those for two %[5]d+1 to %[3]d. Meanwhile 16
+for k ≥ 1; add may be c. The kernels for one vector take 1 to %[5]d columns, those for two %[5]d+1 to %[3]d. Meanwhile 16
 rows from next on, at distances of ns, are fetched into the L2 cache.`
 
 // emitGemm writes the tile kernels: one for each number of rows up to the full tile, for one vector of
@@ -55,8 +55,11 @@ func (f *function) multiplyAdd(x, y, acc int) { f.ins("VFMADD231PS", f.reg(x), f
 func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 	f.load("c", "DI", "ldc", "SI")
 	f.ins("SHLQ", "$2", "SI")
-	f.comment("C is wanted at the end: start fetching it.")
+	f.comment("C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.")
+	fetch, fetched := f.label("fetch"), f.label("fetched")
+	f.load("add", "BX")
 	f.ins("MOVQ", "DI", "DX")
+	f.place(fetch)
 	for i := range rows {
 		for o := 0; o < vectors*f.set.bytes(); o += 64 {
 			f.ins("PREFETCHT0", at(o, "DX"))
@@ -65,6 +68,14 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 			f.ins("ADDQ", "SI", "DX")
 		}
 	}
+	f.ins("TESTQ", "BX", "BX")
+	f.ins("JZ", fetched)
+	f.ins("CMPQ", "BX", "DI")
+	f.ins("JEQ", fetched)
+	f.ins("MOVQ", "BX", "DX")
+	f.ins("XORL", "BX", "BX")
+	f.ins("JMP", fetch)
+	f.place(fetched)
 	f.chains(rows, vectors, step)
 	f.load("c", "DI")
 	acc := func(i, j int) int { return f.accumulator(i, j, vectors) }
@@ -99,9 +110,9 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 	}
 	f.place(noBias)
 
-	f.ins("CMPB", f.arg("accumulate"), "$0")
-	f.ins("JEQ", fresh)
-	f.ins("MOVQ", "DI", "DX")
+	f.load("add", "DX")
+	f.ins("TESTQ", "DX", "DX")
+	f.ins("JZ", fresh)
 	for i := range rows {
 		for j := range vectors {
 			f.read(maskOf(j), at(j*f.set.bytes(), "DX"), j)

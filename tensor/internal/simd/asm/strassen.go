@@ -72,9 +72,9 @@ n is a multiple of %[4]d%[5]s.`
 to, added to or subtracted from n blocks of C. These have %[1]d rows of %[2]d columns each, and lie one behind the other. The rest
 is as in gemm%[1]dx%[2]d%[3]s.`
 
-	strassenJoinArgs = "rows int, c, dst *float32, ld int, bias *float32, accumulate bool"
-	strassenJoinDoc  = `%%s brings a row of blocks of C into its place, %[1]d columns, and adds the bias, unless it is nil, and what is there if it
-is to accumulate.`
+	strassenJoinArgs = "rows int, c, dst *float32, ld int, add, bias *float32"
+	strassenJoinDoc  = `%%s brings a row of blocks of C into its place, %[1]d columns, and adds the bias and, at distances of ld too, add, unless they
+are nil. add may be dst.`
 )
 
 // emitStrassen writes what multiplies by fewer products than there are pairs of blocks.
@@ -218,7 +218,7 @@ func (f *function) strassenTile() {
 // strassenJoin goes row by row; the bias, or zeros in its place, stays in registers.
 func (f *function) strassenJoin() {
 	n := side * f.vectors
-	f.load("rows", "CX", "c", "SI", "dst", "DI", "ld", "R9", "bias", "AX")
+	f.load("rows", "CX", "c", "SI", "dst", "DI", "ld", "R9", "add", "DX", "bias", "AX")
 	f.ins("SHLQ", "$2", "R9")
 	loop, fresh := f.label("row"), f.label("fresh")
 	for i := range n {
@@ -234,11 +234,12 @@ func (f *function) strassenJoin() {
 		block := i / f.vectors * f.rows * f.vectors
 		f.ins("VADDPS", at((block+i%f.vectors)*f.set.bytes(), "SI"), f.reg(n+i), f.reg(i))
 	}
-	f.ins("CMPB", f.arg("accumulate"), "$0")
-	f.ins("JEQ", fresh)
+	f.ins("TESTQ", "DX", "DX")
+	f.ins("JZ", fresh)
 	for i := range n {
-		f.ins("VADDPS", at(i*f.set.bytes(), "DI"), f.reg(i), f.reg(i))
+		f.ins("VADDPS", at(i*f.set.bytes(), "DX"), f.reg(i), f.reg(i))
 	}
+	f.ins("ADDQ", "R9", "DX")
 	f.place(fresh)
 	for i := range n {
 		f.ins("VMOVUPS", f.reg(i), at(i*f.set.bytes(), "DI"))
