@@ -175,7 +175,7 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 }
 
 // ahead is what is fetched during product u of the tile whose blocks have these rows from m on: a block of the next tile of A, if this is
-// the first group of columns, or else rows of C, from column n on.
+// the first group of columns, or else rows of C, or of what is added to it, from column n on.
 func (s *strassen) ahead(u, m, rows, n int, first bool) (next *float32, ns int) {
 	if i := u / strassenSide; i < strassenSide {
 		if r := m + (strassenSide+i)*rows; first && !s.TransA && r < s.M {
@@ -183,8 +183,14 @@ func (s *strassen) ahead(u, m, rows, n int, first bool) (next *float32, ns int) 
 		}
 		return nil, 0
 	}
-	if i := u - strassenSide*strassenSide; i < strassenSide && m+i*rows < s.M {
-		return &s.Dst[(m+i*rows)*s.LDC+n], s.LDC
+	i := u - strassenSide*strassenSide
+	at := (m+i%strassenSide*rows)*s.LDC + n
+	switch {
+	case m+i%strassenSide*rows >= s.M:
+	case i < strassenSide:
+		return &s.Dst[at], s.LDC
+	case i < 2*strassenSide && s.k0 == 0 && len(s.Add) > 0:
+		return &s.Add[at], s.LDC
 	}
 	return nil, 0
 }
