@@ -13,31 +13,33 @@ type GemmArgs[T Float] struct {
 }
 
 // Gemm's blocks. A worker multiplies a blockM × K by a K × blockN block, blockK deep at a time, out of
-// copies laid out in panels as tile reads them; the two copies stay in the second-level cache.
+// copies laid out in panels as tile reads them; the two copies and the sums stay in the second-level cache.
 const (
 	blockM, blockN, blockK = 64, 128, 256
 	tileM, tileN           = 2, 4 // what fits sixteen registers
 )
 
 // Gemm is dst[i] = op(a[i])·op(b[i]) (+ add[i]) (+ bias on each row), for i < Batch. Each element is a sum in
-// the order of the inner index, which begins with what is added, and to which the bias is added last.
+// the order of the inner index, to which the bias is added, and then add: where that is a large residual, fewer roundings are of its size.
 func (k *Kernels[T]) Gemm(g *GemmArgs[T]) {
 	mb, nb := par.Chunks(g.M, blockM), par.Chunks(g.N, blockN)
-	const size = (blockM + blockN) * blockK
+	const size = (blockM+blockN)*blockK + blockM*blockN
 	tmp := k.scratch(k.pool.Workers() * size)
 	k.pool.For(g.Batch*mb*nb, 1, func(worker, lo, hi int) {
 		panelsA := tmp[worker*size:][:blockM*blockK]
 		panelsB := tmp[worker*size+blockM*blockK:][:blockN*blockK]
+		sums := tmp[worker*size+(blockM+blockN)*blockK:][:blockM*blockN]
 		for t := lo; t < hi; t++ {
 			i, j := t/nb%mb*blockM, t%nb*blockN
-			g.block(panelsA, panelsB, t/(mb*nb), i, min(i+blockM, g.M), j, min(j+blockN, g.N))
+			g.block(sums, panelsA, panelsB, t/(mb*nb), i, min(i+blockM, g.M), j, min(j+blockN, g.N))
 		}
 	})
 }
 
-// block computes rows [i0, i1) and columns [j0, j1) of one product of the batch.
-func (g *GemmArgs[T]) block(panelsA, panelsB []T, batch, i0, i1, j0, j1 int) {
-	dst, a, b := g.Dst[batch*g.StrideC:], g.A[batch*g.StrideA:], g.B[batch*g.StrideB:]
+// block computes rows [i0, i1) and columns [j0, j1) of one product of the batch. Tiles over the edge are as good as others: their
+// sums have room, and the panels are padded with zeros.
+func (g *GemmArgs[T]) block(sums, panelsA, panelsB []T, batch, i0, i1, j0, j1 int) {
+	a, b := g.A[batch*g.StrideA:], g.B[batch*g.StrideB:]
 	rowA, innerA := g.LDA, 1
 	if g.TransA {
 		rowA, innerA = 1, g.LDA
@@ -46,14 +48,7 @@ func (g *GemmArgs[T]) block(panelsA, panelsB []T, batch, i0, i1, j0, j1 int) {
 	if g.TransB {
 		colB, innerB = g.LDB, 1
 	}
-	for i := i0; i < i1; i++ {
-		row := dst[i*g.LDC+j0 : i*g.LDC+j1]
-		if len(g.Add) != 0 {
-			copy(row, g.Add[batch*g.StrideC+i*g.LDC+j0:])
-		} else {
-			clear(row)
-		}
-	}
+	clear(sums)
 	for k0 := 0; k0 < g.K; k0 += blockK {
 		depth := min(blockK, g.K-k0)
 		pack(panelsA, a[k0*innerA:], i0, i1, depth, rowA, innerA, tileM)
@@ -62,26 +57,19 @@ func (g *GemmArgs[T]) block(panelsA, panelsB []T, batch, i0, i1, j0, j1 int) {
 			pb := panelsB[(j-j0)*depth:][:tileN*depth]
 			for i := i0; i < i1; i += tileM {
 				pa := panelsA[(i-i0)*depth:][:tileM*depth]
-				if i+tileM <= i1 && j+tileN <= j1 {
-					tile(dst[i*g.LDC+j:], g.LDC, pa, pb)
-					continue
-				}
-				// Over the edge, into a full tile: the panels are padded with zeros.
-				var whole [tileM * tileN]T
-				for r := range min(tileM, i1-i) {
-					copy(whole[r*tileN:], dst[(i+r)*g.LDC+j:(i+r)*g.LDC+min(j+tileN, j1)])
-				}
-				tile(whole[:], tileN, pa, pb)
-				for r := range min(tileM, i1-i) {
-					copy(dst[(i+r)*g.LDC+j:(i+r)*g.LDC+j1], whole[r*tileN:(r+1)*tileN])
-				}
+				tile(sums[(i-i0)*blockN+j-j0:], blockN, pa, pb)
 			}
 		}
 	}
-	if len(g.Bias) != 0 {
-		for i := i0; i < i1; i++ {
-			axpy(dst[i*g.LDC+j0:i*g.LDC+j1], 1, g.Bias[j0:j1])
+	for i := i0; i < i1; i++ {
+		row, at := sums[(i-i0)*blockN:][:j1-j0], batch*g.StrideC+i*g.LDC+j0
+		if len(g.Bias) != 0 {
+			axpy(row, 1, g.Bias[j0:j1])
 		}
+		if len(g.Add) != 0 {
+			axpy(row, 1, g.Add[at:at+len(row)])
+		}
+		copy(g.Dst[at:], row)
 	}
 }
 
