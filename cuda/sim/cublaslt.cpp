@@ -120,7 +120,8 @@ API int cublasLtMatmul(void *, Desc *desc, const float *alpha, const void *a, La
 	Layout *lc, void *out, Layout *ld, const uint64_t *algo, void *, size_t, void *stream) {
 	if (!stream) return EXECUTION_FAILED; // it is the legacy one
 	if (!fits(desc, la, lb, ld) || lc != ld || algo[0] != 0xfee7) return INVALID_VALUE;
-	if (desc->epilogue == 4 && desc->bias % algo[2] || *beta != 0 && (uint64_t)c % algo[3]) return EXECUTION_FAILED;
+	if (desc->epilogue == 4 && desc->bias % algo[2]) return EXECUTION_FAILED;
+	if (*beta != 0 && (uint64_t)c % algo[3]) return EXECUTION_FAILED;
 	const char *refused = getenv("FEWSHOT_SIM_REFUSE");
 	if (refused && strcmp(refused, "cublasLtMatmul") == 0) return NOT_SUPPORTED;
 	static std::set<uint64_t> loaded;

@@ -58,9 +58,9 @@ typedef struct {
 	int32_t align_a, align_b, align_c, align_d, align_bias; /* filled in by lt_matmul, 0 for what is not there */
 } lt_shape;
 
-/* lt_matmul multiplies; c is 0 for none. It returns 0 if the product is under way, LT_REFUSED if the library has no algorithm for it, or a status. While a
-   stream is captured the library must not be asked for algorithms: may_plan is 0 then, and for a shape that was never
-   multiplied before LT_UNPLANNED is returned. */
+/* lt_matmul multiplies; c is 0 for none. It returns 0 if the product is under way, LT_REFUSED if the library has no algorithm for it,
+   or a status. While a stream is captured the library must not be asked for algorithms: may_plan is 0 then, and for a shape that
+   was never multiplied before LT_UNPLANNED is returned. */
 enum { LT_REFUSED = -1, LT_UNPLANNED = -2 };
 int lt_matmul(uintptr_t context, uintptr_t handle, uintptr_t stream, const lt_shape *shape, uint64_t a, uint64_t b, uint64_t c,
 	uint64_t d, uint64_t bias, uint64_t workspace, size_t workspace_bytes, int may_plan);
