@@ -141,6 +141,10 @@ func TestSweepMemory(t *testing.T) {
 		}, 3 + 2./n},
 		// A gradient beside these.
 		"weight twice": {func(x, w *autograd.Var) *autograd.Var { return autograd.Linear(autograd.Linear(x, w, nil), w, nil) }, 4},
+		"residuals": {func(x, w *autograd.Var) *autograd.Var {
+			y := autograd.LinearAdd(x, w, nil, x)
+			return autograd.LinearAdd(y, w, nil, y)
+		}, 4},
 		"matrix twice": {func(x, w *autograd.Var) *autograd.Var { return autograd.MatMul(autograd.MatMul(x, w), w) }, 4},
 	} {
 		bytes := dev.Measure(func() {
