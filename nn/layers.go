@@ -63,7 +63,7 @@ func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
 	return a.Out.ForwardAdd(autograd.Attention(qkv, a.heads, a.causal), residual)
 }
 
-// ForwardFirst is token 0 of Forward, as is the residual, [B, width], at the cost of one query a sequence. It is exact for
+// ForwardFirst is token 0 of Forward, [B, width], for that of the residual, at the cost of one query a sequence. It is exact for
 // attention that is not causal, whatever the position.
 func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)

@@ -184,9 +184,10 @@ func (s *strassen) ahead(u, m, rows, n int, first bool) (next *float32, ns int) 
 		return nil, 0
 	}
 	i := u - strassenSide*strassenSide
-	at := (m+i%strassenSide*rows)*s.LDC + n
+	r := m + i%strassenSide*rows
+	at := r*s.LDC + n
 	switch {
-	case m+i%strassenSide*rows >= s.M:
+	case r >= s.M:
 	case i < strassenSide:
 		return &s.Dst[at], s.LDC
 	case i < 2*strassenSide && s.k0 == 0 && len(s.Add) > 0:
