@@ -22,6 +22,9 @@ const (
 // strassenEnd says what a product is for: a block of C, at so many bytes, and whether it begins it, is added to it or is subtracted from it.
 type strassenEnd struct{ offset, op int32 }
 
+// strassenKernel multiplies a tile by a panel; see the generated declarations.
+type strassenKernel func(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+
 // strassen is a multiplication in progress by Strassen's algorithm, with its scratch memory. Rows of C are cut into tiles of four blocks as high as
 // those of Gemm, columns into groups of four panels, and K into pieces of four parts: 49 products of blocks take the place of 64.
 type strassen struct {
@@ -160,6 +163,7 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 	} else {
 		s.addRows(own, m, rows)
 	}
+	multiply := v.strassenTiles[max(len(v.strassenTiles)-1-(v.rows-rows), 0)]
 	for group := g0; group < g1; group++ {
 		n, b := group*strassenSide*v.width, s.sumsOfB(group)
 		for u, ends := range v.strassenEnds {
@@ -168,7 +172,7 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 			if next == nil {
 				next = a
 			}
-			v.strassenTile(s.part, a, rs, ks, &b[u*s.strideB()], &own.c[0], &ends[0], len(ends), next, ns)
+			multiply(s.part, a, rs, ks, &b[u*s.strideB()], &own.c[0], &ends[0], len(ends), next, ns)
 		}
 		s.join(own, m, rows, n)
 	}

@@ -187,12 +187,26 @@ func strassenSumsAAVX512(n int, x *float32, ld, step int, dst *float32, stride i
 //go:noescape
 func strassenSumsBAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
 
-// strassenTileAVX512 is the product of a full tile, 14 rows of A and a panel of B, 32 columns, which is written
-// to, added to or subtracted from n blocks of C. These have 14 rows of 32 columns each, and lie one behind the other. The rest
+// strassen12x32AVX512 is the product of 12 rows of A and a panel of B, 32 columns, which is written to, added
+// to or subtracted from n blocks of C. These have room for 14 rows of 32 columns each, and lie one behind the other. The rest
+// is as in gemm12x32AVX512.
+//
+//go:noescape
+func strassen12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+
+// strassen13x32AVX512 is the product of 13 rows of A and a panel of B, 32 columns, which is written to, added
+// to or subtracted from n blocks of C. These have room for 14 rows of 32 columns each, and lie one behind the other. The rest
+// is as in gemm13x32AVX512.
+//
+//go:noescape
+func strassen13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+
+// strassen14x32AVX512 is the product of 14 rows of A and a panel of B, 32 columns, which is written to, added
+// to or subtracted from n blocks of C. These have room for 14 rows of 32 columns each, and lie one behind the other. The rest
 // is as in gemm14x32AVX512.
 //
 //go:noescape
-func strassenTileAVX512(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+func strassen14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
 
 // strassenJoinAVX512 brings a row of blocks of C into its place, 128 columns, and adds the bias and, at distances of ld too, add, unless they
 // are nil. add may be dst.
@@ -727,12 +741,26 @@ func strassenSumsAAVX2(n int, x *float32, ld, step int, dst *float32, stride int
 //go:noescape
 func strassenSumsBAVX2(n int, x *float32, ld, step int, dst *float32, stride int)
 
-// strassenTileAVX2 is the product of a full tile, 6 rows of A and a panel of B, 16 columns, which is written
-// to, added to or subtracted from n blocks of C. These have 6 rows of 16 columns each, and lie one behind the other. The rest
+// strassen4x16AVX2 is the product of 4 rows of A and a panel of B, 16 columns, which is written to, added
+// to or subtracted from n blocks of C. These have room for 6 rows of 16 columns each, and lie one behind the other. The rest
+// is as in gemm4x16AVX2.
+//
+//go:noescape
+func strassen4x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+
+// strassen5x16AVX2 is the product of 5 rows of A and a panel of B, 16 columns, which is written to, added
+// to or subtracted from n blocks of C. These have room for 6 rows of 16 columns each, and lie one behind the other. The rest
+// is as in gemm5x16AVX2.
+//
+//go:noescape
+func strassen5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+
+// strassen6x16AVX2 is the product of 6 rows of A and a panel of B, 16 columns, which is written to, added
+// to or subtracted from n blocks of C. These have room for 6 rows of 16 columns each, and lie one behind the other. The rest
 // is as in gemm6x16AVX2.
 //
 //go:noescape
-func strassenTileAVX2(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+func strassen6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
 
 // strassenJoinAVX2 brings a row of blocks of C into its place, 64 columns, and adds the bias and, at distances of ld too, add, unless they
 // are nil. add may be dst.
@@ -937,6 +965,9 @@ var tiles1xAVX512 = []tileKernel{gemm1x16AVX512, gemm2x16AVX512, gemm3x16AVX512,
 // tiles2xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 32 columns.
 var tiles2xAVX512 = []tileKernel{gemm1x32AVX512, gemm2x32AVX512, gemm3x32AVX512, gemm4x32AVX512, gemm5x32AVX512, gemm6x32AVX512, gemm7x32AVX512, gemm8x32AVX512, gemm9x32AVX512, gemm10x32AVX512, gemm11x32AVX512, gemm12x32AVX512, gemm13x32AVX512, gemm14x32AVX512}
 
+// strassenTilesAVX512 are the kernels for tiles of 12, … 14 rows.
+var strassenTilesAVX512 = []strassenKernel{strassen12x32AVX512, strassen13x32AVX512, strassen14x32AVX512}
+
 // strassenEndsAVX512 are the blocks of C to which each product goes.
 var strassenEndsAVX512 = [][]strassenEnd{
 	{{0, 0}, {8960, 0}, {17920, 0}, {26880, 0}},
@@ -1004,6 +1035,9 @@ var tiles1xAVX2 = []tileKernel{gemm1x8AVX2, gemm2x8AVX2, gemm3x8AVX2, gemm4x8AVX
 
 // tiles2xAVX2 are the kernels for tiles of 1, 2, … 6 rows and up to 16 columns.
 var tiles2xAVX2 = []tileKernel{gemm1x16AVX2, gemm2x16AVX2, gemm3x16AVX2, gemm4x16AVX2, gemm5x16AVX2, gemm6x16AVX2}
+
+// strassenTilesAVX2 are the kernels for tiles of 4, … 6 rows.
+var strassenTilesAVX2 = []strassenKernel{strassen4x16AVX2, strassen5x16AVX2, strassen6x16AVX2}
 
 // strassenEndsAVX2 are the blocks of C to which each product goes.
 var strassenEndsAVX2 = [][]strassenEnd{

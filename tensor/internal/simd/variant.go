@@ -16,7 +16,7 @@ type variant struct {
 	packColsB            packCols
 
 	strassenSumsA, strassenSumsB func(n int, x *float32, ld, step int, dst *float32, stride int)
-	strassenTile                 func(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
+	strassenTiles                []strassenKernel // by rows, up to the full tile
 	strassenJoin                 func(rows int, c, dst *float32, ld int, add, bias *float32)
 	strassenEnds                 [][]strassenEnd // of each product
 	strassenRows                 int             // of A, from how many on it pays

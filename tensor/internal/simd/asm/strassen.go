@@ -68,14 +68,17 @@ numbers of each:
 n is a multiple of %[4]d%[5]s.`
 
 	strassenTileArgs = "k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int"
-	strassenTileDoc  = `%%s is the product of a full tile, %[1]d rows of A and a panel of B, %[2]d columns, which is written
-to, added to or subtracted from n blocks of C. These have %[1]d rows of %[2]d columns each, and lie one behind the other. The rest
-is as in gemm%[1]dx%[2]d%[3]s.`
+	strassenTileDoc  = `%%s is the product of %[1]d rows of A and a panel of B, %[2]d columns, which is written to, added
+to or subtracted from n blocks of C. These have room for %[3]d rows of %[2]d columns each, and lie one behind the other. The rest
+is as in gemm%[1]dx%[2]d%[4]s.`
 
 	strassenJoinArgs = "rows int, c, dst *float32, ld int, add, bias *float32"
 	strassenJoinDoc  = `%%s brings a row of blocks of C into its place, %[1]d columns, and adds the bias and, at distances of ld too, add, unless they
 are nil. add may be dst.`
 )
+
+// fewerRows is how many rows a tile lacks at most that there is a kernel for.
+const fewerRows = 2
 
 // emitStrassen writes what multiplies by fewer products than there are pairs of blocks.
 func emitStrassen(f *file) {
@@ -85,8 +88,16 @@ func emitStrassen(f *file) {
 	aligned := ", as dst and stride are, which is not read soon"
 	f.strassenSums("strassenSumsB", fmt.Sprintf(strassenSumsDoc, "B", len(products), "x[column·ld+row·step+i]", f.lanes, aligned), streaming, products,
 		func(p product) sum { return p.b }, func(block int) (int, int) { return block % side, block / side })
-	f.function("strassenTile", strassenTileArgs, "", fmt.Sprintf(strassenTileDoc, f.rows, f.width(), f.name), (*function).strassenTile)
+	var tiles []string
+	for rows := f.rows - fewerRows; rows <= f.rows; rows++ {
+		name := fmt.Sprintf("strassen%dx%d", rows, f.width())
+		tiles = append(tiles, name+f.name)
+		doc := fmt.Sprintf(strassenTileDoc, rows, f.width(), f.rows, f.name)
+		f.function(name, strassenTileArgs, "", doc, func(fn *function) { fn.strassenTile(rows) })
+	}
 	f.function("strassenJoin", strassenJoinArgs, "", fmt.Sprintf(strassenJoinDoc, side*f.width()), (*function).strassenJoin)
+	const table = "\n// strassenTiles%[1]s are the kernels for tiles of %[2]d, … %[3]d rows.\nvar strassenTiles%[1]s = []strassenKernel{%[4]s}\n"
+	fmt.Fprintf(&f.stubs.tables, table, f.name, f.rows-fewerRows, f.rows, strings.Join(tiles, ", "))
 	f.strassenTable(products)
 }
 
@@ -162,7 +173,7 @@ func (f *file) strassenTable(products []product) {
 }
 
 // strassenTile has its accumulators done, then goes through the list of ends, pairs of 32-bit numbers.
-func (f *function) strassenTile() {
+func (f *function) strassenTile(rows int) {
 	f.comment("The blocks of C are wanted at the end: start fetching them.")
 	f.load("ends", "SI", "n", "CX")
 	fetch := f.label("fetch")
@@ -170,19 +181,19 @@ func (f *function) strassenTile() {
 	f.load("c", "DI")
 	f.ins("MOVLQSX", "(SI)", "DX")
 	f.ins("ADDQ", "DX", "DI")
-	for o := 0; o < f.rows*f.vectors*f.set.bytes(); o += 64 {
+	for o := 0; o < rows*f.vectors*f.set.bytes(); o += 64 {
 		f.ins("PREFETCHT0", at(o, "DI"))
 	}
 	f.ins("ADDQ", "$8", "SI")
 	f.ins("DECQ", "CX")
 	f.ins("JNZ", fetch)
 
-	f.chains(f.rows, f.vectors, f.multiplyAdd)
+	f.chains(rows, f.vectors, f.multiplyAdd)
 
 	f.load("ends", "SI", "n", "CX")
 	next, toAdd, toSubtract := f.label("next"), f.label("add"), f.label("subtract")
 	each := func(do func(acc int, block string)) {
-		for i := range f.rows * f.vectors {
+		for i := range rows * f.vectors {
 			do(f.accumulator(0, i, 0), at(i*f.set.bytes(), "DI"))
 		}
 	}
