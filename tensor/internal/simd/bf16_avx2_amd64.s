@@ -4,38 +4,53 @@
 
 #include "textflag.h"
 
-// func widenAVX2(n int, dst *float32, src *uint16)
-TEXT ·widenAVX2(SB), NOSPLIT, $0-24
-	MOVQ n+0(FP), CX
-	MOVQ src+16(FP), SI
-	MOVQ dst+8(FP), DI
-	SUBQ $8, CX
-	JLT done2
+// func widenAVX2(rows, n int, dst *float32, ldd int, src *uint16, lds int)
+TEXT ·widenAVX2(SB), NOSPLIT, $0-48
+	MOVQ rows+0(FP), DX
+	MOVQ src+32(FP), R8
+	MOVQ lds+40(FP), R10
+	MOVQ dst+16(FP), R9
+	MOVQ ldd+24(FP), R11
+	IMULQ $2, R10
+	IMULQ $4, R11
+row1:
+	MOVQ n+8(FP), CX
+	MOVQ R8, SI
+	MOVQ R9, DI
 	PCALIGN $32
-loop1:
+loop2:
 	VPMOVZXWD (SI), Y0
 	VPSLLD $16, Y0, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ $16, SI
 	ADDQ $32, DI
 	SUBQ $8, CX
-	JGE loop1
-done2:
+	JNZ loop2
+	ADDQ R10, R8
+	ADDQ R11, R9
+	DECQ DX
+	JNZ row1
 	VZEROUPPER
 	RET
 
-// func narrowAVX2(n int, dst *uint16, src *float32)
-TEXT ·narrowAVX2(SB), NOSPLIT, $0-24
+// func narrowAVX2(rows, n int, dst *uint16, ldd int, src *float32, lds int)
+TEXT ·narrowAVX2(SB), NOSPLIT, $0-48
 	VMOVUPS half<>(SB), Y2
 	VMOVUPS lowest<>(SB), Y3
 	VMOVUPS quiet<>(SB), Y4
-	MOVQ n+0(FP), CX
-	MOVQ src+16(FP), SI
-	MOVQ dst+8(FP), DI
-	SUBQ $8, CX
-	JLT done2
+	MOVQ rows+0(FP), DX
+	MOVQ src+32(FP), R8
+	MOVQ lds+40(FP), R10
+	MOVQ dst+16(FP), R9
+	MOVQ ldd+24(FP), R11
+	IMULQ $4, R10
+	IMULQ $2, R11
+row1:
+	MOVQ n+8(FP), CX
+	MOVQ R8, SI
+	MOVQ R9, DI
 	PCALIGN $32
-loop1:
+loop2:
 	VMOVUPS (SI), Y0
 	VPSRLD $16, Y0, Y1
 	VANDPS Y3, Y1, Y5
@@ -51,8 +66,11 @@ loop1:
 	ADDQ $32, SI
 	ADDQ $16, DI
 	SUBQ $8, CX
-	JGE loop1
-done2:
+	JNZ loop2
+	ADDQ R10, R8
+	ADDQ R11, R9
+	DECQ DX
+	JNZ row1
 	VZEROUPPER
 	RET
 

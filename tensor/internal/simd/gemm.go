@@ -523,23 +523,19 @@ func (j *gemm) multiplyTile(own *gemm, l *left, p int) {
 	if j.k0 == 0 && len(j.Bias) > 0 {
 		bias = &j.Bias[n]
 	}
-	cols := min(v.width, j.n1-n)
+	rows, cols, at := l.m1-l.m0, min(v.width, j.n1-n), l.m0*j.LDC+n
 	if j.narrow == nil {
-		at := l.m0*j.LDC + n
-		v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &j.c[at], j.LDC, addend(j.add, j.c, at, j.k0), bias, cols, l.next, l.ns)
+		v.tile(rows, k, l.a, l.rs, l.ks, j.right.at(p), &j.c[at], j.LDC, addend(j.add, j.c, at, j.k0), bias, cols, l.next, l.ns)
 		return
 	}
+	at += j.at
 	var add *float32
 	if j.narrowAdd != nil {
-		for r := range l.m1 - l.m0 {
-			Widen(own.tile[r*v.width:][:cols], j.narrowAdd[j.at+(l.m0+r)*j.LDC+n:][:cols])
-		}
+		widenRows(rows, cols, own.tile[:], v.width, j.narrowAdd[at:], j.LDC)
 		add = &own.tile[0]
 	}
-	v.tile(l.m1-l.m0, k, l.a, l.rs, l.ks, j.right.at(p), &own.tile[0], v.width, add, bias, cols, l.next, l.ns)
-	for r := range l.m1 - l.m0 {
-		Narrow(j.narrow[j.at+(l.m0+r)*j.LDC+n:][:cols], own.tile[r*v.width:][:cols])
-	}
+	v.tile(rows, k, l.a, l.rs, l.ks, j.right.at(p), &own.tile[0], v.width, add, bias, cols, l.next, l.ns)
+	narrowRows(rows, cols, j.narrow[at:], j.LDC, own.tile[:], v.width)
 }
 
 // addTo is what is added to the product of matrix i of the batch, empty if nothing is.

@@ -390,15 +390,15 @@ func gradDropAVX512(n int, dst, a, b, s, u *float32, pull, eps, kept float32)
 //go:noescape
 func adamAVX512(n int, w, m, v, grad *float32, beta1, rest1, beta2, rest2, shrink, rate, root, eps float32)
 
-// widenAVX512: dst[i] = src[i] for i < n, n a multiple of 16.
+// widenAVX512: dst[r·ldd+i] = src[r·lds+i] for r < rows and i < n, rows ≥ 1, n a multiple of 16, ≥ 16.
 //
 //go:noescape
-func widenAVX512(n int, dst *float32, src *uint16)
+func widenAVX512(rows, n int, dst *float32, ldd int, src *uint16, lds int)
 
-// narrowAVX512: dst[i] = src[i] rounded for i < n, n a multiple of 16.
+// narrowAVX512: dst[r·ldd+i] = src[r·lds+i] rounded for r < rows and i < n, rows ≥ 1, n a multiple of 16, ≥ 16.
 //
 //go:noescape
-func narrowAVX512(n int, dst *uint16, src *float32)
+func narrowAVX512(rows, n int, dst *uint16, ldd int, src *float32, lds int)
 
 // dot1x16AVX512 is gemm1x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
@@ -944,15 +944,15 @@ func gradDropAVX2(n int, dst, a, b, s, u *float32, pull, eps, kept float32)
 //go:noescape
 func adamAVX2(n int, w, m, v, grad *float32, beta1, rest1, beta2, rest2, shrink, rate, root, eps float32)
 
-// widenAVX2: dst[i] = src[i] for i < n, n a multiple of 8.
+// widenAVX2: dst[r·ldd+i] = src[r·lds+i] for r < rows and i < n, rows ≥ 1, n a multiple of 8, ≥ 8.
 //
 //go:noescape
-func widenAVX2(n int, dst *float32, src *uint16)
+func widenAVX2(rows, n int, dst *float32, ldd int, src *uint16, lds int)
 
-// narrowAVX2: dst[i] = src[i] rounded for i < n, n a multiple of 8.
+// narrowAVX2: dst[r·ldd+i] = src[r·lds+i] rounded for r < rows and i < n, rows ≥ 1, n a multiple of 8, ≥ 8.
 //
 //go:noescape
-func narrowAVX2(n int, dst *uint16, src *float32)
+func narrowAVX2(rows, n int, dst *uint16, ldd int, src *float32, lds int)
 
 // peakFloat32AVX2 does n·12 float32 vectors of fused multiply-adds, and nothing else.
 //

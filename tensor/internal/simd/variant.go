@@ -25,8 +25,8 @@ type variant struct {
 	pairs bool     // operands of the tiles are pairs of bfloat16, see gemm_bf16.go
 	bf16  *variant // the same for such operands; nil if the machine has no instruction for them
 
-	widen  func(n int, dst *float32, src *uint16)
-	narrow func(n int, dst *uint16, src *float32)
+	widen  func(rows, n int, dst *float32, ldd int, src *uint16, lds int)
+	narrow func(rows, n int, dst *uint16, ldd int, src *float32, lds int)
 
 	exp, quickGELU, gelu    func(n int, dst, x *float32)
 	quickGELUGrad, geluGrad func(n int, dst, ct, x *float32)

@@ -11,19 +11,20 @@ import (
 
 // emitConversions writes the kernels between the formats. They take whole vectors; what is left is the caller's.
 func emitConversions(f *file) {
-	f.function("widen", "n int, dst *float32, src *uint16", "", fmt.Sprintf("%%s: dst[i] = src[i] for i < n, n a multiple of %d.", f.lanes), func(f *function) {
-		f.mixed("src", "dst", 2, 4, func() {
+	doc := "%%s: dst[r·ldd+i] = src[r·lds+i]%s for r < rows and i < n, rows ≥ 1, n a multiple of %d, ≥ %[2]d."
+	f.function("widen", "rows, n int, dst *float32, ldd int, src *uint16, lds int", "", fmt.Sprintf(doc, "", f.lanes), func(f *function) {
+		f.mixed(2, 4, func() {
 			f.ins("VPMOVZXWD", "(SI)", f.reg(0))
 			f.ins("VPSLLD", "$16", f.reg(0), f.reg(0))
 			f.ins("VMOVUPS", f.reg(0), "(DI)")
 		})
 	})
-	f.function("narrow", "n int, dst *uint16, src *float32", "", fmt.Sprintf("%%s: dst[i] = src[i] rounded for i < n, n a multiple of %d.", f.lanes), func(f *function) {
+	f.function("narrow", "rows, n int, dst *uint16, ldd int, src *float32, lds int", "", fmt.Sprintf(doc, " rounded", f.lanes), func(f *function) {
 		const x, upper, half, one, quiet, t = 0, 1, 2, 3, 4, 5
 		f.ins("VMOVUPS", f.constant("half", 0x7fff), f.reg(half))
 		f.ins("VMOVUPS", f.constant("lowest", 1), f.reg(one))
 		f.ins("VMOVUPS", f.constant("quiet", 0x40), f.reg(quiet))
-		f.mixed("src", "dst", 4, 2, func() {
+		f.mixed(4, 2, func() {
 			f.ins("VMOVUPS", "(SI)", f.reg(x))
 			f.ins("VPSRLD", "$16", f.reg(x), f.reg(upper))
 			f.bitwise("AND", f.reg(one), upper, t)
@@ -49,20 +50,27 @@ func emitConversions(f *file) {
 // unordered is the predicate of a comparison: one of the operands is NaN.
 const unordered = "$3"
 
-// mixed runs body for each vector of n elements: from SI, each so many bytes, to DI.
-func (f *function) mixed(from, to string, fromBytes, toBytes int, body func()) {
-	f.load("n", "CX", from, "SI", to, "DI")
-	loop, done := f.label("loop"), f.label("done")
-	f.ins("SUBQ", fmt.Sprintf("$%d", f.lanes), "CX")
-	f.ins("JLT", done)
+// mixed runs body for each vector of each row: from src, at SI, each number so many bytes, to dst, at DI.
+func (f *function) mixed(fromBytes, toBytes int, body func()) {
+	f.load("rows", "DX", "src", "R8", "lds", "R10", "dst", "R9", "ldd", "R11")
+	f.ins("IMULQ", fmt.Sprintf("$%d", fromBytes), "R10")
+	f.ins("IMULQ", fmt.Sprintf("$%d", toBytes), "R11")
+	row, loop := f.label("row"), f.label("loop")
+	f.place(row)
+	f.load("n", "CX")
+	f.ins("MOVQ", "R8", "SI")
+	f.ins("MOVQ", "R9", "DI")
 	f.ins("PCALIGN", "$32")
 	f.place(loop)
 	body()
 	f.ins("ADDQ", fmt.Sprintf("$%d", fromBytes*f.lanes), "SI")
 	f.ins("ADDQ", fmt.Sprintf("$%d", toBytes*f.lanes), "DI")
 	f.ins("SUBQ", fmt.Sprintf("$%d", f.lanes), "CX")
-	f.ins("JGE", loop)
-	f.place(done)
+	f.ins("JNZ", loop)
+	f.ins("ADDQ", "R10", "R8")
+	f.ins("ADDQ", "R11", "R9")
+	f.ins("DECQ", "DX")
+	f.ins("JNZ", row)
 }
 
 const dotDoc = `%[1]s is gemm%[2]dx%[3]dAVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
