@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"math"
+
 	"fewshot/autograd"
 	"fewshot/tensor"
 )
@@ -58,14 +60,21 @@ func (a Attention) Forward(x *autograd.Var) *autograd.Var {
 	return a.Out.Forward(autograd.Attention(qkv, a.heads, a.causal))
 }
 
-// ForwardFirst is token 0 of Forward, [B, width], at the cost of one query a sequence. It is exact for
-// attention that is not causal, whatever the position.
+// ForwardFirst is token 0 of Forward, [B, width], for attention that is not causal. One query a sequence needs no keys and
+// values of all tokens, which would be nearly all of the work. With head i's rows Wkᵢ, Wvᵢ of the weights, and
+// tokens x_j,
+//
+//	qᵢ·(Wkᵢ·x_j + bkᵢ) = uᵢ·x_j + qᵢ·bkᵢ         with uᵢ = qᵢ·Wkᵢ
+//	Σ_j pᵢⱼ·(Wvᵢ·x_j + bvᵢ) = Wvᵢ·cᵢ + bvᵢ       with cᵢ = Σ_j pᵢⱼ·x_j, as Σ_j pᵢⱼ = 1
+//
+// and the softmax over j does not see qᵢ·bkᵢ, so that bk has no part in this. Each head is a query u to the tokens themselves.
 func (a Attention) ForwardFirst(x *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
 	w, b := a.InW.On(t), a.InB.On(t)
 	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d)) // [B, width]
-	kv := autograd.Linear(x, autograd.Rows(w, d, 3*d), autograd.Rows(b, d, 3*d))                 // [B, L, 2·width]
-	return a.Out.Forward(autograd.CrossAttention(q, kv, a.heads))
+	u := autograd.SplitHeads(q, autograd.Rows(w, d, 2*d), a.heads)                               // [B, heads, width]
+	c := autograd.Attend(u, x, 1/math.Sqrt(float64(d/a.heads)))                                  // [B, heads, width]
+	return a.Out.Forward(autograd.JoinHeads(c, autograd.Rows(w, 2*d, 3*d), autograd.Rows(b, 2*d, 3*d)))
 }
 
 // Pack prepares the layer's weights.
