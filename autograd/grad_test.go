@@ -42,9 +42,20 @@ var gradients = map[string][]struct {
 		{[][]int{{2, 5, 24}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attention(v[0], 2, false) })},
 		{[][]int{{2, 5, 24}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attention(v[0], 4, true) })},
 	},
-	"CrossAttention": {
-		{[][]int{{2, 3, 8}, {2, 5, 16}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.CrossAttention(v[0], v[1], 2) })},
-		{[][]int{{2, 8}, {2, 5, 16}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.CrossAttention(v[0], v[1], 4) })},
+	"SplitHeads": {
+		{[][]int{{2, 6}, {6, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.SplitHeads(v[0], v[1], 3) })},
+		{[][]int{{2, 3, 4}, {4, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.SplitHeads(v[0], v[1], 1) })},
+	},
+	"JoinHeads": {
+		{[][]int{{2, 3, 5}, {6, 5}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.JoinHeads(v[0], v[1], v[2]) })},
+		{[][]int{{2, 3, 5}, {6, 5}, {6}}, on(func(v []*autograd.Var) *autograd.Var { // a second gradient is added to the first
+			return autograd.JoinHeads(autograd.SplitHeads(autograd.JoinHeads(v[0], v[1], v[2]), v[1], 3), v[1], v[2])
+		})},
+	},
+	"Attend": {
+		{[][]int{{2, 3, 4}, {2, 5, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attend(v[0], v[1], 0.5) })},
+		{[][]int{{1, 1, 4}, {1, 6, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attend(v[0], v[1], 2) })},
+		{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attend(v[0], v[0], 0.5) })},
 	},
 	// The images are constants; what follows the patches is differentiated.
 	"Patches": {{[][]int{{3, 12}}, func(t *autograd.Tape, v []*autograd.Var) *autograd.Var {

@@ -54,10 +54,12 @@ func TakeTokens(x *Var, at []int32) *Var {
 	out := t.New(x.Value.Kind(), b, d)
 	tensor.Gather(out, x.Value.View(b*l, d), ids)
 	return t.Record(out, []*Var{x}, nil, func(s *Sweep, ct *tensor.Tensor) {
-		g := s.New(x)
-		tensor.Fill(g, 0)
-		tensor.ScatterAdd(g.View(s.lanes, b*l, d), ct, ids)
-		s.Give(x, g)
+		s.Accumulate(x, x.Value.Kind(), func(dx *tensor.Tensor, add bool) {
+			if !add {
+				tensor.Fill(dx, 0)
+			}
+			tensor.ScatterAdd(dx.View(s.lanes, b*l, d), ct, ids)
+		})
 	})
 }
 

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"math"
+
 	"fewshot/autograd"
 	"fewshot/tensor"
 )
@@ -56,21 +58,29 @@ func NewAttention(w *Weights, width, heads int, causal bool) Attention {
 		NewLinear(w.In("out_proj"), width, width), heads, causal}
 }
 
-// Forward maps [B, L, width] to the same shape, and adds the residual, of that shape too.
+// Forward maps [B, L, width] to the same shape, and adds the residual, of that shape too, unless it is nil.
 func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
 	t := x.Tape()
 	qkv := autograd.Linear(x, a.InW.On(t), a.InB.On(t)) // [B, L, 3·width]
 	return a.Out.ForwardAdd(autograd.Attention(qkv, a.heads, a.causal), residual)
 }
 
-// ForwardFirst is token 0 of Forward, [B, width], for that of the residual, at the cost of one query a sequence. It is exact for
-// attention that is not causal, whatever the position.
+// ForwardFirst is token 0 of Forward, [B, width], with that of the residual, for attention that is not causal. One query a
+// sequence needs no keys and values of all tokens, which would be nearly all of the work. With head i's rows Wkᵢ, Wvᵢ of the
+// weights, and tokens x_j,
+//
+//	qᵢ·(Wkᵢ·x_j + bkᵢ) = uᵢ·x_j + qᵢ·bkᵢ         with uᵢ = qᵢ·Wkᵢ
+//	Σ_j pᵢⱼ·(Wvᵢ·x_j + bvᵢ) = Wvᵢ·cᵢ + bvᵢ       with cᵢ = Σ_j pᵢⱼ·x_j, as Σ_j pᵢⱼ = 1
+//
+// and the softmax over j does not see qᵢ·bkᵢ, so that bk has no part in this. Each head is a query u to the tokens themselves.
 func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
 	w, b := a.InW.On(t), a.InB.On(t)
 	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d)) // [B, width]
-	kv := autograd.Linear(x, autograd.Rows(w, d, 3*d), autograd.Rows(b, d, 3*d))                 // [B, L, 2·width]
-	return a.Out.ForwardAdd(autograd.CrossAttention(q, kv, a.heads), residual)
+	u := autograd.SplitHeads(q, autograd.Rows(w, d, 2*d), a.heads)                               // [B, heads, width]
+	c := autograd.Attend(u, x, 1/math.Sqrt(float64(d/a.heads)))                                  // [B, heads, width]
+	heads := autograd.JoinHeads(c, autograd.Rows(w, 2*d, 3*d), autograd.Rows(b, 2*d, 3*d))       // [B, width]
+	return a.Out.ForwardAdd(heads, residual)
 }
 
 // Pack prepares the layer's weights.
@@ -90,7 +100,7 @@ func NewMLP(w *Weights, width int, a tensor.Activation) MLP {
 	return MLP{NewLinear(w.In("c_fc"), width, 4*width), NewLinear(w.In("c_proj"), 4*width, width), a}
 }
 
-// Forward keeps the shape of x [..., width], and adds the residual, of that shape too.
+// Forward keeps the shape of x [..., width], and adds the residual, of that shape too, unless it is nil.
 func (m MLP) Forward(x, residual *autograd.Var) *autograd.Var {
 	return m.Proj.ForwardAdd(autograd.Activate(m.FC.Forward(x), m.activation), residual)
 }

@@ -118,19 +118,33 @@ func (h *vectorHost) ActivateGrad(dst, ct, x Buf, a Activation) {
 	}
 }
 
+// softmax, softmaxGrad, layerNorm and layerNormGrad are the operands of these.
+type softmax struct {
+	dst, x []float32
+	width  int
+}
+
+func (s *softmax) Row(r int) {
+	simd.SoftmaxRow(cpu.Row(s.dst, r, s.width), cpu.Row(s.x, r, s.width))
+}
+
 func (h *vectorHost) Softmax(dst, x Buf, width int) {
-	cpu.ForRows(h.pool, dst.N, width, cpu.Light, func(r int) {
-		simd.SoftmaxRow(cpu.Row(dst.F32, r, width), cpu.Row(x.F32, r, width))
-	})
+	cpu.DoRows(h.pool, dst.N, width, cpu.Light, softmax{dst.F32, x.F32, width})
+}
+
+type softmaxGrad struct {
+	dst, ct, y []float32
+	width      int
+}
+
+func (s *softmaxGrad) Row(r int) {
+	simd.SoftmaxGradRow(cpu.Row(s.dst, r, s.width), cpu.Row(s.ct, r, s.width), cpu.Row(s.y, r, s.width))
 }
 
 func (h *vectorHost) SoftmaxGrad(dst, ct, y Buf, width int) {
-	cpu.ForRows(h.pool, dst.N, width, cpu.Light, func(r int) {
-		simd.SoftmaxGradRow(cpu.Row(dst.F32, r, width), cpu.Row(ct.F32, r, width), cpu.Row(y.F32, r, width))
-	})
+	cpu.DoRows(h.pool, dst.N, width, cpu.Light, softmaxGrad{dst.F32, ct.F32, y.F32, width})
 }
 
-// layerNorm and layerNormGrad are the operands of these.
 type layerNorm struct {
 	dst, x, stats, w, b []float32
 	width               int

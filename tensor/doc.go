@@ -29,8 +29,9 @@
 // program and panics with a [ShapeError] that names the operation, its rule and all operands. What the
 // outside world gets wrong (an unknown device, a precision that is not offered) is an error from Open.
 //
-// The operations come in families: elementwise, activation, gemm, rowwise, attention, layout, pictures, reduce,
-// loss, random and update. Each has a file of its name here, in the kernels of each device, and in tensortest.
+// The operations come in families: elementwise, activation, gemm, heads, rowwise, attention, layout, pictures, reduce,
+// loss, random and update. Each has a file of its name here, in the kernels of each device (heads are of gemm's), and in
+// tensortest.
 //
 // # Memory
 //

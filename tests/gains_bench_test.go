@@ -123,6 +123,44 @@ func BenchmarkGainClassToken(b *testing.B) {
 	}
 }
 
+// BenchmarkGainFirstAttention: attention of the class token alone to the tokens themselves, or to keys and values of all of them.
+func BenchmarkGainFirstAttention(b *testing.B) {
+	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
+	config := encoders[1].Config
+	w := nn.NewWeights(dev, randomViT(config))
+	attention := nn.NewAttention(w.In("visual", "transformer", "resblocks", config.Layers-1, "attn"), config.Width, config.Heads, false)
+	if err := w.Err(); err != nil {
+		b.Fatal(err)
+	}
+	x := dev.New(tensor.Compute, gainBatch, 197, config.Width)
+	tensor.Normal(x, tensor.NewKey(1))
+	for _, way := range []string{"tokens", "keys"} {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				t := autograd.NoGrad(dev)
+				if way == "tokens" {
+					attention.ForwardFirst(t.Const(x), nil)
+				} else {
+					byKeys(attention, config, t.Const(x))
+				}
+				t.Release()
+			}
+		})
+	}
+}
+
+// byKeys is ForwardFirst by keys and values of all tokens.
+func byKeys(a nn.Attention, c vit.Config, x *autograd.Var) *autograd.Var {
+	t, d := x.Tape(), c.Width
+	w, b := a.InW.On(t), a.InB.On(t)
+	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d))
+	kv := autograd.Linear(x, autograd.Rows(w, d, 3*d), autograd.Rows(b, d, 3*d))
+	n := x.Shape()[0]
+	out, lse := t.New(tensor.Compute, n, 1, d), t.New(tensor.Full, n, c.Heads)
+	tensor.Attention(out, lse, q.Value.View(n, 1, d), kv.Value, tensor.AttentionOptions{Heads: c.Heads, V: d})
+	return a.Out.Forward(t.Const(out.View(n, d)))
+}
+
 // BenchmarkGainProgram: a step run as a recorded program, or recorded each time.
 func BenchmarkGainProgram(b *testing.B) {
 	_, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)

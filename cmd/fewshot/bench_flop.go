@@ -5,14 +5,15 @@ import "fewshot/vit"
 // tokens is the length of the encoder's sequences.
 func tokens(c vit.Config) int { return (c.ImageSize/c.Patch)*(c.ImageSize/c.Patch) + 1 }
 
-// blockFLOP counts the products of a transformer block for an image, with the class token alone as query in the last one.
+// blockFLOP counts the products of a transformer block for an image. In the last one the class token is the only query, and
+// the heads attend to the tokens themselves, each as wide as all heads: keys and values are never made.
 func blockFLOP(c vit.Config, last bool) (in, attention, out, mlp float64) {
 	n, w := float64(tokens(c)), float64(c.Width)
-	q := n
+	rows, wide := n, w
 	if last {
-		q = 1
+		rows, wide = 1, float64(c.Heads)*w
 	}
-	return 2 * (q + 2*n) * w * w, 2 * 2 * q * n * w, 2 * q * w * w, 2 * 8 * q * w * w
+	return 2 * 3 * rows * w * w, 2 * 2 * rows * n * wide, 2 * rows * w * w, 2 * 8 * rows * w * w
 }
 
 // forwardFLOP counts the products of the image encoder for an image.

@@ -80,6 +80,10 @@ func TestCountedOperations(t *testing.T) {
 	if got := whole / 2e9; math.Abs(got-17.56) > 0.02 {
 		t.Errorf("%.3f GMAC forwards, published 17.56", got)
 	}
+	// The last block: one token through all weights, and twelve heads that score, and add up, tokens of full width.
+	if got, want := in+attention+out+mlp, 2.*(12*768*768+2*12*197*768); got != want {
+		t.Errorf("%g operations in the last block, want %g", got, want)
+	}
 	// A step: two forwards, twice the way back, with weight gradients for attention only: 82 GMAC without any saving.
 	if got := stepFLOP(c, true) / 2e9; got < 70 || got > 82 {
 		t.Errorf("%.2f GMAC a step, published at most 82", got)

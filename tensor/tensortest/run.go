@@ -26,7 +26,7 @@ func (c testCase) method() string {
 
 // table is every case, by the files of package tensor.
 func table() []testCase {
-	return slices.Concat(deviceCases, elementwiseCases, activationCases, gemmCases, rowwiseCases, attentionCases,
+	return slices.Concat(deviceCases, elementwiseCases, activationCases, gemmCases, headsCases, rowwiseCases, attentionCases,
 		layoutCases, pictureCases, reduceCases, lossCases, randomCases, updateCases)
 }
 
