@@ -24,6 +24,9 @@ const blockQ = 112
 func (s *AttentionShape) width() int     { return s.Heads * s.Size }
 func (s *AttentionShape) scale() float32 { return float32(1 / math.Sqrt(float64(s.Size))) }
 
+// scale2 is scale where powers are those of 2.
+func (s *AttentionShape) scale2() float32 { return float32(math.Log2E / math.Sqrt(float64(s.Size))) }
+
 // Where row r of head h of example b is: in q, as key and value in kv, in the result and in lse.
 func (s *AttentionShape) rowQ(b, h, r int) int { return (b*s.LenQ+r)*s.ColsQ + s.Q + h*s.Size }
 func (s *AttentionShape) rowK(b, h, r int) int { return (b*s.LenKV+r)*s.ColsKV + s.K + h*s.Size }
@@ -31,6 +34,11 @@ func (s *AttentionShape) rowV(b, h, r int) int { return (b*s.LenKV+r)*s.ColsKV +
 func (s *AttentionShape) out(b, h, r int) int  { return (b*s.LenQ+r)*s.width() + h*s.Size }
 func (s *AttentionShape) stat(b, h, r int) int { return (b*s.Heads+h)*s.LenQ + r }
 func (s *AttentionShape) empty() bool          { return s.Batch*s.LenQ*s.LenKV*s.width() == 0 }
+
+// grain is how many heads make a task: neighbours, so that one is fetched while the other is computed.
+func (s *AttentionShape) grain(p *par.Pool) int {
+	return min(s.Heads, ceil(s.Batch*s.Heads, tasksPerWorker*p.Workers()))
+}
 
 // seen is the number of keys that at least one of the first queries sees.
 func (s *AttentionShape) seen(queries int) int {
@@ -75,7 +83,7 @@ func Attention(p *par.Pool, dst, lse, q, kv []float32, s AttentionShape) bool {
 	}
 	a := takeAttention()
 	a.AttentionShape, a.v, a.dst, a.lse, a.q, a.kv = s, active, dst, lse, q, kv
-	p.For(s.Batch*s.Heads, 1, a.forwardFunc)
+	p.For(s.Batch*s.Heads, s.grain(p), a.forwardFunc)
 	a.release()
 	return true
 }
@@ -99,7 +107,7 @@ func AttentionGrad(p *par.Pool, dq, dkv, ct, q, kv, out, lse []float32, s Attent
 	}
 	a := takeAttention()
 	a.AttentionShape, a.v, a.dq, a.dkv, a.ct, a.q, a.kv, a.dst, a.lse, a.lanes = s, active, dq, dkv, ct, q, kv, out, lse, lanes
-	p.For(s.Batch*s.Heads, 1, a.gradFunc)
+	p.For(s.Batch*s.Heads, s.grain(p), a.gradFunc)
 	a.release()
 	return true
 }
@@ -117,6 +125,8 @@ type attention struct {
 	keys, values       panels    // LenKV deep, Size wide
 	queries, cotangent panels    // of a block of queries: as deep as it, Size wide
 	p, ds              []float32 // P, and dP or dS, of a tile or block of queries
+	max, sum           []float32 // of each query: its greatest score, and the sum of exponentials below it
+	next               ahead     // operands of the next head
 }
 
 var idleAttentions free[attention]
@@ -148,6 +158,13 @@ func (s *AttentionShape) scoreStride() int {
 func (a *attention) forward(_, lo, hi int) {
 	w := takeAttention()
 	for task := lo; task < hi; task++ {
+		w.next.clear()
+		if task+1 < hi {
+			b, h := (task+1)/a.Heads, (task+1)%a.Heads
+			w.next.add(a.LenKV, a.kv[a.rowK(b, h, 0):], a.ColsKV)
+			w.next.add(a.LenKV, a.kv[a.rowV(b, h, 0):], a.ColsKV)
+			w.next.add(a.LenQ, a.q[a.rowQ(b, h, 0):], a.ColsQ)
+		}
 		a.forwardHead(w, task/a.Heads, task%a.Heads)
 	}
 	w.release()
@@ -155,27 +172,42 @@ func (a *attention) forward(_, lo, hi int) {
 
 // forwardHead is Attention for head h of example b, in the scratch memory of w.
 func (a *attention) forwardHead(w *attention, b, h int) {
-	v, stride, scale := a.v, a.scoreStride(), a.scale()
+	v, stride := a.v, a.scoreStride()
 	w.keysT.fillT(v, a.LenKV, a.Size, a.kv[a.rowK(b, h, 0):], a.ColsKV)
 	w.values.fill(v, a.LenKV, a.Size, a.kv[a.rowV(b, h, 0):], a.ColsKV)
 	w.p = grow(w.p, v.rows*stride)
+	w.max, w.sum = grow(w.max, a.LenQ), grow(w.sum, a.LenQ)
 	for r := range ceil(a.LenQ, v.rows) {
 		q0, q1 := part(a.LenQ, v.rows, r)
 		n := a.seen(q1)
-		v.product(q1-q0, n, a.Size, a.q[a.rowQ(b, h, q0):], a.ColsQ, 1, &w.keysT, w.p, stride, false)
+		v.product(q1-q0, n, a.Size, a.q[a.rowQ(b, h, q0):], a.ColsQ, 1, &w.keysT, w.p, stride, false, &w.next)
 		for q := q0; q < q1; q++ {
 			row := w.p[(q-q0)*stride:][:n]
 			seen := a.seen(q + 1)
-			a.lse[a.stat(b, h, q)] = v.softmax(seen, &row[0], &row[0], scale)
+			w.max[q], w.sum[q] = v.powersBelowMax(seen, &row[0], &row[0], a.scale2())
 			clear(row[seen:])
 		}
-		v.product(q1-q0, a.Size, n, w.p, stride, 1, &w.values, a.dst[a.out(b, h, q0):], a.width(), false)
+		out := a.dst[a.out(b, h, q0):]
+		v.product(q1-q0, a.Size, n, w.p, stride, 1, &w.values, out, a.width(), false, nil)
+		v.divideRows(q1-q0, a.Size, &out[0], a.width(), &w.sum[q0])
 	}
+	v.logSums(a.LenQ, &a.lse[a.stat(b, h, 0)], &w.max[0], &w.sum[0], a.scale())
 }
 
 func (a *attention) grad(_, lo, hi int) {
 	w := takeAttention()
 	for task := lo; task < hi; task++ {
+		w.next.clear()
+		if task+1 < hi {
+			b, h := (task+1)/a.Heads, (task+1)%a.Heads
+			w.next.add(a.LenKV, a.kv[a.rowK(b, h, 0):], a.ColsKV)
+			w.next.add(a.LenKV, a.kv[a.rowV(b, h, 0):], a.ColsKV)
+			w.next.add(a.LenQ, a.q[a.rowQ(b, h, 0):], a.ColsQ)
+			w.next.add(a.LenQ, a.dst[a.out(b, h, 0):], a.width())
+			for lane := range a.lanes {
+				w.next.add(a.LenQ, a.ct[lane*a.Batch*a.LenQ*a.width()+a.out(b, h, 0):], a.width())
+			}
+		}
 		a.gradHead(w, task/a.Heads, task%a.Heads)
 	}
 	w.release()
@@ -204,28 +236,32 @@ func (a *attention) gradHead(w *attention, b, h int) {
 		q0, q1 := part(a.LenQ, blockQ, block)
 		rows, n := q1-q0, a.seen(q1)
 		queries := a.q[a.rowQ(b, h, q0):]
-		v.product(rows, n, a.Size, queries, a.ColsQ, 1, &w.keysT, w.p, stride, false)
+		next := &w.next
+		if block < ceil(a.LenQ, blockQ)-1 {
+			next = nil
+		}
+		v.product(rows, n, a.Size, queries, a.ColsQ, 1, &w.keysT, w.p, stride, false, next)
 		for q := q0; q < q1; q++ {
 			p := w.p[(q-q0)*stride:][:n]
 			seen := a.seen(q + 1)
-			v.expShift(seen, &p[0], &p[0], scale, a.lse[a.stat(b, h, q)])
+			v.powers(seen, &p[0], &p[0], a.scale2(), a.lse[a.stat(b, h, q)]*math.Log2E)
 			clear(p[seen:])
 		}
 		w.queries.fill(v, rows, a.Size, queries, a.ColsQ)
 		for lane := range a.lanes {
 			ct, dkv := a.ct[lane*sizeOut:], a.dkv[lane*sizeKV:]
-			v.product(rows, n, a.Size, ct[a.out(b, h, q0):], a.width(), 1, &w.valuesT, w.ds, stride, false)
+			v.product(rows, n, a.Size, ct[a.out(b, h, q0):], a.width(), 1, &w.valuesT, w.ds, stride, false, next)
 			for q := q0; q < q1; q++ {
 				p, ds := w.p[(q-q0)*stride:][:n], w.ds[(q-q0)*stride:][:n]
 				seen, at := a.seen(q+1), a.out(b, h, q)
 				v.softmaxGrad(seen, &ds[0], &ds[0], &p[0], v.dot(a.Size, &ct[at], &a.dst[at]), scale)
 				clear(ds[seen:])
 			}
-			v.product(rows, a.Size, n, w.ds, stride, 1, &w.keys, a.dq[lane*sizeQ+a.rowQ(b, h, q0):], a.ColsQ, false)
+			v.product(rows, a.Size, n, w.ds, stride, 1, &w.keys, a.dq[lane*sizeQ+a.rowQ(b, h, q0):], a.ColsQ, false, nil)
 			w.cotangent.fill(v, rows, a.Size, ct[a.out(b, h, q0):], a.width())
 			more := a.Causal || block > 0
-			v.product(n, a.Size, rows, w.p, 1, stride, &w.cotangent, dkv[a.rowV(b, h, 0):], a.ColsKV, more)
-			v.product(n, a.Size, rows, w.ds, 1, stride, &w.queries, dkv[a.rowK(b, h, 0):], a.ColsKV, more)
+			v.product(n, a.Size, rows, w.p, 1, stride, &w.cotangent, dkv[a.rowV(b, h, 0):], a.ColsKV, more, nil)
+			v.product(n, a.Size, rows, w.ds, 1, stride, &w.queries, dkv[a.rowK(b, h, 0):], a.ColsKV, more, nil)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package simd
 
 import (
+	"math"
+
 	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/par"
 )
@@ -59,6 +61,7 @@ type narrowAttention struct {
 	turned             panels    // P or dS of a block, as a left-hand operand that is transposed
 	p, ds              []float32 // P, and dP or dS, of a tile or block of queries
 	narrowP, narrowDS  []uint16  // the same rounded
+	max, denominator   []float32 // of each query: its greatest score, and the sum of exponentials below it
 	sum                []float32 // a result before it is rounded
 	dk, dv             []float32 // sums over blocks, [lanes, LenKV, Size]
 	rowCT, rowOut      []float32
@@ -101,27 +104,30 @@ func (a *narrowAttention) across(p *panels, rows int, b []uint16, ld int) {
 
 // forwardHead is AttentionBF16 for head h of example b, in the scratch memory of w.
 func (a *narrowAttention) forwardHead(w *narrowAttention, b, h int) {
-	v, stride, scale := a.v, a.scoreStride(), a.scale()
+	v, stride := a.v, a.scoreStride()
 	a.across(&w.keysT, a.LenKV, a.kv[a.rowK(b, h, 0):], a.ColsKV)
 	a.deep(&w.values, a.LenKV, a.kv[a.rowV(b, h, 0):], a.ColsKV)
 	w.p, w.sum = grow(w.p, v.rows*stride), grow(w.sum, v.rows*a.Size)
 	w.narrowP = grow(w.narrowP, v.rows*stride)
+	w.max, w.denominator = grow(w.max, a.LenQ), grow(w.denominator, a.LenQ)
 	for r := range ceil(a.LenQ, v.rows) {
 		q0, q1 := part(a.LenQ, v.rows, r)
 		n := a.seen(q1)
-		a.dot.product(q1-q0, n, a.Size/2, bf16.Pairs(a.q[a.rowQ(b, h, q0):]), a.ColsQ/2, 1, &w.keysT, w.p, stride, false)
+		a.dot.product(q1-q0, n, a.Size/2, bf16.Pairs(a.q[a.rowQ(b, h, q0):]), a.ColsQ/2, 1, &w.keysT, w.p, stride, false, nil)
 		for q := q0; q < q1; q++ {
 			row := w.p[(q-q0)*stride:][:n]
 			seen := a.seen(q + 1)
-			a.lse[a.stat(b, h, q)] = v.softmax(seen, &row[0], &row[0], scale)
+			w.max[q], w.denominator[q] = v.powersBelowMax(seen, &row[0], &row[0], a.scale2())
 			clear(row[seen:])
 			narrowRow(w.narrowP[(q-q0)*stride:], row)
 		}
-		a.dot.product(q1-q0, a.Size, ceil(n, 2), bf16.Pairs(w.narrowP), stride/2, 1, &w.values, w.sum, a.Size, false)
+		a.dot.product(q1-q0, a.Size, ceil(n, 2), bf16.Pairs(w.narrowP), stride/2, 1, &w.values, w.sum, a.Size, false, nil)
+		v.divideRows(q1-q0, a.Size, &w.sum[0], a.Size, &w.denominator[q0])
 		for q := q0; q < q1; q++ {
 			Narrow(a.dst[a.out(b, h, q):][:a.Size], w.sum[(q-q0)*a.Size:][:a.Size])
 		}
 	}
+	v.logSums(a.LenQ, &a.lse[a.stat(b, h, 0)], &w.max[0], &w.denominator[0], a.scale())
 }
 
 // narrowRow rounds a row and makes it a whole number of pairs.
@@ -163,18 +169,18 @@ func (a *narrowAttention) gradHead(w *narrowAttention, b, h int) {
 		q0, q1 := part(a.LenQ, blockQ, block)
 		rows, n := q1-q0, a.seen(q1)
 		queries := a.q[a.rowQ(b, h, q0):]
-		a.dot.product(rows, n, a.Size/2, bf16.Pairs(queries), a.ColsQ/2, 1, &w.keysT, w.p, stride, false)
+		a.dot.product(rows, n, a.Size/2, bf16.Pairs(queries), a.ColsQ/2, 1, &w.keysT, w.p, stride, false, nil)
 		for q := q0; q < q1; q++ {
 			p := w.p[(q-q0)*stride:][:n]
 			seen := a.seen(q + 1)
-			v.expShift(seen, &p[0], &p[0], scale, a.lse[a.stat(b, h, q)])
+			v.powers(seen, &p[0], &p[0], a.scale2(), a.lse[a.stat(b, h, q)]*math.Log2E)
 			clear(p[seen:])
 			narrowRow(w.narrowP[(q-q0)*stride:], p)
 		}
 		a.deep(&w.queries, rows, queries, a.ColsQ)
 		for lane := range a.lanes {
 			ct := a.ct[lane*sizeOut+a.out(b, h, q0):]
-			a.dot.product(rows, n, a.Size/2, bf16.Pairs(ct), a.width()/2, 1, &w.valuesT, w.ds, stride, false)
+			a.dot.product(rows, n, a.Size/2, bf16.Pairs(ct), a.width()/2, 1, &w.valuesT, w.ds, stride, false, nil)
 			for q := q0; q < q1; q++ {
 				p, ds := w.p[(q-q0)*stride:][:n], w.ds[(q-q0)*stride:][:n]
 				seen := a.seen(q + 1)
@@ -184,7 +190,7 @@ func (a *narrowAttention) gradHead(w *narrowAttention, b, h int) {
 				clear(ds[seen:])
 				narrowRow(w.narrowDS[(q-q0)*stride:], ds)
 			}
-			a.dot.product(rows, a.Size, ceil(n, 2), bf16.Pairs(w.narrowDS), stride/2, 1, &w.keys, w.sum, a.Size, false)
+			a.dot.product(rows, a.Size, ceil(n, 2), bf16.Pairs(w.narrowDS), stride/2, 1, &w.keys, w.sum, a.Size, false, nil)
 			for q := q0; q < q1; q++ {
 				Narrow(a.dq[lane*sizeQ+a.rowQ(b, h, q):][:a.Size], w.sum[(q-q0)*a.Size:][:a.Size])
 			}

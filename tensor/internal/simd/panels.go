@@ -61,14 +61,52 @@ func (p *panels) fillT(v *variant, rows, cols int, src []float32, ld int) {
 }
 
 // product is c = a·b, or c += a·b, for small matrices: rows×k with strides of a's rows and columns, and
-// k×cols. The panels of b may be deeper than k. k is not cut into pieces.
-func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels, c []float32, ldc int, accumulate bool) {
+// k×cols. The panels of b may be deeper than k. k is not cut into pieces. Meanwhile rows of next, if not nil, are fetched, of
+// which k elements are wanted.
+func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels, c []float32, ldc int, accumulate bool, next *ahead) {
 	for t := range ceil(rows, v.rows) {
 		r0, r1 := part(rows, v.rows, t)
 		for j := 0; j < cols; j += v.width {
-			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate, nil, 0)
+			from, ld := next.take()
+			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate, from, ld)
 		}
 	}
+}
+
+// ahead are matrices that are wanted soon: while a tile is computed, some of their rows are fetched into the L2 cache.
+type ahead struct {
+	matrices []distant
+	first    int // those before have been fetched
+}
+
+// A distant matrix has rows to be fetched.
+type distant struct {
+	x        []float32
+	ld, rows int
+}
+
+// fetched is how many rows a tile kernel fetches.
+const fetched = 16
+
+func (a *ahead) clear() { a.matrices, a.first = a.matrices[:0], 0 }
+
+func (a *ahead) add(rows int, x []float32, ld int) {
+	a.matrices = append(a.matrices, distant{x, ld, rows})
+}
+
+// take is the next rows to fetch, nil if there are none.
+func (a *ahead) take() (from *float32, ld int) {
+	if a == nil || a.first == len(a.matrices) {
+		return nil, 0
+	}
+	m := &a.matrices[a.first]
+	from, ld = &m.x[0], m.ld
+	if m.rows -= fetched; m.rows > 0 {
+		m.x = m.x[fetched*ld:]
+	} else {
+		a.first++
+	}
+	return from, ld
 }
 
 // tile runs the kernel for a tile of the given rows and cols.
