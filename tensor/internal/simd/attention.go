@@ -40,6 +40,23 @@ func (s *AttentionShape) grain(p *par.Pool) int {
 	return min(s.Heads, ceil(s.Batch*s.Heads, tasksPerWorker*p.Workers()))
 }
 
+// operands adds a head's q, k and v to what is to be fetched. A float32 holds so many of their elements.
+func (s *AttentionShape) operands(next *ahead, head, each int, q, kv []float32) {
+	b, h := head/s.Heads, head%s.Heads
+	next.add(s.LenKV, kv[s.rowK(b, h, 0)/each:], s.ColsKV/each)
+	next.add(s.LenKV, kv[s.rowV(b, h, 0)/each:], s.ColsKV/each)
+	next.add(s.LenQ, q[s.rowQ(b, h, 0)/each:], s.ColsQ/each)
+}
+
+// results adds a head's result and its cotangents.
+func (s *AttentionShape) results(next *ahead, head, each int, out, ct []float32, lanes int) {
+	at, lane := s.out(head/s.Heads, head%s.Heads, 0)/each, s.Batch*s.LenQ*s.width()/each
+	next.add(s.LenQ, out[at:], s.width()/each)
+	for i := range lanes {
+		next.add(s.LenQ, ct[i*lane+at:], s.width()/each)
+	}
+}
+
 // seen is the number of keys that at least one of the first queries sees.
 func (s *AttentionShape) seen(queries int) int {
 	if s.Causal {
@@ -160,10 +177,7 @@ func (a *attention) forward(_, lo, hi int) {
 	for task := lo; task < hi; task++ {
 		w.next.clear()
 		if task+1 < hi {
-			b, h := (task+1)/a.Heads, (task+1)%a.Heads
-			w.next.add(a.LenKV, a.kv[a.rowK(b, h, 0):], a.ColsKV)
-			w.next.add(a.LenKV, a.kv[a.rowV(b, h, 0):], a.ColsKV)
-			w.next.add(a.LenQ, a.q[a.rowQ(b, h, 0):], a.ColsQ)
+			a.operands(&w.next, task+1, 1, a.q, a.kv)
 		}
 		a.forwardHead(w, task/a.Heads, task%a.Heads)
 	}
@@ -199,14 +213,8 @@ func (a *attention) grad(_, lo, hi int) {
 	for task := lo; task < hi; task++ {
 		w.next.clear()
 		if task+1 < hi {
-			b, h := (task+1)/a.Heads, (task+1)%a.Heads
-			w.next.add(a.LenKV, a.kv[a.rowK(b, h, 0):], a.ColsKV)
-			w.next.add(a.LenKV, a.kv[a.rowV(b, h, 0):], a.ColsKV)
-			w.next.add(a.LenQ, a.q[a.rowQ(b, h, 0):], a.ColsQ)
-			w.next.add(a.LenQ, a.dst[a.out(b, h, 0):], a.width())
-			for lane := range a.lanes {
-				w.next.add(a.LenQ, a.ct[lane*a.Batch*a.LenQ*a.width()+a.out(b, h, 0):], a.width())
-			}
+			a.operands(&w.next, task+1, 1, a.q, a.kv)
+			a.results(&w.next, task+1, 1, a.dst, a.ct, a.lanes)
 		}
 		a.gradHead(w, task/a.Heads, task%a.Heads)
 	}
@@ -235,29 +243,37 @@ func (a *attention) gradHead(w *attention, b, h int) {
 	for block := range ceil(a.LenQ, blockQ) {
 		q0, q1 := part(a.LenQ, blockQ, block)
 		rows, n := q1-q0, a.seen(q1)
-		queries := a.q[a.rowQ(b, h, q0):]
 		next := &w.next
-		if block < ceil(a.LenQ, blockQ)-1 {
-			next = nil
+		if q1 < a.LenQ {
+			next = nil // later, lest it be driven out of the cache again
 		}
-		v.product(rows, n, a.Size, queries, a.ColsQ, 1, &w.keysT, w.p, stride, false, next)
-		for q := q0; q < q1; q++ {
-			p := w.p[(q-q0)*stride:][:n]
-			seen := a.seen(q + 1)
-			v.powers(seen, &p[0], &p[0], a.scale2(), a.lse[a.stat(b, h, q)]*math.Log2E)
-			clear(p[seen:])
+		for t := range ceil(rows, v.rows) {
+			t0, t1 := part(rows, v.rows, t)
+			p, seen := w.p[t0*stride:], a.seen(q0+t1)
+			v.product(t1-t0, seen, a.Size, a.q[a.rowQ(b, h, q0+t0):], a.ColsQ, 1, &w.keysT, p, stride, false, next)
+			for r := range t1 - t0 {
+				q := q0 + t0 + r
+				row, seen := p[r*stride:][:n], a.seen(q+1)
+				v.powers(seen, &row[0], &row[0], a.scale2(), a.lse[a.stat(b, h, q)]*math.Log2E)
+				clear(row[seen:])
+			}
 		}
-		w.queries.fill(v, rows, a.Size, queries, a.ColsQ)
+		w.queries.fill(v, rows, a.Size, a.q[a.rowQ(b, h, q0):], a.ColsQ)
 		for lane := range a.lanes {
 			ct, dkv := a.ct[lane*sizeOut:], a.dkv[lane*sizeKV:]
-			v.product(rows, n, a.Size, ct[a.out(b, h, q0):], a.width(), 1, &w.valuesT, w.ds, stride, false, next)
-			for q := q0; q < q1; q++ {
-				p, ds := w.p[(q-q0)*stride:][:n], w.ds[(q-q0)*stride:][:n]
-				seen, at := a.seen(q+1), a.out(b, h, q)
-				v.softmaxGrad(seen, &ds[0], &ds[0], &p[0], v.dot(a.Size, &ct[at], &a.dst[at]), scale)
-				clear(ds[seen:])
+			for t := range ceil(rows, v.rows) {
+				t0, t1 := part(rows, v.rows, t)
+				ds, seen := w.ds[t0*stride:], a.seen(q0+t1)
+				v.product(t1-t0, seen, a.Size, ct[a.out(b, h, q0+t0):], a.width(), 1, &w.valuesT, ds, stride, false, next)
+				for r := range t1 - t0 {
+					q := q0 + t0 + r
+					p, row := w.p[(t0+r)*stride:], ds[r*stride:][:n]
+					seen, at := a.seen(q+1), a.out(b, h, q)
+					v.softmaxGrad(seen, &row[0], &row[0], &p[0], v.dot(a.Size, &ct[at], &a.dst[at]), scale)
+					clear(row[seen:])
+				}
+				v.product(t1-t0, a.Size, seen, ds, stride, 1, &w.keys, a.dq[lane*sizeQ+a.rowQ(b, h, q0+t0):], a.ColsQ, false, nil)
 			}
-			v.product(rows, a.Size, n, w.ds, stride, 1, &w.keys, a.dq[lane*sizeQ+a.rowQ(b, h, q0):], a.ColsQ, false, nil)
 			w.cotangent.fill(v, rows, a.Size, ct[a.out(b, h, q0):], a.width())
 			more := a.Causal || block > 0
 			v.product(n, a.Size, rows, w.p, 1, stride, &w.cotangent, dkv[a.rowV(b, h, 0):], a.ColsKV, more, nil)

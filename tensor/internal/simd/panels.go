@@ -66,9 +66,9 @@ func (p *panels) fillT(v *variant, rows, cols int, src []float32, ld int) {
 func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels, c []float32, ldc int, accumulate bool, next *ahead) {
 	for t := range ceil(rows, v.rows) {
 		r0, r1 := part(rows, v.rows, t)
-		for j := 0; j < cols; j += v.width {
+		for i, j := 0, 0; j < cols; i, j = i+1, j+v.width {
 			from, ld := next.take()
-			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate, from, ld)
+			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(i), &c[r0*ldc+j], ldc, nil, min(v.width, cols-j), accumulate, from, ld)
 		}
 	}
 }
@@ -114,7 +114,11 @@ func (v *variant) tile(rows, k int, a *float32, rs, ks int, b, c *float32, ldc i
 	if next == nil {
 		next = a
 	}
-	v.tiles[ceil(cols, v.lanes)-1][rows-1](k, a, rs, ks, b, c, ldc, bias, cols, accumulate, next, ns)
+	kernels := v.tiles[0]
+	if cols > v.lanes {
+		kernels = v.tiles[1]
+	}
+	kernels[rows-1](k, a, rs, ks, b, c, ldc, bias, cols, accumulate, next, ns)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
