@@ -87,8 +87,9 @@ type operand struct {
 // [Batch, Heads, LenQ] gets the logarithms of the denominators. It reports whether it did it: false means
 // that there are no kernels, or that one of the extents is 0.
 //
-// An example's head is one task, whose scores exist for one tile of queries at a time. The bits of the
-// result do not depend on the number of workers.
+// Scores of a head exist for one tile of queries at a time, as exponentials below their maximum: it is the result that is divided
+// by their sum, being the narrower. While a head is computed, what the next one reads is fetched. The bits of the result do not
+// depend on the number of workers.
 func Attention(p *par.Pool, dst, lse, q, kv []float32, s AttentionShape) bool {
 	if active == nil {
 		return false
