@@ -1,6 +1,8 @@
 package simd
 
 import (
+	"math"
+
 	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/par"
 )
@@ -23,7 +25,7 @@ func AttentionBF16(p *par.Pool, dst []uint16, lse []float32, q, kv []uint16, s A
 		operand{"q", len(q), s.Batch * s.LenQ * s.ColsQ}, operand{"kv", len(kv), s.Batch * s.LenKV * s.ColsKV})
 	a := takeNarrowAttention()
 	a.AttentionShape, a.v, a.dot, a.dst, a.lse, a.q, a.kv = s, active, active.bf16, dst, lse, q, kv
-	p.For(s.Batch*s.Heads, 1, a.forwardFunc)
+	p.For(s.Batch*s.Heads, s.grain(p), a.forwardFunc)
 	a.release()
 	return true
 }
@@ -38,7 +40,7 @@ func AttentionGradBF16(p *par.Pool, dq, dkv, ct, q, kv, out []uint16, lse []floa
 		operand{"q", len(q), nq}, operand{"kv", len(kv), nkv}, operand{"out", len(out), no}, operand{"lse", len(lse), s.Batch * s.Heads * s.LenQ})
 	a := takeNarrowAttention()
 	a.AttentionShape, a.v, a.dot, a.dq, a.dkv, a.ct, a.q, a.kv, a.dst, a.lse, a.lanes = s, active, active.bf16, dq, dkv, ct, q, kv, out, lse, lanes
-	p.For(s.Batch*s.Heads, 1, a.gradFunc)
+	p.For(s.Batch*s.Heads, s.grain(p), a.gradFunc)
 	a.release()
 	return true
 }
@@ -57,11 +59,13 @@ type narrowAttention struct {
 	keys, values       panels    // LenKV deep, Size wide
 	queries, cotangent panels    // of a block of queries: as deep as it, Size wide
 	turned             panels    // P or dS of a block, as a left-hand operand that is transposed
-	p, ds              []float32 // P, and dP or dS, of a tile or block of queries
-	narrowP, narrowDS  []uint16  // the same rounded
+	p, ds              []float32 // P of a tile or block of queries, and dP or dS of a tile
+	narrowP, narrowDS  []uint16  // P and dS rounded
+	max, denominator   []float32 // of each query: its greatest score, and the sum of exponentials below it
 	sum                []float32 // a result before it is rounded
 	dk, dv             []float32 // sums over blocks, [lanes, LenKV, Size]
 	rowCT, rowOut      []float32
+	next               ahead // operands of the next head
 }
 
 var idleNarrowAttentions free[narrowAttention]
@@ -83,6 +87,10 @@ func (a *narrowAttention) release() {
 func (a *narrowAttention) forward(_, lo, hi int) {
 	w := takeNarrowAttention()
 	for task := lo; task < hi; task++ {
+		w.next.clear()
+		if task+1 < hi {
+			a.operands(&w.next, task+1, 2, bf16.Pairs(a.q), bf16.Pairs(a.kv))
+		}
 		a.forwardHead(w, task/a.Heads, task%a.Heads)
 	}
 	w.release()
@@ -101,27 +109,30 @@ func (a *narrowAttention) across(p *panels, rows int, b []uint16, ld int) {
 
 // forwardHead is AttentionBF16 for head h of example b, in the scratch memory of w.
 func (a *narrowAttention) forwardHead(w *narrowAttention, b, h int) {
-	v, stride, scale := a.v, a.scoreStride(), a.scale()
+	v, stride := a.v, a.scoreStride()
 	a.across(&w.keysT, a.LenKV, a.kv[a.rowK(b, h, 0):], a.ColsKV)
 	a.deep(&w.values, a.LenKV, a.kv[a.rowV(b, h, 0):], a.ColsKV)
 	w.p, w.sum = grow(w.p, v.rows*stride), grow(w.sum, v.rows*a.Size)
 	w.narrowP = grow(w.narrowP, v.rows*stride)
+	w.max, w.denominator = grow(w.max, a.LenQ), grow(w.denominator, a.LenQ)
 	for r := range ceil(a.LenQ, v.rows) {
 		q0, q1 := part(a.LenQ, v.rows, r)
 		n := a.seen(q1)
-		a.dot.product(q1-q0, n, a.Size/2, bf16.Pairs(a.q[a.rowQ(b, h, q0):]), a.ColsQ/2, 1, &w.keysT, w.p, stride, false)
+		a.dot.product(q1-q0, n, a.Size/2, bf16.Pairs(a.q[a.rowQ(b, h, q0):]), a.ColsQ/2, 1, &w.keysT, w.p, stride, false, &w.next)
 		for q := q0; q < q1; q++ {
 			row := w.p[(q-q0)*stride:][:n]
 			seen := a.seen(q + 1)
-			a.lse[a.stat(b, h, q)] = v.softmax(seen, &row[0], &row[0], scale)
+			w.max[q], w.denominator[q] = v.powersBelowMax(seen, &row[0], &row[0], a.scale2())
 			clear(row[seen:])
 			narrowRow(w.narrowP[(q-q0)*stride:], row)
 		}
-		a.dot.product(q1-q0, a.Size, ceil(n, 2), bf16.Pairs(w.narrowP), stride/2, 1, &w.values, w.sum, a.Size, false)
+		a.dot.product(q1-q0, a.Size, ceil(n, 2), bf16.Pairs(w.narrowP), stride/2, 1, &w.values, w.sum, a.Size, false, nil)
+		v.divideRows(q1-q0, a.Size, &w.sum[0], a.Size, &w.denominator[q0])
 		for q := q0; q < q1; q++ {
 			Narrow(a.dst[a.out(b, h, q):][:a.Size], w.sum[(q-q0)*a.Size:][:a.Size])
 		}
 	}
+	v.logSums(a.LenQ, &a.lse[a.stat(b, h, 0)], &w.max[0], &w.denominator[0], a.scale())
 }
 
 // narrowRow rounds a row and makes it a whole number of pairs.
@@ -136,6 +147,11 @@ func narrowRow(dst []uint16, src []float32) {
 func (a *narrowAttention) grad(_, lo, hi int) {
 	w := takeNarrowAttention()
 	for task := lo; task < hi; task++ {
+		w.next.clear()
+		if task+1 < hi {
+			a.operands(&w.next, task+1, 2, bf16.Pairs(a.q), bf16.Pairs(a.kv))
+			a.results(&w.next, task+1, 2, bf16.Pairs(a.dst), bf16.Pairs(a.ct), a.lanes)
+		}
 		a.gradHead(w, task/a.Heads, task%a.Heads)
 	}
 	w.release()
@@ -148,9 +164,9 @@ func (a *narrowAttention) gradHead(w *narrowAttention, b, h int) {
 	a.across(&w.valuesT, a.LenKV, a.kv[a.rowV(b, h, 0):], a.ColsKV)
 	a.deep(&w.keys, a.LenKV, a.kv[a.rowK(b, h, 0):], a.ColsKV)
 	block := min(blockQ, a.LenQ)
-	w.p, w.ds = grow(w.p, block*stride), grow(w.ds, block*stride)
+	w.p, w.ds = grow(w.p, block*stride), grow(w.ds, v.rows*stride)
 	w.narrowP, w.narrowDS = grow(w.narrowP, block*stride), grow(w.narrowDS, block*stride)
-	w.sum = grow(w.sum, block*a.Size)
+	w.sum = grow(w.sum, v.rows*a.Size)
 	w.rowCT, w.rowOut = grow(w.rowCT, a.Size), grow(w.rowOut, a.Size)
 	size := a.LenKV * a.Size
 	w.dk, w.dv = grow(w.dk, a.lanes*size), grow(w.dv, a.lanes*size)
@@ -162,31 +178,42 @@ func (a *narrowAttention) gradHead(w *narrowAttention, b, h int) {
 	for block := range ceil(a.LenQ, blockQ) {
 		q0, q1 := part(a.LenQ, blockQ, block)
 		rows, n := q1-q0, a.seen(q1)
-		queries := a.q[a.rowQ(b, h, q0):]
-		a.dot.product(rows, n, a.Size/2, bf16.Pairs(queries), a.ColsQ/2, 1, &w.keysT, w.p, stride, false)
-		for q := q0; q < q1; q++ {
-			p := w.p[(q-q0)*stride:][:n]
-			seen := a.seen(q + 1)
-			v.expShift(seen, &p[0], &p[0], scale, a.lse[a.stat(b, h, q)])
-			clear(p[seen:])
-			narrowRow(w.narrowP[(q-q0)*stride:], p)
+		next := &w.next
+		if q1 < a.LenQ {
+			next = nil // later, lest it be driven out of the cache again
 		}
-		a.deep(&w.queries, rows, queries, a.ColsQ)
+		for t := range ceil(rows, v.rows) {
+			t0, t1 := part(rows, v.rows, t)
+			p, seen := w.p[t0*stride:], a.seen(q0+t1)
+			a.dot.product(t1-t0, seen, a.Size/2, bf16.Pairs(a.q[a.rowQ(b, h, q0+t0):]), a.ColsQ/2, 1, &w.keysT, p, stride, false, next)
+			for r := range t1 - t0 {
+				q := q0 + t0 + r
+				row, seen := p[r*stride:][:n], a.seen(q+1)
+				v.powers(seen, &row[0], &row[0], a.scale2(), a.lse[a.stat(b, h, q)]*math.Log2E)
+				clear(row[seen:])
+				narrowRow(w.narrowP[(t0+r)*stride:], row)
+			}
+		}
+		a.deep(&w.queries, rows, a.q[a.rowQ(b, h, q0):], a.ColsQ)
 		for lane := range a.lanes {
 			ct := a.ct[lane*sizeOut+a.out(b, h, q0):]
-			a.dot.product(rows, n, a.Size/2, bf16.Pairs(ct), a.width()/2, 1, &w.valuesT, w.ds, stride, false)
-			for q := q0; q < q1; q++ {
-				p, ds := w.p[(q-q0)*stride:][:n], w.ds[(q-q0)*stride:][:n]
-				seen := a.seen(q + 1)
-				Widen(w.rowCT[:a.Size], ct[(q-q0)*a.width():][:a.Size])
-				Widen(w.rowOut[:a.Size], a.dst[a.out(b, h, q):][:a.Size])
-				v.softmaxGrad(seen, &ds[0], &ds[0], &p[0], v.dot(a.Size, &w.rowCT[0], &w.rowOut[0]), scale)
-				clear(ds[seen:])
-				narrowRow(w.narrowDS[(q-q0)*stride:], ds)
-			}
-			a.dot.product(rows, a.Size, ceil(n, 2), bf16.Pairs(w.narrowDS), stride/2, 1, &w.keys, w.sum, a.Size, false)
-			for q := q0; q < q1; q++ {
-				Narrow(a.dq[lane*sizeQ+a.rowQ(b, h, q):][:a.Size], w.sum[(q-q0)*a.Size:][:a.Size])
+			for t := range ceil(rows, v.rows) {
+				t0, t1 := part(rows, v.rows, t)
+				narrowDS, seen := w.narrowDS[t0*stride:], a.seen(q0+t1)
+				a.dot.product(t1-t0, seen, a.Size/2, bf16.Pairs(ct[t0*a.width():]), a.width()/2, 1, &w.valuesT, w.ds, stride, false, next)
+				for r := range t1 - t0 {
+					q := q0 + t0 + r
+					p, ds, seen := w.p[(t0+r)*stride:], w.ds[r*stride:][:n], a.seen(q+1)
+					Widen(w.rowCT[:a.Size], ct[(t0+r)*a.width():][:a.Size])
+					Widen(w.rowOut[:a.Size], a.dst[a.out(b, h, q):][:a.Size])
+					v.softmaxGrad(seen, &ds[0], &ds[0], &p[0], v.dot(a.Size, &w.rowCT[0], &w.rowOut[0]), scale)
+					clear(ds[seen:])
+					narrowRow(narrowDS[r*stride:], ds)
+				}
+				a.dot.product(t1-t0, a.Size, ceil(seen, 2), bf16.Pairs(narrowDS), stride/2, 1, &w.keys, w.sum, a.Size, false, nil)
+				for r := range t1 - t0 {
+					Narrow(a.dq[lane*sizeQ+a.rowQ(b, h, q0+t0+r):][:a.Size], w.sum[r*a.Size:][:a.Size])
+				}
 			}
 			a.deep(&w.cotangent, rows, ct, a.width())
 			more := a.Causal || block > 0

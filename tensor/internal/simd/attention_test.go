@@ -321,3 +321,90 @@ func TestAttentionRefusesAndPanics(t *testing.T) {
 		}
 	})
 }
+
+func TestPowers(t *testing.T) {
+	eachVariant(t, func(t *testing.T) {
+		r := newRand(25)
+		x := []float32{0, -0.5, 0.5, 1, 127, -126, -126.5, -127, -149, -200, float32(math.Inf(-1)), float32(math.NaN())}
+		for range 5000 {
+			x = append(x, float32(r.Float64()*280-152))
+		}
+		got := make([]float32, len(x))
+		kernels().powers(len(x), &got[0], &x[0], 1, 0)
+		for i := range x {
+			want := math.Exp2(float64(x[i]))
+			bound := 2 * unit * want
+			if want < 0x1p-126 {
+				bound = 0x1p-127
+			}
+			near(t, "2^x", i, got[i], want, bound)
+		}
+	})
+}
+
+func TestLogSums(t *testing.T) {
+	eachVariant(t, func(t *testing.T) {
+		r := newRand(26)
+		const scale = 0.125
+		largest, sums := []float32{0, 3, -3, 1, 2}, []float32{1, 1, 2, math.Nextafter32(1, 2), float32(math.NaN())}
+		for range 1000 {
+			largest, sums = append(largest, float32(r.NormFloat64())), append(sums, float32(math.Exp(20*r.Float64())))
+		}
+		got := make([]float32, len(sums))
+		kernels().logSums(len(sums), &got[0], &largest[0], &sums[0], scale)
+		for i := range sums {
+			log := math.Log(float64(sums[i]))
+			want := scale*float64(largest[i]) + log
+			// Six roundings of a power of two's logarithm and of the rest's, which together are at most thrice the whole; then
+			// that of the result.
+			near(t, "log of a sum", i, got[i], want, gamma(18)*math.Abs(log)+slack*unit*math.Abs(want))
+		}
+	})
+}
+
+func TestDivideRows(t *testing.T) {
+	eachVariant(t, func(t *testing.T) {
+		r := newRand(27)
+		const rows, ld = 3, 50
+		for n := 1; n <= 40; n++ {
+			x, by := newBuffer(rows*ld, r), input(rows, r, func() float32 { return 1 + float32(r.Float64()) })
+			before := make([]float32, len(x.x))
+			for i := range before {
+				before[i] = float32(r.NormFloat64())
+			}
+			copy(x.x, before)
+			kernels().divideRows(rows, n, &x.x[0], ld, &by.x[0])
+			x.check(t, "rows")
+			for i := range before {
+				want, bound := float64(before[i]), 0.0
+				if i%ld < n {
+					want /= float64(by.x[i/ld])
+					bound = gamma(2) * math.Abs(want)
+				}
+				near(t, fmt.Sprintf("%d columns", n), i, x.x[i], want, bound)
+			}
+		}
+	})
+}
+
+// Every row of every matrix is fetched once, in order.
+func TestAhead(t *testing.T) {
+	const ld = 3
+	x, y := make([]float32, 40*ld), make([]float32, fetched*ld)
+	var none *ahead
+	if from, _ := none.take(); from != nil {
+		t.Error("something to fetch of nothing")
+	}
+	var next ahead
+	for range 2 {
+		next.clear()
+		next.add(40, x, ld)
+		next.add(fetched, y, ld)
+		for _, want := range []*float32{&x[0], &x[fetched*ld], &x[2*fetched*ld], &y[0], nil} {
+			from, distance := next.take()
+			if from != want || from != nil && distance != ld {
+				t.Fatalf("%p at distances of %d, want %p and %d", from, distance, want, ld)
+			}
+		}
+	}
+}

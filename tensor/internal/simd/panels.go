@@ -64,13 +64,15 @@ func (p *panels) fillT(v *variant, rows, cols int, src []float32, ld int) {
 }
 
 // product is c = a·b, or c += a·b, for small matrices: rows×k with strides of a's rows and columns, and
-// k×cols. The panels of b may be deeper than k. k is not cut into pieces.
-func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels, c []float32, ldc int, accumulate bool) {
+// k×cols. The panels of b may be deeper than k. k is not cut into pieces. Meanwhile rows of next, if not nil, are fetched, of
+// which k elements are wanted.
+func (v *variant) product(rows, cols, k int, a []float32, rs, ks int, b *panels, c []float32, ldc int, accumulate bool, next *ahead) {
 	for t := range ceil(rows, v.rows) {
 		r0, r1 := part(rows, v.rows, t)
-		for j := 0; j < cols; j += v.width {
+		for i, j := 0, 0; j < cols; i, j = i+1, j+v.width {
+			from, ld := next.take()
 			to := &c[r0*ldc+j]
-			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(j/v.width), to, ldc, onto(to, accumulate), nil, min(v.width, cols-j), nil, 0)
+			v.tile(r1-r0, k, &a[r0*rs], rs, ks, b.at(i), to, ldc, onto(to, accumulate), nil, min(v.width, cols-j), from, ld)
 		}
 	}
 }
@@ -83,12 +85,52 @@ func onto(c *float32, accumulate bool) *float32 {
 	return nil
 }
 
+// ahead are matrices that are wanted soon: while a tile is computed, some of their rows are fetched into the L2 cache.
+type ahead struct {
+	matrices []distant
+	first    int // those before have been fetched
+}
+
+// A distant matrix has rows to be fetched.
+type distant struct {
+	x        []float32
+	ld, rows int
+}
+
+// fetched is how many rows a tile kernel fetches.
+const fetched = 16
+
+func (a *ahead) clear() { a.matrices, a.first = a.matrices[:0], 0 }
+
+func (a *ahead) add(rows int, x []float32, ld int) {
+	a.matrices = append(a.matrices, distant{x, ld, rows})
+}
+
+// take is the next rows to fetch, nil if there are none.
+func (a *ahead) take() (from *float32, ld int) {
+	if a == nil || a.first == len(a.matrices) {
+		return nil, 0
+	}
+	m := &a.matrices[a.first]
+	from, ld = &m.x[0], m.ld
+	if m.rows -= fetched; m.rows > 0 {
+		m.x = m.x[fetched*ld:]
+	} else {
+		a.first++
+	}
+	return from, ld
+}
+
 // tile runs the kernel for a tile of the given rows and cols.
 func (v *variant) tile(rows, k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int) {
 	if next == nil {
 		next = a
 	}
-	v.tiles[ceil(cols, v.lanes)-1][rows-1](k, a, rs, ks, b, c, ldc, add, bias, cols, next, ns)
+	kernels := v.tiles[0]
+	if cols > v.lanes {
+		kernels = v.tiles[1]
+	}
+	kernels[rows-1](k, a, rs, ks, b, c, ldc, add, bias, cols, next, ns)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

@@ -264,11 +264,6 @@ func packCols32xAVX512(k, cols int, src *float32, ld int, dst *float32)
 //go:noescape
 func expAVX512(n int, dst, x *float32)
 
-// expShiftAVX512: dst[i] = exp(scale·x[i] − shift); sum = Σ dst[i].
-//
-//go:noescape
-func expShiftAVX512(n int, dst, x *float32, scale, shift float32) (sum float32)
-
 // quickGELUAVX512: dst[i] = x[i]·σ(1.702·x[i]), σ(z) = 1/(1+exp(−z)).
 //
 //go:noescape
@@ -339,11 +334,6 @@ func dotAVX512(n int, x, y *float32) (sum float32)
 //go:noescape
 func countAboveAVX512(n int, x *float32, t float32) (count int32)
 
-// maxAVX512: max = the greatest x[i], −Inf if n = 0; any number if one x[i] is none.
-//
-//go:noescape
-func maxAVX512(n int, x *float32) (max float32)
-
 // normalizeAVX512: dst[i] = (x[i] − mean)·rstd·w[i] + b[i].
 //
 //go:noescape
@@ -358,6 +348,26 @@ func normalizeGradSumsAVX512(n int, ct, x, w *float32, mean, rstd float32) (sumG
 //
 //go:noescape
 func normalizeGradAVX512(n int, dst, ct, x, w *float32, mean, rstd, meanG, meanGX float32)
+
+// powersAVX512: dst[i] = 2^(scale·x[i] − shift), for exponents below 128.
+//
+//go:noescape
+func powersAVX512(n int, dst, x *float32, scale, shift float32)
+
+// powersBelowMaxAVX512: dst[i] = 2^(scale·(x[i] − max)), max the greatest x[i], n ≥ 1, scale ≥ 0; sum = Σ dst[i]. If one x[i] is no number, sum is none.
+//
+//go:noescape
+func powersBelowMaxAVX512(n int, dst, x *float32, scale float32) (max, sum float32)
+
+// logSumsAVX512: dst[i] = scale·max[i] + log(sum[i]), for normal sums.
+//
+//go:noescape
+func logSumsAVX512(n int, dst, max, sum *float32, scale float32)
+
+// divideRowsAVX512: x[i·ld+j] /= by[i] for i < rows, j < n, by a multiplication.
+//
+//go:noescape
+func divideRowsAVX512(rows, n int, x *float32, ld int, by *float32)
 
 // uniformAVX512 makes uniform numbers, 256 at a time:
 //
@@ -818,11 +828,6 @@ func packCols16xAVX2(k, cols int, src *float32, ld int, dst *float32)
 //go:noescape
 func expAVX2(n int, dst, x *float32)
 
-// expShiftAVX2: dst[i] = exp(scale·x[i] − shift); sum = Σ dst[i].
-//
-//go:noescape
-func expShiftAVX2(n int, dst, x *float32, scale, shift float32) (sum float32)
-
 // quickGELUAVX2: dst[i] = x[i]·σ(1.702·x[i]), σ(z) = 1/(1+exp(−z)).
 //
 //go:noescape
@@ -893,11 +898,6 @@ func dotAVX2(n int, x, y *float32) (sum float32)
 //go:noescape
 func countAboveAVX2(n int, x *float32, t float32) (count int32)
 
-// maxAVX2: max = the greatest x[i], −Inf if n = 0; any number if one x[i] is none.
-//
-//go:noescape
-func maxAVX2(n int, x *float32) (max float32)
-
 // normalizeAVX2: dst[i] = (x[i] − mean)·rstd·w[i] + b[i].
 //
 //go:noescape
@@ -912,6 +912,26 @@ func normalizeGradSumsAVX2(n int, ct, x, w *float32, mean, rstd float32) (sumG, 
 //
 //go:noescape
 func normalizeGradAVX2(n int, dst, ct, x, w *float32, mean, rstd, meanG, meanGX float32)
+
+// powersAVX2: dst[i] = 2^(scale·x[i] − shift), for exponents below 128.
+//
+//go:noescape
+func powersAVX2(n int, dst, x *float32, scale, shift float32)
+
+// powersBelowMaxAVX2: dst[i] = 2^(scale·(x[i] − max)), max the greatest x[i], n ≥ 1, scale ≥ 0; sum = Σ dst[i]. If one x[i] is no number, sum is none.
+//
+//go:noescape
+func powersBelowMaxAVX2(n int, dst, x *float32, scale float32) (max, sum float32)
+
+// logSumsAVX2: dst[i] = scale·max[i] + log(sum[i]), for normal sums.
+//
+//go:noescape
+func logSumsAVX2(n int, dst, max, sum *float32, scale float32)
+
+// divideRowsAVX2: x[i·ld+j] /= by[i] for i < rows, j < n, by a multiplication.
+//
+//go:noescape
+func divideRowsAVX2(rows, n int, x *float32, ld int, by *float32)
 
 // uniformAVX2 makes uniform numbers, 64 at a time:
 //

@@ -33,9 +33,12 @@ type variant struct {
 	add, mul                func(n int, dst, x, y *float32)
 	scale, axpy             func(n int, dst, x *float32, c float32)
 	mask                    func(n int, dst, w, s *float32, t float32)
-	expShift                func(n int, dst, x *float32, scale, shift float32) float32
+	powers                  func(n int, dst, x *float32, scale, shift float32)
+	powersBelowMax          func(n int, dst, x *float32, scale float32) (max, sum float32)
+	logSums                 func(n int, dst, max, sum *float32, scale float32)
+	divideRows              func(rows, n int, x *float32, ld int, by *float32)
 	softmaxGrad             func(n int, dst, ct, y *float32, dot, scale float32)
-	sum, max                func(n int, x *float32) float32
+	sum                     func(n int, x *float32) float32
 	sumSquares              func(n int, x *float32, mean float32) float32
 	dot                     func(n int, x, y *float32) float32
 	countAbove              func(n int, x *float32, t float32) int32

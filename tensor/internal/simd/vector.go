@@ -108,17 +108,10 @@ func Mask(dst, w, s []float32, t float32) {
 func SoftmaxRow(dst, x []float32) {
 	v := kernels()
 	same("SoftmaxRow", len(dst), len(x))
-	if len(dst) > 0 {
-		v.softmax(len(dst), &dst[0], &x[0], 1)
+	if n := len(dst); n > 0 {
+		_, sum := v.powersBelowMax(n, &dst[0], &x[0], math.Log2E)
+		v.scale(n, &dst[0], &dst[0], 1/sum)
 	}
-}
-
-// softmax is dst = softmax(scale·x) for n ≥ 1 and returns the logarithm of Σ exp(scale·x[i]).
-func (v *variant) softmax(n int, dst, x *float32, scale float32) (logSum float32) {
-	shift := scale * v.max(n, x)
-	sum := v.expShift(n, dst, x, scale, shift)
-	v.scale(n, dst, dst, 1/sum)
-	return float32(float64(shift) + math.Log(float64(sum)))
 }
 
 // SoftmaxGradRow is dst = y·(ct − Σ ct·y), where y is the result of SoftmaxRow.

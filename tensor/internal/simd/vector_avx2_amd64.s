@@ -81,98 +81,6 @@ done3:
 	VZEROUPPER
 	RET
 
-// func expShiftAVX2(n int, dst, x *float32, scale, shift float32) (sum float32)
-TEXT ·expShiftAVX2(SB), NOSPLIT, $0-36
-	VBROADCASTSS scale+24(FP), Y4
-	VBROADCASTSS shift+28(FP), Y5
-	VXORPS Y6, Y6, Y6
-	MOVQ n+0(FP), CX
-	MOVQ dst+8(FP), DI
-	MOVQ x+16(FP), SI
-	SUBQ $8, CX
-	JLT rest2
-	PCALIGN $32
-loop1:
-	VMOVUPS (SI), Y0
-	VFMSUB213PS Y5, Y4, Y0
-	VMOVUPS exphi<>(SB), Y2
-	VMINPS Y0, Y2, Y0
-	VMOVUPS explo<>(SB), Y2
-	VMAXPS Y0, Y2, Y0
-	VMULPS log2e<>(SB), Y0, Y2
-	VROUNDPS $8, Y2, Y2
-	VFNMADD231PS ln2hi<>(SB), Y2, Y0
-	VFNMADD231PS ln2lo<>(SB), Y2, Y0
-	VMOVUPS exp6<>(SB), Y1
-	VFMADD213PS exp5<>(SB), Y0, Y1
-	VFMADD213PS exp4<>(SB), Y0, Y1
-	VFMADD213PS exp3<>(SB), Y0, Y1
-	VFMADD213PS exp2<>(SB), Y0, Y1
-	VMULPS Y0, Y0, Y3
-	VFMADD213PS Y0, Y3, Y1
-	VADDPS one<>(SB), Y1, Y1
-	VCVTPS2DQ Y2, Y2
-	VPSRAD $1, Y2, Y3
-	VPSUBD Y3, Y2, Y2
-	VPSLLD $23, Y3, Y3
-	VPADDD one<>(SB), Y3, Y3
-	VMULPS Y3, Y1, Y1
-	VPSLLD $23, Y2, Y2
-	VPADDD one<>(SB), Y2, Y2
-	VMULPS Y2, Y1, Y1
-	VMOVUPS Y1, (DI)
-	VADDPS Y1, Y6, Y6
-	ADDQ $32, DI
-	ADDQ $32, SI
-	SUBQ $8, CX
-	JGE loop1
-rest2:
-	ADDQ $8, CX
-	JZ done3
-	LEAQ lanemask<>+32(SB), DX
-	NEGQ CX
-	VMOVUPS (DX)(CX*4), Y15
-	VMASKMOVPS (SI), Y15, Y0
-	VFMSUB213PS Y5, Y4, Y0
-	VMOVUPS exphi<>(SB), Y2
-	VMINPS Y0, Y2, Y0
-	VMOVUPS explo<>(SB), Y2
-	VMAXPS Y0, Y2, Y0
-	VMULPS log2e<>(SB), Y0, Y2
-	VROUNDPS $8, Y2, Y2
-	VFNMADD231PS ln2hi<>(SB), Y2, Y0
-	VFNMADD231PS ln2lo<>(SB), Y2, Y0
-	VMOVUPS exp6<>(SB), Y1
-	VFMADD213PS exp5<>(SB), Y0, Y1
-	VFMADD213PS exp4<>(SB), Y0, Y1
-	VFMADD213PS exp3<>(SB), Y0, Y1
-	VFMADD213PS exp2<>(SB), Y0, Y1
-	VMULPS Y0, Y0, Y3
-	VFMADD213PS Y0, Y3, Y1
-	VADDPS one<>(SB), Y1, Y1
-	VCVTPS2DQ Y2, Y2
-	VPSRAD $1, Y2, Y3
-	VPSUBD Y3, Y2, Y2
-	VPSLLD $23, Y3, Y3
-	VPADDD one<>(SB), Y3, Y3
-	VMULPS Y3, Y1, Y1
-	VPSLLD $23, Y2, Y2
-	VPADDD one<>(SB), Y2, Y2
-	VMULPS Y2, Y1, Y1
-	VMASKMOVPS Y1, Y15, (DI)
-	VANDPS Y15, Y1, Y1
-	VADDPS Y1, Y6, Y6
-done3:
-	VEXTRACTF128 $1, Y6, X0
-	VADDPS X0, X6, X6
-	VPERMILPS $0xee, X6, X0
-	VADDPS X0, X6, X6
-	VPERMILPS $0x55, X6, X0
-	VADDPS X0, X6, X6
-	MOVSS X6, sum+32(FP)
-	VZEROUPPER
-	RET
-
 // func quickGELUAVX2(n int, dst, x *float32)
 TEXT ·quickGELUAVX2(SB), NOSPLIT, $0-24
 	MOVQ n+0(FP), CX
@@ -1077,61 +985,6 @@ done5:
 	VZEROUPPER
 	RET
 
-// func maxAVX2(n int, x *float32) (max float32)
-TEXT ·maxAVX2(SB), NOSPLIT, $0-20
-	VMOVUPS neginf<>(SB), Y1
-	VMOVUPS neginf<>(SB), Y4
-	VMOVUPS neginf<>(SB), Y5
-	VMOVUPS neginf<>(SB), Y6
-	VMOVUPS neginf<>(SB), Y7
-	MOVQ n+0(FP), CX
-	MOVQ x+8(FP), DI
-	SUBQ $32, CX
-	JLT vectors2
-block1:
-	VMOVUPS (DI), Y0
-	VMAXPS Y0, Y4, Y4
-	VMOVUPS 32(DI), Y0
-	VMAXPS Y0, Y5, Y5
-	VMOVUPS 64(DI), Y0
-	VMAXPS Y0, Y6, Y6
-	VMOVUPS 96(DI), Y0
-	VMAXPS Y0, Y7, Y7
-	ADDQ $128, DI
-	SUBQ $32, CX
-	JGE block1
-vectors2:
-	ADDQ $24, CX
-	JLT rest4
-vector3:
-	VMOVUPS (DI), Y0
-	VMAXPS Y0, Y4, Y4
-	ADDQ $32, DI
-	SUBQ $8, CX
-	JGE vector3
-rest4:
-	ADDQ $8, CX
-	JZ done5
-	LEAQ lanemask<>+32(SB), DX
-	NEGQ CX
-	VMOVUPS (DX)(CX*4), Y15
-	VMASKMOVPS (DI), Y15, Y0
-	VBLENDVPS Y15, Y0, Y1, Y0
-	VMAXPS Y0, Y4, Y4
-done5:
-	VMAXPS Y5, Y4, Y4
-	VMAXPS Y7, Y6, Y6
-	VMAXPS Y6, Y4, Y4
-	VEXTRACTF128 $1, Y4, X0
-	VMAXPS X0, X4, X4
-	VPERMILPS $0xee, X4, X0
-	VMAXPS X0, X4, X4
-	VPERMILPS $0x55, X4, X0
-	VMAXPS X0, X4, X4
-	MOVSS X4, max+16(FP)
-	VZEROUPPER
-	RET
-
 // func normalizeAVX2(n int, dst, x, w, b *float32, mean, rstd float32)
 TEXT ·normalizeAVX2(SB), NOSPLIT, $0-48
 	VBROADCASTSS mean+40(FP), Y3
@@ -1498,12 +1351,6 @@ DATA density<>+8(SB)/8, $0x3ecc422a3ecc422a
 DATA density<>+16(SB)/8, $0x3ecc422a3ecc422a
 DATA density<>+24(SB)/8, $0x3ecc422a3ecc422a
 GLOBL density<>(SB), RODATA|NOPTR, $32
-
-DATA neginf<>+0(SB)/8, $0xff800000ff800000
-DATA neginf<>+8(SB)/8, $0xff800000ff800000
-DATA neginf<>+16(SB)/8, $0xff800000ff800000
-DATA neginf<>+24(SB)/8, $0xff800000ff800000
-GLOBL neginf<>(SB), RODATA|NOPTR, $32
 
 // Read at 4·n bytes before the middle, it is a mask of the first n lanes.
 DATA lanemask<>+0(SB)/8, $0xffffffffffffffff

@@ -37,11 +37,7 @@ func (f *function) exp(x, p, n, t int) {
 	f.ins("VMINPS", X, f.inRegister("exphi", n), X)
 	f.ins("VMAXPS", X, f.inRegister("explo", n), X)
 	f.ins("VMULPS", f.c("log2e"), X, N)
-	if f.set == avx512 {
-		f.ins("VRNDSCALEPS", "$8", N, N)
-	} else {
-		f.ins("VROUNDPS", "$8", N, N)
-	}
+	f.nearest(n, n)
 	f.ins("VFNMADD231PS", f.c("ln2hi"), N, X)
 	f.ins("VFNMADD231PS", f.c("ln2lo"), N, X)
 	f.ins("VMOVUPS", f.c("exp6"), P)
@@ -64,6 +60,15 @@ func (f *function) exp(x, p, n, t int) {
 		f.ins("VPSLLD", "$23", half, half)
 		f.ins("VPADDD", f.c("one"), half, half)
 		f.ins("VMULPS", half, P, P)
+	}
+}
+
+// nearest is to = x rounded to a whole number.
+func (f *function) nearest(x, to int) {
+	if f.set == avx512 {
+		f.ins("VRNDSCALEPS", "$8", f.reg(x), f.reg(to))
+	} else {
+		f.ins("VROUNDPS", "$8", f.reg(x), f.reg(to))
 	}
 }
 
@@ -105,23 +110,6 @@ func emitExp(f *file) {
 			f.write(m, 1, dst)
 		})
 	})
-	f.function("expShift", "n int, dst, x *float32, scale, shift float32", "sum float32",
-		`%s: dst[i] = exp(scale·x[i] − shift); sum = Σ dst[i].`, func(f *function) {
-			f.beginExp()
-			f.broadcast("scale", 4)
-			f.broadcast("shift", 5)
-			f.zero(6)
-			f.elementwise([]string{"dst", "x"}, func(m mask, dst string, src []string) {
-				f.read(m, src[0], 0)
-				f.ins("VFMSUB213PS", f.reg(5), f.reg(4), f.reg(0))
-				f.exp(0, 1, 2, 3)
-				f.write(m, 1, dst)
-				f.keep(m, 1)
-				f.ins("VADDPS", f.reg(1), f.reg(6), f.reg(6))
-			})
-			f.horizontal("VADDPS", 6, 0)
-			f.ins("MOVSS", "X6", f.arg("sum"))
-		})
 	f.function("quickGELU", "n int, dst, x *float32", "", `%s: dst[i] = x[i]·σ(1.702·x[i]), σ(z) = 1/(1+exp(−z)).`, func(f *function) {
 		f.beginSigmoid()
 		f.elementwise([]string{"dst", "x"}, func(m mask, dst string, src []string) {

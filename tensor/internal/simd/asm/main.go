@@ -9,6 +9,7 @@
 //	strassen.go  the multiplication of blocks by fewer products than there are pairs of them
 //	pack.go      copies that bring operands into the order in which the tile kernel reads them
 //	exp.go       eˣ, and the kernels around it
+//	softmax.go   powers of two and logarithms of scores
 //	gelu.go      the normal distribution function, and GELU
 //	vector.go    sums and element by element kernels
 //	random.go    Philox4x32-10
@@ -41,7 +42,7 @@ func generate() map[string][]byte {
 		for _, part := range []struct {
 			name string
 			emit func(*file)
-		}{{"gemm", emitGemm}, {"strassen", emitStrassen}, {"pack", emitPack}, {"vector", emitVector}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}, {"peak", emitPeak}} {
+		}{{"gemm", emitGemm}, {"strassen", emitStrassen}, {"pack", emitPack}, {"vector", emitVector}, {"softmax", emitSoftmax}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}, {"peak", emitPeak}} {
 			if part.name == "dot" && s != avx512 {
 				continue // only AVX-512 has the instruction
 			}

@@ -262,27 +262,6 @@ func emitReductions(f *file) {
 		})
 		f.join("VPADDD", 4, 0, "count")
 	})
-	f.function("max", "n int, x *float32", "max float32", "%s: max = the greatest x[i], −Inf if n = 0; any number if one x[i] is none.", func(f *function) {
-		// A masked maximum would let zeros in; the lanes that do not exist become −Inf.
-		const none = 1
-		f.keepConstant("neginf", float32(math.Inf(-1)))
-		f.ins("VMOVUPS", f.c("neginf"), f.reg(none))
-		for c := range chains {
-			f.ins("VMOVUPS", f.c("neginf"), f.reg(4+c))
-		}
-		f.reduction([]string{"x"}, func(m mask, src []string, chain int) {
-			f.read(m, src[0], 0)
-			if m != allLanes {
-				if f.set == avx512 {
-					f.ins("VBLENDMPS", f.reg(0), f.reg(none), f.maskOperand(m), f.reg(0))
-				} else {
-					f.ins("VBLENDVPS", f.maskOperand(m), f.reg(0), f.reg(none), f.reg(0))
-				}
-			}
-			f.ins("VMAXPS", f.reg(0), f.reg(4+chain), f.reg(4+chain))
-		})
-		f.join("VMAXPS", 4, 0, "max")
-	})
 }
 
 func emitLayerNorm(f *file) {
