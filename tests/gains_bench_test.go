@@ -210,6 +210,36 @@ func BenchmarkGainUpdate(b *testing.B) {
 	}
 }
 
+// BenchmarkGainResidual: the residual added by the product before it, or after it, in both halves of a block, for 32 images.
+func BenchmarkGainResidual(b *testing.B) {
+	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
+	const rows, width = 32 * 197, 768
+	fresh := func(shape ...int) *tensor.Tensor {
+		t := dev.New(tensor.Compute, shape...)
+		tensor.Normal(t, tensor.NewKey(1))
+		return t
+	}
+	residual, y, sum, bias := fresh(rows, width), fresh(rows, width), fresh(rows, width), fresh(width)
+	x := []*tensor.Tensor{fresh(rows, width), fresh(rows, 4*width)}
+	w := []*tensor.Tensor{fresh(width, width), fresh(width, 4*width)}
+	for _, way := range []string{"fused", "apart"} {
+		b.Run("way="+way, func(b *testing.B) {
+			for b.Loop() {
+				for i := range x {
+					o := tensor.GemmOptions{TransB: true, Bias: bias}
+					if way == "fused" {
+						o.Add = residual
+						tensor.Gemm(y, x[i], w[i], o)
+					} else {
+						tensor.Gemm(y, x[i], w[i], o)
+						tensor.Add(sum, residual, y)
+					}
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkGainAttention: attention a head at a time, its scores in the cache, or made of products and softmax over all.
 func BenchmarkGainAttention(b *testing.B) {
 	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
