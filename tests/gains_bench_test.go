@@ -210,9 +210,14 @@ func BenchmarkGainUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkGainResidual: the residual added by the product before it, or after it, in both halves of a block, for 32 images.
+// BenchmarkGainResidual: the residual added by the product before it, or after it, in both halves of a block, for 32 images, as
+// fewshot computes them.
 func BenchmarkGainResidual(b *testing.B) {
-	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
+	dev, err := tensor.Open("cpu", tensor.Options{Strassen: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { dev.Close() })
 	const rows, width = 32 * 197, 768
 	fresh := func(shape ...int) *tensor.Tensor {
 		t := dev.New(tensor.Compute, shape...)
