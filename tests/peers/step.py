@@ -15,10 +15,10 @@ import peers
 
 
 def compare(tools, a, configs=None, micro=None):
-    """The result for the flags; the configuration of PyTorch is chosen here if none is given."""
+    """The result for the flags; configurations of PyTorch are chosen here if none are given."""
     method, match = ("AMT", "^AMT") if a.amt else ("R-AMT", "^R-AMT.*off$")
-    if config is None:
-        config = peers.choose(tools, a.threads, "step", a.bf16, model=a.model, batch=min(a.batch, 8), amt=a.amt)
+    if configs is None:
+        configs = peers.choose(tools, a.threads, "step", a.bf16, model=a.model, batch=min(a.batch, 8), amt=a.amt)
     return peers.compare(tools, configs, "step", a, match, f"{method} step", micro, amt=a.amt)
 
 

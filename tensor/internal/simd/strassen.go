@@ -51,7 +51,8 @@ type strassenShare struct {
 
 var idleStrassens free[strassen]
 
-// fitsStrassen reports whether the algorithm can be used, and pays.
+// fitsStrassen reports whether the algorithm can be used, and pays. With transposed A it pays sooner, as an ordinary product would pack A too; C is
+// then the gradient of a weight, with errors that are small beside the largest elements near by. Errors of that kind it has already, from cotangents.
 func fitsStrassen(v *variant, g *GemmArgs) bool {
 	least := v.strassenRows
 	if g.TransA {
