@@ -50,8 +50,8 @@ func TestStepsDoNotAllocate(t *testing.T) {
 			step()
 			runtime.GC() // finds no garbage of other tests to clean up after while it counts
 			n := testing.AllocsPerRun(10, step)
-			for range 4 { // On a busy machine a worker may get its first work, and the memory for it, late.
-				n = min(n, testing.AllocsPerRun(10, step))
+			for try := 0; n != 0 && try < 4; try++ { // On a busy machine a worker may get its first work, and the memory for it, late.
+				n = testing.AllocsPerRun(10, step)
 			}
 			if n != 0 && !strings.HasSuffix(dev.Describe(), "portable") {
 				t.Errorf("%s, weights off %v, micro-batch %d: %v allocations a step", precision, of.off, of.micro, n)

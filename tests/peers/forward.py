@@ -6,7 +6,7 @@
 needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. Both programs
 encode the same number of random images with random weights. PyTorch is first tried in every configuration, and the fastest counts;
 beside it stands the fastest of PyTorch as it is installed, if that is another. Batches are of 1 or 32 images, as in `fewshot bench
--only inference`. We compute the last block for the class token alone, about 7 % less work at ViT-B/16; model.py does not.
+-only inference`. We compute the last block for the class token alone, about 8 % less work at ViT-B/16; model.py does not.
 """
 
 import peers

@@ -128,9 +128,7 @@ func (a *narrowAttention) forwardHead(w *narrowAttention, b, h int) {
 		}
 		a.dot.product(q1-q0, a.Size, ceil(n, 2), bf16.Pairs(w.narrowP), stride/2, 1, &w.values, w.sum, a.Size, false, nil)
 		v.divideRows(q1-q0, a.Size, &w.sum[0], a.Size, &w.denominator[q0])
-		for q := q0; q < q1; q++ {
-			Narrow(a.dst[a.out(b, h, q):][:a.Size], w.sum[(q-q0)*a.Size:][:a.Size])
-		}
+		narrowRows(q1-q0, a.Size, a.dst[a.out(b, h, q0):], a.width(), w.sum, a.Size)
 	}
 	v.logSums(a.LenQ, &a.lse[a.stat(b, h, 0)], &w.max[0], &w.denominator[0], a.scale())
 }
@@ -211,9 +209,7 @@ func (a *narrowAttention) gradHead(w *narrowAttention, b, h int) {
 					narrowRow(narrowDS[r*stride:], ds)
 				}
 				a.dot.product(t1-t0, a.Size, ceil(seen, 2), bf16.Pairs(narrowDS), stride/2, 1, &w.keys, w.sum, a.Size, false, nil)
-				for r := range t1 - t0 {
-					Narrow(a.dq[lane*sizeQ+a.rowQ(b, h, q0+t0+r):][:a.Size], w.sum[r*a.Size:][:a.Size])
-				}
+				narrowRows(t1-t0, a.Size, a.dq[lane*sizeQ+a.rowQ(b, h, q0+t0):], a.ColsQ, w.sum, a.Size)
 			}
 			a.deep(&w.cotangent, rows, ct, a.width())
 			more := a.Causal || block > 0
@@ -222,11 +218,9 @@ func (a *narrowAttention) gradHead(w *narrowAttention, b, h int) {
 		}
 	}
 	for lane := range a.lanes {
-		for r := range a.LenKV {
-			from := lane*size + r*a.Size
-			Narrow(a.dkv[lane*sizeKV+a.rowK(b, h, r):][:a.Size], w.dk[from:][:a.Size])
-			Narrow(a.dkv[lane*sizeKV+a.rowV(b, h, r):][:a.Size], w.dv[from:][:a.Size])
-		}
+		dkv := a.dkv[lane*sizeKV:]
+		narrowRows(a.LenKV, a.Size, dkv[a.rowK(b, h, 0):], a.ColsKV, w.dk[lane*size:], a.Size)
+		narrowRows(a.LenKV, a.Size, dkv[a.rowV(b, h, 0):], a.ColsKV, w.dv[lane*size:], a.Size)
 	}
 }
 

@@ -278,16 +278,12 @@ func (j *gemm) multiply(i int) {
 
 // widen begins sums with what is to be added.
 func (j *gemm) widen(_, lo, hi int) {
-	for r := lo; r < hi; r++ {
-		Widen(j.sums[r*j.LDC:][:j.N], j.narrowAdd[j.at+r*j.ldRounded:][:j.N])
-	}
+	widenRows(hi-lo, j.N, j.sums[lo*j.LDC:], j.LDC, j.narrowAdd[j.at+lo*j.ldRounded:], j.ldRounded)
 }
 
 // round rounds complete sums.
 func (j *gemm) round(_, lo, hi int) {
-	for r := lo; r < hi; r++ {
-		Narrow(j.rounded[j.at+r*j.ldRounded:][:j.N], j.sums[r*j.LDC:][:j.N])
-	}
+	narrowRows(hi-lo, j.N, j.rounded[j.at+lo*j.ldRounded:], j.ldRounded, j.sums[lo*j.LDC:], j.LDC)
 }
 
 // stripes are products with some of the columns of B, which a worker does alone. With few rows, what is packed then stays in the cache of

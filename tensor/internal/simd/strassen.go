@@ -25,6 +25,12 @@ type strassenEnd struct{ offset, op int32 }
 // strassenKernel multiplies a tile by a panel; see the generated declarations.
 type strassenKernel func(k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int)
 
+// strassenTile is the kernel for a tile of so many rows, or of as few as there is one for.
+func (v *variant) strassenTile(rows int) strassenKernel {
+	fewest := v.rows - len(v.strassenTiles) + 1
+	return v.strassenTiles[max(rows-fewest, 0)]
+}
+
 // strassen is a multiplication in progress by Strassen's algorithm, with its scratch memory. Rows of C are cut into tiles of four blocks as high as
 // those of Gemm, columns into groups of four panels, and K into pieces of four parts: 49 products of blocks take the place of 64.
 type strassen struct {
@@ -56,7 +62,7 @@ var idleStrassens free[strassen]
 func fitsStrassen(v *variant, g *GemmArgs) bool {
 	least := v.strassenRows
 	if g.TransA {
-		least = v.strassenColumns
+		least = v.strassenRowsTransA
 	}
 	return g.Strassen && g.M >= least && g.N >= leastStrassenN && g.K >= leastStrassenK &&
 		g.N%(strassenSide*v.width) == 0 && (g.TransA || g.K%(strassenSide*v.lanes) == 0)
@@ -98,8 +104,10 @@ func (s *strassen) products() int { return len(s.v.strassenEnds) }
 func (s *strassen) strideB() int   { return s.part*s.v.width + padding }
 func (s *strassen) strideA() int   { return s.v.rows * s.rowA() }
 func (s *strassen) rowA() int      { return s.part + padding/2 }
-func (s *strassen) deep() int      { return min(strassenSide*s.part, s.K-s.k0) }
 func (s *strassen) filledRow() int { return strassenSide*s.part + padding/2 }
+
+// deep is the extent of the piece of K as far as there is one; beyond it, operands are filled up with zeros.
+func (s *strassen) deep() int { return min(strassenSide*s.part, s.K-s.k0) }
 
 // sumsOfB are those of a group.
 func (s *strassen) sumsOfB(group int) []float32 { return s.b[group*s.products()*s.strideB():] }
@@ -164,7 +172,7 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 	} else {
 		s.addRows(own, m, rows)
 	}
-	multiply := v.strassenTiles[max(len(v.strassenTiles)-1-(v.rows-rows), 0)]
+	multiply := v.strassenTile(rows)
 	for group := g0; group < g1; group++ {
 		n, b := group*strassenSide*v.width, s.sumsOfB(group)
 		for u, ends := range v.strassenEnds {

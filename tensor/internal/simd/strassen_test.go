@@ -12,7 +12,7 @@ import (
 
 // strassenCases are products that Strassen's algorithm takes: all it must know how to do, in all variants.
 func strassenCases(v *variant) (cs []gemmCase) {
-	m, mt := v.strassenRows, v.strassenColumns
+	m, mt := v.strassenRows, v.strassenRowsTransA
 	return []gemmCase{
 		{m: m, n: 512, k: 512, batch: 1},
 		{m: m + 1, n: 512, k: 512, batch: 1, transB: true, add: another, bias: true, pad: 3},
@@ -179,7 +179,7 @@ func TestStrassenLeavesOut(t *testing.T) {
 			{m: m, n: 512 - 16, k: 512, batch: 1},
 			{m: m, n: 512 + 16, k: 512, batch: 1},
 			{m: m, n: 512, k: 512 + 16, batch: 1},
-			{m: active.strassenColumns - 1, n: 512, k: 512, batch: 1, transA: true},
+			{m: active.strassenRowsTransA - 1, n: 512, k: 512, batch: 1, transA: true},
 		} {
 			r := newRand(24)
 			g, _ := c.strassenArgs(r, normal(r))
