@@ -472,9 +472,11 @@ func (j *gemm) packedRows(own *gemm, r0, r1, c0, c1 int) {
 	v := j.v
 	m := r0 * v.rows
 	own.ownA.packRows(v, v.packRowsA, v.rows, 0, j.deep(), min(r1*v.rows, j.M)-m, j.a[j.k0*j.LDA+v.across(m):], j.LDA)
+	l := left{rs: 1, ks: v.rows}
 	for p := c0; p < c1; p++ {
 		for t := r0; t < r1; t++ {
-			l := left{m0: t * v.rows, m1: min((t+1)*v.rows, j.M), a: own.ownA.at(t - r0), rs: 1, ks: v.rows}
+			// Field by field: a copy of all would read in other pieces than it was written in, and so wait until the tile before is in the cache.
+			l.m0, l.m1, l.a = t*v.rows, min((t+1)*v.rows, j.M), own.ownA.at(t-r0)
 			j.multiplyTile(own, &l, p)
 		}
 	}

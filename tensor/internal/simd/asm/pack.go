@@ -61,6 +61,9 @@ func (f *function) packRows(width int) {
 	f.ins("MOVQ", "SI", "R11")
 	f.ins("MOVQ", "DI", "R12")
 	f.place(panel)
+	for o := 0; o < 4*width; o += 64 {
+		f.ins("PREFETCHT0", fmt.Sprintf("%d(R11)(R9*8)", o))
+	}
 	for j := range vectors {
 		f.read(mask(j+1), at(j*f.set.bytes(), "R11"), j)
 	}
