@@ -10,8 +10,8 @@ const (
 	// three times for each piece of K. How many rows share the cost of sums of B, at least, differs by variant.
 	leastStrassenN, leastStrassenK = 512, 512
 
-	// strassenColumns bounds how many columns a task takes. They share the cost of sums of A, and sums of B for as many, 7 MB for a piece of K, stay
-	// in an L3 cache while rows go by.
+	// strassenColumns bounds a block of columns. They share the cost of sums of A, and sums of B for as many, 7 MB for a piece of K, stay in an L3
+	// cache while rows go by.
 	strassenColumns = 768
 
 	// strassenPiece bounds a piece of K: it is what blockK is to Gemm. More means fewer passes over C, as long as sums of A for a tile, 49 of 14 rows,
@@ -38,10 +38,12 @@ type strassen struct {
 	v            *variant
 	quads, tiles int // rows of C: rows of a block in all tiles together, and tiles
 	groups       int // of panels of C
-	down, across int // tasks beneath each other, and side by side
+	g0, g1       int // of these, a block
+	whole, down  int // tiles that a task computes in all groups of a block, and how many such tasks there are
+	across       int // tasks that each of the other tiles is cut into
 	k0, part     int // a piece of K: where it begins, and a quarter of its extent, which may go beyond the end of K if A is transposed
 
-	b      []float32 // sums of B, group after group
+	b      []float32 // sums of B, group after group of the block
 	shares []strassenShare
 
 	sumsFunc, tasksFunc func(worker, lo, hi int)
@@ -77,25 +79,34 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 	s.GemmArgs, s.v = *g, v
 	s.quads = ceil(s.M, strassenSide)
 	s.tiles, s.groups = ceil(s.quads, v.rows), s.N/(strassenSide*v.width)
-	s.down, s.across = min(tasksPerWorker*p.Workers(), s.tiles), ceil(s.N, strassenColumns)
-	for s.down*s.across < tasksPerWorker*p.Workers() && s.across < s.groups {
-		s.across++
-	}
+	blocks := ceil(s.N, strassenColumns)
+	s.cut(p.Workers(), s.groups/blocks)
 	unit := strassenSide * v.lanes
 	step := ceil(ceil(s.K, ceil(s.K, strassenPiece)), unit) * unit
 	for s.k0 = 0; s.k0 < s.K; s.k0 += step {
 		s.part = ceil(min(step, s.K-s.k0), unit) * v.lanes
-		s.reserve(p.Workers())
-		for i := range s.Batch {
-			s.A, s.B, s.Dst, s.Add = g.A[i*s.StrideA:], g.B[i*s.StrideB:], g.Dst[i*s.StrideC:], g.addTo(i)
-			if i == 0 || s.StrideB > 0 {
-				p.For(s.groups, 1, s.sumsFunc)
+		for block := range blocks {
+			s.g0, s.g1 = bounds(s.groups, blocks, block, false)
+			s.reserve(p.Workers())
+			for i := range s.Batch {
+				s.A, s.B, s.Dst, s.Add = g.A[i*s.StrideA:], g.B[i*s.StrideB:], g.Dst[i*s.StrideC:], g.addTo(i)
+				if i == 0 || s.StrideB > 0 {
+					p.For(s.g1-s.g0, 1, s.sumsFunc)
+				}
+				p.For(s.down+(s.tiles-s.whole)*s.across, 1, s.tasksFunc)
 			}
-			p.For(s.down*s.across, 1, s.tasksFunc)
 		}
 	}
 	s.GemmArgs = GemmArgs{}
 	idleStrassens.give(s)
+}
+
+// cut divides a block of at least so many groups into tasks. Two tiles for each worker, the last ones, are cut across, so that workers end
+// together, and if tiles are few into more tasks; the cost are sums of A, which each of these needs.
+func (s *strassen) cut(workers, groups int) {
+	s.whole = max(s.tiles-2*workers, 0)
+	s.down = min(s.whole, tasksPerWorker*workers)
+	s.across = min(max(3, ceil(4*workers, s.tiles)), groups)
 }
 
 func (s *strassen) products() int { return len(s.v.strassenEnds) }
@@ -110,11 +121,11 @@ func (s *strassen) filledRow() int { return strassenSide*s.part + padding/2 }
 func (s *strassen) deep() int { return min(strassenSide*s.part, s.K-s.k0) }
 
 // sumsOfB are those of a group.
-func (s *strassen) sumsOfB(group int) []float32 { return s.b[group*s.products()*s.strideB():] }
+func (s *strassen) sumsOfB(group int) []float32 { return s.b[(group-s.g0)*s.products()*s.strideB():] }
 
 // reserve makes room for a piece of K, for all workers, so that one that comes late another time need not.
 func (s *strassen) reserve(workers int) {
-	s.b = grow(s.b, s.groups*s.products()*s.strideB())
+	s.b = grow(s.b, (s.g1-s.g0)*s.products()*s.strideB())
 	for len(s.shares) < workers {
 		s.shares = append(s.shares, strassenShare{})
 	}
@@ -135,7 +146,7 @@ func (s *strassen) reserve(workers int) {
 func (s *strassen) sums(worker, lo, hi int) {
 	v, p := s.v, &s.shares[worker].panels
 	deep, cols := s.deep(), strassenSide*v.width
-	for group := lo; group < hi; group++ {
+	for group := s.g0 + lo; group < s.g0+hi; group++ {
 		n := group * cols
 		if s.TransB {
 			p.packCols(v, 0, cols, deep, s.B[n*s.LDB+s.k0:], s.LDB)
@@ -149,21 +160,27 @@ func (s *strassen) sums(worker, lo, hi int) {
 	}
 }
 
-// tasks are some tiles of rows, in some groups of columns. Consecutive tasks share their groups of B.
+// tasks are tiles of rows in all groups of the block, or, of one of the last tiles, in some of them.
 func (s *strassen) tasks(worker, lo, hi int) {
+	own := &s.shares[worker]
 	for t := lo; t < hi; t++ {
-		t0, t1 := bounds(s.tiles, s.down, t%s.down, true)
-		g0, g1 := bounds(s.groups, s.across, t/s.down, false)
-		for i := t0; i < t1 && g0 < g1; i++ {
-			s.tile(&s.shares[worker], i, g0, g1)
+		if t < s.down {
+			t0, t1 := bounds(s.whole, s.down, t, true)
+			for i := t0; i < t1; i++ {
+				s.tile(own, i, s.g0, s.g1)
+			}
+			continue
 		}
+		i := t - s.down
+		g0, g1 := bounds(s.g1-s.g0, s.across, i%s.across, false)
+		s.tile(own, s.whole+i/s.across, s.g0+g0, s.g0+g1)
 	}
 }
 
 // tile computes tile t of the rows in groups g0 to g1.
 func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 	v := s.v
-	q0, q1 := part(s.quads, v.rows, t)
+	q0, q1 := bounds(s.quads, s.tiles, t, false)
 	m, rows := strassenSide*q0, q1-q0 // of a block
 	rs, ks := s.rowA(), 1
 	if s.TransA {
