@@ -140,6 +140,17 @@ func (s *Sweep) NewLike(k tensor.Kind, shape ...int) *tensor.Tensor {
 	return s.tape.dev.New(k, append([]int{s.lanes}, shape...)...)
 }
 
+// recall is the value of v, whose sources were kept. The caller must Release it.
+func (s *Sweep) recall(v *Var) *tensor.Tensor {
+	if v.again == nil {
+		v.Value.Retain()
+		return v.Value
+	}
+	x := s.tape.dev.New(v.Value.Kind(), v.Shape()...)
+	v.again.compute(x)
+	return x
+}
+
 // Over is ct to be overwritten with a cotangent of v, where it can be and nobody else reads it, else New(v). Give hands it over.
 func (s *Sweep) Over(ct *tensor.Tensor, v *Var) *tensor.Tensor {
 	if ct.Shared() || ct.Kind() != v.Value.Kind() || ct.Len() != s.lanes*v.Value.Len() {

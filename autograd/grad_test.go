@@ -30,12 +30,20 @@ var gradients = map[string][]struct {
 	"Linear": {
 		{[][]int{{2, 3, 5}, {4, 5}, {4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Linear(v[0], v[1], v[2]) })},
 		{[][]int{{3, 5}, {1, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Linear(v[0], v[1], nil) })},
+		{[][]int{{3, 5}, {5}, {5}, {4, 5}}, scoped(func(v []*autograd.Var) *autograd.Var { // the factor is computed again
+			return autograd.Linear(autograd.LayerNorm(v[0], v[1], v[2], 1e-5), v[3], nil)
+		})},
 	},
 	"LinearAdd": {
 		{[][]int{{2, 3, 5}, {4, 5}, {4}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LinearAdd(v[0], v[1], v[2], v[3]) })},
 		{[][]int{{3, 5}, {5, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LinearAdd(v[0], v[1], nil, v[0]) })},
 	},
-	"MatMul":      {{[][]int{{2, 3, 5}, {5, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.MatMul(v[0], v[1]) })}},
+	"MatMul": {
+		{[][]int{{2, 3, 5}, {5, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.MatMul(v[0], v[1]) })},
+		{[][]int{{3, 5}, {5, 4}}, scoped(func(v []*autograd.Var) *autograd.Var {
+			return autograd.MatMul(autograd.Activate(v[0], tensor.GELU), v[1])
+		})},
+	},
 	"LayerNorm":   {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
 	"L2Normalize": {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.L2Normalize(v[0]) })}},
 	"Attention": {
@@ -45,11 +53,17 @@ var gradients = map[string][]struct {
 	"SplitHeads": {
 		{[][]int{{2, 6}, {6, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.SplitHeads(v[0], v[1], 3) })},
 		{[][]int{{2, 3, 4}, {4, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.SplitHeads(v[0], v[1], 1) })},
+		{[][]int{{2, 6}, {6, 5}}, scoped(func(v []*autograd.Var) *autograd.Var {
+			return autograd.SplitHeads(autograd.Activate(v[0], tensor.GELU), v[1], 3)
+		})},
 	},
 	"JoinHeads": {
 		{[][]int{{2, 3, 5}, {6, 5}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.JoinHeads(v[0], v[1], v[2]) })},
 		{[][]int{{2, 3, 5}, {6, 5}, {6}}, on(func(v []*autograd.Var) *autograd.Var { // a second gradient is added to the first
 			return autograd.JoinHeads(autograd.SplitHeads(autograd.JoinHeads(v[0], v[1], v[2]), v[1], 3), v[1], v[2])
+		})},
+		{[][]int{{2, 3, 5}, {6, 5}, {6}}, scoped(func(v []*autograd.Var) *autograd.Var {
+			return autograd.JoinHeads(autograd.Activate(v[0], tensor.GELU), v[1], v[2])
 		})},
 	},
 	"Attend": {
@@ -81,6 +95,13 @@ var gradients = map[string][]struct {
 
 func on(f func(v []*autograd.Var) *autograd.Var) gradcheck.Func {
 	return func(_ *autograd.Tape, v []*autograd.Var) *autograd.Var { return f(v) }
+}
+
+// scoped lets what f takes go before the sweep.
+func scoped(f func(v []*autograd.Var) *autograd.Var) gradcheck.Func {
+	return func(t *autograd.Tape, v []*autograd.Var) *autograd.Var {
+		return t.Scope(func() *autograd.Var { return f(v) })
+	}
 }
 
 func TestGradients(t *testing.T) {

@@ -15,11 +15,13 @@ func SplitHeads(x, w *Var, heads int) *Var {
 			s.Give(x, dx)
 		}
 		if w.NeedsGrad() {
+			xs := s.recall(x)
 			s.Accumulate(w, tensor.Full, func(dw *tensor.Tensor, add bool) {
 				for k := range s.lanes {
-					tensor.HeadsGrad(dw.Index(k), x.Value, ct.Index(k), add)
+					tensor.HeadsGrad(dw.Index(k), xs, ct.Index(k), add)
 				}
 			})
+			xs.Release()
 		}
 	})
 }
@@ -40,11 +42,13 @@ func JoinHeads(y, w, b *Var) *Var {
 			s.Give(y, dy)
 		}
 		if w.NeedsGrad() {
+			ys := s.recall(y)
 			s.Accumulate(w, tensor.Full, func(dw *tensor.Tensor, add bool) {
 				for k := range s.lanes {
-					tensor.HeadsGrad(dw.Index(k), ct.Index(k), y.Value, add)
+					tensor.HeadsGrad(dw.Index(k), ct.Index(k), ys, add)
 				}
 			})
+			ys.Release()
 		}
 		s.Pass(b, ct)
 	})

@@ -32,9 +32,11 @@ func LinearAdd(x, w, b, r *Var) *Var {
 		}
 		if w.NeedsGrad() {
 			// The lanes' weight gradients stay apart: one product a lane over all rows.
+			xs := s.recall(x)
 			s.Accumulate(w, tensor.Full, func(dw *tensor.Tensor, add bool) {
-				tensor.Gemm(dw, lanes(ct), matrix(x.Value), tensor.GemmOptions{TransA: true, Add: onto(dw, add)})
+				tensor.Gemm(dw, lanes(ct), matrix(xs), tensor.GemmOptions{TransA: true, Add: onto(dw, add)})
 			})
+			xs.Release()
 		}
 		if b != nil {
 			s.Pass(b, ct)
@@ -57,9 +59,11 @@ func MatMul(x, p *Var) *Var {
 			s.Give(x, dx)
 		}
 		if p.NeedsGrad() {
+			xs := s.recall(x)
 			s.Accumulate(p, tensor.Full, func(dp *tensor.Tensor, add bool) {
-				tensor.Gemm(dp, matrix(x.Value), lanes(ct), tensor.GemmOptions{TransA: true, Add: onto(dp, add)})
+				tensor.Gemm(dp, matrix(xs), lanes(ct), tensor.GemmOptions{TransA: true, Add: onto(dp, add)})
 			})
+			xs.Release()
 		}
 	})
 }
@@ -72,14 +76,14 @@ func onto(dst *tensor.Tensor, add bool) *tensor.Tensor {
 	return nil
 }
 
-// keepFactors lists what the gradient of a product reads: each factor, if the other needs a gradient.
+// keepFactors lists what the gradient of a product reads: w, and what x is recalled from, each if the other needs a gradient.
 func keepFactors(x, w *Var) []*tensor.Tensor {
 	var keep []*tensor.Tensor
 	if x.NeedsGrad() {
 		keep = append(keep, w.Value)
 	}
 	if w.NeedsGrad() {
-		keep = append(keep, x.Value)
+		keep = append(keep, x.sources()...)
 	}
 	return keep
 }

@@ -145,6 +145,17 @@ func TestSweepMemory(t *testing.T) {
 			y := autograd.LinearAdd(x, w, nil, x)
 			return autograd.LinearAdd(y, w, nil, y)
 		}, 4},
+		// Of each layer two products; the activation between them is computed again, beside a cotangent, for the weight's gradient.
+		"computed again": {func(x, w *autograd.Var) *autograd.Var {
+			for range 6 {
+				y := x
+				x = x.Tape().Scope(func() *autograd.Var {
+					return autograd.Linear(autograd.Activate(autograd.Linear(y, w, nil), tensor.GELU), w, nil)
+				})
+				x.Tape().Done(y)
+			}
+			return x
+		}, 6*2 + 3},
 		"matrix twice": {func(x, w *autograd.Var) *autograd.Var { return autograd.MatMul(autograd.MatMul(x, w), w) }, 4},
 	} {
 		bytes := dev.Measure(func() {

@@ -31,6 +31,29 @@ type Var struct {
 	Value *tensor.Tensor
 	tape  *Tape
 	id    int // index of the node; constant if negative
+	again *again
+}
+
+// again is how a value that costs little is computed once more when the sweep needs it, instead of being kept until then.
+type again struct {
+	from    []*tensor.Tensor // what compute reads
+	compute func(out *tensor.Tensor)
+}
+
+// orAgain lets a sweep compute v again from these tensors, which the operation that made v keeps, too.
+func (v *Var) orAgain(from []*tensor.Tensor, compute func(out *tensor.Tensor)) *Var {
+	if v.NeedsGrad() {
+		v.again = &again{from, compute}
+	}
+	return v
+}
+
+// sources are what must be kept for a pullback that recalls v.
+func (v *Var) sources() []*tensor.Tensor {
+	if v.again != nil {
+		return v.again.from
+	}
+	return []*tensor.Tensor{v.Value}
 }
 
 // NewTape starts an empty tape on a device.
