@@ -27,7 +27,9 @@ var benchCommand = command{
 
 Each round measures every case of a kind once, after a round that does not count; printed are the median and the range over
 the rounds. In every round the peak of the machine is measured too, by multiply-adds in registers on all workers, in each number
-format; the share of it is that of the format in use. Operations are counted from sizes: two for a multiplication and
+format; the share of it is that of the format in use. So is how long a word of memory takes from one processor to another and
+back. On a virtual machine it may be some 50 ns in one round and 300 in another, when its processors have no cache in common for a
+while: then products take some percent longer, small ones a tenth. Operations are counted from sizes: two for a multiplication and
 addition, what the kernels compute again not at all, and as many of products that -strassen computes by fewer, so that
 the share can exceed all. Memory is the most that tensors, and on Linux the whole process, have
 taken up so far: to measure one case's, measure it alone, with -match. Allocations are how many a call makes in the garbage
@@ -137,6 +139,7 @@ type bench struct {
 	ui   *ui
 	dev  *tensor.Device
 	clip *clip
+	trip tripMeter
 }
 
 // benchResult is the last line of -json.
@@ -146,6 +149,7 @@ type benchResult struct {
 	Sizes   vit.Config     `json:"sizes"`
 	Rounds  int            `json:"rounds"`
 	Peaks   []*peakMeter   `json:"peaks"` // by number format; none where the device cannot show its peak
+	Trip    *tripMeter     `json:"round_trip"`
 	Cases   []*measurement `json:"cases"`
 	Device  string         `json:"device"`
 	Program string         `json:"program"`
@@ -161,7 +165,7 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 	if b.clip, err = b.encoder(dev); err != nil {
 		return err
 	}
-	r := &benchResult{Kind: "result", Model: f.model.path, Sizes: b.clip.image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Device: dev.Describe(), Program: version()}
+	r := &benchResult{Kind: "result", Model: f.model.path, Sizes: b.clip.image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Trip: &b.trip, Device: dev.Describe(), Program: version()}
 	if f.arch != "" {
 		r.Model = "random " + f.arch
 	}
@@ -192,6 +196,9 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 	for _, p := range r.Peaks {
 		p.sum()
 		u.note("peak of %s: %.1f GFLOP/s (%.1f .. %.1f)", p.Format, p.GFLOPS, p.Min, p.Max)
+	}
+	if r.Trip.sum(); r.Trip.Median > 0 {
+		u.note("from processor to processor and back: %.0f ns (%.0f .. %.0f)", r.Trip.Median, r.Trip.Min, r.Trip.Max)
 	}
 	return u.result(r, func(io.Writer) {})
 }

@@ -101,6 +101,7 @@ func (g *benchGroup) measure(ctx context.Context, b *bench, meters []*peakMeter)
 	advance, finish := b.ui.progress(g.cases[0].Kind, (b.rounds+1)*len(g.cases))
 	defer finish()
 	for round := range b.rounds + 1 {
+		b.trip.read()
 		for _, ms := range peaks {
 			for _, p := range ms {
 				p.read()

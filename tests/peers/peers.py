@@ -195,9 +195,11 @@ def compare(tools, configs, kind, a, match, title, micro=None, **options):
     for i in range(a.rounds):
         for w, answers in zip(workers, theirs):
             answers.append(w.ask())
-        ours.append(tools.bench(a.threads, *flags)["cases"][0])
+        result = tools.bench(a.threads, *flags)
+        ours.append(result["cases"][0])
         rates = ", ".join(f"{a.batch / answers[-1]['seconds']:.3f}" for answers in theirs)
-        print(f"  round {i + 1}: PyTorch {rates}, fewshot {ours[-1]['images_per_second']:.3f} images/s", flush=True)
+        apart = f", processors {result['round_trip']['median_ns']:.0f} ns apart" if result["round_trip"]["median_ns"] else ""
+        print(f"  round {i + 1}: PyTorch {rates}, fewshot {ours[-1]['images_per_second']:.3f} images/s{apart}", flush=True)
     for w in workers:
         w.close()
     last, share = ours[-1], statistics.median(c.get("share_of_peak", 0) for c in ours)
