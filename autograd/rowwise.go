@@ -21,7 +21,9 @@ func LayerNorm(x, w, b *Var, eps float64) *Var {
 			tensor.LayerNormGrad(dx, ct, x.Value, stats, w.Value)
 			s.Give(x, dx)
 		}
-	}).orAgain(append(keep, b.Value), func(out *tensor.Tensor) { tensor.LayerNorm(out, stats, x.Value, w.Value, b.Value, eps) })
+	}).orAgain(append(keep, b.Value), func(out *tensor.Tensor) { // stats become what they are
+		tensor.LayerNorm(out, stats, x.Value, w.Value, b.Value, eps)
+	})
 }
 
 // L2Normalize divides rows by their Euclidean norm. The result is Full: logits are made of it, a hundred times as large.

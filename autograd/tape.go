@@ -40,7 +40,7 @@ type again struct {
 	compute func(out *tensor.Tensor)
 }
 
-// orAgain lets a sweep compute v again from these tensors, which the operation that made v keeps, too.
+// orAgain lets a sweep compute v again from these tensors, most of which the operation that made v keeps anyway.
 func (v *Var) orAgain(from []*tensor.Tensor, compute func(out *tensor.Tensor)) *Var {
 	if v.NeedsGrad() {
 		v.again = &again{from, compute}

@@ -101,8 +101,8 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 	idleStrassens.give(s)
 }
 
-// cut divides a block of at least so many groups into tasks. Two tiles for each worker, the last ones, are cut across, so that workers end
-// together, and if tiles are few into more tasks; the cost are sums of A, which each of these needs.
+// cut divides a block of at least so many groups into tasks. The last tiles, two for each worker, are cut across, each into three tasks or,
+// where there are few tiles, into more, so that workers end together. Only the last: each of these tasks makes the sums of A anew.
 func (s *strassen) cut(workers, groups int) {
 	s.whole = max(s.tiles-2*workers, 0)
 	s.down = min(s.whole, tasksPerWorker*workers)
