@@ -194,7 +194,7 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 		n, b := group*strassenSide*v.width, s.sumsOfB(group)
 		for u, ends := range v.strassenEnds {
 			a := &own.a[u*s.strideA()]
-			next, ns := s.ahead(u, m, rows, n, group == g0)
+			next, ns := s.ahead(u, m, rows, n, group == g1-1)
 			if next == nil {
 				next = a
 			}
@@ -204,24 +204,23 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 	}
 }
 
-// ahead is what is fetched during product u of the tile whose blocks have these rows from m on: a block of the next tile of A, if this is
-// the first group of columns, or else rows of C, or of what is added to it, from column n on.
-func (s *strassen) ahead(u, m, rows, n int, first bool) (next *float32, ns int) {
-	if i := u / strassenSide; i < strassenSide {
-		if r := m + (strassenSide+i)*rows; first && !s.TransA && r < s.M {
-			return &s.A[r*s.LDA+s.k0+u%strassenSide*s.part], s.LDA
-		}
-		return nil, 0
-	}
-	i := u - strassenSide*strassenSide
-	r := m + i%strassenSide*rows
+// ahead is what is fetched during product u of the tile whose blocks have these rows from m on: during the last ones rows of C from column n
+// on, before these of what is added to it and, in the last group of columns, of the next tile of A. What is fetched earlier, sums of B drive
+// out of an L2 cache.
+func (s *strassen) ahead(u, m, rows, n int, last bool) (next *float32, ns int) {
+	left := s.products() - 1 - u // products after this one
+	i, j := left%strassenSide, left/strassenSide
+	r := m + i*rows
 	at := r*s.LDC + n
 	switch {
-	case r >= s.M:
-	case i < strassenSide:
+	case j == 0 && r < s.M:
 		return &s.Dst[at], s.LDC
-	case i < 2*strassenSide && s.k0 == 0 && len(s.Add) > 0:
+	case j == 1 && r < s.M && s.k0 == 0 && len(s.Add) > 0:
 		return &s.Add[at], s.LDC
+	case 2 <= j && j < 2+strassenSide && last && !s.TransA:
+		if r += strassenSide * rows; r < s.M {
+			return &s.A[r*s.LDA+s.k0+(j-2)*s.part], s.LDA
+		}
 	}
 	return nil, 0
 }

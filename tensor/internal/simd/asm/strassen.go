@@ -101,7 +101,7 @@ func emitStrassen(f *file) {
 	f.strassenTable(products)
 }
 
-// strassenSums writes one pass over all blocks for all sums, so that what is read stays in the L1 cache. The sum of which product, and
+// strassenSums writes one pass over all blocks for all sums, so that what is read stays in registers or the L1 cache. The sum of which product, and
 // where a block lies, in steps of ld and of step, differ between A and B, and so does the instruction that stores.
 func (f *file) strassenSums(name, doc, store string, products []product, of func(product) sum, place func(block int) (ld, step int)) {
 	f.function(name, strassenSumsArgs, "", doc, func(fn *function) {
@@ -121,11 +121,18 @@ func (f *file) strassenSums(name, doc, store string, products []product, of func
 		loop := fn.label("loop")
 		fn.place(loop)
 		fn.ins("MOVQ", "DI", "R11")
+		block := at
+		if first := side * side; fn.regs >= 2*first { // read once, and not for each sum
+			for b := range first {
+				fn.ins("VMOVUPS", at(term{block: b}), fn.reg(first+b))
+			}
+			block = func(t term) string { return fn.reg(first + t.block) }
+		}
 		for u, p := range products {
 			s, r := of(p), fn.reg(u%8)
-			fn.ins("VMOVUPS", at(s[0]), r)
+			fn.ins("VMOVUPS", block(s[0]), r)
 			for _, t := range s[1:] {
-				fn.ins(map[int]string{1: "VADDPS", -1: "VSUBPS"}[t.sign], at(t), r, r)
+				fn.ins(map[int]string{1: "VADDPS", -1: "VSUBPS"}[t.sign], block(t), r, r)
 			}
 			fn.ins(store, r, "(R11)")
 			fn.ins("ADDQ", "DX", "R11")
