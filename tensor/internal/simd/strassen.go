@@ -142,12 +142,16 @@ func (s *strassen) reserve(workers int) {
 	}
 }
 
-// sums packs groups of panels of B, and adds their blocks up.
+// sums adds up blocks of groups of panels of B, which are packed before if they do not lie as they are wanted.
 func (s *strassen) sums(worker, lo, hi int) {
 	v, p := s.v, &s.shares[worker].panels
 	deep, cols := s.deep(), strassenSide*v.width
 	for group := s.g0 + lo; group < s.g0+hi; group++ {
-		n := group * cols
+		n, to := group*cols, &s.sumsOfB(group)[0]
+		if !s.TransB && deep == strassenSide*s.part { // as it lies
+			v.strassenSumsB(s.part, v.width, &s.B[s.k0*s.LDB+n], s.LDB, v.width, s.part*s.LDB, to, v.width, s.strideB())
+			continue
+		}
 		if s.TransB {
 			p.packCols(v, 0, cols, deep, s.B[n*s.LDB+s.k0:], s.LDB)
 		} else {
@@ -156,7 +160,7 @@ func (s *strassen) sums(worker, lo, hi int) {
 		for i := range strassenSide {
 			p.clear(i, deep*v.width, strassenSide*s.part*v.width)
 		}
-		v.strassenSumsB(s.part*v.width, p.at(0), p.stride, s.part*v.width, &s.sumsOfB(group)[0], s.strideB())
+		v.strassenSumsB(1, s.part*v.width, p.at(0), 0, p.stride, s.part*v.width, to, 0, s.strideB())
 	}
 }
 
@@ -235,9 +239,7 @@ func (s *strassen) addRows(own *strassenShare, m, rows int) {
 		}
 		a, ld = own.rows, s.filledRow()
 	}
-	for r := range rows {
-		s.v.strassenSumsA(s.part, &a[r*ld], rows*ld, s.part, &own.a[r*s.rowA()], s.strideA())
-	}
+	s.v.strassenSumsA(rows, s.part, &a[0], ld, rows*ld, s.part, &own.a[0], s.rowA(), s.strideA())
 }
 
 // addColumns is addRows for a transposed A, whose columns the blocks have. Beyond its end there are zeros.
@@ -251,7 +253,7 @@ func (s *strassen) addColumns(own *strassenShare, m, rows int) {
 		}
 		left.clear(i, deep*v.rows, strassenSide*s.part*v.rows)
 	}
-	v.strassenSumsA(s.part*v.rows, left.at(0), left.stride, s.part*v.rows, &own.a[0], s.strideA())
+	v.strassenSumsA(1, s.part*v.rows, left.at(0), 0, left.stride, s.part*v.rows, &own.a[0], 0, s.strideA())
 }
 
 // join brings the blocks of C, which have these rows, to row m and column n.

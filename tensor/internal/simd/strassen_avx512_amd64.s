@@ -4,14 +4,24 @@
 
 #include "textflag.h"
 
-// func strassenSumsAAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
-TEXT ·strassenSumsAAVX512(SB), NOSPLIT, $0-48
-	MOVQ n+0(FP), CX
-	MOVQ x+8(FP), SI
-	MOVQ ld+16(FP), R12
-	MOVQ step+24(FP), R13
-	MOVQ dst+32(FP), DI
-	MOVQ stride+40(FP), DX
+// func strassenSumsAAVX512(rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int)
+TEXT ·strassenSumsAAVX512(SB), NOSPLIT, $0-72
+	MOVQ rows+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ x+16(FP), SI
+	MOVQ ldx+24(FP), BX
+	MOVQ ld+32(FP), R12
+	MOVQ step+40(FP), R13
+	MOVQ dst+48(FP), DI
+	MOVQ ldd+56(FP), R14
+	MOVQ stride+64(FP), DX
+	// From the end of a row to the next one: R15 in x, R14 in dst.
+	MOVQ BX, R15
+	SUBQ CX, R14
+	SHLQ $2, R14
+	SUBQ CX, R15
+	SHLQ $2, R15
+	SHLQ $2, BX
 	SHLQ $2, R12
 	SHLQ $2, R13
 	SHLQ $2, DX
@@ -19,7 +29,8 @@ TEXT ·strassenSumsAAVX512(SB), NOSPLIT, $0-48
 	LEAQ (R8)(R12*1), R9
 	LEAQ (R9)(R12*1), R10
 	LEAQ (R13)(R13*2), R12
-loop1:
+row1:
+loop2:
 	MOVQ DI, R11
 	VMOVUPS (SI), Z16
 	VMOVUPS (SI)(R13*1), Z17
@@ -285,18 +296,36 @@ loop1:
 	ADDQ $64, R10
 	ADDQ $64, DI
 	SUBQ $16, CX
-	JNZ loop1
+	JNZ loop2
+	MOVQ n+8(FP), CX
+	ADDQ R15, SI
+	ADDQ R15, R8
+	ADDQ R15, R9
+	ADDQ R15, R10
+	ADDQ R14, DI
+	DECQ AX
+	JNZ row1
 	VZEROUPPER
 	RET
 
-// func strassenSumsBAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
-TEXT ·strassenSumsBAVX512(SB), NOSPLIT, $0-48
-	MOVQ n+0(FP), CX
-	MOVQ x+8(FP), SI
-	MOVQ ld+16(FP), R12
-	MOVQ step+24(FP), R13
-	MOVQ dst+32(FP), DI
-	MOVQ stride+40(FP), DX
+// func strassenSumsBAVX512(rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int)
+TEXT ·strassenSumsBAVX512(SB), NOSPLIT, $0-72
+	MOVQ rows+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ x+16(FP), SI
+	MOVQ ldx+24(FP), BX
+	MOVQ ld+32(FP), R12
+	MOVQ step+40(FP), R13
+	MOVQ dst+48(FP), DI
+	MOVQ ldd+56(FP), R14
+	MOVQ stride+64(FP), DX
+	// From the end of a row to the next one: R15 in x, R14 in dst.
+	MOVQ BX, R15
+	SUBQ CX, R14
+	SHLQ $2, R14
+	SUBQ CX, R15
+	SHLQ $2, R15
+	SHLQ $2, BX
 	SHLQ $2, R12
 	SHLQ $2, R13
 	SHLQ $2, DX
@@ -304,7 +333,42 @@ TEXT ·strassenSumsBAVX512(SB), NOSPLIT, $0-48
 	LEAQ (R8)(R12*1), R9
 	LEAQ (R9)(R12*1), R10
 	LEAQ (R13)(R13*2), R12
-loop1:
+row1:
+	// 4 rows ahead.
+	LEAQ (SI)(BX*4), R11
+	PREFETCHT0 0(R11)
+	PREFETCHT0 0(R11)(R13*1)
+	PREFETCHT0 0(R11)(R13*2)
+	PREFETCHT0 0(R11)(R12*1)
+	PREFETCHT0 64(R11)
+	PREFETCHT0 64(R11)(R13*1)
+	PREFETCHT0 64(R11)(R13*2)
+	PREFETCHT0 64(R11)(R12*1)
+	PREFETCHT0 128(R11)
+	PREFETCHT0 128(R11)(R13*1)
+	PREFETCHT0 128(R11)(R13*2)
+	PREFETCHT0 128(R11)(R12*1)
+	PREFETCHT0 192(R11)
+	PREFETCHT0 192(R11)(R13*1)
+	PREFETCHT0 192(R11)(R13*2)
+	PREFETCHT0 192(R11)(R12*1)
+	PREFETCHT0 256(R11)
+	PREFETCHT0 256(R11)(R13*1)
+	PREFETCHT0 256(R11)(R13*2)
+	PREFETCHT0 256(R11)(R12*1)
+	PREFETCHT0 320(R11)
+	PREFETCHT0 320(R11)(R13*1)
+	PREFETCHT0 320(R11)(R13*2)
+	PREFETCHT0 320(R11)(R12*1)
+	PREFETCHT0 384(R11)
+	PREFETCHT0 384(R11)(R13*1)
+	PREFETCHT0 384(R11)(R13*2)
+	PREFETCHT0 384(R11)(R12*1)
+	PREFETCHT0 448(R11)
+	PREFETCHT0 448(R11)(R13*1)
+	PREFETCHT0 448(R11)(R13*2)
+	PREFETCHT0 448(R11)(R12*1)
+loop2:
 	MOVQ DI, R11
 	VMOVUPS (SI), Z16
 	VMOVUPS (R8), Z17
@@ -570,7 +634,15 @@ loop1:
 	ADDQ $64, R10
 	ADDQ $64, DI
 	SUBQ $16, CX
-	JNZ loop1
+	JNZ loop2
+	MOVQ n+8(FP), CX
+	ADDQ R15, SI
+	ADDQ R15, R8
+	ADDQ R15, R9
+	ADDQ R15, R10
+	ADDQ R14, DI
+	DECQ AX
+	JNZ row1
 	SFENCE
 	VZEROUPPER
 	RET

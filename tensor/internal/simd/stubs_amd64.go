@@ -159,33 +159,37 @@ func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add,
 //go:noescape
 func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
-// strassenSumsAAVX512 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, a piece of n
-// numbers of each:
+// strassenSumsAAVX512 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, of each block some
+// rows of n numbers:
 //
 //	for u := range 49 {
-//		for i := range n {
-//			dst[u·stride+i] = the sum of ± x[row·ld+column·step+i] over the terms of product u
+//		for r := range rows {
+//			for i := range n {
+//				dst[u·stride+r·ldd+i] = the sum of ± x[row·ld+column·step+r·ldx+i] over the terms of product u
+//			}
 //		}
 //	}
 //
-// n is a multiple of 16.
+// rows ≥ 1; n is a multiple of 16.
 //
 //go:noescape
-func strassenSumsAAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
+func strassenSumsAAVX512(rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int)
 
-// strassenSumsBAVX512 computes the sums of blocks of B that Strassen's algorithm, applied twice, multiplies, a piece of n
-// numbers of each:
+// strassenSumsBAVX512 computes the sums of blocks of B that Strassen's algorithm, applied twice, multiplies, of each block some
+// rows of n numbers:
 //
 //	for u := range 49 {
-//		for i := range n {
-//			dst[u·stride+i] = the sum of ± x[column·ld+row·step+i] over the terms of product u
+//		for r := range rows {
+//			for i := range n {
+//				dst[u·stride+r·ldd+i] = the sum of ± x[column·ld+row·step+r·ldx+i] over the terms of product u
+//			}
 //		}
 //	}
 //
-// n is a multiple of 16, as dst and stride are, which is not read soon.
+// rows ≥ 1; n is a multiple of 16, as dst, ldd and stride are, which is not read soon. Meanwhile rows to come are fetched, as far as blocks lie side by side.
 //
 //go:noescape
-func strassenSumsBAVX512(n int, x *float32, ld, step int, dst *float32, stride int)
+func strassenSumsBAVX512(rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int)
 
 // strassen12x32AVX512 is the product of 12 rows of A and a panel of B, 32 columns, which is written to, added
 // to or subtracted from n blocks of C. These have room for 14 rows of 32 columns each, and lie one behind the other. The rest
@@ -723,33 +727,37 @@ func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bi
 //go:noescape
 func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
-// strassenSumsAAVX2 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, a piece of n
-// numbers of each:
+// strassenSumsAAVX2 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, of each block some
+// rows of n numbers:
 //
 //	for u := range 49 {
-//		for i := range n {
-//			dst[u·stride+i] = the sum of ± x[row·ld+column·step+i] over the terms of product u
+//		for r := range rows {
+//			for i := range n {
+//				dst[u·stride+r·ldd+i] = the sum of ± x[row·ld+column·step+r·ldx+i] over the terms of product u
+//			}
 //		}
 //	}
 //
-// n is a multiple of 8.
+// rows ≥ 1; n is a multiple of 8.
 //
 //go:noescape
-func strassenSumsAAVX2(n int, x *float32, ld, step int, dst *float32, stride int)
+func strassenSumsAAVX2(rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int)
 
-// strassenSumsBAVX2 computes the sums of blocks of B that Strassen's algorithm, applied twice, multiplies, a piece of n
-// numbers of each:
+// strassenSumsBAVX2 computes the sums of blocks of B that Strassen's algorithm, applied twice, multiplies, of each block some
+// rows of n numbers:
 //
 //	for u := range 49 {
-//		for i := range n {
-//			dst[u·stride+i] = the sum of ± x[column·ld+row·step+i] over the terms of product u
+//		for r := range rows {
+//			for i := range n {
+//				dst[u·stride+r·ldd+i] = the sum of ± x[column·ld+row·step+r·ldx+i] over the terms of product u
+//			}
 //		}
 //	}
 //
-// n is a multiple of 8, as dst and stride are, which is not read soon.
+// rows ≥ 1; n is a multiple of 8, as dst, ldd and stride are, which is not read soon. Meanwhile rows to come are fetched, as far as blocks lie side by side.
 //
 //go:noescape
-func strassenSumsBAVX2(n int, x *float32, ld, step int, dst *float32, stride int)
+func strassenSumsBAVX2(rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int)
 
 // strassen4x16AVX2 is the product of 4 rows of A and a panel of B, 16 columns, which is written to, added
 // to or subtracted from n blocks of C. These have room for 6 rows of 16 columns each, and lie one behind the other. The rest

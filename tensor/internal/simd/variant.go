@@ -15,7 +15,7 @@ type variant struct {
 	packRowsB, packRowsA packRows // width and rows wide
 	packColsB            packCols
 
-	strassenSumsA, strassenSumsB func(n int, x *float32, ld, step int, dst *float32, stride int)
+	strassenSumsA, strassenSumsB func(rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int)
 	strassenTiles                []strassenKernel // by rows, up to the full tile
 	strassenJoin                 func(rows int, c, dst *float32, ld int, add, bias *float32)
 	strassenEnds                 [][]strassenEnd // of each product

@@ -55,17 +55,19 @@ func nested(outer, inner sum) (s sum) {
 }
 
 const (
-	strassenSumsArgs = "n int, x *float32, ld, step int, dst *float32, stride int"
-	strassenSumsDoc  = `%%s computes the sums of blocks of %[1]s that Strassen's algorithm, applied twice, multiplies, a piece of n
-numbers of each:
+	strassenSumsArgs = "rows, n int, x *float32, ldx, ld, step int, dst *float32, ldd, stride int"
+	strassenSumsDoc  = `%%s computes the sums of blocks of %[1]s that Strassen's algorithm, applied twice, multiplies, of each block some
+rows of n numbers:
 
 	for u := range %[2]d {
-		for i := range n {
-			dst[u·stride+i] = the sum of ± %[3]s over the terms of product u
+		for r := range rows {
+			for i := range n {
+				dst[u·stride+r·ldd+i] = the sum of ± %[3]s over the terms of product u
+			}
 		}
 	}
 
-n is a multiple of %[4]d%[5]s.`
+rows ≥ 1; n is a multiple of %[4]d%[5]s.`
 
 	strassenTileArgs = "k int, a *float32, rs, ks int, b, c *float32, ends *strassenEnd, n int, next *float32, ns int"
 	strassenTileDoc  = `%%s is the product of %[1]d rows of A and a panel of B, %[2]d columns, which is written to, added
@@ -83,10 +85,10 @@ const fewerRows = 2
 // emitStrassen writes what multiplies by fewer products than there are pairs of blocks.
 func emitStrassen(f *file) {
 	products := twice(strassen)
-	f.strassenSums("strassenSumsA", fmt.Sprintf(strassenSumsDoc, "A", len(products), "x[row·ld+column·step+i]", f.lanes, ""), "VMOVUPS", products,
+	f.strassenSums("strassenSumsA", fmt.Sprintf(strassenSumsDoc, "A", len(products), "x[row·ld+column·step+r·ldx+i]", f.lanes, ""), "VMOVUPS", products,
 		func(p product) sum { return p.a }, func(block int) (int, int) { return block / side, block % side })
-	aligned := ", as dst and stride are, which is not read soon"
-	f.strassenSums("strassenSumsB", fmt.Sprintf(strassenSumsDoc, "B", len(products), "x[column·ld+row·step+i]", f.lanes, aligned), streaming, products,
+	aligned := ", as dst, ldd and stride are, which is not read soon. Meanwhile rows to come are fetched, as far as blocks lie side by side"
+	f.strassenSums("strassenSumsB", fmt.Sprintf(strassenSumsDoc, "B", len(products), "x[column·ld+row·step+r·ldx+i]", f.lanes, aligned), streaming, products,
 		func(p product) sum { return p.b }, func(block int) (int, int) { return block % side, block / side })
 	var tiles []string
 	for rows := f.rows - fewerRows; rows <= f.rows; rows++ {
@@ -105,8 +107,14 @@ func emitStrassen(f *file) {
 // where a block lies, in steps of ld and of step, differ between A and B, and so does the instruction that stores.
 func (f *file) strassenSums(name, doc, store string, products []product, of func(product) sum, place func(block int) (ld, step int)) {
 	f.function(name, strassenSumsArgs, "", doc, func(fn *function) {
-		fn.load("n", "CX", "x", "SI", "ld", "R12", "step", "R13", "dst", "DI", "stride", "DX")
-		for _, r := range []string{"R12", "R13", "DX"} {
+		fn.load("rows", "AX", "n", "CX", "x", "SI", "ldx", "BX", "ld", "R12", "step", "R13", "dst", "DI", "ldd", "R14", "stride", "DX")
+		fn.comment("From the end of a row to the next one: %s in x, %s in dst.", "R15", "R14")
+		fn.ins("MOVQ", "BX", "R15")
+		for _, r := range []string{"R14", "R15"} {
+			fn.ins("SUBQ", "CX", r)
+			fn.ins("SHLQ", "$2", r)
+		}
+		for _, r := range []string{"BX", "R12", "R13", "DX"} {
 			fn.ins("SHLQ", "$2", r)
 		}
 		bases := []string{"SI", "R8", "R9", "R10"}
@@ -114,11 +122,22 @@ func (f *file) strassenSums(name, doc, store string, products []product, of func
 			fn.ins("LEAQ", "("+bases[i]+")(R12*1)", b)
 		}
 		fn.ins("LEAQ", "(R13)(R13*2)", "R12")
+		steps := []string{"", "(R13*1)", "(R13*2)", "(R12*1)"}
 		at := func(t term) string {
 			ld, step := place(t.block)
-			return "(" + bases[ld] + ")" + []string{"", "(R13*1)", "(R13*2)", "(R12*1)"}[step]
+			return "(" + bases[ld] + ")" + steps[step]
 		}
-		loop := fn.label("loop")
+		row, loop := fn.label("row"), fn.label("loop")
+		fn.place(row)
+		if store == streaming {
+			fn.comment("%d rows ahead.", sumsAhead)
+			fn.ins("LEAQ", fmt.Sprintf("(SI)(BX*%d)", sumsAhead), "R11")
+			for o := 0; o < 4*side*fn.width(); o += 64 {
+				for _, step := range steps {
+					fn.ins("PREFETCHT0", fmt.Sprintf("%d(R11)%s", o, step))
+				}
+			}
+		}
 		fn.place(loop)
 		fn.ins("MOVQ", "DI", "R11")
 		block := at
@@ -142,6 +161,13 @@ func (f *file) strassenSums(name, doc, store string, products []product, of func
 		}
 		fn.ins("SUBQ", fmt.Sprintf("$%d", fn.lanes), "CX")
 		fn.ins("JNZ", loop)
+		fn.load("n", "CX")
+		for _, r := range bases {
+			fn.ins("ADDQ", "R15", r)
+		}
+		fn.ins("ADDQ", "R14", "DI")
+		fn.ins("DECQ", "AX")
+		fn.ins("JNZ", row)
 		if store == streaming {
 			fn.ins("SFENCE")
 		}
@@ -151,6 +177,9 @@ func (f *file) strassenSums(name, doc, store string, products []product, of func
 // streaming stores past the caches, a whole vector to a multiple of its size: what other cores have in their caches need not be taken
 // from them first, which in a kernel that does little but store takes ten times as long.
 const streaming = "VMOVNTPS"
+
+// sumsAhead is how many rows of B are fetched ahead: other pages, which processors do not look for by themselves.
+const sumsAhead = 4
 
 // What a product does to a block of C.
 const (
