@@ -129,7 +129,7 @@ func (f *file) strassenSums(name, doc, store string, products []product, of func
 		}
 		row, loop := fn.label("row"), fn.label("loop")
 		fn.place(row)
-		if store == streaming {
+		if store == streaming { // sums of B, whose rows may lie far apart
 			fn.comment("%d rows ahead.", sumsAhead)
 			fn.ins("LEAQ", fmt.Sprintf("(SI)(BX*%d)", sumsAhead), "R11")
 			for o := 0; o < 4*side*fn.width(); o += 64 {
