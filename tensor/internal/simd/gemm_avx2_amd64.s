@@ -73,7 +73,14 @@ nobias5:
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y15, Y15
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $8
+	JLT part7
+	VMOVUPS Y15, (DI)
+	JMP stored8
+part7:
 	VMASKMOVPS Y15, Y1, (DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -156,9 +163,18 @@ nobias5:
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y14, Y14
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $8
+	JLT part7
+	VMOVUPS Y15, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y14, (DI)
+	JMP stored8
+part7:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -250,11 +266,22 @@ nobias5:
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y13, Y13
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $8
+	JLT part7
+	VMOVUPS Y15, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y14, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	JMP stored8
+part7:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y13, Y1, (DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -356,6 +383,18 @@ nobias5:
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y12, Y12
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $8
+	JLT part7
+	VMOVUPS Y15, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y14, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y12, (DI)
+	JMP stored8
+part7:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -363,6 +402,7 @@ fresh6:
 	VMASKMOVPS Y13, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y12, Y1, (DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -475,6 +515,20 @@ nobias5:
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y11, Y11
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $8
+	JLT part7
+	VMOVUPS Y15, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y14, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y12, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y11, (DI)
+	JMP stored8
+part7:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -484,6 +538,7 @@ fresh6:
 	VMASKMOVPS Y12, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y11, Y1, (DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -605,6 +660,22 @@ nobias5:
 	VMASKMOVPS (DX), Y1, Y0
 	VADDPS Y0, Y10, Y10
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $8
+	JLT part7
+	VMOVUPS Y15, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y14, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y12, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y11, (DI)
+	ADDQ SI, DI
+	VMOVUPS Y10, (DI)
+	JMP stored8
+part7:
 	VMASKMOVPS Y15, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y14, Y1, (DI)
@@ -616,6 +687,7 @@ fresh6:
 	VMASKMOVPS Y11, Y1, (DI)
 	ADDQ SI, DI
 	VMASKMOVPS Y10, Y1, (DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -696,8 +768,16 @@ nobias5:
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y14, Y14
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $16
+	JLT part7
+	VMOVUPS Y15, (DI)
+	VMOVUPS Y14, 32(DI)
+	JMP stored8
+part7:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -793,11 +873,22 @@ nobias5:
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y12, Y12
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $16
+	JLT part7
+	VMOVUPS Y15, (DI)
+	VMOVUPS Y14, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	VMOVUPS Y12, 32(DI)
+	JMP stored8
+part7:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
 	VMOVUPS Y13, (DI)
 	VMASKMOVPS Y12, Y2, 32(DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -907,6 +998,19 @@ nobias5:
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y10, Y10
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $16
+	JLT part7
+	VMOVUPS Y15, (DI)
+	VMOVUPS Y14, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	VMOVUPS Y12, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y11, (DI)
+	VMOVUPS Y10, 32(DI)
+	JMP stored8
+part7:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -915,6 +1019,7 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Y11, (DI)
 	VMASKMOVPS Y10, Y2, 32(DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -1039,6 +1144,22 @@ nobias5:
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y8, Y8
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $16
+	JLT part7
+	VMOVUPS Y15, (DI)
+	VMOVUPS Y14, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	VMOVUPS Y12, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y11, (DI)
+	VMOVUPS Y10, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y9, (DI)
+	VMOVUPS Y8, 32(DI)
+	JMP stored8
+part7:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -1050,6 +1171,7 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Y9, (DI)
 	VMASKMOVPS Y8, Y2, 32(DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -1190,6 +1312,25 @@ nobias5:
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y6, Y6
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $16
+	JLT part7
+	VMOVUPS Y15, (DI)
+	VMOVUPS Y14, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	VMOVUPS Y12, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y11, (DI)
+	VMOVUPS Y10, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y9, (DI)
+	VMOVUPS Y8, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y7, (DI)
+	VMOVUPS Y6, 32(DI)
+	JMP stored8
+part7:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -1204,6 +1345,7 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Y7, (DI)
 	VMASKMOVPS Y6, Y2, 32(DI)
+stored8:
 	VZEROUPPER
 	RET
 
@@ -1358,6 +1500,28 @@ nobias5:
 	VMASKMOVPS 32(DX), Y2, Y1
 	VADDPS Y1, Y4, Y4
 fresh6:
+	// Stores with a mask take AMD's processors a dozen cycles each.
+	CMPQ cols+72(FP), $16
+	JLT part7
+	VMOVUPS Y15, (DI)
+	VMOVUPS Y14, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y13, (DI)
+	VMOVUPS Y12, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y11, (DI)
+	VMOVUPS Y10, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y9, (DI)
+	VMOVUPS Y8, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y7, (DI)
+	VMOVUPS Y6, 32(DI)
+	ADDQ SI, DI
+	VMOVUPS Y5, (DI)
+	VMOVUPS Y4, 32(DI)
+	JMP stored8
+part7:
 	VMOVUPS Y15, (DI)
 	VMASKMOVPS Y14, Y2, 32(DI)
 	ADDQ SI, DI
@@ -1375,6 +1539,7 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Y5, (DI)
 	VMASKMOVPS Y4, Y2, 32(DI)
+stored8:
 	VZEROUPPER
 	RET
 
