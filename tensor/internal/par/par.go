@@ -5,6 +5,10 @@
 // watches the pool's state word for a short while, and only then blocks. Workers that are asleep
 // burn nothing; those that watch are never more than the processors there are.
 //
+// Every worker begins with its own part of a loop, and takes from the others' when that is done. So a worker mostly has the same rows
+// in one loop as in the next, and finds in the caches near its core what it has written there, which counts where cores
+// have no cache in common; and one that is held up, by another program or a slower core, does less.
+//
 // How a loop is cut depends on its length and grain alone. A kernel that keeps one partial result a
 // chunk and adds them in the order of the chunks therefore gives the same bits for any number of workers.
 package par
@@ -41,13 +45,12 @@ type Pool struct {
 	done     chan struct{}
 
 	loops map[any]any // *loop[T] by type, see Do
+	homes []home      // of each worker
 
 	// Each of the words that workers share has a cache line to itself.
 	_        [64]byte
 	state    atomic.Uint32
 	_        [60]byte
-	next     atomic.Int64 // next chunk to hand out
-	_        [56]byte
 	asleep   atomic.Int32 // helpers that want a token from wake
 	spinning atomic.Int32
 	_        [56]byte
@@ -55,6 +58,16 @@ type Pool struct {
 	maxSpin int32
 	wake    chan struct{}
 }
+
+// home is the part of a loop that a worker begins with. It has cache lines to itself.
+type home struct {
+	next atomic.Int64 // next chunk to hand out
+	end  int
+	_    [112]byte
+}
+
+// take is the next chunk, not below end if none is left.
+func (h *home) take() int { return int(h.next.Add(1) - 1) }
 
 // failure is a panic on its way from a helper to the caller.
 type failure struct{ value any }
@@ -66,7 +79,7 @@ func New(workers int) *Pool {
 	if workers <= 0 {
 		workers = procs
 	}
-	p := &Pool{workers: workers, maxSpin: int32(min(workers, procs) - 1), loops: map[any]any{}, done: make(chan struct{}, 1), wake: make(chan struct{}, workers)}
+	p := &Pool{workers: workers, maxSpin: int32(min(workers, procs) - 1), loops: map[any]any{}, homes: make([]home, workers), done: make(chan struct{}, 1), wake: make(chan struct{}, workers)}
 	for i := 1; i < workers; i++ {
 		p.helpers.Go(func() { p.help(i) })
 	}
@@ -94,7 +107,7 @@ func Chunks(n, grain int) int {
 }
 
 // For calls f(worker, lo, hi) for the chunks [i·grain, min((i+1)·grain, n)) of [0, n), each once, in no
-// particular order and at the same time, and returns when all are done. worker is below Workers, and
+// particular order and at the same time, and returns when all are done. Each worker begins with its share of them, which are neighbours. worker is below Workers, and
 // no two calls with the same worker overlap, so that it can index scratch memory. A panic in f is
 // raised again by For. f must not call For of the same pool.
 func (p *Pool) For(n, grain int, f func(worker, lo, hi int)) {
@@ -119,9 +132,14 @@ func (p *Pool) For(n, grain int, f func(worker, lo, hi int)) {
 		panic("par: For inside For, or from two goroutines at once")
 	}
 	p.n, p.grain, p.f = n, grain, f
-	p.next.Store(0)
+	chunks := Chunks(n, grain)
+	for i := range p.homes {
+		h := &p.homes[i]
+		h.next.Store(int64(chunks * i / p.workers))
+		h.end = chunks * (i + 1) / p.workers
+	}
 	p.state.Store(open)
-	p.rouse(min(Chunks(n, grain), p.workers) - 1)
+	p.rouse(min(chunks, p.workers) - 1)
 
 	p.work(0)
 	p.finish()
@@ -185,20 +203,22 @@ func (p *Pool) claim() bool {
 	}
 }
 
-// work takes chunks until there are none.
+// work takes chunks until there are none, those of its own home first.
 func (p *Pool) work(worker int) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.failed.CompareAndSwap(nil, &failure{r})
-			p.next.Store(int64(Chunks(p.n, p.grain))) // the rest would be in vain
+			for i := range p.homes { // the rest would be in vain
+				p.homes[i].next.Store(int64(p.homes[i].end))
+			}
 		}
 	}()
-	for {
-		lo := int(p.next.Add(1)-1) * p.grain
-		if lo >= p.n {
-			return
+	for i := range p.homes {
+		h := &p.homes[(worker+i)%len(p.homes)]
+		for chunk := h.take(); chunk < h.end; chunk = h.take() {
+			lo := chunk * p.grain
+			p.f(worker, lo, min(lo+p.grain, p.n))
 		}
-		p.f(worker, lo, min(lo+p.grain, p.n))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,6 +57,36 @@ func TestForOftenWithGaps(t *testing.T) {
 	}
 	if sum.Load() != want {
 		t.Errorf("did %d of %d", sum.Load(), want)
+	}
+}
+
+// Each worker begins with its own part of a loop, and the others do all that one leaves which is held up.
+func TestForBeginsAtHome(t *testing.T) {
+	const workers, each, slow = 3, 40, 1
+	p := New(workers)
+	defer p.Close()
+	for range 20 {
+		var began, others sync.WaitGroup // until all workers are in the loop, and until all chunks but that of the slow one are done
+		began.Add(workers)
+		others.Add(workers*each - 1)
+		var chunks [workers]int
+		p.For(workers*each, 1, func(worker, lo, _ int) {
+			if chunks[worker]++; chunks[worker] == 1 {
+				began.Done()
+				began.Wait()
+				if lo != worker*each {
+					t.Errorf("worker %d begins at %d, want %d", worker, lo, worker*each)
+				}
+				if worker == slow {
+					others.Wait()
+					return
+				}
+			}
+			others.Done()
+		})
+		if chunks[slow] != 1 {
+			t.Errorf("the worker that was held up has done %d chunks, want 1", chunks[slow])
+		}
 	}
 }
 

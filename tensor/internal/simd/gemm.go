@@ -42,6 +42,9 @@ const (
 	// leastPanels is how many panels there are for each worker, at least, where it multiplies stripes of columns.
 	leastPanels = 8
 
+	// leastColumns is how many columns a packed A is for, at least, where workers have columns of their own and each packs all of A.
+	leastColumns = 384
+
 	// packPanels is how many neighbouring panels one packing task fills.
 	packPanels = 8
 
@@ -168,9 +171,9 @@ type gemm struct {
 	rowsK            int // K in numbers, where K counts pairs
 
 	// How the block is worked on, see cut.
-	down, across int  // tasks
-	packsA       bool // each task packs its rows of A
-	copiesRows   bool // of A, all to apart or each task its own
+	homes, down, across int  // tasks
+	packsA              bool // each task packs its rows of A
+	copiesRows          bool // of A, all to apart or each task its own
 
 	packed panels    // B
 	right  panels    // what tiles read of B: packed, or a part of Packed
@@ -268,7 +271,7 @@ func (j *gemm) multiply(i int) {
 	}
 	j.across = tasksPerWorker * j.pool.Workers()
 	if j.Packed == nil {
-		_, most := bounds(ceil(j.N, v.width), j.across, 0, true)
+		_, most := bounds(ceil(ceil(j.N, v.width), j.pool.Workers()), tasksPerWorker, 0, true)
 		for _, own := range j.shares {
 			own.packed.reserve(most, min(j.K, j.step())*v.width)
 		}
@@ -297,8 +300,9 @@ func (j *gemm) stripes(worker, lo, hi int) {
 		own.a, own.LDA = j.apart, j.distance()
 	}
 	for t := lo; t < hi; t++ {
-		p0, p1 := bounds(ceil(j.N, j.v.width), j.across, t, true)
-		own.columns(p0*j.v.width, min(p1*j.v.width, j.N))
+		h0, h1 := bounds(ceil(j.N, j.v.width), j.pool.Workers(), t/tasksPerWorker, false)
+		p0, p1 := bounds(h1-h0, tasksPerWorker, t%tasksPerWorker, true)
+		own.columns((h0+p0)*j.v.width, min((h0+p1)*j.v.width, j.N))
 	}
 	own.end()
 }
@@ -362,14 +366,14 @@ func (j *gemm) block() {
 			j.reserve(own)
 		}
 	}
-	j.parallel(j.down*j.across, j.tasksFunc)
+	j.parallel(j.homes*j.down*j.across, j.tasksFunc)
 }
 
 // reserve makes room for what a task packs or copies; before tasks begin, so that a worker that comes late another time need not.
 func (j *gemm) reserve(own *gemm) {
 	k := j.k1 - j.k0
 	if j.packsA {
-		_, most := bounds(j.rowTiles, j.down, 0, true)
+		_, most := bounds(ceil(j.rowTiles, j.homes), j.down, 0, true)
 		own.ownA.reserve(most, k*j.v.rows)
 	}
 	if j.copiesRows {
@@ -385,17 +389,23 @@ func (j *gemm) share(worker int) *gemm {
 	return j.shares[worker]
 }
 
-// cut divides the block into tasks: down counts those beneath each other, across those side by side.
+// cut divides the block into tasks, home after home: down counts those of a home that are beneath each other, across those side by side.
+// The pool gives a worker neighbouring tasks, so that panels of B which it has packed itself, or rows of C, stay in the caches near its core.
 func (j *gemm) cut() {
 	workers, want := 1, 1
 	if j.pool != nil {
 		workers = j.pool.Workers()
 		want = tasksPerWorker * workers
 	}
-	j.down, j.across = ceil(j.rowTiles, taskTiles), ceil(j.panels, taskPanels)
+	j.homes, j.down, j.across = 1, ceil(j.rowTiles, taskTiles), ceil(j.panels, taskPanels)
 	if j.packsA { // the less often the better
-		j.down = max(2*j.down, want)
 		j.across = min(ceil(4*workers, j.rowTiles), j.panels)
+		if j.M > j.n1-j.n0 {
+			j.homes = workers
+		} else {
+			j.across = max(j.across, min(workers, (j.n1-j.n0)/leastColumns))
+		}
+		j.down = max(ceil(2*j.rowTiles, taskTiles*j.homes), ceil(want, j.homes*j.across))
 		return
 	}
 	for j.down*j.across < min(want, j.rowTiles*j.panels) {
@@ -444,8 +454,11 @@ func (j *gemm) pack(_, lo, hi int) {
 func (j *gemm) tasks(worker, lo, hi int) {
 	own := j.share(worker)
 	for t := lo; t < hi; t++ {
-		r0, r1 := bounds(j.rowTiles, j.down, t%j.down, j.packsA)
-		c0, c1 := bounds(j.panels, j.across, t/j.down, false)
+		home, i := t/(j.down*j.across), t%(j.down*j.across)
+		h0, h1 := bounds(j.rowTiles, j.homes, home, false)
+		r0, r1 := bounds(h1-h0, j.down, i%j.down, j.packsA)
+		c0, c1 := bounds(j.panels, j.across, i/j.down, false)
+		r0, r1 = h0+r0, h0+r1
 		if r0 < r1 && c0 < c1 {
 			j.task(own, r0, r1, c0, c1)
 		}

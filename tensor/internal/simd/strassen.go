@@ -39,7 +39,7 @@ type strassen struct {
 	quads, tiles int // rows of C: rows of a block in all tiles together, and tiles
 	groups       int // of panels of C
 	g0, g1       int // of these, a block
-	whole, down  int // tiles that a task computes in all groups of a block, and how many such tasks there are
+	homes, down  int // workers, and how many tasks each has of tiles that are computed in all groups of a block
 	across       int // tasks that each of the other tiles is cut into
 	k0, part     int // a piece of K: where it begins, and a quarter of its extent, which may go beyond the end of K if A is transposed
 
@@ -93,7 +93,7 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 				if i == 0 || s.StrideB > 0 {
 					p.For(s.g1-s.g0, 1, s.sumsFunc)
 				}
-				p.For(s.down+(s.tiles-s.whole)*s.across, 1, s.tasksFunc)
+				p.For(s.homes*s.perHome(), 1, s.tasksFunc)
 			}
 		}
 	}
@@ -101,13 +101,19 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 	idleStrassens.give(s)
 }
 
-// cut divides a block of at least so many groups into tasks. The last tiles, two for each worker, are cut across, each into three tasks or,
-// where there are few tiles, into more, so that workers end together. Only the last: each of these tasks makes the sums of A anew.
+// lastTiles of each worker's are cut across, so that workers end together. Only these: each of their tasks makes the sums of A anew.
+const lastTiles = 2
+
+// cut divides a block of at least so many groups into tasks. Each worker has a part of the tiles, in tasks that become smaller, and the last ones
+// cut into three or, where there are few tiles, into more.
 func (s *strassen) cut(workers, groups int) {
-	s.whole = max(s.tiles-2*workers, 0)
-	s.down = min(s.whole, tasksPerWorker*workers)
+	s.homes = workers
+	s.down = min(ceil(s.tiles, workers), tasksPerWorker)
 	s.across = min(max(3, ceil(4*workers, s.tiles)), groups)
 }
+
+// perHome is how many tasks each worker has.
+func (s *strassen) perHome() int { return s.down + lastTiles*s.across }
 
 func (s *strassen) products() int { return len(s.v.strassenEnds) }
 
@@ -164,20 +170,25 @@ func (s *strassen) sums(worker, lo, hi int) {
 	}
 }
 
-// tasks are tiles of rows in all groups of the block, or, of one of the last tiles, in some of them.
+// tasks are tiles of rows in all groups of the block, or, of one of the last tiles of a worker's, in some of them.
 func (s *strassen) tasks(worker, lo, hi int) {
 	own := &s.shares[worker]
 	for t := lo; t < hi; t++ {
-		if t < s.down {
-			t0, t1 := bounds(s.whole, s.down, t, true)
-			for i := t0; i < t1; i++ {
+		t0, t1 := bounds(s.tiles, s.homes, t/s.perHome(), false)
+		last := max(t1-lastTiles, t0)
+		i := t % s.perHome()
+		if i < s.down {
+			i0, i1 := bounds(last-t0, s.down, i, true)
+			for i := t0 + i0; i < t0+i1; i++ {
 				s.tile(own, i, s.g0, s.g1)
 			}
 			continue
 		}
-		i := t - s.down
-		g0, g1 := bounds(s.g1-s.g0, s.across, i%s.across, false)
-		s.tile(own, s.whole+i/s.across, s.g0+g0, s.g0+g1)
+		i -= s.down
+		if tile := last + i/s.across; tile < t1 {
+			g0, g1 := bounds(s.g1-s.g0, s.across, i%s.across, false)
+			s.tile(own, tile, s.g0+g0, s.g0+g1)
+		}
 	}
 }
 
