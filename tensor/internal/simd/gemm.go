@@ -318,7 +318,7 @@ func (j *gemm) distance() int { return j.K + padding/2 }
 
 // conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the L1 cache and would drive
 // each other out between one panel and the next.
-func (j *gemm) conflicts() bool { return !j.TransA && j.LDA%512 == 0 && j.K >= 64 }
+func (j *gemm) conflicts() bool { return j.v.rows > 8 && !j.TransA && j.LDA%512 == 0 && j.K >= 64 }
 
 // columns goes through columns n0 to n1 in blocks, and in these through K.
 func (j *gemm) columns(n0, n1 int) {
