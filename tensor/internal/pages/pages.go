@@ -5,8 +5,9 @@ package pages
 
 import "unsafe"
 
-// Least is the size, in bytes, from which on memory is worth pages of its own.
-const Least = 4 << 20
+// Least is the size, in bytes, from which on memory is worth pages of its own: that of a huge page. What Go has to hold instead lets
+// its collector leave as much garbage lying about.
+const Least = 2 << 20
 
 // Memory is the blocks that one owner has.
 type Memory struct{ blocks map[unsafe.Pointer][]byte }
