@@ -42,7 +42,7 @@ const (
 	// leastPanels is how many panels there are for each worker, at least, where it multiplies stripes of columns.
 	leastPanels = 8
 
-	// leastColumns is how many columns a packed A is for, at least, where workers have columns of their own and each packs all of A.
+	// leastColumns is how many columns workers have, at least, where each packs or copies all of A for its own.
 	leastColumns = 384
 
 	// packPanels is how many neighbouring panels one packing task fills.
@@ -174,10 +174,12 @@ type gemm struct {
 	homes, down, across int  // tasks
 	packsA              bool // each task packs its rows of A
 	copiesRows          bool // of A, all to apart or each task its own
+	copiesOwn           bool // each worker to an apart of its own
 
 	packed panels    // B
 	right  panels    // what tiles read of B: packed, or a part of Packed
 	apart  []float32 // A, its rows at another distance
+	copied bool      // to there, by the worker for itself
 
 	shares []*gemm // one for each worker
 
@@ -266,8 +268,14 @@ func (j *gemm) multiply(i int) {
 		return
 	}
 	if j.copiesRows = j.conflicts(); j.copiesRows {
-		j.apart = grow(j.apart, j.M*j.distance())
-		j.parallel(j.M, j.copyFunc)
+		if j.copiesOwn = j.N >= leastColumns*j.pool.Workers(); j.copiesOwn {
+			for _, own := range j.shares {
+				own.apart, own.copied = grow(own.apart, j.M*j.distance()), false
+			}
+		} else {
+			j.apart = grow(j.apart, j.M*j.distance())
+			j.parallel(j.M, j.copyFunc)
+		}
 	}
 	j.across = tasksPerWorker * j.pool.Workers()
 	if j.Packed == nil {
@@ -297,7 +305,14 @@ func (j *gemm) stripes(worker, lo, hi int) {
 	own.narrow, own.narrowAdd, own.rowsK, own.at, own.packsA = j.narrow, j.narrowAdd, j.rowsK, j.at, false
 	own.a, own.b, own.c, own.add = j.a, j.b, j.c, j.add
 	if j.copiesRows {
-		own.a, own.LDA = j.apart, j.distance()
+		from := j
+		if j.copiesOwn {
+			if from = own; !own.copied {
+				j.copyRows(own.apart, 0, j.M)
+				own.copied = true
+			}
+		}
+		own.a, own.LDA = from.apart, j.distance()
 	}
 	for t := lo; t < hi; t++ {
 		h0, h1 := bounds(ceil(j.N, j.v.width), j.pool.Workers(), t/tasksPerWorker, false)
@@ -307,10 +322,13 @@ func (j *gemm) stripes(worker, lo, hi int) {
 	own.end()
 }
 
-// copy copies rows of A to where they do not get into each other's way, which is at that distance.
-func (j *gemm) copy(_, lo, hi int) {
+// copy copies rows of A for all workers.
+func (j *gemm) copy(_, lo, hi int) { j.copyRows(j.apart, lo, hi) }
+
+// copyRows copies rows of A to where they do not get into each other's way, which is at that distance.
+func (j *gemm) copyRows(to []float32, lo, hi int) {
 	for r := lo; r < hi; r++ {
-		copy(j.apart[r*j.distance():][:j.K], j.a[r*j.LDA:])
+		copy(to[r*j.distance():][:j.K], j.a[r*j.LDA:])
 	}
 }
 

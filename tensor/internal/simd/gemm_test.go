@@ -208,6 +208,9 @@ func TestGemmSameBitsForAnyWorkers(t *testing.T) {
 			{m: 130, n: 70, k: 64, batch: 2, transB: true},
 			{m: 30, n: 1100, k: 100, batch: 1, transB: true},
 			{m: 20, n: 600, k: 1024, batch: 2, bias: true, add: another},
+			{m: 20, n: 1200, k: 1024, batch: 2, transB: true}, // up to 3 workers each copy A
+			{m: 100, n: 800, k: 40, batch: 1, transA: true},   // 2 divide columns
+			{m: 800, n: 100, k: 40, batch: 1, transA: true},   // all divide rows
 		} {
 			var want []float32
 			for workers := 1; workers <= 5; workers++ {
