@@ -107,9 +107,10 @@ func Chunks(n, grain int) int {
 }
 
 // For calls f(worker, lo, hi) for the chunks [i·grain, min((i+1)·grain, n)) of [0, n), each once, in no
-// particular order and at the same time, and returns when all are done. Each worker begins with its share of them, which are neighbours. worker is below Workers, and
-// no two calls with the same worker overlap, so that it can index scratch memory. A panic in f is
-// raised again by For. f must not call For of the same pool.
+// particular order and at the same time, and returns when all are done. Each worker begins with its
+// share of them, which are neighbours. worker is below Workers, and no two calls with the same worker
+// overlap, so that it can index scratch memory. A panic in f is raised again by For. f must not call
+// For of the same pool.
 func (p *Pool) For(n, grain int, f func(worker, lo, hi int)) {
 	if n <= 0 {
 		return

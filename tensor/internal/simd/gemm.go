@@ -45,6 +45,9 @@ const (
 	// leastColumns is how many columns workers have, at least, where each packs or copies all of A for its own.
 	leastColumns = 384
 
+	// linesInSet is how many lines a set of the L1 cache has, on processors with AVX2 alone and with AVX-512: 8, or more.
+	linesInSet = 8
+
 	// packPanels is how many neighbouring panels one packing task fills.
 	packPanels = 8
 
@@ -171,10 +174,10 @@ type gemm struct {
 	rowsK            int // K in numbers, where K counts pairs
 
 	// How the block is worked on, see cut.
-	homes, down, across int  // tasks
+	homes, down, across int  // tasks: parts of the rows that workers have to themselves, and how each of these is cut
 	packsA              bool // each task packs its rows of A
 	copiesRows          bool // of A, all to apart or each task its own
-	copiesOwn           bool // each worker to an apart of its own
+	copiesOwn           bool // of stripes, each worker to an apart of its own, else all to one
 
 	packed panels    // B
 	right  panels    // what tiles read of B: packed, or a part of Packed
@@ -315,9 +318,8 @@ func (j *gemm) stripes(worker, lo, hi int) {
 		own.a, own.LDA = from.apart, j.distance()
 	}
 	for t := lo; t < hi; t++ {
-		h0, h1 := bounds(ceil(j.N, j.v.width), j.pool.Workers(), t/tasksPerWorker, false)
-		p0, p1 := bounds(h1-h0, tasksPerWorker, t%tasksPerWorker, true)
-		own.columns((h0+p0)*j.v.width, min((h0+p1)*j.v.width, j.N))
+		p0, p1 := homeBounds(ceil(j.N, j.v.width), j.pool.Workers(), tasksPerWorker, t, true)
+		own.columns(p0*j.v.width, min(p1*j.v.width, j.N))
 	}
 	own.end()
 }
@@ -335,8 +337,10 @@ func (j *gemm) copyRows(to []float32, lo, hi int) {
 func (j *gemm) distance() int { return j.K + padding/2 }
 
 // conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the L1 cache and would drive
-// each other out between one panel and the next.
-func (j *gemm) conflicts() bool { return j.v.rows > 8 && !j.TransA && j.LDA%512 == 0 && j.K >= 64 }
+// each other out between one panel and the next. A tile with no more rows than a set has lines does not suffer from that.
+func (j *gemm) conflicts() bool {
+	return j.v.rows > linesInSet && !j.TransA && j.LDA%512 == 0 && j.K >= 64
+}
 
 // columns goes through columns n0 to n1 in blocks, and in these through K.
 func (j *gemm) columns(n0, n1 int) {
@@ -445,6 +449,13 @@ func bounds(n, parts, i int, shrinking bool) (lo, hi int) {
 	return n - rest(i), n - rest(i+1)
 }
 
+// homeBounds is bounds where n is first divided among homes, and each of these into so many parts; i counts home after home.
+func homeBounds(n, homes, parts, i int, shrinking bool) (lo, hi int) {
+	n0, n1 := bounds(n, homes, i/parts, false)
+	lo, hi = bounds(n1-n0, parts, i%parts, shrinking)
+	return n0 + lo, n0 + hi
+}
+
 // deep is how many rows the current block of an operand has whose rows are k.
 func (j *gemm) deep() int {
 	if j.v.pairs {
@@ -473,10 +484,8 @@ func (j *gemm) tasks(worker, lo, hi int) {
 	own := j.share(worker)
 	for t := lo; t < hi; t++ {
 		home, i := t/(j.down*j.across), t%(j.down*j.across)
-		h0, h1 := bounds(j.rowTiles, j.homes, home, false)
-		r0, r1 := bounds(h1-h0, j.down, i%j.down, j.packsA)
+		r0, r1 := homeBounds(j.rowTiles, j.homes, j.down, home*j.down+i%j.down, j.packsA)
 		c0, c1 := bounds(j.panels, j.across, i/j.down, false)
-		r0, r1 = h0+r0, h0+r1
 		if r0 < r1 && c0 < c1 {
 			j.task(own, r0, r1, c0, c1)
 		}
