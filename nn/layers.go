@@ -25,8 +25,8 @@ func (l Linear) ForwardAdd(x, residual *autograd.Var) *autograd.Var {
 	return autograd.LinearAdd(x, l.W.On(x.Tape()), l.B.On(x.Tape()), residual)
 }
 
-// Pack prepares the layer for inputs of few rows (see [tensor.Pack]); so do the other layers' methods of this name.
-func (l Linear) Pack() { tensor.Pack(l.W.Value) }
+// Pack prepares the layer's weight (see [Param.Pack]); so do the other layers' methods of this name.
+func (l Linear) Pack(grad bool) { l.W.Pack(grad) }
 
 // LayerNormEps is the epsilon of all of CLIP's layer norms.
 const LayerNormEps = 1e-5
@@ -84,9 +84,9 @@ func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 }
 
 // Pack prepares the layer's weights.
-func (a Attention) Pack() {
-	tensor.Pack(a.InW.Value)
-	a.Out.Pack()
+func (a Attention) Pack(grad bool) {
+	a.InW.Pack(grad)
+	a.Out.Pack(grad)
 }
 
 // MLP is the pointwise half of a transformer block, four times as wide inside.
@@ -106,9 +106,9 @@ func (m MLP) Forward(x, residual *autograd.Var) *autograd.Var {
 }
 
 // Pack prepares the layer's weights.
-func (m MLP) Pack() {
-	m.FC.Pack()
-	m.Proj.Pack()
+func (m MLP) Pack(grad bool) {
+	m.FC.Pack(grad)
+	m.Proj.Pack(grad)
 }
 
 // Block is a pre-norm residual attention block.
@@ -183,10 +183,10 @@ func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
 }
 
 // Pack prepares the weights of all blocks.
-func (t Transformer) Pack() {
+func (t Transformer) Pack(grad bool) {
 	for _, b := range t.Blocks {
-		b.Attn.Pack()
-		b.MLP.Pack()
+		b.Attn.Pack(grad)
+		b.MLP.Pack(grad)
 	}
 }
 

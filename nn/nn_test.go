@@ -121,3 +121,29 @@ func TestForwardFirstIsExact(t *testing.T) {
 		}
 	}
 }
+
+// Packed weights give the same values and gradients, to the bit; what layers see through a parametrisation is not packed.
+func TestPack(t *testing.T) {
+	dev, err := tensor.Open("cpu", tensor.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	a, x := firstRig(dev)
+	full := func(x *autograd.Var) *autograd.Var { return a.Forward(x, nil) }
+	want, wants := pull(dev, a, x, full)
+	a.Out.W.Parametrize(func(_ *autograd.Tape, v *autograd.Var) *autograd.Var { return v })
+	a.Pack(true)
+	got, gots := pull(dev, a, x, full)
+	if !slices.Equal(got, want) {
+		t.Error("packed: another value")
+	}
+	for i, name := range []string{"tokens", "weight", "bias"} {
+		if !slices.Equal(gots[i], wants[i]) {
+			t.Errorf("packed: another gradient by the %s", name)
+		}
+	}
+	if a.Out.W.Value.Buf().Packed != (tensor.Packed{}) {
+		t.Error("a weight was packed that the layer does not see")
+	}
+}

@@ -24,6 +24,18 @@ func (p *Param) Parametrize(f func(*autograd.Tape, *autograd.Var) *autograd.Var)
 	p.view, p.tape, p.on = f, nil, nil
 }
 
+// Pack prepares the parameter, a layer's weight, for inputs of few rows, and if grad for their gradients too; see [tensor.Pack]. One
+// with a view is left alone, as layers do not see its value.
+func (p *Param) Pack(grad bool) {
+	if p.view != nil {
+		return
+	}
+	tensor.Pack(p.Value, true)
+	if grad {
+		tensor.Pack(p.Value, false)
+	}
+}
+
 // On is the parameter as a tape sees it.
 func (p *Param) On(t *autograd.Tape) *autograd.Var {
 	if p.tape == t {

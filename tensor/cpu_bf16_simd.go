@@ -173,17 +173,17 @@ func (h *vectorNarrowHost) Gemm(g GemmArgs) {
 	done := simd.GemmBF16(h.pool, &simd.GemmBF16Args{Narrow: g.Dst.BF16, NarrowAdd: g.Add.BF16, A: g.A.BF16, B: g.B.BF16, GemmArgs: simd.GemmArgs{
 		Dst: g.Dst.F32, Add: g.Add.F32, Bias: g.Bias.F32, M: g.M, N: g.N, K: g.K,
 		TransA: g.TransA, TransB: g.TransB, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
-		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B)}})
+		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B, g.TransB)}})
 	if !done {
 		h.narrowHost.Gemm(g)
 	}
 }
 
-func (h *vectorNarrowHost) Pack(b Buf, n, k int) (any, int64) {
+func (h *vectorNarrowHost) Pack(b Buf, n, k int, transB bool) (any, int64) {
 	if b.BF16 == nil {
-		return asPacked(simd.Pack(h.pool, b.F32, n, k))
+		return asPacked(simd.Pack(h.pool, b.F32, n, k, transB))
 	}
-	return asPacked(simd.PackBF16(h.pool, b.BF16, n, k))
+	return asPacked(simd.PackBF16(h.pool, b.BF16, n, k, transB))
 }
 
 func (h *vectorNarrowHost) Attention(dst, lse, q, kv Buf, s AttentionShape) {

@@ -19,19 +19,19 @@ func (h *vectorHost) Strassen() bool { return h.strassen }
 func (h *vectorHost) Gemm(g GemmArgs) {
 	done := simd.Gemm(h.pool, &simd.GemmArgs{Dst: g.Dst.F32, A: g.A.F32, B: g.B.F32, Add: g.Add.F32, Bias: g.Bias.F32,
 		M: g.M, N: g.N, K: g.K, TransA: g.TransA, TransB: g.TransB, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC,
-		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B), Strassen: h.strassen})
+		Batch: g.Batch, StrideA: g.StrideA, StrideB: g.StrideB, StrideC: g.StrideC, Packed: packedOf(g.B, g.TransB), Strassen: h.strassen})
 	if !done {
 		h.host.Gemm(g)
 	}
 }
 
-func (h *vectorHost) Pack(b Buf, n, k int) (any, int64) {
-	return asPacked(simd.Pack(h.pool, b.F32, n, k))
+func (h *vectorHost) Pack(b Buf, n, k int, transB bool) (any, int64) {
+	return asPacked(simd.Pack(h.pool, b.F32, n, k, transB))
 }
 
 // packedOf is the packed copy of a factor, or nil.
-func packedOf(b Buf) *simd.Packed {
-	p, _ := b.Packed.(*simd.Packed)
+func packedOf(b Buf, transB bool) *simd.Packed {
+	p, _ := b.Packed.of(transB).(*simd.Packed)
 	return p
 }
 

@@ -1,6 +1,10 @@
 package tensor
 
-import "slices"
+import (
+	"slices"
+
+	"fewshot/tensor/internal/simd"
+)
 
 // GemmOptions modify Gemm.
 type GemmOptions struct {
@@ -54,30 +58,44 @@ func Gemm(dst, a, b *Tensor, o GemmOptions) {
 }
 
 // Packer is what a backend implements that multiplies faster by a matrix which it has seen before. Pack is its own
-// copy of b [n, k], and how many bytes that has, or nil.
+// copy of the second factor b [k, n], or if transB of the transpose of b [n, k], and how many bytes that has, or nil.
 type Packer interface {
-	Pack(b Buf, n, k int) (packed any, bytes int64)
+	Pack(b Buf, n, k int, transB bool) (packed any, bytes int64)
 }
 
-// Pack tells the device that w [n, …] will not change, and will be the transposed second factor of products with few
-// rows: inference on an image or a few. The device may keep a copy in the order in which it reads such a factor, as large
-// as w, so this is a bargain of memory for time. It changes no bit of a result. Set undoes it.
-func Pack(w *Tensor) {
+// FewRows is the number of rows of a product up to which Pack gains some percent of its time.
+const FewRows = simd.FewRows
+
+// Pack tells the device that w, a matrix whose rows are its first axis, will not change, and will be the second factor of products with
+// few rows, transposed if transB: with one image or a few. The device may keep a copy in the order in which it reads such a factor, as
+// large as w, so this is a bargain of memory for time. A matrix can be packed both ways. It changes no bit of a result. Set and
+// Unpack undo it.
+func Pack(w *Tensor, transB bool) {
 	check(w.Rank() >= 2, "Pack", "a matrix", "w", w)
 	p, ok := w.dev.backend.(Packer)
-	if !ok || w.Len() == 0 || w.buf.Packed != nil {
+	if !ok || w.Len() == 0 || w.buf.Packed.of(transB) != nil {
 		return
 	}
-	n := w.shape[0]
-	packed, bytes := p.Pack(w.buf, n, w.Len()/n)
-	if packed != nil {
-		w.buf.Packed, w.packed = packed, bytes
-		w.dev.hold(bytes)
+	k := w.shape[0]
+	n := w.Len() / k
+	if transB {
+		n, k = k, n
 	}
+	packed, bytes := p.Pack(w.buf, n, k, transB)
+	if packed == nil {
+		return
+	}
+	if transB {
+		w.buf.Packed.Transposed = packed
+	} else {
+		w.buf.Packed.Plain = packed
+	}
+	w.packed += bytes
+	w.dev.hold(bytes)
 }
 
-// unpack gives the packed copy up.
-func (t *Tensor) unpack() {
-	t.dev.hold(-t.packed)
-	t.buf.Packed, t.packed = nil, 0
+// Unpack gives packed copies up.
+func Unpack(w *Tensor) {
+	w.dev.hold(-w.packed)
+	w.buf.Packed, w.packed = Packed{}, 0
 }

@@ -21,13 +21,24 @@ type Buf struct {
 	N    int      // elements
 	Kind Kind
 
-	// Packed is the backend's own copy of the matrix, made by its Pack; only that of the whole counts.
-	Packed any
+	// Packed are the backend's own copies of the matrix, made by its Pack; only those of the whole count.
+	Packed Packed
+}
+
+// Packed are copies of a matrix in the order in which products read it, as their second factor. nil is none.
+type Packed struct{ Plain, Transposed any }
+
+// of is the copy for a product with that TransB.
+func (p Packed) of(transB bool) any {
+	if transB {
+		return p.Transposed
+	}
+	return p.Plain
 }
 
 // Slice is the part [lo, hi) of b, in elements.
 func (b Buf) Slice(lo, hi int) Buf {
-	b.N, b.Packed = hi-lo, nil
+	b.N, b.Packed = hi-lo, Packed{}
 	switch {
 	case b.F32 != nil:
 		b.F32 = b.F32[lo:hi:hi]
@@ -49,7 +60,7 @@ type Tensor struct {
 	buf    Buf
 	block  *block
 	first  int   // of its elements, in the block
-	packed int64 // bytes of the packed copy that Pack made for this tensor
+	packed int64 // bytes of the packed copies that Pack made for this tensor
 }
 
 // block is what the pool hands out: memory with a count of the tensors and records that hold it.
@@ -96,7 +107,7 @@ func (t *Tensor) Release() {
 	if b.refs--; b.refs > 0 {
 		return
 	}
-	t.unpack()
+	Unpack(t)
 	if b.layout != nil {
 		b.layout.give(b)
 	} else {
@@ -141,7 +152,7 @@ func (t *Tensor) Rows(lo, hi int) *Tensor {
 // Set copies float32 values in, rounding to the device's format. It panics unless len(v) is Len.
 func (t *Tensor) Set(v []float32) {
 	check(len(v) == t.Len(), "Set", "as many values as elements", "t values", t, &Tensor{shape: []int{len(v)}})
-	t.unpack()
+	Unpack(t)
 	t.dev.backend.Upload(t.buf, v)
 }
 

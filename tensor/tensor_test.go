@@ -253,30 +253,32 @@ func TestUniformAndNormal(t *testing.T) {
 
 // TestPack: a packed matrix multiplies to the same bits, seen as a view too, and Set makes it an ordinary one.
 func TestPack(t *testing.T) {
-	for _, precision := range []string{"float32", "bf16"} {
+	for i := range 4 {
+		precision, transB := []string{"float32", "bf16"}[i/2], i%2 == 1
 		d := open(t, "cpu", Options{Precision: precision})
-		x, w := d.New(Compute, 5, 64), d.New(Compute, 96, 4, 16)
+		x, w := d.New(Compute, 5, 96), d.New(Compute, 96, 4, 24)
 		Normal(x, NewKey(1))
 		Normal(w, NewKey(2))
 		y := d.New(Compute, 5, 96)
 		product := func() []float32 {
 			Fill(y, 0)
-			Gemm(y, x, w.View(96, 64), GemmOptions{TransB: true})
+			Gemm(y, x, w.View(96, 96), GemmOptions{TransB: transB})
 			return y.Floats()
 		}
 		want := product()
 		before := d.PeakBytes()
-		Pack(w)
+		Pack(w, transB)
 		if got := product(); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", precision, got, want)
 		}
-		if w.Rows(0, 95).buf.Packed != nil {
+		if w.Rows(0, 95).buf.Packed.of(transB) != nil {
 			t.Error("a part of a packed matrix counts as packed")
 		}
-		if w.buf.Packed != nil && d.PeakBytes() <= before {
+		packed := w.buf.Packed.of(transB) != nil
+		if packed && d.PeakBytes() <= before {
 			t.Error("the copy is not counted")
 		}
-		held, packed := d.held, w.buf.Packed != nil
+		held := d.held
 		w.Set(make([]float32, w.Len()))
 		if packed && d.held >= held {
 			t.Error("the copy is still counted after Set")

@@ -76,7 +76,7 @@ func New(w *nn.Weights, c Config) *Encoder {
 func (e *Encoder) Params() []*nn.Param { return e.params }
 
 // Pack prepares the weights for a few texts at a time (see [tensor.Pack]), for as much memory again.
-func (e *Encoder) Pack() { e.transformer.Pack() }
+func (e *Encoder) Pack() { e.transformer.Pack(false) }
 
 // Encode maps tokenised texts, of any lengths up to Context, to features [N, Embed], not normalised.
 //

@@ -41,10 +41,18 @@ func New(w *nn.Weights, c Config) *Encoder {
 // Params are the encoder's parameters.
 func (e *Encoder) Params() []*nn.Param { return e.params }
 
-// Pack prepares the weights for batches of a few images (see [tensor.Pack]), for as much memory again.
-func (e *Encoder) Pack() {
-	tensor.Pack(e.conv.Value)
-	e.transformer.Pack()
+// Pack prepares the weights for batches of a few images (see [tensor.Pack]), for as much memory again, and if grad for training on
+// such batches, for twice as much. Weights under masks are left alone.
+func (e *Encoder) Pack(grad bool) {
+	e.conv.Pack(false) // no gradient goes to images
+	e.transformer.Pack(grad)
+}
+
+// Unpack undoes Pack.
+func (e *Encoder) Unpack() {
+	for _, p := range e.params {
+		tensor.Unpack(p.Value)
+	}
 }
 
 // Encode maps normalised images [N, 3, ImageSize, ImageSize] to features [N, Embed], not normalised. Of the

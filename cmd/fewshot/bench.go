@@ -18,8 +18,8 @@ var benchCommand = command{
 	name: "bench", summary: "measure this machine: its peak, matrix products, inference, training steps",
 	about: `Measures, in this order:
 
-  gemm       matrix products at the sizes of the model: forwards (for one image also with the weight packed before), backwards
-             to the input (for one loss and for two), to the weight
+  gemm       matrix products at the sizes of the model: forwards, backwards to the input (for one loss and for two), and
+             to the weight; for one image also with the weight packed before
   inference  the image encoder
   step       a training step of AMT; one of R-AMT before the first weight is off (one loss, no teacher), and one after
   scaling    steps of R-AMT with more and more workers, images and tokens; only if asked for

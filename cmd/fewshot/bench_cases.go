@@ -9,13 +9,20 @@ import (
 
 // product is a matrix product of a linear layer with weight [N, K] on M rows.
 type product struct {
-	Op string `json:"op"` // forward: y = x·wᵀ; packed: with w packed before; dX = ct·w; dW = ctᵀ·x; square: as dX
-	M  int    `json:"m"`
-	N  int    `json:"n"`
-	K  int    `json:"k"`
+	Op     string `json:"op"` // forward: y = x·wᵀ; dX = ct·w; dW = ctᵀ·x; square: as dX
+	M      int    `json:"m"`
+	N      int    `json:"n"`
+	K      int    `json:"k"`
+	Packed bool   `json:"packed,omitempty"` // w is, before
 }
 
-func (p product) String() string { return fmt.Sprintf("%-7s %d×%d×%d", p.Op, p.M, p.N, p.K) }
+func (p product) String() string {
+	s := fmt.Sprintf("%-7s %d×%d×%d", p.Op, p.M, p.N, p.K)
+	if p.Packed {
+		s += ", packed"
+	}
+	return s
+}
 
 // products are those of the four linear layers of a block, for the tokens of 1 and of 32 images. Backwards to the input
 // there are twice as many rows where there are two losses.
@@ -23,20 +30,19 @@ func products(tokens, width int) (ps []product) {
 	for _, images := range []int{1, 32} {
 		for _, layer := range [][2]int{{3 * width, width}, {width, width}, {4 * width, width}, {width, 4 * width}} {
 			p := product{M: images * tokens, N: layer[0], K: layer[1]}
-			ps = append(ps, p.as("forward"))
+			two := p
+			two.M *= 2
+			ps = append(ps, p.as("forward", false), p.as("dX", false), two.as("dX", false), p.as("dW", false))
 			if images == 1 { // for more, packing takes no time to speak of
-				ps = append(ps, p.as("packed"))
+				ps = append(ps, p.as("forward", true), p.as("dX", true), two.as("dX", true))
 			}
-			ps = append(ps, p.as("dX"), p.as("dW"))
-			p.M *= 2
-			ps = append(ps, p.as("dX"))
 		}
 	}
 	return ps
 }
 
-func (p product) as(op string) product {
-	p.Op = op
+func (p product) as(op string, packed bool) product {
+	p.Op, p.Packed = op, packed
 	return p
 }
 
@@ -74,15 +80,16 @@ func gemmCases(b *bench) (*benchGroup, error) {
 				switch p.Op {
 				case "forward":
 					dst, x, y, o.TransB = at(0, p.M, p.N), at(1, p.M, p.K), at(2, p.N, p.K), true
-				case "packed":
-					dst, x, y, o.TransB = at(0, p.M, p.N), at(1, p.M, p.K), b.dev.New(tensor.Compute, p.N, p.K), true
-					tensor.Copy(y, at(2, p.N, p.K))
-					tensor.Pack(y)
-					done = y.Release
 				case "dX", "square":
 					dst, x, y = at(0, p.M, p.K), at(1, p.M, p.N), at(2, p.N, p.K)
 				case "dW":
 					dst, x, y, o.TransA = at(0, p.N, p.K), at(1, p.M, p.N), at(2, p.M, p.K), true
+				}
+				if p.Packed {
+					w := b.dev.New(tensor.Compute, p.N, p.K)
+					tensor.Copy(w, y)
+					tensor.Pack(w, o.TransB)
+					y, done = w, w.Release
 				}
 				return func() error {
 					tensor.Gemm(dst, x, y, o)
@@ -108,7 +115,7 @@ func inferenceCases(b *bench) (*benchGroup, error) {
 	g.cases = append(g.cases, b.inferenceCase("batch 1, weights packed", 1, func() (*clip, error) {
 		c, err := b.encoder(b.dev) // of its own, as packing is for good
 		if err == nil {
-			c.image.Pack()
+			c.image.Pack(false)
 		}
 		return c, err
 	}))

@@ -49,9 +49,12 @@ func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
 		}
 		m.Scores.Set(scores)
 	}
+	config.Batch = s.batch
 	t = rmt.NewTuner(s.dev, student, s.clip.image, rmt.Head{Classes: classes, Scale: 100}, masks, config)
+	packFew(student, s.clip.image, config)
 	close = func() {
 		_ = t.Release() // what a device has to complain of is known from its steps
+		student.Unpack()
 		classes.Release()
 		for _, m := range masks {
 			m.Detach()

@@ -84,7 +84,7 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 			return err
 		}
 	}
-	m.image.Pack()
+	m.image.Pack(false)
 	if m.text != nil {
 		m.text.Pack()
 	}

@@ -8,11 +8,13 @@ import (
 	"fewshot/datasets"
 	"fewshot/rmt"
 	"fewshot/tensor"
+	"fewshot/vit"
 )
 
 // tuning is a model with masks on it, and what it takes to train them.
 type tuning struct {
 	rmt.Training
+	student *vit.Encoder
 	batches int           // an epoch
 	trained int           // images so far
 	took    time.Duration // training them
@@ -36,10 +38,26 @@ func startTuning(dev *tensor.Device, m *model, head rmt.Head, images *source, c 
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
-	masks := rmt.Attach(picked, c.Init, c.Threshold)
-	return &tuning{batches: images.Batches(), Training: rmt.Training{
-		Tuner: rmt.NewTuner(dev, m.image, m.teacher(), head, masks, c), Config: c, Data: images,
+	masks, teacher := rmt.Attach(picked, c.Init, c.Threshold), m.teacher()
+	packFew(m.image, teacher, c)
+	return &tuning{batches: images.Batches(), student: m.image, Training: rmt.Training{
+		Tuner: rmt.NewTuner(dev, m.image, teacher, head, masks, c), Config: c, Data: images,
 	}}, nil
+}
+
+// packFew packs the frozen weights if steps are on so few images at a time that it gains.
+func packFew(student, teacher *vit.Encoder, c rmt.Config) {
+	images := c.Batch
+	if c.MicroBatch > 0 {
+		images = min(images, c.MicroBatch)
+	}
+	if images*tokens(student.Config) > tensor.FewRows {
+		return
+	}
+	student.Pack(true)
+	if c.Rule().NeedsTeacher() {
+		teacher.Pack(false) // what the masks hide from the student
+	}
 }
 
 // run trains to the end, with a progress bar.
@@ -65,6 +83,7 @@ func (t *tuning) rate() float64 { return float64(t.trained) / max(t.took.Seconds
 
 // close takes the masks off the model.
 func (t *tuning) close() {
+	t.student.Unpack()
 	for _, k := range t.Tuner.Masks {
 		k.Detach()
 	}

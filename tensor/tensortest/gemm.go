@@ -269,12 +269,18 @@ func gemmPacked(r *rig) {
 			if !transB {
 				w.Tensor, ld = w.View(k, n), n
 			}
-			tensor.Pack(w.Tensor)
-			tensor.Gemm(dst.Tensor, a.Tensor, w.Tensor, tensor.GemmOptions{TransB: transB})
-			r.check("dst", dst, func() []num {
+			want := func() []num {
 				g := product{m: m, n: n, k: k, batch: 1, a: a.v, b: w.v, lda: k, ldb: ld, ldc: n, transB: transB}
 				return g.define(r.arith, m*n)
-			})
+			}
+			for _, way := range []bool{!transB, transB} { // the way it is not read, then both
+				tensor.Pack(w.Tensor, way)
+				tensor.Gemm(dst.Tensor, a.Tensor, w.Tensor, tensor.GemmOptions{TransB: transB})
+				r.check("dst", dst, want)
+			}
+			tensor.Unpack(w.Tensor)
+			tensor.Gemm(dst.Tensor, a.Tensor, w.Tensor, tensor.GemmOptions{TransB: transB})
+			r.check("dst", dst, want)
 		}
 	}
 }
@@ -327,6 +333,6 @@ func gemmShapes(r *rig) {
 	r.rejects("Gemm to which its own rows are added, one late", func() {
 		tensor.Gemm(rows.Rows(0, 2), t23.Tensor, t34.Tensor, tensor.GemmOptions{Add: rows.Rows(1, 3)})
 	})
-	r.rejects("Pack of a vector", func() { tensor.Pack(v3.Tensor) })
+	r.rejects("Pack of a vector", func() { tensor.Pack(v3.Tensor, true) })
 	r.rejects("Gemm of batches of 2 and 3", func() { tensor.Gemm(t24.Tensor, t223.Tensor, t334.Tensor, none) })
 }

@@ -3,7 +3,7 @@
     python tests/peers/blas.py '{"library": "OpenBLAS", "threads": 2}'
 
 says what it is, and then answers each line `op m n k` of its input with the seconds of a product, the median of several. Rows
-are in C's order, as in PyTorch: forward is y = x·wᵀ for x [m, k] and w [n, k], packed is the same, dX is y·w, dW is yᵀ·x. Operands are float32, or
+are in C's order, as in PyTorch: forward is y = x·wᵀ for x [m, k] and w [n, k], dX is y·w, dW is yᵀ·x. Operands are float32, or
 bfloat16 in the libraries whose names say so.
 """
 
@@ -175,7 +175,7 @@ def main():
     for line in sys.stdin:
         op, m, n, k = line.split()
         m, n, k = int(m), int(n), int(k)
-        call = getattr(products, "forward" if op == "packed" else op)(m, n, k)  # a library packs before or it does not
+        call = getattr(products, op)(m, n, k)
         print(json.dumps(call and seconds(call, 2 * m * n * k)), flush=True)
 
 

@@ -5,8 +5,8 @@
 
 needs Go and what requirements.txt names; libraries that are not there are left out. Each round runs `fewshot bench -only
 gemm` and then every library at every shape, each in a process of its own. Printed are medians over the rounds in GFLOP/s,
-and ours over the best library's at that shape. Libraries whose weights are packed before the clock starts count at every shape;
-we pack before it where the product says so. Our large products in float32 are by Strassen's algorithm, without -ordinary, and count as
+and ours over the best library's at that shape: of all, where our weights are packed before the clock starts, else of those that pack
+after it. Below are the ratios of like to like by line, and by shape those of the best of ours to the best library. Our large products in float32 are by Strassen's algorithm, without -ordinary, and count as
 many operations as ordinary ones. With -avx2 everybody does without AVX-512.
 """
 
@@ -44,36 +44,40 @@ def table(tools, a, avx2=False):
         result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *flags, env=peers.AVX2 if avx2 else {})
         peak += [p["gflops"] for p in result["peaks"] if p["format"] == ("bf16" if a.bf16 else "float32")]
         for case in result["cases"]:
-            shape = tuple(case["product"][x] for x in ("op", "m", "n", "k"))
+            p = case["product"]
+            shape = p["op"], p["m"], p["n"], p["k"], p.get("packed", False)
             rates.setdefault(shape, {}).setdefault("fewshot", []).append(case["gflops"])
         for name, w in workers.items():
             for shape in rates:
-                took = w.ask(" ".join(map(str, shape)))
+                took = w.ask(" ".join(map(str, shape[:4])))
                 if took:
-                    rates[shape].setdefault(name, []).append(2 * math.prod(shape[1:]) / took / 1e9)
+                    rates[shape].setdefault(name, []).append(2 * math.prod(shape[1:4]) / took / 1e9)
     for w in workers.values():
         w.close()
     return show(rates, list(workers), statistics.median(peak) if peak else math.nan)
 
 
 def show(rates, libraries, peak):
-    """Print the table; the geometric means of all ratios and of those to libraries that pack as we do, and the least ratio."""
+    """Print the table, and the means and the least of its ratios."""
     columns = ["fewshot"] + libraries
-    print(f"\n{'GFLOP/s':28}" + "".join(f"{c:>20}" for c in columns) + f"{'of peak':>9}{'to the best':>13}")
-    ratios, unpacked = [], []
-    for (op, m, n, k), by in rates.items():
+    print(f"\n{'GFLOP/s':36}" + "".join(f"{c:>20}" for c in columns) + f"{'of peak':>9}{'like to like':>14}")
+    like, by_shape = [], {}
+    for (op, m, n, k, packed), by in rates.items():
         median = {name: statistics.median(r) for name, r in by.items()}
+        ours = median["fewshot"]
         theirs = {name: r for name, r in median.items() if name != "fewshot"}
         cells = "".join(f"{median[c]:20.1f}" if c in median else f"{'':20}" for c in columns)
-        end = f"{100 * median['fewshot'] / peak:7.0f} %"
+        end = f"{100 * ours / peak:7.0f} %"
         if theirs:
-            ratios.append(median["fewshot"] / max(theirs.values()))
-            unpacked.append(median["fewshot"] / max(r for name, r in theirs.items() if "packed" not in name))
-            end += f"{ratios[-1]:13.3f}"
-        print(f"{op:8}{f'{m}×{n}×{k}':20}{cells}{end}")
-    if ratios:
-        print(f"ours to the best library: geometric mean {statistics.geometric_mean(ratios):.3f}, least {min(ratios):.3f}; "
-              f"to the best of those that do not pack before: {statistics.geometric_mean(unpacked):.3f}, least {min(unpacked):.3f}; peak {peak:.1f} GFLOP/s", flush=True)
+            like.append(ours / max(r for name, r in theirs.items() if packed or "packed" not in name))
+            end += f"{like[-1]:14.3f}"
+            best = by_shape.setdefault((op, m, n, k), [0, 0])
+            best[:] = max(best[0], ours), max(best[1], *theirs.values())
+        print(f"{op:8}{f'{m}×{n}×{k}' + (', packed' if packed else ''):28}{cells}{end}")
+    if like:
+        shapes = [ours / theirs for ours, theirs in by_shape.values()]
+        print(f"like to like: geometric mean {statistics.geometric_mean(like):.3f}, least {min(like):.3f}; "
+              f"by shape: geometric mean {statistics.geometric_mean(shapes):.3f}, least {min(shapes):.3f}; peak {peak:.1f} GFLOP/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,11 @@ const (
 	leastParallel = 1 << 18
 )
 
-// fewRows is the number of rows up to which workers multiply stripes of columns, see stripes. Benchmarks change it.
-var fewRows = 448
+// FewRows is the number of rows up to which workers multiply stripes of columns, see stripes.
+const FewRows = 448
+
+// fewRows is that number, which benchmarks change.
+var fewRows = FewRows
 
 // Gemm multiplies, on all workers of p. It reports whether it did: false means that the arguments have
 // not been touched, because there are no kernels, or because the matrices of a batch are to be summed into one.
