@@ -29,7 +29,7 @@ func TestBench(t *testing.T) {
 	}
 	workers := []int{1, 2, runtime.GOMAXPROCS(0), 8 * runtime.GOMAXPROCS(0)}
 	slices.Sort(workers)
-	want := map[string]int{"gemm": 36, "inference": 3, "step": 3, "scaling": len(slices.Compact(workers)) + 6 + 3, "data": 4}
+	want := map[string]int{"gemm": 44, "inference": 3, "step": 3, "scaling": len(slices.Compact(workers)) + 6 + 3, "data": 4}
 	if !maps.Equal(kinds, want) || r.Rounds != 2 {
 		t.Errorf("%v cases, want %v; %d rounds", kinds, want, r.Rounds)
 	}

@@ -45,13 +45,9 @@ func startTuning(dev *tensor.Device, m *model, head rmt.Head, images *source, c 
 	}}, nil
 }
 
-// packFew packs the frozen weights if steps are on so few images at a time that it gains.
+// packFew packs the frozen weights if steps are on so few images that it gains. (Who asks for parts of few images wants to save memory.)
 func packFew(student, teacher *vit.Encoder, c rmt.Config) {
-	images := c.Batch
-	if c.MicroBatch > 0 {
-		images = min(images, c.MicroBatch)
-	}
-	if images*tokens(student.Config) > tensor.FewRows {
+	if c.Batch*tokens(student.Config) > tensor.FewRows {
 		return
 	}
 	student.Pack(true)
