@@ -281,20 +281,65 @@ func BenchmarkGainAttention(b *testing.B) {
 	}
 }
 
+// BenchmarkGainFrozen: gradients for masks alone, and no way back below the lowest, or for all the encoder's parameters.
+func BenchmarkGainFrozen(b *testing.B) {
+	dev, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)
+	masked := map[*nn.Param]bool{}
+	for _, m := range tuner.Masks {
+		masked[m.Param] = true
+	}
+	for _, way := range []string{"masks", "all"} {
+		b.Run("way="+way, func(b *testing.B) {
+			for _, p := range tuner.Student.(*vit.Encoder).Params() {
+				p.Trainable = way == "all" && !masked[p]
+			}
+			step := func() {
+				t := autograd.NewTape(dev)
+				autograd.Backward(autograd.CrossEntropy(tuner.Head.Logits(tuner.Student.Encode(t.Const(images))), labels))
+				t.Release()
+			}
+			step() // takes the memory
+			for b.Loop() {
+				step()
+			}
+		})
+	}
+}
+
+// BenchmarkGainParts: a batch of 32 in parts, as fewshot computes it, or all at once, which takes less time and more memory.
+func BenchmarkGainParts(b *testing.B) {
+	const batch = 32
+	for _, way := range []string{"parts", "whole"} {
+		b.Run("way="+way, func(b *testing.B) {
+			dev, tuner, images, labels := gain(b, tensor.Options{Strassen: true}, batch)
+			if way == "parts" {
+				tuner.MicroBatch = rmt.AutoMicroBatch(batch, 197)
+			}
+			repeat(b, tuner, images, labels)
+			b.ReportMetric(float64(dev.PeakBytes())/(1<<20), "MiB")
+		})
+	}
+}
+
+// repeat measures steps after the first, which takes the memory.
+func repeat(b *testing.B, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
+	step := func() {
+		if _, err := tuner.Step(images, labels, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	step()
+	for b.Loop() {
+		step()
+	}
+}
+
 // BenchmarkGainPrecision: a step in bfloat16, or in float32.
 func BenchmarkGainPrecision(b *testing.B) {
 	for _, way := range []string{"bf16", "float32"} {
 		b.Run("way="+way, func(b *testing.B) {
 			_, tuner, images, labels := gain(b, tensor.Options{Precision: way}, gainBatch)
-			step := func() {
-				if _, err := tuner.Step(images, labels, 0); err != nil {
-					b.Fatal(err)
-				}
-			}
-			step()
-			for b.Loop() {
-				step()
-			}
+			repeat(b, tuner, images, labels)
 		})
 	}
 }
@@ -304,15 +349,7 @@ func BenchmarkGainStrassen(b *testing.B) {
 	for _, way := range []string{"strassen", "ordinary"} {
 		b.Run("way="+way, func(b *testing.B) {
 			_, tuner, images, labels := gain(b, tensor.Options{Strassen: way == "strassen"}, 4*gainBatch)
-			step := func() {
-				if _, err := tuner.Step(images, labels, 0); err != nil {
-					b.Fatal(err)
-				}
-			}
-			step()
-			for b.Loop() {
-				step()
-			}
+			repeat(b, tuner, images, labels)
 		})
 	}
 }

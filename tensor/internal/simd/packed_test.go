@@ -77,15 +77,19 @@ func BenchmarkFewRows(b *testing.B) {
 		for _, nk := range [][2]int{{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}} {
 			n, k := nk[0], nk[1]
 			x, w, y := filled(m*k), filled(n*k), filled(m*n)
-			for _, way := range []string{"rectangles", "stripes", "packed"} {
-				b.Run(fmt.Sprintf("%dx%dx%d/way=%s", m, n, k, way), func(b *testing.B) {
-					g := &GemmArgs{Dst: y, A: x, B: w, M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1}
+			for i := range 6 {
+				transB, way := i < 3, []string{"rectangles", "stripes", "packed"}[i%3]
+				b.Run(fmt.Sprintf("%dx%dx%d/transB=%t/way=%s", m, n, k, transB, way), func(b *testing.B) {
+					g := &GemmArgs{Dst: y, A: x, B: w, M: m, N: n, K: k, TransB: transB, LDA: k, LDB: n, LDC: n, Batch: 1}
+					if transB {
+						g.LDB = k
+					}
 					switch way {
 					case "rectangles":
 						defer func(n int) { fewRows = n }(fewRows)
 						fewRows = 0
 					case "packed":
-						g.Packed = Pack(p, w, n, k, true)
+						g.Packed = Pack(p, w, n, k, transB)
 					}
 					for b.Loop() {
 						Gemm(p, g)
