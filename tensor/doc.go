@@ -66,7 +66,8 @@
 // # Packed factors
 //
 // A product of few rows spends a tenth of its time on bringing its second factor into the order in which the kernels read it.
-// For weights that do not change [Pack] does so once, for as much memory again and without changing a bit.
+// For weights that do not change [Pack] does so once, for as much memory again and without changing a bit: for products by the weight
+// itself, as gradients to the input are, or by its transpose, as a layer is.
 //
 // # Devices
 //
