@@ -61,6 +61,19 @@ func gain(b *testing.B, o tensor.Options, batch int) (dev *tensor.Device, tuner 
 	return dev, rmt.NewTuner(dev, student, teacher, head, masks, c), images, make([]int32, batch)
 }
 
+// repeat measures steps after the first, which takes the memory.
+func repeat(b *testing.B, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
+	step := func() {
+		if _, err := tuner.Step(images, labels, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+	step()
+	for b.Loop() {
+		step()
+	}
+}
+
 // BenchmarkGainLanes: both losses' gradients in one sweep, or in two, for which the student must be run twice as a tape serves
 // one sweep; the time of a second forward pass is taken out.
 func BenchmarkGainLanes(b *testing.B) {
@@ -318,19 +331,6 @@ func BenchmarkGainParts(b *testing.B) {
 			repeat(b, tuner, images, labels)
 			b.ReportMetric(float64(dev.PeakBytes())/(1<<20), "MiB")
 		})
-	}
-}
-
-// repeat measures steps after the first, which takes the memory.
-func repeat(b *testing.B, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
-	step := func() {
-		if _, err := tuner.Step(images, labels, 0); err != nil {
-			b.Fatal(err)
-		}
-	}
-	step()
-	for b.Loop() {
-		step()
 	}
 }
 

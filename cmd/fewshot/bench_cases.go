@@ -110,37 +110,35 @@ func inferenceCases(b *bench) (*benchGroup, error) {
 		sizes = append(sizes, b.batch)
 	}
 	for _, n := range sizes {
-		g.cases = append(g.cases, b.inferenceCase(fmt.Sprintf("batch %d", n), n, func() (*clip, error) { return b.clip, nil }))
+		g.cases = append(g.cases, b.inferenceCase(fmt.Sprintf("batch %d", n), n, false))
 	}
-	g.cases = append(g.cases, b.inferenceCase("batch 1, weights packed", 1, func() (*clip, error) {
-		c, err := b.encoder(b.dev) // of its own, as packing is for good
-		if err == nil {
-			c.image.Pack(false)
-		}
-		return c, err
-	}))
+	g.cases = append(g.cases, b.inferenceCase("batch 1, weights packed", 1, true))
 	return g, nil
 }
 
-// inferenceCase is a model's image encoder on n images.
-func (b *bench) inferenceCase(name string, n int, model func() (*clip, error)) *benchCase {
+// inferenceCase is the image encoder on n images, with its weights packed meanwhile or not.
+func (b *bench) inferenceCase(name string, n int, packed bool) *benchCase {
 	flop := float64(n) * forwardFLOP(b.clip.image.Config)
 	return &benchCase{
 		measurement: measurement{Kind: "inference", Name: name, Images: n, FLOP: flop}, dev: b.dev,
 		repeat: min(int(1e11/flop), 3), // a single image is over soon enough for hiccups of the machine to count
 		open: func() (func() error, func(), error) {
-			c, err := model()
-			if err != nil {
-				return nil, nil, err
+			encoder := b.clip.image
+			if packed {
+				encoder.Pack(false)
 			}
-			images := randomImages(b.dev, c.image, n)
+			images := randomImages(b.dev, encoder, n)
 			p, err := b.dev.Record(func() {
 				t := autograd.NoGrad(b.dev)
 				defer t.Release()
-				c.image.Encode(t.Const(images))
+				encoder.Encode(t.Const(images))
 			})
-			if err != nil {
+			done := func() {
 				images.Release()
+				encoder.Unpack()
+			}
+			if err != nil {
+				done()
 				return nil, nil, err
 			}
 			run := func() error {
@@ -149,7 +147,7 @@ func (b *bench) inferenceCase(name string, n int, model func() (*clip, error)) *
 			}
 			return run, func() {
 				_ = p.Release() // what a device has to complain of is known from its calls
-				images.Release()
+				done()
 			}, nil
 		},
 	}

@@ -60,7 +60,7 @@ type deviceFlags struct {
 func (d *deviceFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.name, "device", "cpu", "where to compute: cpu, or cuda:0 in a binary built with -tags cuda")
 	fs.StringVar(&d.precision, "precision", "float32", "number format of activations and weights: float32, or bf16 (half the memory, and on processors with AVX512_BF16 about 0.6 of the time)")
-	fs.BoolVar(&d.strassen, "strassen", true, "on CPUs in float32, multiply large matrices by Strassen's algorithm: about an eighth less time, rounding errors two to three times as large; without it an image's features have the same bits in any batch")
+	fs.BoolVar(&d.strassen, "strassen", true, "on CPUs in float32, multiply large matrices by Strassen's algorithm: about a seventh less time, rounding errors two to three times as large; without it an image's features have the same bits in any batch")
 	fs.IntVar(&d.workers, "workers", 0, "worker threads, 0 for one a core; results do not depend on it")
 }
 

@@ -40,9 +40,11 @@ def table(tools, a, avx2=False):
             w.close()
     flags = [*(("-precision", "bf16") if a.bf16 else ()), *(("-strassen=false",) if a.ordinary else ())]
     rates, peak = {}, []  # GFLOP/s by shape and library
-    for _ in range(a.rounds):
+    for i in range(a.rounds):
         result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *flags, env=peers.AVX2 if avx2 else {})
         peak += [p["gflops"] for p in result["peaks"] if p["format"] == ("bf16" if a.bf16 else "float32")]
+        if result["round_trip"]["median_ns"]:
+            print(f"  round {i + 1}: processors {result['round_trip']['median_ns']:.0f} ns apart", flush=True)
         for case in result["cases"]:
             p = case["product"]
             shape = p["op"], p["m"], p["n"], p["k"], p.get("packed", False)
