@@ -110,14 +110,45 @@ func (r ProGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
 		}
 		dot, aa, bb := inner(g, b), inner(g, g), inner(b, b)
 		// Rounding noise in b must not be blown up by its normalisation.
-		if dot < 0 && math.Sqrt(bb) > 1e-12*math.Sqrt(aa) {
+		if dot < 0 && math.Sqrt(bb) > negligible*math.Sqrt(aa) {
 			tensor.AXPY(g, -r.Lambda*dot/bb, b)
 		}
 	})
 }
 
-// SignDrop is gradient sign dropout (Chen et al. 2020) of the two.
-type SignDrop struct{ Penalty Penalty }
+// PCGrad is projecting conflicting gradients (Yu et al. 2020) of two losses, parameter by parameter: where a·b < 0, each is projected
+// onto the plane that the other is normal to. Then they are added. With two losses their order does not matter.
+type PCGrad struct{ Penalty Penalty }
+
+// NeedsTeacher is true.
+func (PCGrad) NeedsTeacher() bool { return true }
+
+// Apply updates w.
+func (r PCGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
+	r.Penalty.apply(opt, w, a, func(g *tensor.Tensor) {
+		if b == nil {
+			return
+		}
+		onto := 1.0 // b's factor in the sum
+		dot, aa, bb := inner(g, b), inner(g, g), inner(b, b)
+		if dot < 0 {
+			if math.Sqrt(bb) > negligible*math.Sqrt(aa) {
+				onto -= dot / bb
+			}
+			if math.Sqrt(aa) > negligible*math.Sqrt(bb) {
+				tensor.Scale(g, g, 1-dot/aa)
+			}
+		}
+		tensor.AXPY(g, onto, b)
+	})
+}
+
+// SignDrop is gradient sign dropout (Chen et al. 2020) of the two. Of what is dropped of a and of b, the shares LeakA and LeakB stay,
+// both 0 in the paper.
+type SignDrop struct {
+	LeakA, LeakB float64
+	Penalty      Penalty
+}
 
 // NeedsTeacher is true.
 func (SignDrop) NeedsTeacher() bool { return true }
@@ -125,11 +156,39 @@ func (SignDrop) NeedsTeacher() bool { return true }
 // Apply updates w. A b of zeros leaves a as it is: its sign is then the only one.
 func (r SignDrop) Apply(opt Optimizer, w, a, b *tensor.Tensor, key tensor.Key) {
 	r.Penalty.apply(opt, w, a, func(g *tensor.Tensor) {
-		if b != nil {
+		switch {
+		case b == nil:
+		case r.LeakA == 0 && r.LeakB == 0:
 			tensor.SignDrop(g, g, b, key)
+		default:
+			r.leak(g, b, key)
 		}
 	})
 }
+
+// leak makes g, which holds a, Σ kept + leak·dropped.
+func (r SignDrop) leak(g, b *tensor.Tensor, key tensor.Key) {
+	dev, shape := g.Device(), g.Shape()
+	sum, kept, part := dev.New(tensor.Full, shape...), dev.New(tensor.Full, shape...), dev.New(tensor.Full, shape...)
+	tensor.SignDrop(sum, g, b, key)
+	// What is kept has one sign, so that of a is a where that is a's sign too.
+	tensor.SignAgree(part, g, sum, false)
+	tensor.Mask(kept, g, part, 0)
+	tensor.Scale(part, part, -1)
+	tensor.Mask(part, g, part, 0)
+	tensor.Add(kept, kept, part)
+	// Σ kept = ka + kb, so the rest is LeakA·(a − ka) + LeakB·(b − kb).
+	tensor.Scale(g, g, r.LeakA)
+	tensor.AXPY(g, r.LeakB-r.LeakA, kept)
+	tensor.AXPY(g, 1-r.LeakB, sum)
+	tensor.AXPY(g, r.LeakB, b)
+	for _, x := range []*tensor.Tensor{sum, kept, part} {
+		x.Release()
+	}
+}
+
+// negligible is how short a gradient is, relative to the other, that is no more than the other's rounding noise.
+const negligible = 1e-12
 
 // apply updates w by what change makes of a with the penalty's gradient added.
 func (p Penalty) apply(opt Optimizer, w, a *tensor.Tensor, change func(g *tensor.Tensor)) {

@@ -62,8 +62,11 @@ func TestRules(t *testing.T) {
 	dot := 0.5*0.25 - 0.25*0.5 - 0.25 // a·b < 0
 	bb := 0.0625 + 0.25 + 1 + 0.25
 	project := make([]float64, len(a))
+	both := make([]float64, len(a))
+	aa := 0.25 + 0.0625 + 0.015625 + 0.25
 	for i := range a {
 		project[i] = a[i] - dot/bb*b[i]
+		both[i] = project[i] + b[i] - dot/aa*a[i]
 	}
 	for _, c := range []struct {
 		name string
@@ -83,6 +86,11 @@ func TestRules(t *testing.T) {
 		{"ProGrad against", optim.ProGrad{Lambda: 1}, b, project},
 		{"ProGrad along", optim.ProGrad{Lambda: 1}, a, a},
 		{"ProGrad without b", optim.ProGrad{Lambda: 1}, nil, a},
+		{"PCGrad against", optim.PCGrad{}, b, both},
+		{"PCGrad along", optim.PCGrad{}, a, []float64{1, -0.5, 0.25, 0, 1}},
+		{"PCGrad without b", optim.PCGrad{}, nil, a},
+		{"sign drop that drops nothing", optim.SignDrop{LeakA: 1, LeakB: 1}, b, []float64{0.75, 0.25, 0.125, 1, 0}},
+		{"sign drop where signs agree", optim.SignDrop{LeakA: 0.5}, a, []float64{1, -0.5, 0.25, 0, 1}},
 		{"sign drop without b", optim.SignDrop{}, nil, a},
 	} {
 		near(t, c.name, gradient(t, dev, c.rule, scores, a, c.b), c.want)

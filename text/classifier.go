@@ -28,23 +28,40 @@ func Classifier(e *Encoder, tok *Tokenizer, dev *tensor.Device, classes, templat
 			prompts = append(prompts, ids)
 		}
 	}
+	return Ensemble(e, dev, prompts, len(templates), NormalizeFirst), nil
+}
+
+// Order says what an ensemble of prompts does first with the features of a class.
+type Order uint8
+
+const (
+	NormalizeFirst Order = iota // normalise each, then take the mean, as CLIP does
+	MeanFirst                   // take the mean of the features as they are, as the released R-AMT does
+)
+
+// Ensemble is a classifier [classes, Embed], rows of length 1, of tokenised prompts, each of the given number a class: prompts of
+// one class follow each other. The mean of their features is normalised, whatever the order. The caller holds the result.
+func Ensemble(e *Encoder, dev *tensor.Device, prompts [][]int32, each int, order Order) *tensor.Tensor {
 	features := dev.New(tensor.Full, len(prompts), e.Embed)
 	for lo := 0; lo < len(prompts); lo += promptBatch {
 		hi := min(lo+promptBatch, len(prompts))
 		t := autograd.NoGrad(dev)
-		f := autograd.L2Normalize(e.Encode(t, prompts[lo:hi]))
+		f := e.Encode(t, prompts[lo:hi])
+		if order == NormalizeFirst {
+			f = autograd.L2Normalize(f)
+		}
 		tensor.Copy(features.Rows(lo, hi), f.Value)
 		t.Release()
 	}
-	if len(templates) == 1 {
-		return features, nil
+	if each == 1 && order == NormalizeFirst {
+		return features
 	}
 	// The mean's length does not matter, it is normalised away: a sum will do.
-	k := len(templates)
-	sums, norm := dev.New(tensor.Full, len(classes), e.Embed), dev.New(tensor.Full, len(classes))
-	tensor.SumTo(sums, features.View(len(classes), k, e.Embed))
+	classes := len(prompts) / each
+	sums, norm := dev.New(tensor.Full, classes, e.Embed), dev.New(tensor.Full, classes)
+	tensor.SumTo(sums, features.View(classes, each, e.Embed))
 	tensor.L2Normalize(sums, norm, sums)
 	features.Release()
 	norm.Release()
-	return sums, nil
+	return sums
 }
