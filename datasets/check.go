@@ -14,6 +14,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"fewshot/nn/quote"
 )
 
 // CheckOptions say how thorough Check is.
@@ -241,7 +243,7 @@ func (d *Dataset) look(it Item, decode func(string, []byte) error) verdict {
 	case len(head) == 0:
 		return verdict{reason: "is empty"}
 	case imageFormat(head) == "":
-		return verdict{reason: fmt.Sprintf("is not a JPEG, PNG, GIF or WebP image; it starts with %q", head[:min(16, len(head))])}
+		return verdict{reason: "is not a JPEG, PNG, GIF or WebP image; it starts with " + quote.String(string(head[:min(16, len(head))]))}
 	case decode != nil:
 		if err := decode(it.Path, head); err != nil {
 			return verdict{reason: err.Error()}
@@ -312,7 +314,7 @@ func (d *Dataset) Verify(ctx context.Context) error {
 			}
 			f, _, err := d.open(it.Path)
 			if err != nil {
-				p.add("%s: %s", it.Path, readError(it.Path, err).Problems[0])
+				p.add("%s: %s", quote.Plain(it.Path), readError(it.Path, err).Problems[0])
 				continue
 			}
 			f.Close()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"fewshot/nn/quote"
 )
 
 // promptName is how a class name from a folder or file is written in a prompt.
@@ -40,7 +42,7 @@ func (d *Dataset) Subset(classes string) (*Dataset, error) {
 	case "new":
 		lo = half
 	default:
-		return nil, fmt.Errorf("classes %s: not one of all, base and new", quote(classes))
+		return nil, fmt.Errorf("classes %s: not one of all, base and new", quote.String(classes))
 	}
 	if lo == hi {
 		return nil, fmt.Errorf("%s has %d classes, so there are no %s classes", d.Name, len(d.Classes), classes)
@@ -69,7 +71,7 @@ func (d *Dataset) WithTemplates(templates ...string) (*Dataset, error) {
 	}
 	for _, t := range templates {
 		if problem := checkTemplate(t); problem != "" {
-			return nil, fmt.Errorf("template %s %s", quote(t), problem)
+			return nil, fmt.Errorf("template %s %s", quote.String(t), problem)
 		}
 	}
 	out := *d

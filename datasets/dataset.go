@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"fewshot/nn/quote"
 )
 
 // MaxImageBytes is the largest encoded image that ReadItem returns.
@@ -200,7 +202,7 @@ func (h splitHasher) text(s string) {
 }
 
 // warn adds a line to Warnings while the data set is being read.
-func (d *Dataset) warn(line string) { d.Warnings = append(d.Warnings, line) }
+func (d *Dataset) warn(line string) { d.Warnings = append(d.Warnings, quote.Text(line)) }
 
 // splits lists the three parts with their names, for everything that treats them alike.
 func (d *Dataset) splits() [3]struct {

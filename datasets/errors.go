@@ -3,6 +3,8 @@ package datasets
 import (
 	"fmt"
 	"strings"
+
+	"fewshot/nn/quote"
 )
 
 // maxProblems is how many problems of one file an Error spells out; the rest are counted.
@@ -24,10 +26,10 @@ type Error struct {
 	Err error
 }
 
-// Error renders one problem on one line, and several below each other.
+// Error renders one problem on one line, and several below each other. What strangers wrote is harmless to a terminal in it.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.File)
+	b.WriteString(quote.Plain(e.File))
 	switch {
 	case e.Total == 1 && len(e.Problems) == 1:
 		b.WriteString(": " + e.Problems[0])
@@ -47,7 +49,7 @@ func (e *Error) Error() string {
 	default:
 		b.WriteString("; " + e.Fix)
 	}
-	return b.String()
+	return quote.Text(b.String())
 }
 
 // Unwrap returns the cause, so that errors.Is(err, fs.ErrNotExist) works.
@@ -79,15 +81,6 @@ func (p *problems) err(fix string) error {
 	return &Error{File: p.file, Problems: p.first, Total: p.total, Fix: fix}
 }
 
-// quote shows a stranger's string in a message: escaped, and cut at 120 bytes.
-func quote(s string) string {
-	const limit = 120
-	if len(s) <= limit {
-		return fmt.Sprintf("%q", s)
-	}
-	return fmt.Sprintf("%q… (%d bytes)", s[:limit], len(s))
-}
-
 // tally counts occurrences of something worth a warning and remembers the first few by name.
 type tally struct {
 	first []string
@@ -97,7 +90,7 @@ type tally struct {
 func (t *tally) add(name string) {
 	const limit = 3
 	if t.total++; len(t.first) < limit {
-		t.first = append(t.first, name)
+		t.first = append(t.first, quote.Plain(name))
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"fewshot/nn/quote"
 )
 
 // New returns a data set of images in memory. Items need Label and Data; New gives them their Class
@@ -83,11 +85,11 @@ func (d *Dataset) exportable() error {
 	if d.Title == "" || strings.ContainsFunc(d.Title, func(r rune) bool {
 		return !(unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_')
 	}) {
-		p.add("title %s is not made of letters, digits, '-' and '_'", quote(d.Title))
+		p.add("title %s is not made of letters, digits, '-' and '_'", quote.String(d.Title))
 	}
 	for _, t := range append([]string{d.Template}, d.Templates...) {
 		if problem := checkTemplate(t); problem != "" {
-			p.add("template %s %s", quote(t), problem)
+			p.add("template %s %s", quote.String(t), problem)
 		}
 	}
 	if len(d.Classes) == 0 {
@@ -104,22 +106,22 @@ func (d *Dataset) exportable() error {
 			}
 			used[it.Label] = true
 			if clean, problem := cleanPath(it.Path); problem != "" || clean != it.Path {
-				p.add("%s: path %s is not a clean relative path", here, quote(it.Path))
+				p.add("%s: path %s is not a clean relative path", here, quote.String(it.Path))
 			}
 			if first, ok := owner[it.Path]; ok {
-				p.add("%s: has the path of %s, %s", here, first, quote(it.Path))
+				p.add("%s: has the path of %s, %s", here, first, quote.String(it.Path))
 			}
 			owner[it.Path] = here
 		}
 	}
 	for l, c := range d.Classes {
 		if problem := checkClass(c); problem != "" {
-			p.add("class %d: %s %s", l, quote(c), problem)
+			p.add("class %d: %s %s", l, quote.String(c), problem)
 		} else if promptName(c) != c {
-			p.add("class %d: %s has an underscore, which a prompt would turn into a space", l, quote(c))
+			p.add("class %d: %s has an underscore, which a prompt would turn into a space", l, quote.String(c))
 		}
 		if !used[l] {
-			p.add("class %d: %s has no images", l, quote(c))
+			p.add("class %d: %s has no images", l, quote.String(c))
 		}
 	}
 	return p.err("")
@@ -258,7 +260,7 @@ func replaceable(dir string) error {
 			return err
 		}
 		if !ours[rel] {
-			return fault(dir, nil, fix, "was written by an export, but %s was added since", quote(rel))
+			return fault(dir, nil, fix, "was written by an export, but %s was added since", quote.String(rel))
 		}
 		return nil
 	})

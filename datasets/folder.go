@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"fewshot/nn/quote"
 )
 
 // defaultTemplate is the prompt for people's own images.
@@ -52,7 +54,7 @@ func OpenFolder(dir, template string) (*Dataset, error) {
 	}
 	switch {
 	case len(splitFiles) > 1:
-		return nil, fault(dir, nil, "keep the one that counts", "has %d split files: %s", len(splitFiles), quote(strings.Join(splitFiles, " ")))
+		return nil, fault(dir, nil, "keep the one that counts", "has %d split files: %s", len(splitFiles), quote.String(strings.Join(splitFiles, " ")))
 	case len(splitFiles) == 1:
 		err = d.readCustomSplit(dir, splitFiles[0])
 	case isDir(filepath.Join(dir, "train")):
@@ -81,7 +83,7 @@ func escapeGlob(dir string) string {
 func (d *Dataset) useTemplate(dir, template string) error {
 	if template != "" {
 		if problem := checkTemplate(template); problem != "" {
-			return fmt.Errorf("template %s %s", quote(template), problem)
+			return fmt.Errorf("template %s %s", quote.String(template), problem)
 		}
 		d.Template = template
 		return nil
@@ -98,7 +100,7 @@ func (d *Dataset) useTemplate(dir, template string) error {
 	p := problems{file: file}
 	for i, l := range textLines(&p, data) {
 		if problem := checkTemplate(l.text); problem != "" {
-			p.add("line %d: %s %s", l.number, quote(l.text), problem)
+			p.add("line %d: %s %s", l.number, quote.String(l.text), problem)
 		}
 		if i == 0 {
 			d.Template = l.text
@@ -139,7 +141,7 @@ func (d *Dataset) readDivided() error {
 		d.Classes = append(d.Classes, c.name)
 		d.Train = appendItems(d.Train, i, c.images)
 		if len(c.images) == 0 {
-			p.add("train/%s: has no images", c.name)
+			p.add("train/%s: has no images", quote.Plain(c.name))
 		}
 	}
 	part := func(sub string) (items []Item, ok bool, err error) {
@@ -153,7 +155,7 @@ func (d *Dataset) readDivided() error {
 		for _, c := range classes {
 			l, known := label[c.name]
 			if !known {
-				p.add("%s/%s: there is no such class in train/", sub, c.name)
+				p.add("%s/%s: there is no such class in train/", sub, quote.Plain(c.name))
 				continue
 			}
 			items = appendItems(items, l, c.images)
@@ -254,7 +256,7 @@ func (d *Dataset) scan(sub string) ([]folder, error) {
 			continue
 		}
 		if info, err := fs.Stat(fsys, name); err != nil {
-			p.add("%s: %s", quote(name), strings.Join(readError(name, err).Problems, ""))
+			p.add("%s: %s", quote.String(name), strings.Join(readError(name, err).Problems, ""))
 			continue
 		} else if !info.IsDir() {
 			if isImageName(name) {
@@ -263,7 +265,7 @@ func (d *Dataset) scan(sub string) ([]folder, error) {
 			continue
 		}
 		if problem := checkClass(name); problem != "" {
-			p.add("folder name %s %s", quote(name), problem)
+			p.add("folder name %s %s", quote.String(name), problem)
 			continue
 		}
 		images, err := listImages(fsys, name, &other)
@@ -273,7 +275,7 @@ func (d *Dataset) scan(sub string) ([]folder, error) {
 		for i, image := range images {
 			full := path.Join(sub, image)
 			if clean, problem := cleanPath(full); problem != "" || clean != full {
-				p.add("file name %s %s", quote(full), problem)
+				p.add("file name %s %s", quote.String(full), problem)
 			}
 			images[i] = full
 		}

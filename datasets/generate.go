@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"fewshot/datasets/internal/pyrand"
+	"fewshot/nn/quote"
 )
 
 // Shares of CoOp's generated splits, and the seed for them: a split made here is the same for every
@@ -28,7 +29,7 @@ func divideFolders(where string, classes []folder) (s split, err error) {
 		train := share(len(paths), trainShare)
 		val := train + share(len(paths), valShare)
 		if train == 0 || val == train || val >= len(paths) {
-			p.add("%s: has %d images, too few for a training, a validation and a test image", quote(c.name), len(paths))
+			p.add("%s: has %d images, too few for a training, a validation and a test image", quote.String(c.name), len(paths))
 			continue
 		}
 		s.train = appendItems(s.train, label, paths[:train])

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"fewshot/nn/quote"
 )
 
 const (
@@ -63,11 +65,11 @@ func parseClassnames(file string, data []byte) (names []wordnetName, warnings []
 		id, name, _ := strings.Cut(l.text, " ")
 		name = strings.TrimSpace(name)
 		if !isWordnetID(id) {
-			p.add("line %d: starts with %s, not with a WordNet id such as n01440764", l.number, quote(id))
+			p.add("line %d: starts with %s, not with a WordNet id such as n01440764", l.number, quote.String(id))
 			continue
 		}
 		if problem := checkClass(name); problem != "" {
-			p.add("line %d: class name %s %s", l.number, quote(name), problem)
+			p.add("line %d: class name %s %s", l.number, quote.String(name), problem)
 			continue
 		}
 		if at, ok := first[id]; ok {
@@ -125,7 +127,7 @@ func (s *source) nameClasses(p *problems, folders []folder, names []wordnetName)
 	for _, c := range folders {
 		name, ok := byID[c.name]
 		if !ok {
-			p.add("folder %s is not in classnames.txt", quote(c.name))
+			p.add("folder %s is not in classnames.txt", quote.String(c.name))
 		}
 		s.d.Classes = append(s.d.Classes, name)
 	}
@@ -171,14 +173,14 @@ func readImageNet(s *source) error {
 		inTrain[c.name] = true
 		l, ok := label[c.name]
 		if !ok {
-			p.add("train/%s: there is no such class in val/", c.name)
+			p.add("train/%s: there is no such class in val/", quote.Plain(c.name))
 			continue
 		}
 		s.d.Train = appendItems(s.d.Train, l, c.images)
 	}
 	for _, c := range test {
 		if !inTrain[c.name] {
-			p.add("val/%s: there is no such class in train/", c.name)
+			p.add("val/%s: there is no such class in train/", quote.Plain(c.name))
 		}
 	}
 	return p.err("train/ and val/ must have the same class folders")
@@ -219,7 +221,7 @@ func readImageNetV2(s *source) error {
 	for i, c := range folders {
 		label, err := strconv.Atoi(c.name)
 		if err != nil || strconv.Itoa(label) != c.name || label < 0 || label >= len(names) {
-			p.add("folder %s is not called by a label from 0 to %d", quote(c.name), len(names)-1)
+			p.add("folder %s is not called by a label from 0 to %d", quote.String(c.name), len(names)-1)
 			continue
 		}
 		byLabel[label] = &folders[i]

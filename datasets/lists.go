@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"fewshot/nn/quote"
 )
 
 // maxListBytes bounds an official text list; the largest is SUN397's, at 1 MB.
@@ -62,7 +64,7 @@ func (s *source) listFile(name string, use func(p *problems, lines []line)) erro
 func listedPath(p *problems, l line, name string) (string, bool) {
 	clean, problem := cleanPath(name)
 	if problem != "" {
-		p.add("line %d: path %s %s", l.number, quote(name), problem)
+		p.add("line %d: path %s %s", l.number, quote.String(name), problem)
 	}
 	return clean, problem == ""
 }
@@ -72,11 +74,11 @@ func nameIndex(p *problems, lines []line) (names []string, index map[string]int3
 	index = make(map[string]int32, len(lines))
 	for _, l := range lines {
 		if _, ok := index[l.text]; ok {
-			p.add("line %d: %s appears a second time", l.number, quote(l.text))
+			p.add("line %d: %s appears a second time", l.number, quote.String(l.text))
 			continue
 		}
 		if problem := checkClass(l.text); problem != "" {
-			p.add("line %d: %s %s", l.number, quote(l.text), problem)
+			p.add("line %d: %s %s", l.number, quote.String(l.text), problem)
 			continue
 		}
 		index[l.text] = int32(len(names))
@@ -120,7 +122,7 @@ func parseVariants(p *problems, lines []line, index map[string]int32) (items []I
 		id, variant, _ := strings.Cut(l.text, " ")
 		label, ok := index[variant]
 		if !ok {
-			p.add("line %d: variant %s is not in variants.txt", l.number, quote(variant))
+			p.add("line %d: variant %s is not in variants.txt", l.number, quote.String(variant))
 			continue
 		}
 		if file, ok := listedPath(p, l, id+".jpg"); ok {
@@ -184,17 +186,17 @@ func parsePets(p *problems, lines []line, breeds map[int32]string) (items []Item
 		}
 		id, err := strconv.ParseInt(fields[1], 10, 32)
 		if err != nil || id < 1 {
-			p.add("line %d: class id %s is not a whole number from 1", l.number, quote(fields[1]))
+			p.add("line %d: class id %s is not a whole number from 1", l.number, quote.String(fields[1]))
 			continue
 		}
 		cut := strings.LastIndexByte(fields[0], '_')
 		if cut < 1 {
-			p.add("line %d: image %s is not called Breed_number", l.number, quote(fields[0]))
+			p.add("line %d: image %s is not called Breed_number", l.number, quote.String(fields[0]))
 			continue
 		}
 		label, breed := int32(id-1), strings.ToLower(fields[0][:cut])
 		if known, ok := breeds[label]; ok && known != breed {
-			p.add("line %d: class id %d is %s here and %s before", l.number, id, quote(breed), quote(known))
+			p.add("line %d: class id %d is %s here and %s before", l.number, id, quote.String(breed), quote.String(known))
 			continue
 		}
 		breeds[label] = breed
@@ -258,7 +260,7 @@ func parseScenes(p *problems, lines []line, index map[string]int32) (items []Ite
 	for _, l := range lines {
 		label, ok := index[path.Dir(l.text)]
 		if !ok {
-			p.add("line %d: %s is not an image of a scene in ClassName.txt", l.number, quote(l.text))
+			p.add("line %d: %s is not an image of a scene in ClassName.txt", l.number, quote.String(l.text))
 			continue
 		}
 		if file, ok := listedPath(p, l, strings.TrimPrefix(l.text, "/")); ok {
@@ -302,16 +304,16 @@ func parseActions(p *problems, lines []line) (classes []string, index map[string
 	for i, l := range lines {
 		number, action, _ := strings.Cut(l.text, " ")
 		if number != strconv.Itoa(i+1) {
-			p.add("line %d: starts with %s, not with %d", l.number, quote(number), i+1)
+			p.add("line %d: starts with %s, not with %d", l.number, quote.String(number), i+1)
 			continue
 		}
 		name := actionName(action)
 		if problem := checkClass(name); problem != "" {
-			p.add("line %d: action %s %s", l.number, quote(name), problem)
+			p.add("line %d: action %s %s", l.number, quote.String(name), problem)
 			continue
 		}
 		if _, ok := index[action]; ok {
-			p.add("line %d: action %s appears a second time", l.number, quote(action))
+			p.add("line %d: action %s appears a second time", l.number, quote.String(action))
 			continue
 		}
 		index[action] = int32(i)
@@ -328,7 +330,7 @@ func parseClips(p *problems, lines []line, index map[string]int32) (items []Item
 		action, name, _ := strings.Cut(clip, "/")
 		label, ok := index[action]
 		if !ok {
-			p.add("line %d: action %s is not in classInd.txt", l.number, quote(action))
+			p.add("line %d: action %s is not in classInd.txt", l.number, quote.String(action))
 			continue
 		}
 		if stem, ok := strings.CutSuffix(name, ".avi"); ok {

@@ -12,6 +12,7 @@ import (
 
 	"fewshot/datasets/internal/imaging"
 	"fewshot/datasets/internal/philox"
+	"fewshot/nn/quote"
 )
 
 // A Batch is a number of images ready for the model.
@@ -351,9 +352,9 @@ func (l *Loader) name(index int) string {
 	item := l.items[index]
 	switch {
 	case item.Data == nil:
-		return filepath.Join(l.ds.Root, filepath.FromSlash(item.Path))
+		return quote.Plain(filepath.Join(l.ds.Root, filepath.FromSlash(item.Path)))
 	case item.Path != "":
-		return item.Path
+		return quote.Plain(item.Path)
 	}
-	return fmt.Sprintf("image %d of class %q", index, item.Class)
+	return fmt.Sprintf("image %d of class %s", index, quote.String(item.Class))
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"fewshot/nn/quote"
 )
 
 // Open opens a data set by name under a data root laid out as CoOp's DATASETS.md describes, or by
@@ -44,7 +46,7 @@ type UnknownError struct {
 // Error lists the names that would be known.
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("unknown data set %s: not a folder in %s (a path needs a slash, as in ./%s) and not one of %s",
-		quote(e.Name), e.Root, e.Name, strings.Join(Names(), ", "))
+		quote.String(e.Name), e.Root, e.Name, strings.Join(Names(), ", "))
 }
 
 // source is a data set of the table while it is being read.

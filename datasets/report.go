@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"fewshot/nn/quote"
 )
 
 // WriteText writes the report for people.
@@ -30,7 +32,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if r.OK() {
 		fmt.Fprintf(&b, "\nAll images are there and look like images.\n")
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := io.WriteString(w, quote.Text(b.String()))
 	return err
 }
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"fewshot/nn/quote"
 )
 
 // Limits of a split file. The largest published one is 11 MB.
@@ -90,10 +92,10 @@ func (p *splitParser) file(s *split) error {
 		name := key.(string) // the decoder accepts nothing else as a key
 		switch items, known := parts[name]; {
 		case seen[name]:
-			p.add("%s: appears twice", quote(name))
+			p.add("%s: appears twice", quote.String(name))
 			err = p.skip()
 		case !known:
-			p.add("%s: is not one of train, val and test", quote(name))
+			p.add("%s: is not one of train, val and test", quote.String(name))
 			err = p.skip()
 		default:
 			*items, err = p.items(name)
@@ -188,7 +190,7 @@ func (p *splitParser) item() (it Item, problem string, err error) {
 	}
 	clean, problem := cleanPath(name)
 	if problem != "" {
-		return it, fmt.Sprintf("path %s %s", quote(name), problem), nil
+		return it, fmt.Sprintf("path %s %s", quote.String(name), problem), nil
 	}
 	number, ok := fields[1].(json.Number)
 	if !ok {
@@ -196,14 +198,14 @@ func (p *splitParser) item() (it Item, problem string, err error) {
 	}
 	label, err := strconv.ParseInt(number.String(), 10, 32)
 	if err != nil || label < 0 {
-		return it, fmt.Sprintf("label is %s, not a whole number from 0", quote(number.String())), nil
+		return it, fmt.Sprintf("label is %s, not a whole number from 0", quote.String(number.String())), nil
 	}
 	class, ok := fields[2].(string)
 	if !ok {
 		return it, fmt.Sprintf("class name is %s, not a string", describe(fields[2])), nil
 	}
 	if problem := checkClass(class); problem != "" {
-		return it, fmt.Sprintf("class name %s %s", quote(class), problem), nil
+		return it, fmt.Sprintf("class name %s %s", quote.String(class), problem), nil
 	}
 	return Item{Path: clean, Label: int32(label), Class: class}, "", nil
 }
@@ -261,9 +263,9 @@ func describe(tok json.Token) string {
 		}
 		return "an object"
 	case string:
-		return "the string " + quote(v)
+		return "the string " + quote.String(v)
 	case json.Number:
-		return "the number " + quote(v.String())
+		return "the number " + quote.String(v.String())
 	case bool:
 		return strconv.FormatBool(v)
 	}
@@ -335,14 +337,14 @@ func (p *splitParser) label(s *split) {
 				byLabel[it.Label], nameOf[it.Label] = here, it.Class
 			} else if nameOf[it.Label] != it.Class {
 				p.add("%s[%d]: label %d is %s, but %s[%d] calls it %s", part.name, i, it.Label,
-					quote(it.Class), first.split, first.index, quote(nameOf[it.Label]))
+					quote.String(it.Class), first.split, first.index, quote.String(nameOf[it.Label]))
 			}
 			switch first, ok := byPath[it.Path]; {
 			case !ok:
 				byPath[it.Path] = here
 			case first.label != it.Label:
 				p.add("%s[%d]: %s has label %d, but label %d in %s[%d]", part.name, i,
-					quote(it.Path), it.Label, first.label, first.split, first.index)
+					quote.String(it.Path), it.Label, first.label, first.split, first.index)
 			case first.split == part.name:
 				repeated.add(it.Path)
 			default:

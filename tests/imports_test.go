@@ -50,6 +50,11 @@ cmd/fewshot: tensor autograd cuda optim nn vit text rmt datasets
 tests:       tensor autograd cuda optim nn vit text rmt datasets cmd/fewshot
 `
 
+// leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.
+var leaves = map[string]string{
+	"nn/quote": "what strangers wrote is made harmless in messages by one function, on either side of the program",
+}
+
 // restricted are packages of the standard library that only some of ours may use outside their tests, with the
 // reason. A name stands for the package and for all below it.
 var restricted = map[string]struct {
@@ -103,6 +108,8 @@ func TestImportRulesBite(t *testing.T) {
 		"tensor/tensortest/ok.go":   `package tensortest; import _ "testing"`,
 		"tensor/x_test.go":          `package tensor; import (_ "os"; _ "reflect"; _ "math/rand/v2"; _ "github.com/google/go-cmp/cmp")`,
 		"vit/ok.go":                 `package vit; import (_ "m/nn"; _ "m/nn/checkpoint"; _ "m/tensor")`,
+		"nn/quote/ok.go":            `package quote; import _ "strconv"`,
+		"datasets/leaf.go":          `package datasets; import _ "m/nn/quote"`,
 		"text/ok.go":                `package text; import _ "golang.org/x/text/unicode/norm"`,
 		"cuda/doc.go":               `package cuda`,
 		"cuda/ok.go":                "//go:build cuda && linux\n\npackage cuda; import (_ \"C\"; _ \"unsafe\"; _ \"github.com/mumax/3/cuda/cu\")",
@@ -116,6 +123,8 @@ func TestImportRulesBite(t *testing.T) {
 		"datasets/ours.go":          `package datasets; import _ "m/tensor"`,
 		"vit/down_test.go":          `package vit; import _ "m/rmt"`,
 		"rmt/sideways.go":           "//go:build windows && arm64\n\npackage rmt; import _ \"m/vit\"",
+		"nn/quote/up.go":            `package quote; import _ "m/nn"`,
+		"datasets/beside.go":        `package datasets; import _ "m/nn/quoted"`,
 		"nn/deep.go":                `package nn; import _ "m/optim/sub"`,
 		"autograd/rand.go":          `package autograd; import _ "math/rand"`,
 		"autograd/rand2.go":         `package autograd; import _ "math/rand/v2"`,
@@ -147,11 +156,13 @@ func TestImportRulesBite(t *testing.T) {
 		"cmd/other: not in the rules",
 		"cuda/parent.go: github.com/mumax/3/cuda is not among the modules that may be used",
 		"cuda/untagged.go: github.com/mumax/3/cuda/cu may only be imported under //go:build cuda",
+		"datasets/beside.go: datasets may not import nn",
 		"datasets/module.go: github.com/x/y is not among the modules that may be used",
 		"datasets/ours.go: datasets may not import tensor",
 		"nn/c.go: C is for cuda: the program builds without a C compiler",
 		"nn/deep.go: nn may not import optim",
 		"nn/os.go: os is for cmd, datasets, nn/checkpoint, rmt, tensor/internal/simd/asm: files are opened where errors can name them",
+		"nn/quote/up.go: nn/quote is a leaf and may not import nn",
 		"optim/reflect.go: reflect is for no package: what types can say is checked when compiling",
 		"rmt/cmp.go: github.com/google/go-cmp/cmp is for tests",
 		"rmt/sideways.go: rmt may not import vit",
@@ -225,6 +236,9 @@ func judge(may map[string][]string, module, name string, f *ast.File, p string) 
 		return p + " may only be imported under //go:build cuda"
 	}
 	switch host, _, _ := strings.Cut(p, "/"); {
+	case ours && leaves[pkg] != "" && p != pkg:
+		return pkg + " is a leaf and may not import " + p
+	case ours && leaves[p] != "":
 	case ours:
 		if from, to := room(pkg), room(p); from != to && !slices.Contains(may[from], to) {
 			return from + " may not import " + to

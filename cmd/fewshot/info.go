@@ -15,11 +15,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/quote"
 	"fewshot/rmt"
 	"fewshot/tensor"
 	"fewshot/text"
@@ -223,7 +221,7 @@ func describeMask(path string) (description, error) {
 func (r *maskInfo) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: mask of %d bytes\n  backbone  %s\n  sparsity  %v\n  sha256    %s\n", r.Path, r.Bytes, r.Backbone, r.Sparsity, r.Sum)
 	for _, t := range r.Tensors {
-		fmt.Fprintf(w, "  %7.3f %%  %-4s  %s %v\n", t.Percent, t.Codec, plain(t.Name), t.Shape)
+		fmt.Fprintf(w, "  %7.3f %%  %-4s  %s %v\n", t.Percent, t.Codec, quote.Plain(t.Name), t.Shape)
 	}
 	printPairs(w, "learned with", r.About)
 }
@@ -319,15 +317,6 @@ func (r *runInfo) print(w io.Writer) {
 func printPairs(w io.Writer, title string, pairs map[string]string) {
 	fmt.Fprintf(w, "  %s\n", title)
 	for _, k := range slices.Sorted(maps.Keys(pairs)) {
-		fmt.Fprintf(w, "    %-14s %s\n", plain(k), plain(pairs[k]))
+		fmt.Fprintf(w, "    %-14s %s\n", quote.Plain(k), quote.Plain(pairs[k]))
 	}
-}
-
-// plain quotes what could play tricks on a terminal.
-func plain(s string) string {
-	tricky := func(r rune) bool { return r == utf8.RuneError || !strconv.IsPrint(r) }
-	if strings.ContainsFunc(s, tricky) {
-		return strconv.Quote(s)
-	}
-	return s
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -69,17 +71,6 @@ func TestInfoMaskAndTraining(t *testing.T) {
 	}
 }
 
-func TestPlain(t *testing.T) {
-	for in, want := range map[string]string{
-		"visual.proj": "visual.proj", `{"lr":1}`: `{"lr":1}`, "a photo of a café": "a photo of a café",
-		"\x1b[2J": `"\x1b[2J"`, "a\nb": `"a\nb"`, "a\xff": `"a\xff"`,
-	} {
-		if got := plain(in); got != want {
-			t.Errorf("plain(%q) = %s, want %s", in, got, want)
-		}
-	}
-}
-
 // What a data set lacks is said with where it comes from.
 func TestDataCheck(t *testing.T) {
 	root := t.TempDir()
@@ -100,5 +91,46 @@ func TestDataCheck(t *testing.T) {
 	out = must(t, "data", "check", "-dataset", filepath.Join(tinyData(t), "few")) // a folder by its path
 	if !strings.Contains(out, "All images are there") {
 		t.Error(out)
+	}
+}
+
+// Names that strangers gave to files, folders and classes cannot play tricks on a terminal.
+func TestDataCheckQuotes(t *testing.T) {
+	harmless := func(what, text string) {
+		t.Helper()
+		for _, r := range text {
+			if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) || r == unicode.ReplacementChar {
+				t.Errorf("%s: %U in %q", what, r, text)
+				return
+			}
+		}
+	}
+	image := []byte("\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01")
+	for what, name := range map[string]string{
+		"C1": "x\u009b31m", "direction override": "x\u202egpj", "isolate": "x\u2066", "line separator": "x\u2028",
+		"escape sequence": "x\x1b[31m", "line break": "x\nwarning: y", "broken text": "x\xff",
+	} {
+		dir := t.TempDir()
+		for i := range 4 {
+			for _, file := range []string{"cat/%d.jpg", name + "/%d.jpg", "cat/" + name + "%d.jpg", "cat/" + name + "%d.txt", name + "%d.jpg"} {
+				file = filepath.Join(dir, fmt.Sprintf(file, i))
+				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o777), os.WriteFile(file, image[:len(image)*(i&1)], 0o666)); err != nil {
+					t.Skip(err) // not a name on this file system
+				}
+			}
+		}
+		code, out, errw := cli(t, "data", "check", "-dataset", dir)
+		if code != exitFailed {
+			t.Errorf("%s: exit code %d", what, code)
+		}
+		harmless(what, out+errw)
+		_, out, errw = cli(t, "zeroshot", "-dataset", filepath.Join(dir, name)+"/x\x1b[2J")
+		harmless(what, out+errw)
+		split := fmt.Sprintf(`{"train": [[%[1]q, 0, "a"]], "val": [], "test": [["b.jpg", 0, %[1]q]], %[1]q: []}`, name)
+		if err := os.WriteFile(filepath.Join(dir, "split_zhou_X.json"), []byte(split), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, out, errw = cli(t, "data", "check", "-dataset", dir)
+		harmless(what, out+errw)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"fewshot/nn/quote"
 )
 
 // Exit codes, part of the interface.
@@ -81,7 +83,7 @@ func run(ctx context.Context, out, errw io.Writer, args []string) int {
 	}
 	c, args, err := find(args)
 	if err != nil {
-		fmt.Fprintf(errw, "fewshot: %v; see fewshot help\n", err)
+		fmt.Fprintf(errw, "fewshot: %s; see fewshot help\n", quote.Text(err.Error()))
 		return exitUsage
 	}
 	err = execute(ctx, c, out, errw, args)
@@ -92,13 +94,13 @@ func run(ctx context.Context, out, errw io.Writer, args []string) int {
 	case errors.Is(err, flag.ErrHelp):
 		return exitDone
 	case errors.As(err, &usage):
-		fmt.Fprintf(errw, "fewshot %s: %v; see fewshot %s -help\n", c.name, err, c.name)
+		fmt.Fprintf(errw, "fewshot %s: %s; see fewshot %s -help\n", c.name, quote.Text(err.Error()), c.name)
 		return exitUsage
 	case ctx.Err() != nil:
 		fmt.Fprintf(errw, "fewshot %s: interrupted\n", c.name)
 		return exitInterrupted
 	default:
-		fmt.Fprintf(errw, "fewshot %s: %v\n", c.name, err)
+		fmt.Fprintf(errw, "fewshot %s: %s\n", c.name, quote.Text(err.Error()))
 		return exitFailed
 	}
 }
@@ -148,7 +150,7 @@ func help(out, errw io.Writer, args []string) int {
 			err = usagef("no command %q", strings.Join(args, " "))
 		}
 		if err != nil {
-			fmt.Fprintf(errw, "fewshot: %v; see fewshot help\n", err)
+			fmt.Fprintf(errw, "fewshot: %s; see fewshot help\n", quote.Text(err.Error()))
 			return exitUsage
 		}
 		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)

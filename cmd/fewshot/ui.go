@@ -6,13 +6,16 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"fewshot/nn/quote"
 )
 
 // ui renders what a command finds out: as text for people, with a progress bar if the terminal is one, or
-// as JSON, one object a line, for programs.
+// as JSON, one object a line, for programs. No text that it prints can play tricks on a terminal, whoever wrote it.
 type ui struct {
 	out, errw io.Writer
 	json      bool
@@ -31,8 +34,10 @@ func newUI(out, errw io.Writer, json bool) *ui {
 // result prints the outcome of a command, or one object of several.
 func (u *ui) result(v any, text func(w io.Writer)) error {
 	if !u.json {
-		text(u.out)
-		return nil
+		var b strings.Builder
+		text(&b)
+		_, err := io.WriteString(u.out, quote.Text(b.String()))
+		return err
 	}
 	return json.NewEncoder(u.out).Encode(v)
 }
@@ -40,12 +45,14 @@ func (u *ui) result(v any, text func(w io.Writer)) error {
 // note is a line for people.
 func (u *ui) note(format string, a ...any) {
 	if !u.json {
-		fmt.Fprintf(u.out, format+"\n", a...)
+		io.WriteString(u.out, quote.Text(fmt.Sprintf(format, a...))+"\n")
 	}
 }
 
 // warn is a line that must not be missed.
-func (u *ui) warn(format string, a ...any) { fmt.Fprintf(u.errw, "warning: "+format+"\n", a...) }
+func (u *ui) warn(format string, a ...any) {
+	io.WriteString(u.errw, "warning: "+quote.Text(fmt.Sprintf(format, a...))+"\n")
+}
 
 // event is an object for programs only.
 func (u *ui) event(v any) error {

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	show "fewshot/nn/quote"
 )
 
 // Kind says what class of fault an [Error] is. A Kind is itself an error, so
@@ -74,7 +76,7 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("checkpoint: ")
 	if e.Path != "" {
-		b.WriteString(printable(e.Path))
+		b.WriteString(show.Plain(e.Path))
 		b.WriteString(": ")
 	}
 	if e.Entry != "" {
@@ -152,30 +154,8 @@ func inFile(path string, err error) error {
 	return &Error{Kind: IO, Path: path, Offset: -1, Err: err}
 }
 
-// maxQuoted bounds what a file's own strings may take of a message.
-const maxQuoted = 120
-
-// quote renders a string out of a file: Go syntax, at most 120 bytes of it.
-func quote(s string) string {
-	if len(s) <= maxQuoted {
-		if q := strconv.QuoteToASCII(s); len(q) <= maxQuoted {
-			return q
-		}
-	}
-	for n := min(len(s), maxQuoted); ; n-- {
-		if q := strconv.QuoteToASCII(s[:n]); len(q) <= maxQuoted {
-			return fmt.Sprintf("%s... (%d bytes)", q, len(s))
-		}
-	}
-}
-
-// printable leaves an ordinary path as it is and quotes any other.
-func printable(path string) string {
-	if q := strconv.Quote(path); len(q) != len(path)+2 {
-		return q
-	}
-	return path
-}
+// quote shows a string out of a file: Go syntax, a bounded part of it.
+func quote(s string) string { return show.String(s) }
 
 // maxListed bounds how many faults of one kind a message lists by name.
 const maxListed = 20

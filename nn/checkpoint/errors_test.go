@@ -35,20 +35,6 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	for _, s := range []string{"", "a", strings.Repeat("a", 119), strings.Repeat("a", 1<<20), strings.Repeat("\xff", 500), strings.Repeat("😀", 500), "\x1b]0;x\a"} {
-		q := quote(s)
-		if len(q) > maxQuoted+25 {
-			t.Errorf("%d bytes for %d", len(q), len(s))
-		}
-		for _, c := range []byte(q) {
-			if c < ' ' || c > '~' {
-				t.Errorf("byte %#x in %s", c, q)
-			}
-		}
-	}
-}
-
 func TestProblems(t *testing.T) {
 	var p problems
 	if p.err(Mismatch, "x") != nil {
