@@ -264,7 +264,7 @@ func (d *Dataset) head(it Item) ([]byte, error) {
 	}
 	defer f.Close()
 	if size > MaxImageBytes {
-		return nil, fault(file, nil, "", "is %d bytes; the limit for an image is %d", size, MaxImageBytes)
+		return nil, tooLarge(file, size)
 	}
 	head := make([]byte, min(size, 16))
 	if _, err := io.ReadFull(f, head); err != nil {

@@ -84,7 +84,7 @@ func (d *Dataset) ReadItem(it Item) ([]byte, error) {
 	}
 	defer f.Close()
 	if size > MaxImageBytes {
-		return nil, fault(file, nil, "", "is %d bytes; the limit for an image is %d", size, MaxImageBytes)
+		return nil, tooLarge(file, size)
 	}
 	data := make([]byte, size)
 	if _, err := io.ReadFull(f, data); err != nil {
@@ -134,6 +134,11 @@ func (d *Dataset) place(path string) (dir, name string) {
 		}
 	}
 	return d.Root, filepath.FromSlash(path)
+}
+
+// tooLarge refuses a file that is no image.
+func tooLarge(file string, size int64) *Error {
+	return fault(file, nil, "", "is %d bytes; the limit for an image is %d", size, MaxImageBytes)
 }
 
 var (

@@ -250,6 +250,9 @@ func readText(file string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fault(file, nil, "", "%v", errNotRegular)
 	}
+	if info.Size() > limit {
+		return nil, fault(file, nil, "", "is larger than the limit of %d bytes", limit)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, readError(file, err)

@@ -48,9 +48,7 @@ func parseSplit(file string, data []byte) (*split, error) {
 	if !utf8.Valid(data) {
 		return nil, fault(file, nil, splitFix, "is not UTF-8 text")
 	}
-	p := &splitParser{dec: json.NewDecoder(bytes.NewReader(data)), problems: problems{file: file}}
-	p.dec.UseNumber()
-	s := new(split)
+	s, p := new(split), newSplitParser(file, bytes.NewReader(data))
 	if err := p.file(s); err == errGaveUp {
 		return nil, p.err(fmt.Sprintf("reading stopped at %d problems; %s", p.total, splitFix))
 	} else if err != nil {
@@ -71,6 +69,12 @@ var errGaveUp = errors.New("too many problems")
 type splitParser struct {
 	dec *json.Decoder
 	problems
+}
+
+func newSplitParser(file string, r io.Reader) *splitParser {
+	p := &splitParser{dec: json.NewDecoder(r), problems: problems{file: file}}
+	p.dec.UseNumber()
+	return p
 }
 
 // file reads the whole document into s.

@@ -96,13 +96,20 @@ func TestKill(t *testing.T) {
 func TestBusy(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	c, out := program(t, tune(t, dir, "-epochs", "100000", "-save-every", "1ns")...)
+	ended := make(chan struct{})
+	go func() {
+		c.Wait()
+		close(ended)
+	}()
 	defer func() {
 		c.Process.Kill()
-		c.Wait()
+		<-ended
 	}()
-	for begin := time.Now(); !strings.Contains(entries(t, dir), "training-"); time.Sleep(time.Millisecond) {
-		if time.Since(begin) > time.Minute {
-			t.Fatalf("no checkpoint after a minute\n%s", out)
+	for !strings.Contains(entries(t, dir), "training-") {
+		select {
+		case <-ended:
+			t.Fatalf("ended without a checkpoint\n%s", out)
+		case <-time.After(time.Millisecond):
 		}
 	}
 	second, said := program(t, tune(t, dir, "-resume")...)
@@ -114,10 +121,9 @@ func TestBusy(t *testing.T) {
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Skipf("no interrupts here: %v", err)
 	}
-	begin := time.Now()
-	c.Wait()
-	if code := c.ProcessState.ExitCode(); code != exitInterrupted || time.Since(begin) > 10*time.Second {
-		t.Errorf("exit code %d after %v: %s", code, time.Since(begin), out)
+	<-ended // of 100,000 epochs it would take days to end in another way
+	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, out)
 	}
 	if names := entries(t, dir); !strings.Contains(names, "training-") || strings.Contains(names, lockName) || strings.Contains(names, "tmp") {
 		t.Errorf("an interrupted run leaves %s", names)

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A record is one entry of an archive under construction.
@@ -334,12 +333,8 @@ func TestTorchScriptCodeIsNotRead(t *testing.T) {
 	// Deflate data that would expand for ever, and source text that is not.
 	bomb := record{name: root + "/code/__torch__.py", data: bytes.Repeat([]byte{0xed, 0xc1, 0x01}, 1000), method: 8}
 	garbage := record{name: root + "/code/x.py", data: []byte("import os; os.system('true')")}
-	start := time.Now()
 	if digestOf(nil) != digestOf([]record{bomb, garbage}) {
 		t.Error("code/ changed the model")
-	}
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("took %v", took)
 	}
 }
 
