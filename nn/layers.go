@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"math"
 
 	"fewshot/autograd"
@@ -28,20 +29,23 @@ func (l Linear) ForwardAdd(x, residual *autograd.Var) *autograd.Var {
 // Pack prepares the layer's weight (see [Param.Pack]); so do the other layers' methods of this name.
 func (l Linear) Pack(grad bool) { l.W.Pack(grad) }
 
-// LayerNormEps is the epsilon of all of CLIP's layer norms.
+// LayerNormEps is the epsilon of the layer norms of CLIP, and of all of its relatives that do not say another.
 const LayerNormEps = 1e-5
 
 // LayerNorm normalises the last axis.
-type LayerNorm struct{ W, B *Param }
+type LayerNorm struct {
+	W, B *Param
+	Eps  float64
+}
 
-// NewLayerNorm asks for weight and bias [width].
-func NewLayerNorm(w *Weights, width int) LayerNorm {
-	return LayerNorm{w.Param(tensor.Full, "weight", width), w.Param(tensor.Full, "bias", width)}
+// NewLayerNorm asks for weight and bias [width]. An eps of 0 is [LayerNormEps].
+func NewLayerNorm(w *Weights, width int, eps float64) LayerNorm {
+	return LayerNorm{w.Param(tensor.Full, "weight", width), w.Param(tensor.Full, "bias", width), cmp.Or(eps, LayerNormEps)}
 }
 
 // Forward keeps the shape of x [..., width].
 func (l LayerNorm) Forward(x *autograd.Var) *autograd.Var {
-	return autograd.LayerNorm(x, l.W.On(x.Tape()), l.B.On(x.Tape()), LayerNormEps)
+	return autograd.LayerNorm(x, l.W.On(x.Tape()), l.B.On(x.Tape()), l.Eps)
 }
 
 // Attention is multi-head self-attention with one packed input projection, rows ordered q, k, v.
@@ -89,15 +93,15 @@ func (a Attention) Pack(grad bool) {
 	a.Out.Pack(grad)
 }
 
-// MLP is the pointwise half of a transformer block, four times as wide inside.
+// MLP is the pointwise half of a transformer block.
 type MLP struct {
 	FC, Proj   Linear
 	activation tensor.Activation
 }
 
-// NewMLP asks for c_fc and c_proj.
-func NewMLP(w *Weights, width int, a tensor.Activation) MLP {
-	return MLP{NewLinear(w.In("c_fc"), width, 4*width), NewLinear(w.In("c_proj"), 4*width, width), a}
+// NewMLP asks for c_fc [inner, width] and c_proj [width, inner].
+func NewMLP(w *Weights, width, inner int, a tensor.Activation) MLP {
+	return MLP{NewLinear(w.In("c_fc"), width, inner), NewLinear(w.In("c_proj"), inner, width), a}
 }
 
 // Forward keeps the shape of x [..., width], and adds the residual, of that shape too, unless it is nil.
@@ -121,8 +125,8 @@ type Block struct {
 // NewBlock asks for ln_1, attn, ln_2 and mlp.
 func NewBlock(w *Weights, c TransformerConfig) Block {
 	return Block{
-		LN1: NewLayerNorm(w.In("ln_1"), c.Width), Attn: NewAttention(w.In("attn"), c.Width, c.Heads, c.Causal),
-		LN2: NewLayerNorm(w.In("ln_2"), c.Width), MLP: NewMLP(w.In("mlp"), c.Width, c.Activation),
+		LN1: NewLayerNorm(w.In("ln_1"), c.Width, c.Eps), Attn: NewAttention(w.In("attn"), c.Width, c.Heads, c.Causal),
+		LN2: NewLayerNorm(w.In("ln_2"), c.Width, c.Eps), MLP: NewMLP(w.In("mlp"), c.Width, cmp.Or(c.MLP, 4*c.Width), c.Activation),
 	}
 }
 
@@ -154,6 +158,8 @@ func (b Block) mlp(x *autograd.Var) *autograd.Var {
 // TransformerConfig are the sizes of a stack of blocks.
 type TransformerConfig struct {
 	Width, Layers, Heads int
+	MLP                  int     // width inside the MLPs; 0 for four times Width, as in CLIP
+	Eps                  float64 // of the layer norms; 0 for [LayerNormEps]
 	Causal               bool
 	Activation           tensor.Activation
 }

@@ -43,10 +43,10 @@ func open(t testing.TB) *tensor.Device {
 func TestWeightsReportEverything(t *testing.T) {
 	src := memory{"a.weight": {2, 3}, "a.bias": {3}, "b.broken": {1}, "rest": {1}}
 	w := nn.NewWeights(open(t), src)
-	nn.NewLinear(w.In("a"), 3, 2)                // a.bias has the wrong shape
-	nn.NewLayerNorm(w.In("blocks", 0, "ln"), 4)  // missing altogether
-	w.In("b").Param(tensor.Full, "broken", 1)    // unreadable
-	w.In("a").Param(tensor.Compute, "weight", 6) // used in two shapes
+	nn.NewLinear(w.In("a"), 3, 2)                  // a.bias has the wrong shape
+	nn.NewLayerNorm(w.In("blocks", 0, "ln"), 4, 0) // missing altogether
+	w.In("b").Param(tensor.Full, "broken", 1)      // unreadable
+	w.In("a").Param(tensor.Compute, "weight", 6)   // used in two shapes
 	err := w.Err()
 	if err == nil {
 		t.Fatal("no error")

@@ -10,11 +10,16 @@ import (
 	"fewshot/tensor"
 )
 
+// Shapes is what a source has, without the values.
+type Shapes interface {
+	Names() []string
+	Shape(name string) (shape []int, ok bool)
+}
+
 // Source is anything with named, shaped, readable tensors: a checkpoint, a random initialiser, a map in
 // a test. Read fills dst, of just the right length, with the values as float32.
 type Source interface {
-	Names() []string
-	Shape(name string) (shape []int, ok bool)
+	Shapes
 	Read(name string, dst []float32) error
 }
 
@@ -28,16 +33,23 @@ type Weights struct {
 
 // root is what all paths into one source share.
 type root struct {
-	dev     *tensor.Device
-	src     Source
+	dev     *tensor.Device // nil for a check
+	src     Shapes         // a Source, but for a check
 	tensors map[string]*tensor.Tensor
+	asked   map[string][]int // shapes by name
 	params  []*Param
 	faults  []error
 }
 
 // NewWeights opens the top of a source for use on a device.
-func NewWeights(dev *tensor.Device, src Source) *Weights {
-	return &Weights{root: &root{dev: dev, src: src, tensors: map[string]*tensor.Tensor{}}}
+func NewWeights(dev *tensor.Device, src Source) *Weights { return newWeights(dev, src) }
+
+// NewCheck is NewWeights for constructors that are only to say what they lack: nothing is read or allocated, and the Params
+// have no Value. Sizes out of a stranger's file go through it before anything is built of them.
+func NewCheck(src Shapes) *Weights { return newWeights(nil, src) }
+
+func newWeights(dev *tensor.Device, src Shapes) *Weights {
+	return &Weights{root: &root{dev: dev, src: src, tensors: map[string]*tensor.Tensor{}, asked: map[string][]int{}}}
 }
 
 // In descends: w.In("transformer", "resblocks", 3).
@@ -53,41 +65,63 @@ func (w *Weights) In(parts ...any) *Weights {
 // tensor: a masked student and its unmasked teacher share their storage so.
 func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 	r, full := w.root, w.path+name
-	t := r.tensors[full]
-	if t == nil {
-		t = r.load(kind, full, shape)
-		r.tensors[full] = t
-	} else if !slices.Equal(t.Shape(), shape) {
-		r.faults = append(r.faults, fmt.Errorf("%s: used as %v and as %v", full, t.Shape(), shape))
-		t = r.dev.Zeros(kind, shape...)
+	p := &Param{Name: full}
+	if before, again := r.asked[full]; !again {
+		r.asked[full] = slices.Clone(shape)
+		r.tensors[full] = r.load(kind, full, shape)
+		p.Value = r.tensors[full]
+	} else if slices.Equal(before, shape) {
+		p.Value = r.tensors[full]
+	} else {
+		p.Value = r.fault(fmt.Errorf("%s: used as %v and as %v", full, before, shape))
 	}
-	p := &Param{Name: full, Value: t}
 	r.params = append(r.params, p)
 	return p
 }
 
 // Bias is Param for what is added to the rows of a product, of the kind that the device adds as it is.
-func (w *Weights) Bias(name string, n int) *Param { return w.Param(w.root.dev.BiasKind(), name, n) }
+func (w *Weights) Bias(name string, n int) *Param {
+	kind := tensor.Full
+	if w.root.dev != nil {
+		kind = w.root.dev.BiasKind()
+	}
+	return w.Param(kind, name, n)
+}
 
-// load reads a tensor. After a fault it returns zeros, so that the constructor can go on and find the rest.
+// Has reports whether the source has a tensor of that name below w.
+func (w *Weights) Has(name string) bool {
+	_, ok := w.root.src.Shape(w.path + name)
+	return ok
+}
+
+// load reads a tensor that has the shape it should have.
 func (r *root) load(kind tensor.Kind, name string, want []int) *tensor.Tensor {
 	have, ok := r.src.Shape(name)
 	switch {
 	case !ok:
-		r.faults = append(r.faults, fmt.Errorf("%s: missing, want shape %v", name, want))
+		return r.fault(fmt.Errorf("%s: missing, want shape %v", name, want))
 	case !slices.Equal(have, want):
-		r.faults = append(r.faults, fmt.Errorf("%s: has shape %v, want %v", name, have, want))
-	default:
-		v := make([]float32, tensor.Len(want))
-		if err := r.src.Read(name, v); err != nil {
-			r.faults = append(r.faults, err)
-			break
-		}
-		t := r.dev.New(kind, want...)
-		t.Set(v)
-		return t
+		return r.fault(fmt.Errorf("%s: has shape %v, want %v", name, have, want))
+	case r.dev == nil:
+		return nil
 	}
-	return r.dev.Zeros(kind, want...)
+	v := make([]float32, tensor.Len(want))
+	if err := r.src.(Source).Read(name, v); err != nil {
+		return r.fault(err)
+	}
+	t := r.dev.New(kind, want...)
+	t.Set(v)
+	return t
+}
+
+// fault notes what is wrong and gives a scalar in place of the tensor, so that the constructor can go on and find the rest.
+// It does not have the shape asked for: that was computed from a file that has no such tensor, and may be of any size.
+func (r *root) fault(err error) *tensor.Tensor {
+	r.faults = append(r.faults, err)
+	if r.dev == nil {
+		return nil
+	}
+	return r.dev.Zeros(tensor.Full)
 }
 
 // Params are all parameters asked for so far, below any path into this source, in the order of asking.
@@ -97,7 +131,7 @@ func (w *Weights) Params() []*Param { return w.root.params }
 func (w *Weights) Unused() []string {
 	var names []string
 	for _, n := range w.root.src.Names() {
-		if strings.HasPrefix(n, w.path) && w.root.tensors[n] == nil {
+		if _, asked := w.root.asked[n]; !asked && strings.HasPrefix(n, w.path) {
 			names = append(names, n)
 		}
 	}
@@ -105,8 +139,15 @@ func (w *Weights) Unused() []string {
 	return names
 }
 
-// Err reports all missing tensors, wrong shapes and read errors at once.
-func (w *Weights) Err() error { return errors.Join(w.root.faults...) }
+// Err reports all missing tensors, wrong shapes and read errors at once: the first twenty, and how many more there are.
+func (w *Weights) Err() error {
+	const listed = 20
+	faults := w.root.faults
+	if more := len(faults) - listed; more > 0 {
+		faults = append(slices.Clone(faults[:listed]), fmt.Errorf("and %d tensors more", more))
+	}
+	return errors.Join(faults...)
+}
 
 // Values are the parameters' present values as a source: what a trained model is written from.
 func (w *Weights) Values() Source { return values(w.root.tensors) }

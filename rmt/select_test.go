@@ -1,6 +1,7 @@
 package rmt
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,4 +74,76 @@ func TestMatch(t *testing.T) {
 	if match(strings.Repeat("*a", 1000)+"*b", strings.Repeat("a", 100000)) {
 		t.Error("many stars match what has no b")
 	}
+}
+
+// FuzzSelect compares the choice with the definition of a pattern, character by character.
+func FuzzSelect(f *testing.F) {
+	f.Add("visual.*.attn.*_weight", "visual.0.attn.in_weight\nvisual.proj")
+	f.Add("**\n*", "a\nb")
+	f.Add("a*b*c\nd", "abc\naxbxc\nd")
+	f.Add("", "\n")
+	dev, err := tensor.Open("cpu", tensor.Options{Workers: 1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { dev.Close() })
+	matrix, vector := dev.Zeros(tensor.Full, 1, 1), dev.Zeros(tensor.Full, 1)
+	f.Fuzz(func(t *testing.T, lines, names string) {
+		if len(lines)+len(names) > 1<<10 {
+			return
+		}
+		patterns := strings.Split(lines, "\n")
+		var all []*nn.Param
+		var want []string
+		used, vectors := make([]bool, len(patterns)), false
+		for _, name := range strings.Split(names, "\n") {
+			p := &nn.Param{Name: name, Value: matrix}
+			if strings.HasSuffix(name, "bias") {
+				p.Value = vector
+			}
+			all = append(all, p)
+			hit := false
+			for i, pattern := range patterns {
+				if fits(pattern, name) {
+					used[i], hit = true, true
+				}
+			}
+			if hit {
+				want = append(want, name)
+				vectors = vectors || p.Value == vector
+			}
+		}
+		picked, err := Select(all, patterns)
+		if refuse := vectors || slices.Contains(used, false); (err != nil) != refuse {
+			t.Fatalf("%q of %q: error %v, want one: %v", patterns, names, err, refuse)
+		}
+		if err != nil {
+			return
+		}
+		var got []string
+		for _, p := range picked {
+			got = append(got, p.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%q of %q: %q, want %q", patterns, names, got, want)
+		}
+	})
+}
+
+// fits is what match should be, by dynamic programming: reached[i] says whether the pattern so far matches name[:i].
+func fits(pattern, name string) bool {
+	reached := make([]bool, len(name)+1)
+	reached[0] = true
+	for _, c := range []byte(pattern) {
+		next := make([]bool, len(name)+1)
+		for i, ok := range reached {
+			if c == '*' {
+				next[i] = ok || i > 0 && next[i-1]
+			} else if ok && i < len(name) && name[i] == c {
+				next[i+1] = true
+			}
+		}
+		reached = next
+	}
+	return reached[len(name)]
 }

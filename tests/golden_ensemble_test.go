@@ -44,7 +44,7 @@ func goldenEnsemble(g *goldenCase) {
 func (g *goldenCase) TextEncoder(name string) *text.Encoder {
 	g.Helper()
 	m := g.Model(name)
-	c, err := text.ConfigOf(m, tensor.QuickGELU)
+	c, err := text.ConfigOf(m, text.Config{Activation: tensor.QuickGELU})
 	if err != nil {
 		g.Fatal(err)
 	}

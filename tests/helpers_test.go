@@ -44,19 +44,16 @@ type clip struct {
 	params           []*nn.Param
 }
 
-// newCLIP builds the encoders that a source has weights for. Heads are 64 wide where visionHeads and textHeads are 0.
+// newCLIP builds the encoders that a source has weights for. Numbers of heads are 0 where they are the usual ones.
 func newCLIP(t testing.TB, dev *tensor.Device, src nn.Source, a tensor.Activation, visionHeads, textHeads int) clip {
 	t.Helper()
-	vc, err := vit.ConfigOf(src, a)
+	vc, err := vit.ConfigOf(src, vit.Config{Activation: a, Heads: visionHeads})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tc, err := text.ConfigOf(src, a)
+	tc, err := text.ConfigOf(src, text.Config{Activation: a, Heads: textHeads})
 	if err != nil {
 		t.Fatal(err)
-	}
-	if visionHeads != 0 {
-		vc.Heads, tc.Heads = visionHeads, textHeads
 	}
 	w := nn.NewWeights(dev, src)
 	c := clip{student: vit.New(w, vc), teacher: vit.New(w, vc), text: text.New(w, tc)}

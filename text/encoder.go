@@ -1,49 +1,10 @@
 package text
 
 import (
-	"fmt"
-
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/tensor"
 )
-
-// Config are the sizes of a text encoder.
-type Config struct {
-	Context    int // most tokens a text may have, start and end included
-	Vocab      int
-	Width      int
-	Layers     int
-	Heads      int // of 64 each
-	Embed      int // length of the text feature
-	Activation tensor.Activation
-}
-
-// Shapes is what ConfigOf needs of a checkpoint.
-type Shapes interface {
-	Shape(name string) (shape []int, ok bool)
-}
-
-// ConfigOf reads the sizes off the shapes of a checkpoint with OpenAI's names.
-func ConfigOf(s Shapes, a tensor.Activation) (Config, error) {
-	pos, _ := s.Shape("positional_embedding")
-	table, _ := s.Shape("token_embedding.weight")
-	proj, _ := s.Shape("text_projection")
-	if len(pos) != 2 || len(table) != 2 || len(proj) != 2 || pos[1] == 0 || pos[1]%64 != 0 {
-		return Config{}, fmt.Errorf("positional_embedding %v, token_embedding.weight %v, text_projection %v are no CLIP text encoder's", pos, table, proj)
-	}
-	c := Config{Context: pos[0], Vocab: table[0], Width: pos[1], Heads: pos[1] / 64, Embed: proj[1], Activation: a}
-	for {
-		if _, ok := s.Shape(fmt.Sprintf("transformer.resblocks.%d.attn.in_proj_weight", c.Layers)); !ok {
-			break
-		}
-		c.Layers++
-	}
-	if c.Layers == 0 {
-		return Config{}, fmt.Errorf("no transformer.resblocks.0: the text encoder has no blocks")
-	}
-	return c, nil
-}
 
 // Encoder is CLIP's text encoder: a causal transformer whose feature is read at the end-of-text token.
 type Encoder struct {
@@ -64,8 +25,8 @@ func New(w *nn.Weights, c Config) *Encoder {
 		tokens:   w.Param(tensor.Full, "token_embedding.weight", c.Vocab, c.Width),
 		position: w.Param(tensor.Full, "positional_embedding", c.Context, c.Width),
 		transformer: nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
-			Width: c.Width, Layers: c.Layers, Heads: c.Heads, Causal: true, Activation: c.Activation}),
-		final: nn.NewLayerNorm(w.In("ln_final"), c.Width),
+			Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Causal: true, Activation: c.Activation}),
+		final: nn.NewLayerNorm(w.In("ln_final"), c.Width, c.Eps),
 		proj:  w.Param(tensor.Compute, "text_projection", c.Width, c.Embed),
 	}
 	e.params = w.Params()[before:len(w.Params()):len(w.Params())]

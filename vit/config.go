@@ -1,63 +1,95 @@
 package vit
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
+	"fewshot/nn"
 	"fewshot/tensor"
 )
 
-// Config are the sizes of a vision transformer.
+// Config are the sizes and settings of a vision transformer.
 type Config struct {
 	ImageSize  int // side of the square input, in pixels
 	Patch      int // side of a patch, in pixels
 	Width      int
 	Layers     int
-	Heads      int // of HeadSize each
+	Heads      int // of Width/Heads each
+	MLP        int // width inside the MLPs; 0 for four times Width
 	Embed      int // length of the image feature
 	Activation tensor.Activation
+	Eps        float64 // of the layer norms; 0 for 1e-5
 }
 
-// HeadSize is the width of every attention head in every released CLIP.
+// HeadSize is the width of the attention heads in all of OpenAI's models and most others.
 const HeadSize = 64
 
-// Shapes is what ConfigOf needs of a checkpoint.
-type Shapes interface {
-	Shape(name string) (shape []int, ok bool)
-}
-
-// ConfigOf reads the sizes off the shapes of a checkpoint with OpenAI's names, as CLIP's own loader does. The
-// activation leaves no trace in the weights: the caller must know it.
-func ConfigOf(s Shapes, a tensor.Activation) (Config, error) {
+// ConfigOf completes c with the sizes that the shapes of a checkpoint with OpenAI's names tell, as CLIP's own loader does.
+// Activation, Heads and Eps leave no trace in the shapes: the caller has to know them. Where Heads is 0 it is the number that
+// every released model of that width has, and an error where there is none.
+//
+// A Config that is returned without error has bounded sizes that fit each other, and every tensor that [New] will ask for is
+// there with its shape: nothing larger than the checkpoint's tensors is ever allocated on its word.
+func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	proj, ok := s.Shape("visual.proj")
 	if !ok {
 		if _, resnet := s.Shape("visual.layer1.0.conv1.weight"); resnet {
-			return Config{}, fmt.Errorf("the image encoder is a ResNet; this build runs vision transformers")
+			return Config{}, errors.New("the image encoder is a ResNet; this build runs vision transformers")
 		}
-		return Config{}, fmt.Errorf("no visual.proj: this is no CLIP with a vision transformer")
+		return Config{}, errors.New("no visual.proj: this is no CLIP with a vision transformer")
 	}
 	conv, _ := s.Shape("visual.conv1.weight")
 	pos, _ := s.Shape("visual.positional_embedding")
-	if len(proj) != 2 || len(conv) != 4 || conv[1] != 3 || conv[2] != conv[3] || len(pos) != 2 || conv[2] == 0 {
+	if len(proj) != 2 || len(conv) != 4 || conv[1] != 3 || conv[2] != conv[3] || len(pos) != 2 || pos[0] < 2 {
 		return Config{}, fmt.Errorf("visual.conv1.weight %v, visual.positional_embedding %v, visual.proj %v are no vision transformer's", conv, pos, proj)
 	}
-	c := Config{Patch: conv[2], Width: conv[0], Heads: conv[0] / HeadSize, Embed: proj[1], Activation: a}
+	c.Patch, c.Width, c.Embed = conv[2], conv[0], proj[1]
+	c.Layers, c.MLP = nn.Blocks(s, "visual.transformer.")
+	if c.Layers == 0 {
+		return Config{}, errors.New("no visual.transformer.resblocks.0: the vision transformer has no blocks")
+	}
+	if err := nn.Within(
+		nn.Size{Name: "the rows of visual.positional_embedding", Value: pos[0], Max: nn.MaxTokens},
+		nn.Size{Name: "the patch size of visual.conv1.weight", Value: c.Patch, Max: nn.MaxImage},
+		nn.Size{Name: "the width of visual.conv1.weight", Value: c.Width, Max: nn.MaxWidth},
+		nn.Size{Name: "the length of features, in visual.proj,", Value: c.Embed, Max: nn.MaxWidth},
+		nn.Size{Name: "the width inside visual.transformer.resblocks.0.mlp", Value: c.MLP, Max: 8 * nn.MaxWidth},
+		nn.Size{Name: "the number of blocks of visual.transformer", Value: c.Layers, Max: nn.MaxLayers},
+	); err != nil {
+		return Config{}, err
+	}
 	grid := int(math.Round(math.Sqrt(float64(pos[0] - 1))))
-	if grid*grid+1 != pos[0] || grid == 0 {
+	if grid*grid+1 != pos[0] {
 		return Config{}, fmt.Errorf("visual.positional_embedding has %d rows, which is no square grid and a class token", pos[0])
 	}
-	if c.Width == 0 || c.Width%HeadSize != 0 {
-		return Config{}, fmt.Errorf("visual.conv1.weight has width %d, want a multiple of %d", c.Width, HeadSize)
-	}
 	c.ImageSize = c.Patch * grid
-	for {
-		if _, ok := s.Shape(fmt.Sprintf("visual.transformer.resblocks.%d.attn.in_proj_weight", c.Layers)); !ok {
-			break
+	if err := nn.Within(nn.Size{Name: fmt.Sprintf("the side of a picture of %d×%d patches of %d pixels", grid, grid, c.Patch),
+		Value: c.ImageSize, Max: nn.MaxImage}); err != nil {
+		return Config{}, err
+	}
+	if c.Heads == 0 {
+		if c.Heads = usualHeads(c.Width); c.Heads == 0 {
+			return Config{}, fmt.Errorf("the image encoder is %d wide, and weights alone do not say how many attention heads that is: "+
+				"give the model's folder, with its configuration, or the number with -heads", c.Width)
 		}
-		c.Layers++
 	}
-	if c.Layers == 0 {
-		return Config{}, fmt.Errorf("no visual.transformer.resblocks.0: the vision transformer has no blocks")
+	if err := nn.HeadsOf("image", c.Heads, c.Width); err != nil {
+		return Config{}, err
 	}
-	return c, nil
+	w := nn.NewCheck(s)
+	New(w, c)
+	return c, w.Err()
+}
+
+// usualHeads is the number of heads that models of a width have: sixteen in open_clip's ViT-H, g, bigG and e, whose heads are
+// wider than 64, one for every 64 channels in all others. 0 if no model is known.
+func usualHeads(width int) int {
+	switch {
+	case width == 1280, width == 1408, width == 1664, width == 1792:
+		return 16
+	case width%HeadSize == 0:
+		return width / HeadSize
+	}
+	return 0
 }

@@ -28,10 +28,10 @@ func New(w *nn.Weights, c Config) *Encoder {
 		conv:     w.Param(tensor.Compute, "conv1.weight", c.Width, 3, c.Patch, c.Patch),
 		class:    w.Param(tensor.Full, "class_embedding", c.Width),
 		position: w.Param(tensor.Full, "positional_embedding", grid*grid+1, c.Width),
-		pre:      nn.NewLayerNorm(w.In("ln_pre"), c.Width),
-		post:     nn.NewLayerNorm(w.In("ln_post"), c.Width),
+		pre:      nn.NewLayerNorm(w.In("ln_pre"), c.Width, c.Eps),
+		post:     nn.NewLayerNorm(w.In("ln_post"), c.Width, c.Eps),
 		transformer: nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
-			Width: c.Width, Layers: c.Layers, Heads: c.Heads, Activation: c.Activation}),
+			Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Activation: c.Activation}),
 		proj: w.Param(tensor.Compute, "proj", c.Width, c.Embed),
 	}
 	e.params = w.Params()[before:len(w.Params()):len(w.Params())]

@@ -33,11 +33,14 @@ are verified. "embedded" is the model in this program.`,
 }
 
 func setupInfo(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+	var m modelFlags
+	m.declareHeads(fs)
 	return func(_ context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
 			return usagef("give one file or folder, not %d", len(args))
 		}
-		r, err := describePath(args[0])
+		m.path = args[0]
+		r, err := m.describe()
 		if err != nil {
 			return err
 		}
@@ -48,9 +51,11 @@ func setupInfo(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 // description is what info finds out.
 type description interface{ print(w io.Writer) }
 
-func describePath(path string) (description, error) {
+// describe finds out what the path is.
+func (m *modelFlags) describe() (description, error) {
+	path := m.path
 	if path == embeddedName {
-		return describeModel(path)
+		return m.describeModel()
 	}
 	s, err := os.Stat(path)
 	if err != nil {
@@ -60,7 +65,7 @@ func describePath(path string) (description, error) {
 		if isRun(path) {
 			return describeRun(path)
 		}
-		return describeModel(path)
+		return m.describeModel()
 	}
 	f, err := checkpoint.Open(path)
 	if err != nil {
@@ -74,7 +79,7 @@ func describePath(path string) (description, error) {
 	case rmt.StateFormat:
 		return describeState(path)
 	}
-	return describeModel(path)
+	return m.describeModel()
 }
 
 // isRun reports whether train wrote into the folder.
@@ -123,36 +128,49 @@ type textInfo struct {
 	Embed   int `json:"embed"`
 }
 
-func describeModel(path string) (description, error) {
-	src, err := (&modelFlags{path: path}).source()
+func (m *modelFlags) describeModel() (description, error) {
+	src, err := m.source()
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
-	r := &modelInfo{Kind: "model", Path: path, Format: src.Format(), Dialect: src.Dialect(), Activation: src.Activation(), Tensors: len(src.Names()),
+	r := &modelInfo{Kind: "model", Path: m.path, Format: src.Format(), Dialect: src.Dialect(), Activation: src.Activation(), Tensors: len(src.Names()),
 		Vocabulary: src.Vocabulary().Merges}
-	if path == embeddedName {
+	if m.path == embeddedName {
 		r.Vocabulary = embeddedName
 	}
 	for _, name := range src.Names() {
 		shape, _ := src.Shape(name)
 		r.Parameters += tensor.Len(shape)
 	}
-	if r.Digest, err = src.Digest(); err != nil {
+	imageHeads, textHeads, err := m.pickHeads(src)
+	if err != nil {
 		return nil, err
 	}
-	imageHeads, textHeads := src.Heads()
-	if c, err := vit.ConfigOf(src, tensor.QuickGELU); err != nil {
+	if _, ok := src.Shape("visual.proj"); !ok { // a ResNet, or images are not all of it
+		_, err := vit.ConfigOf(src, vit.Config{})
 		r.Problem = err.Error()
 	} else {
-		r.Image = &imageInfo{c.ImageSize, c.Patch, c.Width, c.Layers, cmp.Or(imageHeads, c.Heads), c.Embed}
-	}
-	if _, ok := src.Shape("token_embedding.weight"); ok {
-		c, err := text.ConfigOf(src, tensor.QuickGELU)
+		c, words, err := configs(src, tensor.QuickGELU, imageHeads, textHeads)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", m.path, err)
 		}
-		r.Text = &textInfo{c.Context, c.Vocab, c.Width, c.Layers, cmp.Or(textHeads, c.Heads), c.Embed}
+		r.Image = &imageInfo{c.ImageSize, c.Patch, c.Width, c.Layers, c.Heads, c.Embed}
+		if words != nil {
+			r.Text = &textInfo{words.Context, words.Vocab, words.Width, words.Layers, words.Heads, words.Embed}
+		}
+	}
+	if r.Image == nil {
+		if _, ok := src.Shape("token_embedding.weight"); ok {
+			c, err := text.ConfigOf(src, text.Config{Heads: textHeads})
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", m.path, err)
+			}
+			r.Text = &textInfo{c.Context, c.Vocab, c.Width, c.Layers, c.Heads, c.Embed}
+		}
+	}
+	if r.Digest, err = src.Digest(); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
@@ -176,6 +194,9 @@ func (r *modelInfo) print(w io.Writer) {
 	}
 	line("digest", "%s", r.Digest)
 }
+
+// maxMask bounds a mask file that is read whole: bits of the largest model there is take 0.6 GB without compression.
+const maxMask = 1 << 30
 
 // maskInfo describes a mask file.
 type maskInfo struct {
@@ -204,7 +225,7 @@ func describeMask(path string) (description, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := os.ReadFile(path)
+	b, err := checkpoint.ReadFile(path, maxMask)
 	if err != nil {
 		return nil, err
 	}
@@ -261,11 +282,11 @@ type runInfo struct {
 func describeRun(dir string) (description, error) {
 	r := &runInfo{Kind: "run", Path: dir}
 	result := filepath.Join(dir, resultName)
-	b, err := os.ReadFile(result)
+	b, err := checkpoint.ReadFile(result, maxResult)
 	switch {
 	case err == nil:
-		if !json.Valid(b) {
-			return nil, fmt.Errorf("%s: is not JSON", result)
+		if err := isResult(b); err != nil {
+			return nil, fmt.Errorf("%s: %w", result, err)
 		}
 		r.Finished, r.Result = true, b
 	case !errors.Is(err, fs.ErrNotExist):
@@ -291,6 +312,15 @@ func describeRun(dir string) (description, error) {
 		r.Training = d.(*stateInfo)
 	}
 	return r, nil
+}
+
+// isResult refuses what is no result of a run. A result.json of another version may lack fields and have others.
+func isResult(b []byte) error {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(b, &object); err != nil {
+		return fmt.Errorf("is not a JSON object: %w", err)
+	}
+	return nil
 }
 
 func (r *runInfo) print(w io.Writer) {

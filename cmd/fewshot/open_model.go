@@ -8,6 +8,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"fewshot/datasets"
 	"fewshot/nn"
@@ -28,12 +30,17 @@ var (
 )
 
 // modelFlags choose a CLIP.
-type modelFlags struct{ path, vocab, activation string }
+type modelFlags struct{ path, vocab, activation, heads string }
 
 func (m *modelFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&m.path, "model", embeddedName, "CLIP `checkpoint`: an OpenAI .pt, a torch.save or safetensors file, a Hugging Face or open_clip folder, or embedded for the small one in this program")
 	fs.StringVar(&m.vocab, "vocab", "", "BPE vocabulary `file`: bpe_simple_vocab_16e6.txt.gz or merges.txt (default: found beside the model)")
 	fs.StringVar(&m.activation, "activation", "", "quickgelu or gelu, where the checkpoint does not say (OpenAI's weights: quickgelu)")
+	m.declareHeads(fs)
+}
+
+func (m *modelFlags) declareHeads(fs *flag.FlagSet) {
+	fs.StringVar(&m.heads, "heads", "", "attention heads of the image encoder, or of both as `image,text`, where neither the checkpoint nor its width says")
 }
 
 // model is an opened CLIP.
@@ -71,7 +78,10 @@ func (m *modelFlags) open(dev *tensor.Device, u *ui) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	vision, words := src.Heads()
+	vision, words, err := m.pickHeads(src)
+	if err != nil {
+		return nil, err
+	}
 	c, err := newCLIP(dev, src, a, vision, words)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.path, err)
@@ -134,6 +144,33 @@ func (m *modelFlags) pickActivation(src *checkpoint.Model, u *ui) (tensor.Activa
 	}
 }
 
+// pickHeads gives the numbers of attention heads that the checkpoint or the flag says, 0 where neither does.
+func (m *modelFlags) pickHeads(src *checkpoint.Model) (image, words int, err error) {
+	image, words = src.Heads()
+	if m.heads == "" {
+		return image, words, nil
+	}
+	first, second, both := strings.Cut(m.heads, ",")
+	for _, side := range []struct {
+		encoder, asked string
+		have           *int
+		given          bool
+	}{{"image", first, &image, true}, {"text", second, &words, both}} {
+		if !side.given {
+			continue
+		}
+		n, err := strconv.Atoi(side.asked)
+		if err != nil || n < 1 || n > nn.MaxWidth {
+			return 0, 0, usagef("-heads %q: give the number of the image encoder's attention heads, or of both encoders', as 16 or 16,12", m.heads)
+		}
+		if *side.have != 0 && *side.have != n {
+			return 0, 0, usagef("-heads %s, but %s says that the %s encoder has %d", m.heads, m.path, side.encoder, *side.have)
+		}
+		*side.have = n
+	}
+	return image, words, nil
+}
+
 // tokenizer reads the vocabulary that was asked for, or found; nil if there is none.
 func (m *modelFlags) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, error) {
 	merges := found.Merges
@@ -163,38 +200,53 @@ func (m *modelFlags) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, er
 }
 
 // newCLIP builds both encoders of a source with OpenAI's names, and reports all faults of its tensors together. Numbers of
-// heads are 0 where the source does not say; then there is one for every 64 channels.
+// heads are 0 where nobody says; then they are those that models of that width have.
 func newCLIP(dev *tensor.Device, src nn.Source, a tensor.Activation, imageHeads, textHeads int) (*clip, error) {
-	vc, err := vit.ConfigOf(src, a)
+	vc, tc, err := configs(src, a, imageHeads, textHeads)
 	if err != nil {
 		return nil, err
 	}
-	if imageHeads != 0 {
-		vc.Heads = imageHeads
-	}
 	w := nn.NewWeights(dev, src)
 	c := &clip{weights: w, image: vit.New(w, vc)}
-	if _, ok := src.Shape("token_embedding.weight"); ok {
-		tc, err := text.ConfigOf(src, a)
-		if err != nil {
-			return nil, err
-		}
-		if textHeads != 0 {
-			tc.Heads = textHeads
-		}
-		if tc.Embed != vc.Embed {
-			return nil, fmt.Errorf("image features have %d elements, text features %d", vc.Embed, tc.Embed)
-		}
-		c.text = text.New(w, tc)
+	if tc != nil {
+		c.text = text.New(w, *tc)
 		c.scaleAt = w.Param(tensor.Full, "logit_scale")
 	}
 	if err := w.Err(); err != nil {
 		return nil, err
 	}
-	if rest := w.Unused(); len(rest) > 0 {
-		return nil, fmt.Errorf("%d tensors are not part of a CLIP, the first is %s; this is some other model", len(rest), rest[0])
-	}
 	return c, nil
+}
+
+// configs is what a source's shapes and what else is known of it say of both encoders, of the text encoder nil if it has none. All
+// that a wrong checkpoint can be refused for is checked here, before anything of it is read or built.
+func configs(src nn.Shapes, a tensor.Activation, imageHeads, textHeads int) (vit.Config, *text.Config, error) {
+	vc, err := vit.ConfigOf(src, vit.Config{Activation: a, Heads: imageHeads})
+	if err != nil {
+		return vc, nil, err
+	}
+	w := nn.NewCheck(src)
+	vit.New(w, vc)
+	var words *text.Config
+	if _, ok := src.Shape("token_embedding.weight"); ok {
+		tc, err := text.ConfigOf(src, text.Config{Activation: a, Heads: textHeads})
+		if err != nil {
+			return vc, nil, err
+		}
+		if tc.Embed != vc.Embed {
+			return vc, nil, fmt.Errorf("image features have %d elements, text features %d", vc.Embed, tc.Embed)
+		}
+		text.New(w, tc)
+		w.Param(tensor.Full, "logit_scale")
+		words = &tc
+	}
+	if err := w.Err(); err != nil {
+		return vc, nil, err
+	}
+	if rest := w.Unused(); len(rest) > 0 {
+		return vc, nil, fmt.Errorf("%d tensors are not part of a CLIP, the first is %s; this is some other model", len(rest), rest[0])
+	}
+	return vc, words, nil
 }
 
 // needText is the error for commands that need class names as features.

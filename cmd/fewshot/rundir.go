@@ -20,6 +20,9 @@ const (
 	lockName   = ".lock"
 )
 
+// maxResult bounds a result.json that is read: a thousand epochs of a run with every tensor's sparsity take 2 MB.
+const maxResult = 64 << 20
+
 // runDir is an output folder that this process has to itself.
 type runDir struct{ lock *os.File }
 
@@ -78,7 +81,7 @@ func mayUse(dir string, resume bool) error {
 func lockRun(dir string) (*runDir, error) {
 	path := filepath.Join(dir, lockName)
 	for {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
+		f, err := checkpoint.OpenOwn(path)
 		if err != nil {
 			return nil, fmt.Errorf("the output folder cannot be written: %w", err)
 		}
@@ -107,7 +110,7 @@ func lockRun(dir string) (*runDir, error) {
 
 // names reports whether path is the open file f.
 func names(path string, f *os.File) bool {
-	a, err := os.Stat(path)
+	a, err := os.Lstat(path)
 	if err != nil {
 		return false
 	}

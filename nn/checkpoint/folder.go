@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -93,26 +92,12 @@ func isCLIP(path string) bool {
 // readConfig parses a JSON file of the folder.
 func readConfig(dir, name string, parse func([]byte) (settings, error)) (settings, error) {
 	path := filepath.Join(dir, name)
-	src, err := readSmall(path)
+	src, err := ReadFile(path, maxConfig)
 	if err != nil {
 		return settings{}, err
 	}
 	s, err := parse(src)
 	return s, inFile(path, err)
-}
-
-// readSmall reads a whole file of bounded size.
-func readSmall(path string) ([]byte, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if f.size > maxConfig {
-		return nil, inFile(path, fault(Limit, "file too large").wanted("at most 4194304 bytes", f.size))
-	}
-	src, err := io.ReadAll(io.LimitReader(f, maxConfig))
-	return src, inFile(path, err)
 }
 
 // openWeights opens the folder's one weights file.
@@ -130,7 +115,7 @@ func openWeights(dir, format string, s settings, name string) (*File, error) {
 // The index has to agree with the files, tensor for tensor.
 func openShards(dir string, s settings) (_ *File, err error) {
 	indexPath := filepath.Join(dir, hfIndex)
-	src, err := readSmall(indexPath)
+	src, err := ReadFile(indexPath, maxConfig)
 	if err != nil {
 		return nil, err
 	}

@@ -139,6 +139,11 @@ func (p *plan) finish(name string, f *File, wrong *problems) {
 		}
 	}
 	p.shape = slices.Clone(first.Shape)
+	// Tensors without elements would be the one way to claim sizes that the file does not hold.
+	if elements(p.shape).n == 0 {
+		wrong.add("%s has shape %v, which has no elements", quote(first.Name), p.shape)
+		return
+	}
 	if p.transposed {
 		if len(p.shape) != 2 {
 			wrong.add("%s has shape %v, but should be a matrix", quote(first.Name), p.shape)

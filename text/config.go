@@ -1,0 +1,64 @@
+package text
+
+import (
+	"errors"
+	"fmt"
+
+	"fewshot/nn"
+	"fewshot/tensor"
+)
+
+// Config are the sizes and settings of a text encoder.
+type Config struct {
+	Context    int // most tokens a text may have, start and end included
+	Vocab      int
+	Width      int
+	Layers     int
+	Heads      int // of Width/Heads each
+	MLP        int // width inside the MLPs; 0 for four times Width
+	Embed      int // length of the text feature
+	Activation tensor.Activation
+	Eps        float64 // of the layer norms; 0 for 1e-5
+}
+
+// ConfigOf completes c with the sizes that the shapes of a checkpoint with OpenAI's names tell. Activation, Heads and Eps leave
+// no trace in the shapes: the caller has to know them. Heads of 0 are one for every 64 channels, as in every released model.
+//
+// A Config that is returned without error has bounded sizes that fit each other, and every tensor that [New] will ask for is
+// there with its shape.
+func ConfigOf(s nn.Shapes, c Config) (Config, error) {
+	pos, _ := s.Shape("positional_embedding")
+	table, _ := s.Shape("token_embedding.weight")
+	proj, _ := s.Shape("text_projection")
+	if len(pos) != 2 || len(table) != 2 || len(proj) != 2 {
+		return Config{}, fmt.Errorf("positional_embedding %v, token_embedding.weight %v, text_projection %v are no CLIP text encoder's", pos, table, proj)
+	}
+	c.Context, c.Vocab, c.Width, c.Embed = pos[0], table[0], pos[1], proj[1]
+	c.Layers, c.MLP = nn.Blocks(s, "transformer.")
+	if c.Layers == 0 {
+		return Config{}, errors.New("no transformer.resblocks.0: the text encoder has no blocks")
+	}
+	if err := nn.Within(
+		nn.Size{Name: "the rows of positional_embedding", Value: c.Context, Max: nn.MaxTokens},
+		nn.Size{Name: "the rows of token_embedding.weight", Value: c.Vocab, Max: nn.MaxVocab},
+		nn.Size{Name: "the width of positional_embedding", Value: c.Width, Max: nn.MaxWidth},
+		nn.Size{Name: "the length of features, in text_projection,", Value: c.Embed, Max: nn.MaxWidth},
+		nn.Size{Name: "the width inside transformer.resblocks.0.mlp", Value: c.MLP, Max: 8 * nn.MaxWidth},
+		nn.Size{Name: "the number of blocks of transformer", Value: c.Layers, Max: nn.MaxLayers},
+	); err != nil {
+		return Config{}, err
+	}
+	if c.Heads == 0 {
+		const headSize = 64
+		if c.Heads = c.Width / headSize; c.Width%headSize != 0 {
+			return Config{}, fmt.Errorf("the text encoder is %d wide, and weights alone do not say how many attention heads that is: "+
+				"give the model's folder, with its configuration, or the numbers with -heads image,text", c.Width)
+		}
+	}
+	if err := nn.HeadsOf("text", c.Heads, c.Width); err != nil {
+		return Config{}, err
+	}
+	w := nn.NewCheck(s)
+	New(w, c)
+	return c, w.Err()
+}
