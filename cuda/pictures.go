@@ -35,6 +35,12 @@ func (b *backend) UploadBytes(dst tensor.Bytes, src []byte) {
 // cropWords is the length of struct Crop of pictures.cu.
 const cropWords = 6
 
+// The bits of Crop.how in pictures.cu.
+const (
+	flipped   = 1
+	rowsFirst = 2
+)
+
 // tile is the width and height of what a block of resample makes.
 const tile = 32
 
@@ -43,14 +49,17 @@ func (b *backend) Resample(dst, levels tensor.Buf, crops []tensor.CropArgs, size
 	words := b.words[:0]
 	filters := 0
 	for _, c := range crops {
-		flip := int32(0)
+		how := int32(0)
 		if c.Flip {
-			flip = 1
+			how |= flipped
+		}
+		if c.RowsFirst {
+			how |= rowsFirst
 		}
 		columns := filters
 		rows := columns + len(c.Columns)
 		filters = rows + len(c.Rows)
-		words = append(words, int32(uint32(c.Pix.Ptr)), int32(uint64(c.Pix.Ptr)>>32), int32(c.Stride), int32(columns), int32(rows), flip)
+		words = append(words, int32(uint32(c.Pix.Ptr)), int32(uint64(c.Pix.Ptr)>>32), int32(c.Stride), int32(columns), int32(rows), how)
 	}
 	for _, c := range crops {
 		words = append(append(words, c.Columns...), c.Rows...)

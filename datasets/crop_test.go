@@ -21,14 +21,27 @@ func pass(f []int32, i int, src []uint8, step int) uint8 {
 
 // pixels makes the image of a crop, as whoever reads crops has to.
 func (c *Crop) pixels(m *Picture, size int, levels []float32) []float32 {
-	half := make([]uint8, m.H*size*3)
-	for y := c.Top; y < m.H; y++ {
-		for x := range size {
-			for ch := range 3 {
-				// Beyond the crop there are no samples that a filter may take.
-				half[((y-c.Top)*size+x)*3+ch] = pass(c.Columns, x, m.Pix[3*(y*m.W+c.Left)+ch:], 3)
-			}
+	// Beyond the crop there are no samples that a filter may take.
+	along := func(m *Picture, left int) *Picture {
+		out := &Picture{W: size, H: m.H, Pix: make([]uint8, 3*size*m.H)}
+		for i := range out.Pix {
+			y, x, ch := i/3/size, i/3%size, i%3
+			out.Pix[i] = pass(c.Columns, x, m.Pix[3*(y*m.W+left)+ch:], 3)
 		}
+		return out
+	}
+	across := func(m *Picture, top int) *Picture {
+		out := &Picture{W: m.W, H: size, Pix: make([]uint8, 3*m.W*size)}
+		for i := range out.Pix {
+			y, x := i/(3*m.W), i%(3*m.W)
+			out.Pix[i] = pass(c.Rows, y, m.Pix[3*m.W*top+x:], 3*m.W)
+		}
+		return out
+	}
+	if c.RowsFirst {
+		m = along(across(m, c.Top), c.Left)
+	} else {
+		m = across(along(m, c.Left), c.Top)
 	}
 	out := make([]float32, 3*size*size)
 	for ch := range 3 {
@@ -38,7 +51,7 @@ func (c *Crop) pixels(m *Picture, size int, levels []float32) []float32 {
 				if c.Flip {
 					from = size - 1 - x
 				}
-				out[(ch*size+y)*size+x] = levels[256*ch+int(pass(c.Rows, y, half[3*from+ch:], 3*size))]
+				out[(ch*size+y)*size+x] = levels[256*ch+int(m.Pix[3*(y*size+from)+ch])]
 			}
 		}
 	}

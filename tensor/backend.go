@@ -126,7 +126,8 @@ type Imaging interface {
 	// Resample: dst[i,ch,y,x] = levels[ch, v], where with c = crops[i] and x' = size−1−x if c.Flip, else x
 	//	h[r,ch] = round8(Σ_k pix[r·stride + 3·(from+k) + ch]·w[k]) with from, w of output x' of c.Columns
 	//	v       = round8(Σ_k h[from+k,ch]·w[k])                    with from, w of output y of c.Rows
-	// and round8(s) = (s + 2²¹) >> 22, clipped to 0..255. All of it is exact.
+	// and round8(s) = (s + 2²¹) >> 22, clipped to 0..255. Where c.RowsFirst is set, h comes of c.Rows and v of c.Columns. All
+	// of it is exact.
 	Resample(dst, levels Buf, crops []CropArgs, size int)
 }
 

@@ -201,7 +201,7 @@ func (h *host[T]) UploadBytes(dst Bytes, src []byte) { copy(dst.Host, src) }
 func (h *host[T]) Resample(dst, levels Buf, crops []CropArgs, size int) {
 	h.crops = h.crops[:0]
 	for _, c := range crops {
-		h.crops = append(h.crops, cpu.Crop{Pix: c.Pix.Host, Stride: c.Stride, Columns: c.Columns, Rows: c.Rows, Flip: c.Flip})
+		h.crops = append(h.crops, cpu.Crop{Pix: c.Pix.Host, Stride: c.Stride, Columns: c.Columns, Rows: c.Rows, RowsFirst: c.RowsFirst, Flip: c.Flip})
 	}
 	h.kernels.Resample(h.of(dst), h.of(levels), h.crops, size)
 }

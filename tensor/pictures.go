@@ -113,7 +113,7 @@ func (p *Pictures) forget(keep int) {
 }
 
 // Crop says how an image of S×S pixels is made of a picture: the part of it that begins at Left, Top goes through the
-// filter Columns along its rows, and the outcome through the filter Rows across them.
+// filter Columns along its rows, and the outcome through the filter Rows across them; or the other way round.
 //
 // A filter has three numbers for each of its S outputs: the first input, how many there are, and where in the
 // filter their weights begin. The weights follow, with 22 fractional bits. Inputs and weights are multiplied and
@@ -123,6 +123,7 @@ type Crop struct {
 	Picture       int
 	Left, Top     int
 	Columns, Rows []int32
+	RowsFirst     bool // the part goes through Rows before it goes through Columns
 	Flip          bool // mirror the image left to right
 }
 
@@ -132,6 +133,7 @@ type CropArgs struct {
 	Pix           Bytes
 	Stride        int
 	Columns, Rows []int32
+	RowsFirst     bool
 	Flip          bool
 }
 
@@ -152,7 +154,7 @@ func Resample(dst, levels *Tensor, p *Pictures, crops []Crop) {
 			panic(&ShapeError{Op: "Resample", Rule: "filters have S outputs, in order, of what lies in the picture",
 				Operands: []Operand{{"crop", []int{i}}, {"corner", []int{c.Left, c.Top}}, {"picture", []int{m.w, m.h}}, {"dst", dst.shape}}})
 		}
-		p.crops = append(p.crops, CropArgs{m.pix.From(3 * (c.Top*m.w + c.Left)), 3 * m.w, c.Columns, c.Rows, c.Flip})
+		p.crops = append(p.crops, CropArgs{m.pix.From(3 * (c.Top*m.w + c.Left)), 3 * m.w, c.Columns, c.Rows, c.RowsFirst, c.Flip})
 	}
 	if len(crops) > 0 && size > 0 {
 		dst.dev.backend.Resample(dst.buf, levels.buf, p.crops, size)

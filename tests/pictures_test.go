@@ -80,7 +80,7 @@ func keep(pictures *tensor.Pictures, numbers []int, crops []tensor.Crop, b *data
 		if m := c.Picture; m != nil {
 			numbers[item], _ = pictures.Add(m.Pix, m.W, m.H)
 		}
-		crops = append(crops, tensor.Crop{Picture: numbers[item], Left: c.Left, Top: c.Top, Columns: c.Columns, Rows: c.Rows, Flip: c.Flip})
+		crops = append(crops, tensor.Crop{Picture: numbers[item], Left: c.Left, Top: c.Top, Columns: c.Columns, Rows: c.Rows, RowsFirst: c.RowsFirst, Flip: c.Flip})
 	}
 	return crops
 }

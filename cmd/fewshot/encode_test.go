@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"image"
+	"image/png"
 	"io"
 	"os"
 	"path/filepath"
@@ -243,5 +246,38 @@ func TestEnsemble(t *testing.T) {
 	}
 	if r := run("-template", "a {}", "-template", "the {}"); !slices.Equal(r.Templates, []string{"a {}", "the {}"}) {
 		t.Errorf("%q", r.Templates)
+	}
+}
+
+// Tall images have other features by the order of passes that Pillow had until version 12; wide ones have not.
+func TestEncodeAsOlderPillow(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, w, h int) string {
+		m := image.NewGray(image.Rect(0, 0, w, h))
+		for i := range m.Pix {
+			m.Pix[i] = byte(i * i >> 5)
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, m); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	tall, wide := write("tall.png", 100, 300), write("wide.png", 300, 100)
+	features := func(flags ...string) []encoded {
+		return objects(t, must(t, append(append([]string{"encode", "-model", tiny(t), "-json"}, flags...), tall, wide)...))
+	}
+	today, newest, old := features(), features("-pillow", "13"), features("-pillow", "12")
+	for i, same := range []bool{false, true} {
+		if !slices.Equal(today[i].Feature, newest[i].Feature) {
+			t.Errorf("%s: -pillow 13 is not the default", today[i].Input)
+		}
+		if slices.Equal(old[i].Feature, newest[i].Feature) != same {
+			t.Errorf("%s: features equal with -pillow 12 and 13: %v", today[i].Input, !same)
+		}
 	}
 }

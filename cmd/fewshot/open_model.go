@@ -29,13 +29,21 @@ var (
 	embeddedMerges []byte
 )
 
-// modelFlags choose a CLIP.
-type modelFlags struct{ path, vocab, activation, heads string }
+// The versions of Pillow that -pillow knows: the newest, and the last one that resized in another order of passes.
+const newestPillow, oldPillow = 13, 12
+
+// modelFlags choose a CLIP, and whose pixels it gets.
+type modelFlags struct {
+	path, vocab, activation, heads string
+
+	pillow int // 0 for the newest
+}
 
 func (m *modelFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&m.path, "model", embeddedName, "CLIP `checkpoint`: an OpenAI .pt, a torch.save or safetensors file, a Hugging Face or open_clip folder, or embedded for the small one in this program")
 	fs.StringVar(&m.vocab, "vocab", "", "BPE vocabulary `file`: bpe_simple_vocab_16e6.txt.gz or merges.txt (default: found beside the model)")
 	fs.StringVar(&m.activation, "activation", "", "quickgelu or gelu, where the checkpoint does not say (OpenAI's weights: quickgelu)")
+	fs.IntVar(&m.pillow, "pillow", newestPillow, "major `version` of Pillow whose resize is reproduced: 13, or 12 for results of that and older ones, which differ on tall images and some random crops")
 	m.declareHeads(fs)
 }
 
@@ -69,6 +77,9 @@ func (c *clip) teacher() *vit.Encoder { return vit.New(c.weights, c.image.Config
 
 // open opens the checkpoint, builds the encoders on dev and reads the vocabulary.
 func (m *modelFlags) open(dev *tensor.Device, u *ui) (*model, error) {
+	if m.pillow != 0 && m.pillow != newestPillow && m.pillow != oldPillow {
+		return nil, usagef("-pillow %d: images are resized as by Pillow 13, or as by 12 and older", m.pillow)
+	}
 	src, err := m.source()
 	if err != nil {
 		return nil, err
@@ -91,6 +102,7 @@ func (m *modelFlags) open(dev *tensor.Device, u *ui) (*model, error) {
 		return nil, err
 	}
 	out.transform = datasets.CLIPTransform(c.image.ImageSize)
+	out.transform.Pillow = m.pillow
 	if p, ok := src.Preprocessing(); ok {
 		if p.Size != 0 && p.Size != c.image.ImageSize {
 			return nil, fmt.Errorf("%s: the configuration wants images of %d pixels, the weights of %d", m.path, p.Size, c.image.ImageSize)

@@ -140,7 +140,7 @@ func (k *store) keep(b *datasets.Batch, once bool) bool {
 			}
 			k.numbers[item] = n
 		}
-		k.crops = append(k.crops, tensor.Crop{Picture: k.numbers[item], Left: c.Left, Top: c.Top, Columns: c.Columns, Rows: c.Rows, Flip: c.Flip})
+		k.crops = append(k.crops, tensor.Crop{Picture: k.numbers[item], Left: c.Left, Top: c.Top, Columns: c.Columns, Rows: c.Rows, RowsFirst: c.RowsFirst, Flip: c.Flip})
 	}
 	return true
 }

@@ -2,11 +2,12 @@
 #include "common.cuh"
 
 // How an image is made: pix is the first pixel of the crop, stride the bytes from a row to the next; columns and rows say
-// where among the numbers its filters begin.
+// where among the numbers its filters begin, how has bits.
 struct Crop {
 	const unsigned char *pix;
-	int stride, columns, rows, flip;
+	int stride, columns, rows, how;
 };
+constexpr int FLIPPED = 1, ROWS_FIRST = 2;
 
 struct Resample {
 	Mem dst, levels;
@@ -36,41 +37,59 @@ __device__ inline int clip(int sum) {
 	return v < 0 ? 0 : v > 255 ? 255 : v;
 }
 
-// A block makes a tile of an image. The rows of the crop that the tile looks at, of which there can be any number, go
-// through the columns' filter a band at a time; sums over rows stay in registers from band to band.
+// Sums of a thread: of the three channels of its SHARE pixels of a tile.
+using Sums = int[SHARE][3];
+
+__device__ inline void start(Sums &sum) {
+#pragma unroll
+	for (int k = 0; k < SHARE; k++) sum[k][0] = sum[k][1] = sum[k][2] = HALF;
+}
+
+__device__ inline void add(int (&sum)[3], const unsigned char *p, int w) {
+	sum[0] += p[0] * w;
+	sum[1] += p[1] * w;
+	sum[2] += p[2] * w;
+}
+
+// A block makes a tile of an image. What the tile looks at along the axis of the second filter, of which there can be any
+// amount, goes through the first filter a band at a time; sums of the second stay in registers from band to band. A band is
+// of rows of the crop, the columns of the tile, or of columns of the crop, the rows of the tile.
 KERNEL(resample, THREADS, Resample) {
 	__shared__ unsigned char band[TILE][3][TILE];
 	int64 tiles = (a.size + TILE - 1) / TILE, t = blockIdx.x, x0 = t % tiles * TILE;
 	t /= tiles;
 	int64 y0 = t % tiles * TILE, image = t / tiles;
 	Crop crop = a.crops[image];
-	const int *rows = a.numbers + crop.rows;
+	const int *rows = a.numbers + crop.rows, *columns = a.numbers + crop.columns;
 	int warp = threadIdx.x / WARP;
-	Tap column = tap(a.numbers + crop.columns, x0 + lane(), a.size), row[SHARE];
-	int sum[SHARE][3];
+	Tap column = tap(columns, x0 + lane(), a.size), row[SHARE];
+	Sums sum;
+	start(sum);
 #pragma unroll
-	for (int k = 0; k < SHARE; k++) {
-		row[k] = tap(rows, y0 + warp + k * WARPS, a.size);
-		sum[k][0] = sum[k][1] = sum[k][2] = HALF;
-	}
-	Tap upper = tap(rows, y0, a.size), lower = tap(rows, (y0 + TILE < a.size ? y0 + TILE : a.size) - 1, a.size);
-	int end = lower.from + lower.n;
-	for (int top = upper.from; top < end; top += TILE) {
-		int h[SHARE][3];
+	for (int k = 0; k < SHARE; k++) row[k] = tap(rows, y0 + warp + k * WARPS, a.size);
+	bool down = crop.how & ROWS_FIRST;
+	const int *last = down ? columns : rows;
+	int64 from = down ? x0 : y0;
+	Tap head = tap(last, from, a.size), tail = tap(last, (from + TILE < a.size ? from + TILE : a.size) - 1, a.size);
+	int end = tail.from + tail.n;
+	for (int top = head.from; top < end; top += TILE) {
+		Sums h;
+		start(h);
+		if (down) {
+			int x = top + lane();
 #pragma unroll
-		for (int k = 0; k < SHARE; k++) h[k][0] = h[k][1] = h[k][2] = HALF;
-		for (int i = 0; i < column.n; i++) {
-			int w = column.w[i];
+			for (int k = 0; k < SHARE; k++)
+				for (int i = 0; i < row[k].n && x < end; i++)
+					add(h[k], crop.pix + (int64)(row[k].from + i) * crop.stride + 3 * (int64)x, row[k].w[i]);
+		} else
+			for (int i = 0; i < column.n; i++) {
+				int w = column.w[i];
 #pragma unroll
-			for (int k = 0; k < SHARE; k++) {
-				int y = top + warp + k * WARPS;
-				if (y >= end) continue;
-				const unsigned char *p = crop.pix + (int64)y * crop.stride + 3 * (int64)(column.from + i);
-				h[k][0] += p[0] * w;
-				h[k][1] += p[1] * w;
-				h[k][2] += p[2] * w;
+				for (int k = 0; k < SHARE; k++) {
+					int y = top + warp + k * WARPS;
+					if (y < end) add(h[k], crop.pix + (int64)y * crop.stride + 3 * (int64)(column.from + i), w);
+				}
 			}
-		}
 #pragma unroll
 		for (int k = 0; k < SHARE; k++)
 #pragma unroll
@@ -78,19 +97,21 @@ KERNEL(resample, THREADS, Resample) {
 		__syncthreads();
 #pragma unroll
 		for (int k = 0; k < SHARE; k++) {
-			int first = row[k].from > top ? row[k].from : top, last = row[k].from + row[k].n;
-			if (last > top + TILE) last = top + TILE;
-			for (int y = first; y < last; y++) {
-				int w = row[k].w[y - row[k].from];
+			Tap second = down ? column : row[k];
+			int first = second.from > top ? second.from : top, stop = second.from + second.n;
+			if (stop > top + TILE) stop = top + TILE;
+			for (int i = first; i < stop; i++) {
+				int w = second.w[i - second.from];
 #pragma unroll
-				for (int c = 0; c < 3; c++) sum[k][c] += band[y - top][c][lane()] * w;
+				for (int c = 0; c < 3; c++)
+					sum[k][c] += (down ? band[warp + k * WARPS][c][i - top] : band[i - top][c][lane()]) * w;
 			}
 		}
 		__syncthreads();
 	}
 	int64 x = x0 + lane();
 	if (x >= a.size) return;
-	if (crop.flip) x = a.size - 1 - x;
+	if (crop.how & FLIPPED) x = a.size - 1 - x;
 #pragma unroll
 	for (int k = 0; k < SHARE; k++) {
 		int64 y = y0 + warp + k * WARPS;

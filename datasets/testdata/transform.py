@@ -5,11 +5,11 @@
 Lines:
     center NAME SIZE HASH                                  Resize, CenterCrop, ToTensor, Normalize
     crop NAME SIZE LEFT TOP WIDTH HEIGHT FLIP HASH         resized_crop, hflip, ToTensor, Normalize
+    center-12, crop-12                                     the same with the columns first, as Pillow 12 and older do
     draw WIDTH HEIGHT SCALE LEFT TOP WIDTH HEIGHT U...     RandomResizedCrop.get_params, and the uniform numbers behind it
 
 HASH is the SHA-256 of the float32 tensor [3, SIZE, SIZE], little-endian. Made with torch 2.15.0, torchvision 0.29.2, Pillow
-13.0.0. In newer versions of Pillow (12.3, 13.0) one call of Image.resize may do rows before columns; here every resize does
-columns first, as in the versions that CLIP's published results were made with.
+13.0.0, whose resize is made to do the columns first for the lines of Pillow 12.
 """
 
 import hashlib
@@ -34,7 +34,6 @@ def columns_first(self, size, resample=None, box=None, reducing_gap=None):
     return resize(resize(self, (size[0], self.height), resample), size, resample)
 
 
-Image.Image.resize = columns_first
 finish = T.Compose([T.ToTensor(), T.Normalize(MEAN, STD)])
 lines = []
 
@@ -51,10 +50,12 @@ def open_rgb(name):
     return Image.open(PICTURES / name).convert("RGB")
 
 
-for name in ("420-large.jpg", "cmyk.jpg", "gray.jpg", "440.jpg", "422-5x5.jpg", "420-33x2.jpg", "palette.gif", "lossless.webp"):
-    for size in (224, 45, 16):
-        t = T.Compose([T.Resize(size, interpolation=T.InterpolationMode.BICUBIC), T.CenterCrop(size), finish])
-        line("center", name, size, sha(t(open_rgb(name))))
+NAMES = "420-large.jpg cmyk.jpg gray.jpg 440.jpg 422-5x5.jpg 420-33x2.jpg palette.gif lossless.webp vertical-411.jpg".split()
+for kind, Image.Image.resize in (("center", resize), ("center-12", columns_first)):
+    for name in NAMES:
+        for size in (224, 45, 16):
+            t = T.Compose([T.Resize(size, interpolation=T.InterpolationMode.BICUBIC), T.CenterCrop(size), finish])
+            line(kind, name, size, sha(t(open_rgb(name))))
 
 rnd = random.Random(1)
 for name in ("420-large.jpg", "440.jpg", "rgb8.png"):
@@ -63,8 +64,9 @@ for name in ("420-large.jpg", "440.jpg", "rgb8.png"):
         for flip in (0, 1):
             w, h = rnd.randint(1, image.width), rnd.randint(1, image.height)
             left, top = rnd.randint(0, image.width - w), rnd.randint(0, image.height - h)
-            out = F.resized_crop(image, top, left, h, w, (size, size), T.InterpolationMode.BICUBIC)
-            line("crop", name, size, left, top, w, h, flip, sha(finish(F.hflip(out) if flip else out)))
+            for kind, Image.Image.resize in (("crop", resize), ("crop-12", columns_first)):
+                out = F.resized_crop(image, top, left, h, w, (size, size), T.InterpolationMode.BICUBIC)
+                line(kind, name, size, left, top, w, h, flip, sha(finish(F.hflip(out) if flip else out)))
 
 # RandomResizedCrop draws with Tensor.uniform_ and torch.randint. Both are replaced by numbers that are written down.
 draws = []

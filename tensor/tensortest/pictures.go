@@ -96,13 +96,26 @@ func filtered(f []int32, i int, src []byte, step int) byte {
 
 // resampled is the definition of one image.
 func resampled(m rgb, c tensor.Crop, size int, levels []float64) (want []num) {
-	rows := make([]byte, 3*size*m.h)
-	for y := c.Top; y < m.h; y++ {
-		for x := range size {
-			for ch := range 3 {
-				rows[3*(size*(y-c.Top)+x)+ch] = filtered(c.Columns, x, m.pix[3*(y*m.w+c.Left)+ch:], 3)
-			}
+	along := func(m rgb, left int) rgb {
+		out := rgb{make([]byte, 3*size*m.h), size, m.h}
+		for i := range out.pix {
+			y, x, ch := i/3/size, i/3%size, i%3
+			out.pix[i] = filtered(c.Columns, x, m.pix[3*(y*m.w+left)+ch:], 3)
 		}
+		return out
+	}
+	across := func(m rgb, top int) rgb {
+		out := rgb{make([]byte, 3*m.w*size), m.w, size}
+		for i := range out.pix {
+			y, x := i/3/m.w, i%(3*m.w)
+			out.pix[i] = filtered(c.Rows, y, m.pix[3*m.w*top+x:], 3*m.w)
+		}
+		return out
+	}
+	if c.RowsFirst {
+		m = along(across(m, c.Top), c.Left)
+	} else {
+		m = across(along(m, c.Left), c.Top)
 	}
 	for ch := range 3 {
 		for y := range size {
@@ -110,7 +123,7 @@ func resampled(m rgb, c tensor.Crop, size int, levels []float64) (want []num) {
 				if c.Flip {
 					x = size - 1 - x
 				}
-				want = append(want, exact(levels[256*ch+int(filtered(c.Rows, y, rows[3*x+ch:], 3*size))]))
+				want = append(want, exact(levels[256*ch+int(m.pix[3*(size*y+x)+ch])]))
 			}
 		}
 	}
@@ -148,7 +161,7 @@ func uploadBytes(r *rig) {
 			f = r.blur(m.w, size, 1)
 		}
 		for y := 0; y <= m.h-size; y += 59 {
-			crops = append(crops, tensor.Crop{Picture: n, Left: (m.w - min(m.w, size)) * y / max(m.h-size, 1), Top: y, Columns: f, Rows: identity(size)})
+			crops = append(crops, tensor.Crop{Picture: n, Left: (m.w - min(m.w, size)) * y / max(m.h-size, 1), Top: y, Columns: f, Rows: identity(size), RowsFirst: y%2 > 0})
 		}
 		crops = append(crops, tensor.Crop{Picture: n, Left: max(m.w-size, 0), Top: m.h - size, Columns: f, Rows: identity(size)})
 	}
@@ -178,7 +191,7 @@ func resample(r *rig) {
 				if i%3 > 1 {
 					w, h = 1, 1
 				}
-				crops[i] = tensor.Crop{Picture: number, Left: left, Top: top, Columns: r.blur(w, size, 1+3*i), Rows: r.blur(h, size, 1+9*i), Flip: i%2 > 0}
+				crops[i] = tensor.Crop{Picture: number, Left: left, Top: top, Columns: r.blur(w, size, 1+3*i), Rows: r.blur(h, size, 1+9*i), RowsFirst: i%4 > 1, Flip: i%2 > 0}
 			}
 			r.resamples(p, pictures, crops, size)
 		}

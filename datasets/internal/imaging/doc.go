@@ -28,14 +28,13 @@
 //
 // # Resizing
 //
-// [Resizer] is Pillow's antialiased bicubic resize for 8-bit channels, bit for bit: columns first, as in Pillow 11.3 and all
-// versions that published results were made with. Newer ones begin with the rows where that is less work (12.3 for very tall
-// pictures, 13.0 for about one in twenty random crops); their pixels differ there, being rounded to 8 bits in between. What is
-// computed in floating point are the weights alone, and they end as integers: who has them from a [Filters], and the picture,
-// can do the rest elsewhere.
+// [Resizer] is Pillow's antialiased bicubic resize for 8-bit channels, bit for bit, in the order of passes that it is told:
+// Pillow 13's ([RowsFirst]), or that of the versions before, which published results were made with. What is computed in
+// floating point are the weights alone, and they end as integers: who has them from a [Filters], and the picture, can do the
+// rest elsewhere.
 //
 // # Shown by
 //
-// testdata/pictures.txt holds the SHA-256 of Pillow's pixels for over a hundred files of all these kinds, testdata/resize.txt
-// those of 160 resizes; the scripts that made them are beside them. The decoded pixels agree with Pillow 11.3, 12.3 and 13.0.
+// testdata/pictures.txt holds the SHA-256 of Pillow's pixels for over a hundred files of all these kinds, resize-12.txt and
+// resize-13.txt beside it those of 164 resizes; the scripts that made them are beside them. The decoded pixels agree with Pillow 11.3, 12.3 and 13.0.
 package imaging

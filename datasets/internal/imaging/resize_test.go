@@ -23,9 +23,9 @@ func pattern(w, h int) *RGB {
 	return m
 }
 
-func resize(m *RGB, crop image.Rectangle, w, h int) *RGB {
+func resize(m *RGB, crop image.Rectangle, w, h int, rowsFirst bool) *RGB {
 	out := NewRGB(w, h)
-	new(Resizer).Resize(out.Pix, m, crop, w, h, image.Rect(0, 0, w, h))
+	new(Resizer).Resize(out.Pix, m, crop, w, h, image.Rect(0, 0, w, h), rowsFirst)
 	return out
 }
 
@@ -33,7 +33,7 @@ func bounds(m *RGB) image.Rectangle { return image.Rect(0, 0, m.W, m.H) }
 
 func TestResizeKnownRows(t *testing.T) {
 	m := pattern(37, 23)
-	small := resize(m, bounds(m), 16, 16)
+	small := resize(m, bounds(m), 16, 16, false)
 	var red, green []int
 	for x := range 16 {
 		red = append(red, int(small.Pix[3*x]))
@@ -48,7 +48,7 @@ func TestResizeKnownRows(t *testing.T) {
 	if got, want := channelSums(small), [3]int{32607, 28819, 32266}; got != want {
 		t.Errorf("16x16, channel sums: %d, want %d", got, want)
 	}
-	if got, want := channelSums(resize(m, bounds(m), 64, 40)), [3]int{325873, 286095, 322662}; got != want {
+	if got, want := channelSums(resize(m, bounds(m), 64, 40, false)), [3]int{325873, 286095, 322662}; got != want {
 		t.Errorf("64x40, channel sums: %d, want %d", got, want)
 	}
 }
@@ -61,25 +61,32 @@ func channelSums(m *RGB) (sums [3]int) {
 }
 
 func TestResizeEqualsPillow(t *testing.T) {
-	f, err := os.Open("testdata/resize.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	n := 0
-	for s := bufio.NewScanner(f); s.Scan(); n++ {
-		var sw, sh, left, top, right, bottom, w, h int
-		var want string
-		if _, err := fmt.Sscan(s.Text(), &sw, &sh, &left, &top, &right, &bottom, &w, &h, &want); err != nil {
+	for file, newest := range map[string]bool{"resize-12.txt": false, "resize-13.txt": true} {
+		f, err := os.Open("testdata/" + file)
+		if err != nil {
 			t.Fatal(err)
 		}
-		out := resize(pattern(sw, sh), image.Rect(left, top, right, bottom), w, h)
-		if sum := sha256.Sum256(out.Pix); hex.EncodeToString(sum[:]) != want {
-			t.Errorf("%s: not Pillow's pixels", s.Text())
+		defer f.Close()
+		n, down := 0, 0
+		for s := bufio.NewScanner(f); s.Scan(); n++ {
+			var sw, sh, left, top, right, bottom, w, h int
+			var want string
+			if _, err := fmt.Sscan(s.Text(), &sw, &sh, &left, &top, &right, &bottom, &w, &h, &want); err != nil {
+				t.Fatal(err)
+			}
+			crop := image.Rect(left, top, right, bottom)
+			rowsFirst := newest && RowsFirst(crop.Size(), image.Pt(w, h))
+			if rowsFirst {
+				down++
+			}
+			out := resize(pattern(sw, sh), crop, w, h, rowsFirst)
+			if sum := sha256.Sum256(out.Pix); hex.EncodeToString(sum[:]) != want {
+				t.Errorf("%s: %s: not Pillow's pixels", file, s.Text())
+			}
 		}
-	}
-	if n < 100 {
-		t.Errorf("only %d vectors", n)
+		if n < 100 || newest && down < 20 {
+			t.Errorf("%s: only %d vectors, of which %d with the rows first", file, n, down)
+		}
 	}
 }
 
@@ -88,18 +95,20 @@ func TestResizeWindow(t *testing.T) {
 	m := pattern(90, 61)
 	crop := image.Rect(3, 5, 85, 60)
 	var r Resizer
-	for _, size := range []image.Point{{40, 30}, {200, 31}, {82, 90}, {82, 55}} {
-		whole := resize(m, crop, size.X, size.Y)
-		for _, window := range []image.Rectangle{
-			image.Rect(0, 0, 1, 1), image.Rect(7, 9, 33, 27), image.Rect(size.X-5, size.Y-3, size.X, size.Y),
-		} {
-			got := make([]uint8, 3*window.Dx()*window.Dy())
-			r.Resize(got, m, crop, size.X, size.Y, window)
-			for y := range window.Dy() {
-				from := 3 * ((window.Min.Y+y)*size.X + window.Min.X)
-				n := 3 * window.Dx()
-				if !slices.Equal(got[n*y:][:n], whole.Pix[from:][:n]) {
-					t.Errorf("size %v, window %v, row %d differs from the whole", size, window, y)
+	for _, rowsFirst := range []bool{false, true} {
+		for _, size := range []image.Point{{40, 30}, {200, 31}, {82, 90}, {82, 55}} {
+			whole := resize(m, crop, size.X, size.Y, rowsFirst)
+			for _, window := range []image.Rectangle{
+				image.Rect(0, 0, 1, 1), image.Rect(7, 9, 33, 27), image.Rect(size.X-5, size.Y-3, size.X, size.Y),
+			} {
+				got := make([]uint8, 3*window.Dx()*window.Dy())
+				r.Resize(got, m, crop, size.X, size.Y, window, rowsFirst)
+				for y := range window.Dy() {
+					from := 3 * ((window.Min.Y+y)*size.X + window.Min.X)
+					n := 3 * window.Dx()
+					if !slices.Equal(got[n*y:][:n], whole.Pix[from:][:n]) {
+						t.Errorf("size %v, window %v, rows first %v: row %d differs from the whole", size, window, rowsFirst, y)
+					}
 				}
 			}
 		}
@@ -109,9 +118,11 @@ func TestResizeWindow(t *testing.T) {
 func TestResizePanics(t *testing.T) {
 	m := pattern(5, 5)
 	for name, f := range map[string]func(r *Resizer){
-		"crop":   func(r *Resizer) { r.Resize(make([]uint8, 12), m, image.Rect(0, 0, 6, 5), 2, 2, image.Rect(0, 0, 2, 2)) },
-		"window": func(r *Resizer) { r.Resize(make([]uint8, 12), m, bounds(m), 2, 2, image.Rect(0, 1, 2, 3)) },
-		"dst":    func(r *Resizer) { r.Resize(make([]uint8, 11), m, bounds(m), 2, 2, image.Rect(0, 0, 2, 2)) },
+		"crop": func(r *Resizer) {
+			r.Resize(make([]uint8, 12), m, image.Rect(0, 0, 6, 5), 2, 2, image.Rect(0, 0, 2, 2), false)
+		},
+		"window": func(r *Resizer) { r.Resize(make([]uint8, 12), m, bounds(m), 2, 2, image.Rect(0, 1, 2, 3), true) },
+		"dst":    func(r *Resizer) { r.Resize(make([]uint8, 11), m, bounds(m), 2, 2, image.Rect(0, 0, 2, 2), false) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -130,12 +141,12 @@ func BenchmarkResize(b *testing.B) {
 	var r Resizer
 	b.Run("centre", func(b *testing.B) {
 		for b.Loop() {
-			r.Resize(dst, m, bounds(m), 298, 224, image.Rect(37, 0, 261, 224))
+			r.Resize(dst, m, bounds(m), 298, 224, image.Rect(37, 0, 261, 224), false)
 		}
 	})
 	b.Run("crop", func(b *testing.B) {
 		for b.Loop() {
-			r.Resize(dst, m, image.Rect(50, 40, 450, 340), 224, 224, image.Rect(0, 0, 224, 224))
+			r.Resize(dst, m, image.Rect(50, 40, 450, 340), 224, 224, image.Rect(0, 0, 224, 224), false)
 		}
 	})
 }

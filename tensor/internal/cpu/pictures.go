@@ -9,6 +9,7 @@ type Crop struct {
 	Pix           []byte
 	Stride        int
 	Columns, Rows []int32
+	RowsFirst     bool // Rows is applied before Columns
 	Flip          bool
 }
 
@@ -25,7 +26,7 @@ func tap(f []int32, i int) (from int, weights []int32) {
 }
 
 // Resample makes images [N, 3, size, size] of crops. Each row of a crop goes through the filter Columns and is rounded to
-// 8 bits, then each column of that through Rows; levels [3, 256] are what the samples become.
+// 8 bits, then each column of that through Rows, or the other way round; levels [3, 256] are what the samples become.
 func (k *Kernels[T]) Resample(dst, levels []T, crops []Crop, size int) {
 	if k.resizers == nil {
 		k.resizers = make([]resizer, k.pool.Workers())
@@ -42,7 +43,8 @@ type resample[T Float] struct {
 
 // resizer is the memory for one image under way.
 type resizer struct {
-	rows []byte  // of the crop, after the first pass
+	half []byte  // of the crop, after the first pass
+	row  []byte  // of the image
 	sums []int32 // of a row
 }
 
@@ -55,36 +57,62 @@ func (k *resample[T]) Do(worker, lo, hi int) {
 
 func (k *resample[T]) image(dst []T, c *Crop, r *resizer) {
 	size := k.size
-	// Only rows that some output looks at go through the first pass.
-	first, _ := tap(c.Rows, 0)
-	last, weights := tap(c.Rows, size-1)
-	last += len(weights)
 	width := 3 * size
-	rows, sums := grown(&r.rows, width*(last-first)), grown(&r.sums, width)
+	row := grown(&r.row, width)
+	if c.RowsFirst {
+		// Only columns that some output looks at go through the first pass.
+		first, last := span(c.Columns, size)
+		n := 3 * (last - first)
+		half, sums := grown(&r.half, n), grown(&r.sums, n)
+		for y := range size {
+			from, weights := tap(c.Rows, y)
+			acrossRows(half, c.Pix[from*c.Stride+3*first:], c.Stride, sums, weights)
+			alongRow(row, half, c.Columns, first)
+			k.set(dst, y, row, c.Flip)
+		}
+		return
+	}
+	first, last := span(c.Rows, size)
+	half, sums := grown(&r.half, width*(last-first)), grown(&r.sums, width)
 	for y := first; y < last; y++ {
-		alongRow(rows[width*(y-first):][:width], c.Pix[y*c.Stride:], c.Columns)
+		alongRow(half[width*(y-first):][:width], c.Pix[y*c.Stride:], c.Columns, 0)
 	}
 	for y := range size {
 		from, weights := tap(c.Rows, y)
-		acrossRows(sums, rows[width*(from-first):], weights)
+		acrossRows(row, half[width*(from-first):], width, sums, weights)
+		k.set(dst, y, row, c.Flip)
+	}
+}
+
+// span gives the inputs that a filter of size outputs looks at: first to last-1.
+func span(f []int32, size int) (first, last int) {
+	first, _ = tap(f, 0)
+	last, weights := tap(f, size-1)
+	return first, last + len(weights)
+}
+
+// set makes row y of an image of its samples.
+func (k *resample[T]) set(dst []T, y int, row []byte, flip bool) {
+	size := k.size
+	to, step := y*size, 1
+	if flip {
+		to, step = y*size+size-1, -1
+	}
+	for ch := range 3 {
+		plane, levels, at := dst[ch*size*size:], k.levels[256*ch:][:256], to
 		for x := range size {
-			s, to := sums[3*x:][:3], y*size+x
-			if c.Flip {
-				to = y*size + size - 1 - x
-			}
-			for ch, sum := range s {
-				dst[ch*size*size+to] = k.levels[256*ch+int(clip(sum))]
-			}
+			plane[at] = levels[row[3*x+ch]]
+			at += step
 		}
 	}
 }
 
-// alongRow filters one row of pixels.
-func alongRow(dst, src []byte, f []int32) {
+// alongRow filters one row of pixels, of which src has those from number first on.
+func alongRow(dst, src []byte, f []int32, first int) {
 	for x := range len(dst) / 3 {
 		from, weights := tap(f, x)
 		r, g, b := int32(half), int32(half), int32(half)
-		pix := src[3*from:][:3*len(weights)]
+		pix := src[3*(from-first):][:3*len(weights)]
 		for _, w := range weights {
 			r += int32(pix[0]) * w
 			g += int32(pix[1]) * w
@@ -96,25 +124,28 @@ func alongRow(dst, src []byte, f []int32) {
 	}
 }
 
-// acrossRows adds up as many rows of src as there are weights.
-func acrossRows(sums []int32, src []byte, weights []int32) {
-	n := len(sums)
+// acrossRows filters as many rows of src, stride apart, as there are weights, to one.
+func acrossRows(dst, src []byte, stride int, sums []int32, weights []int32) {
+	n, at := len(dst), 0
 	for i := range sums {
 		sums[i] = half
 	}
 	for ; len(weights) >= 4; weights = weights[4:] {
 		w0, w1, w2, w3 := weights[0], weights[1], weights[2], weights[3]
-		r0, r1, r2, r3 := src[:n], src[n:][:n], src[2*n:][:n], src[3*n:][:n]
+		r0, r1, r2, r3 := src[at:][:n], src[at+stride:][:n], src[at+2*stride:][:n], src[at+3*stride:][:n]
 		for i := range sums {
 			sums[i] += int32(r0[i])*w0 + int32(r1[i])*w1 + int32(r2[i])*w2 + int32(r3[i])*w3
 		}
-		src = src[4*n:]
+		at += 4 * stride
 	}
 	for _, w := range weights {
-		for i, v := range src[:n] {
+		for i, v := range src[at:][:n] {
 			sums[i] += int32(v) * w
 		}
-		src = src[n:]
+		at += stride
+	}
+	for i, sum := range sums {
+		dst[i] = clip(sum)
 	}
 }
 

@@ -1,18 +1,20 @@
-"""Writes resize.txt: what Pillow's bicubic resize makes of crops of a pattern, at random sizes up and down.
+"""Writes resize-N.txt: what the bicubic resize of Pillow N makes of crops of a pattern, at random sizes up and down.
 
     python make_resize.py
 
-Each line: width and height of the pattern, crop (left, top, right, bottom), new width and height, SHA-256 of the result's
-bytes. The pattern is the one of resize_test.go: pixel (x, y) = ((7x+13y) mod 256, (x²+3y) mod 256, ((31x) xor (17y)) mod 256).
+Each line: width and height of the pattern, crop (left, top, right, bottom), new width and height, SHA-256 of the bytes of
+pattern.crop(crop).resize(size, BICUBIC). The pattern is the one of resize_test.go: pixel (x, y) = ((7x+13y) mod 256,
+(x²+3y) mod 256, ((31x) xor (17y)) mod 256).
 
-Columns are resized first, then rows, in two calls. In Pillow 11.3 a single call does the same; newer versions may begin with
-the rows where that is less work (12.3 for very tall pictures, 13.0 more often), which gives other pixels.
+resize-12.txt was made with Pillow 12.1.0, resize-13.txt with 13.0.0. 11.3.0 and 12.0.0 give the former; so do 12.2.0 and
+12.3.0 but for the pattern of 2x900 pixels, over 100 times as tall as wide.
 """
 
 import hashlib
 from pathlib import Path
 
 import numpy as np
+import PIL
 from PIL import Image
 
 rng = np.random.default_rng(3)
@@ -25,6 +27,9 @@ def pattern(w, h):
 
 cases = [(37, 23, (0, 0, 37, 23), s) for s in ((16, 16), (64, 40), (37, 23), (37, 50), (11, 23), (1, 1), (500, 1))]
 cases += [(1, 1, (0, 0, 1, 1), (7, 5)), (2, 900, (0, 0, 2, 900), (224, 224)), (500, 375, (0, 0, 500, 375), (298, 224))]
+# A telephone's screen; and where the height shrinks by twice what the width does, by one more and by one less.
+cases += [(540, 1170, (0, 0, 540, 1170), (224, 485))]
+cases += [(60, h, (5, 3, 45, h), (30, 40)) for h in (62, 63, 64)]
 for _ in range(150):
     w, h = np.exp(rng.uniform(0, np.log(400), 2)).astype(int)
     left, top = rng.integers(0, w), rng.integers(0, h)
@@ -34,7 +39,7 @@ for _ in range(150):
 lines = []
 for w, h, crop, size in cases:
     size = tuple(map(int, size))
-    out = pattern(w, h).crop(tuple(map(int, crop)))
-    out = out.resize((size[0], out.height), Image.BICUBIC).resize(size, Image.BICUBIC)
+    out = pattern(w, h).crop(tuple(map(int, crop))).resize(size, Image.BICUBIC)
     lines.append(" ".join(map(str, (w, h, *crop, *size, hashlib.sha256(out.tobytes()).hexdigest()))) + "\n")
-(Path(__file__).parent / "resize.txt").write_text("".join(lines))
+major = PIL.__version__.split(".")[0]
+(Path(__file__).parent / f"resize-{major}.txt").write_text("".join(lines))
