@@ -23,10 +23,10 @@
 //
 // All scores start at 0.01, the threshold is 0.005, and Adam moves a score by at most about the learning rate a step. So a run has
 // to be long enough for anything to happen: [Config.TravelRatio]. Until the first weight is off, student and teacher are one network
-// and b is exactly zero; [Tuner] skips the teacher and the second lane for so long, which changes no bit of the result.
+// and b is exactly zero; [Learner] skips the teacher and the second lane for so long, which changes no bit of the result.
 //
 // # Files
 //
 // [SaveMasks] writes a mask as a sealed safetensors file of one compressed bit a weight, which knows the digest of its backbone.
-// [SaveState] and [RestoreState] make a run survive being killed: it goes on to the same mask file, to the byte.
+// Steps, epochs and checkpoints are those of package train, which all methods share.
 package rmt

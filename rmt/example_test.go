@@ -9,6 +9,7 @@ import (
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -24,9 +25,9 @@ type pixels struct{}
 
 func (pixels) Batches() int { return 1 }
 
-func (pixels) Epoch(context.Context, int, int) iter.Seq2[rmt.Batch, error] {
-	return func(yield func(rmt.Batch, error) bool) {
-		yield(rmt.Batch{Size: 1, Pixels: []float32{1, 0, 5, 0, 1, 5}, Labels: []int32{0, 1}}, nil)
+func (pixels) Epoch(context.Context, int, int) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) {
+		yield(train.Batch{Size: 1, Pixels: []float32{1, 0, 5, 0, 1, 5}, Labels: []int32{0, 1}}, nil)
 	}
 }
 
@@ -42,7 +43,7 @@ func Example() {
 		0, 1, 0, // green looks like green
 	}, 2, 3)
 	student, teacher := linear{&nn.Param{Name: "weight", Value: weight}}, linear{&nn.Param{Name: "weight", Value: weight}}
-	head := rmt.Head{Classes: dev.From([]float32{1, 0, 0, 1}, 2, 2), Scale: 10}
+	head := train.Head{Classes: dev.From([]float32{1, 0, 0, 1}, 2, 2), Scale: 10}
 
 	config, err := rmt.Defaults("amt", "paper", "pixels", 1, false)
 	if err != nil {
@@ -54,8 +55,9 @@ func Example() {
 		log.Fatal(err)
 	}
 	masks := rmt.Attach(picked, config.Init, config.Threshold)
-	run := rmt.Training{Tuner: rmt.NewTuner(dev, student, teacher, head, masks, config), Config: config, Data: pixels{}}
-	if err := run.Run(context.Background()); err != nil {
+	trainer := rmt.NewTrainer(dev, rmt.NewLearner(student, teacher, head, masks, config.Rule()), config)
+	run := train.Run{Trainer: trainer, Epochs: config.Epochs, Schedule: config.Schedule(), Data: pixels{}}
+	if err := run.Train(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("kept:", masks[0].Bits())
@@ -69,8 +71,8 @@ func Example() {
 	// masked [0 1]
 }
 
-func labels(dev *tensor.Device, name string, e rmt.Encoder, head rmt.Head) {
-	for l, err := range rmt.Predict(dev, e, head, pixels{}.Epoch(context.Background(), 0, 0)) {
+func labels(dev *tensor.Device, name string, e train.Encoder, head train.Head) {
+	for l, err := range train.Predict(context.Background(), dev, train.Model{Encoder: e, Head: head}, pixels{}.Epoch(context.Background(), 0, 0)) {
 		if err != nil {
 			log.Fatal(err)
 		}

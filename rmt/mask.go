@@ -88,6 +88,21 @@ func SparsityOf(masks []*Mask) Sparsity {
 	return s
 }
 
+// TensorSparsity is the sparsity of one mask.
+type TensorSparsity struct {
+	Name string `json:"name"`
+	Sparsity
+}
+
+// Sparsities are those of each mask. It waits for the device once.
+func Sparsities(masks []*Mask) []TensorSparsity {
+	var all []TensorSparsity
+	for i, s := range sparsities(masks) {
+		all = append(all, TensorSparsity{masks[i].Param.Name, s})
+	}
+	return all
+}
+
 // sparsities are those of each mask.
 func sparsities(masks []*Mask) []Sparsity {
 	if len(masks) == 0 {

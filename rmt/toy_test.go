@@ -7,6 +7,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/nn"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -27,7 +28,7 @@ func (e *toy) Encode(images *autograd.Var) *autograd.Var {
 type bench struct {
 	dev              *tensor.Device
 	student, teacher *toy
-	head             Head
+	head             train.Head
 	config           Config
 	data             *toyData
 }
@@ -50,12 +51,19 @@ func newBench(t *testing.T, device string) *bench {
 	}
 	c.Epochs, c.LR, c.Batch = 3, 1.5e-3, 4
 	return &bench{dev: dev, student: &toy{&nn.Param{Name: "visual.weight", Value: w}}, teacher: &toy{&nn.Param{Name: "visual.weight", Value: w}},
-		head: Head{Classes: classes, Scale: 10}, config: c, data: &toyData{batches: 4, size: c.Batch}}
+		head: train.Head{Classes: classes, Scale: 10}, config: c, data: &toyData{batches: 4, size: c.Batch}}
+}
+
+// tuner is a trainer of masks.
+type tuner struct {
+	*train.Trainer
+	*Learner
 }
 
 // tuner puts a fresh mask on the student.
-func (b *bench) tuner() *Tuner {
-	return NewTuner(b.dev, b.student, b.teacher, b.head, Attach([]*nn.Param{b.student.weight}, b.config.Init, b.config.Threshold), b.config)
+func (b *bench) tuner() tuner {
+	l := NewLearner(b.student, b.teacher, b.head, Attach([]*nn.Param{b.student.weight}, b.config.Init, b.config.Threshold), b.config.Rule())
+	return tuner{NewTrainer(b.dev, l, b.config), l}
 }
 
 // toyData draws the images of an epoch by its number.
@@ -66,10 +74,10 @@ type toyData struct {
 
 func (d *toyData) Batches() int { return d.batches }
 
-func (d *toyData) Epoch(ctx context.Context, epoch, from int) iter.Seq2[Batch, error] {
-	return func(yield func(Batch, error) bool) {
+func (d *toyData) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) {
 		for i := from; i < d.batches; i++ {
-			b := Batch{Size: toySize, Pixels: make([]float32, d.size*toyIn), Labels: make([]int32, d.size)}
+			b := train.Batch{Size: toySize, Pixels: make([]float32, d.size*toyIn), Labels: make([]int32, d.size)}
 			key := tensor.NewKey(3).Fold(uint64(epoch)).Fold(uint64(i))
 			for j := range b.Pixels {
 				b.Pixels[j] = float32(key.Normal(uint64(j)))

@@ -48,6 +48,9 @@ func workers(n int) string {
 	return fmt.Sprintf("%d workers", n)
 }
 
+// halt is for Device.Interruptible.
+func (h *host[T]) halt(on bool) { h.pool.Halt(on) }
+
 // Memory
 
 func (h *host[T]) Describe() string { return h.about }

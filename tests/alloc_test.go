@@ -1,11 +1,13 @@
 package tests
 
 import (
+	"context"
 	"runtime"
 	"strings"
 	"testing"
 
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -39,11 +41,11 @@ func TestStepsDoNotAllocate(t *testing.T) {
 			classes, norms := dev.New(tensor.Full, 3, 8), dev.New(tensor.Full, 3)
 			tensor.Normal(classes, tensor.NewKey(1))
 			tensor.L2Normalize(classes, norms, classes)
-			tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, cfg)
+			tuner := rmt.NewTrainer(dev, rmt.NewLearner(c.student, c.teacher, train.Head{Classes: classes, Scale: 10}, masks, cfg.Rule()), cfg)
 			images, labels := dev.New(tensor.Compute, 64, 3, paritySize, paritySize), make([]int32, 64)
 			tensor.Normal(images, tensor.NewKey(2))
 			step := func() {
-				if _, err := tuner.Step(images, labels, 0); err != nil {
+				if _, err := tuner.Step(context.Background(), images, labels, 0); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -12,6 +12,7 @@ import (
 
 	_ "fewshot/cuda"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -107,7 +108,7 @@ func deviceSweep(t *testing.T, device string, src tinyCLIP, batch, classes int) 
 	for i := range labels {
 		labels[i] = int32(i % classes)
 	}
-	got := sweep(dev, c, rmt.Head{Classes: rows, Scale: 20}, masks, images, labels)
+	got := sweep(dev, c, train.Head{Classes: rows, Scale: 20}, masks, images, labels)
 	r := &named{values: map[string][]float64{}}
 	r.add("features", c.imageFeatures(dev, images))
 	r.add("logits", got.logits)
@@ -130,7 +131,7 @@ func normals(k tensor.Key, n int) []float64 {
 }
 
 // plainTuner is a tuner on a GPU of its own, all weights on, for a test that breaks the device.
-func plainTuner(t *testing.T, config rmt.Config) (*tensor.Device, *rmt.Tuner) {
+func plainTuner(t *testing.T, config rmt.Config) (*tensor.Device, *train.Trainer) {
 	t.Helper()
 	dev, err := tensor.Open("cuda", tensor.Options{})
 	if err != nil {
@@ -138,7 +139,7 @@ func plainTuner(t *testing.T, config rmt.Config) (*tensor.Device, *rmt.Tuner) {
 	}
 	c := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)
 	masks := c.mask(t, patterns(t, false), func(string, int) float64 { return 0.01 })
-	return dev, rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: dev.Zeros(tensor.Full, 3, 8), Scale: 10}, masks, config)
+	return dev, rmt.NewTrainer(dev, rmt.NewLearner(c.student, c.teacher, train.Head{Classes: dev.Zeros(tensor.Full, 3, 8), Scale: 10}, masks, config.Rule()), config)
 }
 
 // A step that does not fit names the batch and the micro-batch that would, and these do.
@@ -150,7 +151,7 @@ func TestBatchThatFits(t *testing.T) {
 	step := func(batch, micro int) error {
 		dev, tuner := plainTuner(t, rmt.Config{MicroBatch: micro})
 		defer dev.Close()
-		_, err := tuner.Step(dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
+		_, err := tuner.Step(t.Context(), dev.Zeros(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch), 0)
 		return errors.Join(err, dev.Sync())
 	}
 	t.Setenv("FEWSHOT_SIM_MEMORY", fmt.Sprint(84*mib))
@@ -203,7 +204,7 @@ func stepAllocatesNothing(t *testing.T, off bool) {
 	}
 	classes := dev.New(tensor.Full, 3, 8)
 	tensor.Normal(classes, tensor.NewKey(1))
-	tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, config)
+	tuner := rmt.NewTrainer(dev, rmt.NewLearner(c.student, c.teacher, train.Head{Classes: classes, Scale: 10}, masks, config.Rule()), config)
 	images, pixels := dev.New(tensor.Compute, 2, 3, paritySize, paritySize), make([]float32, 2*3*paritySize*paritySize)
 	log := filepath.Join(t.TempDir(), "calls")
 	for i := range 4 {
@@ -211,7 +212,7 @@ func stepAllocatesNothing(t *testing.T, off bool) {
 			t.Setenv("FEWSHOT_SIM_LOG", log)
 		}
 		images.Set(pixels)
-		if _, err := tuner.Step(images, []int32{0, 1}, 1e-5); err != nil {
+		if _, err := tuner.Step(t.Context(), images, []int32{0, 1}, 1e-5); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -250,17 +251,17 @@ func TestFailedUpdateIsNotSaved(t *testing.T) {
 	defer dev.Close()
 	images, labels := dev.Zeros(tensor.Compute, 2, 3, paritySize, paritySize), []int32{0, 1}
 	t.Setenv("FEWSHOT_SIM_FAIL", "grad_drop_adam")
-	if _, err := tuner.Step(images, labels, 1e-5); err != nil {
+	if _, err := tuner.Step(t.Context(), images, labels, 1e-5); err != nil {
 		t.Fatalf("the step whose update fails: %v", err)
 	}
 	dir := t.TempDir()
-	if err := rmt.SaveState(dir, tuner, rmt.Position{}, nil); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
+	if err := train.SaveState(dir, tuner, train.Position{}, train.Progress{}, nil); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
 		t.Errorf("SaveState gives %v", err)
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
 		t.Errorf("there are %v, %v", files, err)
 	}
-	if _, err := tuner.Step(images, labels, 1e-5); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
+	if _, err := tuner.Step(t.Context(), images, labels, 1e-5); err == nil || !strings.Contains(err.Error(), "ILLEGAL_ADDRESS") {
 		t.Errorf("the step after it gives %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"fewshot/optim"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -44,13 +45,13 @@ func trained(t *testing.T, workers, micro int) (digest string, off int) {
 	tensor.Normal(classes, tensor.NewKey(1))
 	norms := dev.New(tensor.Full, 3)
 	tensor.L2Normalize(classes, norms, classes)
-	tuner := rmt.NewTuner(dev, c.student, c.teacher, rmt.Head{Classes: classes, Scale: 10}, masks, cfg)
+	tuner := rmt.NewTrainer(dev, rmt.NewLearner(c.student, c.teacher, train.Head{Classes: classes, Scale: 10}, masks, cfg.Rule()), cfg)
 	h := sha256.New()
 	schedule := optim.Cosine(1.5e-3, steps)
 	for i := range steps {
 		images := dev.New(tensor.Compute, batch, 3, paritySize, paritySize)
 		tensor.Normal(images, tensor.NewKey(2).Fold(uint64(i)))
-		s, err := tuner.Step(images, []int32{0, 1, 2}, schedule(i))
+		s, err := tuner.Step(t.Context(), images, []int32{0, 1, 2}, schedule(i))
 		if err != nil {
 			t.Fatal(err)
 		}

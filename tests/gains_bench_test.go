@@ -1,12 +1,14 @@
 package tests
 
 import (
+	"context"
 	"runtime"
 	"testing"
 
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/vit"
 )
@@ -22,7 +24,7 @@ import (
 const gainBatch = 4
 
 // gain opens a ViT-B/16 of random weights with masks, some weights off, and images for a step.
-func gain(b *testing.B, o tensor.Options, batch int) (dev *tensor.Device, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
+func gain(b *testing.B, o tensor.Options, batch int) (dev *tensor.Device, tuner *train.Trainer, images *tensor.Tensor, labels []int32) {
 	b.Helper()
 	dev, err := tensor.Open("cpu", o)
 	if err != nil {
@@ -52,19 +54,22 @@ func gain(b *testing.B, o tensor.Options, batch int) (dev *tensor.Device, tuner 
 		m.Scores.Set(v)
 	}
 	const classes = 100
-	head := rmt.Head{Classes: dev.New(tensor.Full, classes, config.Embed), Scale: 100}
+	head := train.Head{Classes: dev.New(tensor.Full, classes, config.Embed), Scale: 100}
 	norms := dev.New(tensor.Full, classes)
 	tensor.Normal(head.Classes, tensor.NewKey(1))
 	tensor.L2Normalize(head.Classes, norms, head.Classes)
 	images = dev.New(tensor.Compute, batch, 3, config.ImageSize, config.ImageSize)
 	tensor.Normal(images, tensor.NewKey(2))
-	return dev, rmt.NewTuner(dev, student, teacher, head, masks, c), images, make([]int32, batch)
+	return dev, rmt.NewTrainer(dev, rmt.NewLearner(student, teacher, head, masks, c.Rule()), c), images, make([]int32, batch)
 }
 
+// masks are what a tuner of gain learns.
+func masks(t *train.Trainer) *rmt.Learner { return t.Learner.(*rmt.Learner) }
+
 // repeat measures steps after the first, which takes the memory.
-func repeat(b *testing.B, tuner *rmt.Tuner, images *tensor.Tensor, labels []int32) {
+func repeat(b *testing.B, tuner *train.Trainer, images *tensor.Tensor, labels []int32) {
 	step := func() {
-		if _, err := tuner.Step(images, labels, 0); err != nil {
+		if _, err := tuner.Step(context.Background(), images, labels, 0); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -81,7 +86,7 @@ func BenchmarkGainLanes(b *testing.B) {
 	target := dev.Zeros(tensor.Full, gainBatch, 100)
 	forward := func() (*autograd.Tape, *autograd.Var) {
 		t := autograd.NewTape(dev)
-		return t, tuner.Head.Logits(tuner.Student.Encode(t.Const(images)))
+		return t, masks(tuner).Head.Logits(masks(tuner).Student.Encode(t.Const(images)))
 	}
 	together := func() {
 		t, z := forward()
@@ -178,7 +183,7 @@ func byKeys(a nn.Attention, c vit.Config, x *autograd.Var) *autograd.Var {
 func BenchmarkGainProgram(b *testing.B) {
 	_, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)
 	step := func() {
-		if _, err := tuner.Step(images, labels, 0); err != nil {
+		if _, err := tuner.Step(context.Background(), images, labels, 0); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -298,17 +303,17 @@ func BenchmarkGainAttention(b *testing.B) {
 func BenchmarkGainFrozen(b *testing.B) {
 	dev, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)
 	masked := map[*nn.Param]bool{}
-	for _, m := range tuner.Masks {
+	for _, m := range masks(tuner).Masks {
 		masked[m.Param] = true
 	}
 	for _, way := range []string{"masks", "all"} {
 		b.Run("way="+way, func(b *testing.B) {
-			for _, p := range tuner.Student.(*vit.Encoder).Params() {
+			for _, p := range masks(tuner).Student.(*vit.Encoder).Params() {
 				p.Trainable = way == "all" && !masked[p]
 			}
 			step := func() {
 				t := autograd.NewTape(dev)
-				autograd.Backward(autograd.CrossEntropy(tuner.Head.Logits(tuner.Student.Encode(t.Const(images))), labels))
+				autograd.Backward(autograd.CrossEntropy(masks(tuner).Head.Logits(masks(tuner).Student.Encode(t.Const(images))), labels))
 				t.Release()
 			}
 			step() // takes the memory

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"fewshot/optim"
-	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -171,7 +171,7 @@ func TestGoldenFeatures(t *testing.T) {
 			}
 			check("image features", c.imageFeatures(dev, images), g.ImageFeatures)
 			check("text features", c.textFeatures(dev, g.Tokens), g.TextFeatures)
-			head := rmt.Head{Classes: from(dev, tensor.Full, slices.Concat(unit(g.TextFeatures)...), 3, 8), Scale: 10}
+			head := train.Head{Classes: from(dev, tensor.Full, slices.Concat(unit(g.TextFeatures)...), 3, 8), Scale: 10}
 			check("teacher logits", sweep(dev, c, head, nil, images, g.Labels).logits, g.MaskStep.TeacherLogits)
 			check("logits", sweep(dev, c, head, nil, images, g.Labels).logits, g.Logits)
 		})
@@ -193,7 +193,7 @@ func TestGoldenMaskStep(t *testing.T) {
 				}
 				return 0.001
 			})
-			head := rmt.Head{Classes: from(dev, tensor.Full, slices.Concat(unit(g.TextFeatures)...), 3, 8), Scale: 10}
+			head := train.Head{Classes: from(dev, tensor.Full, slices.Concat(unit(g.TextFeatures)...), 3, 8), Scale: 10}
 			got, want := sweep(dev, c, head, masks, images, g.Labels), g.MaskStep
 			tol := tolerance(device, 2) // there and back
 			check := func(what string, got, want float64) {

@@ -13,6 +13,7 @@ import (
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
 	"fewshot/vit"
@@ -121,7 +122,7 @@ type lanes struct {
 }
 
 // sweep differentiates both losses by the scores of masks.
-func sweep(dev *tensor.Device, c clip, head rmt.Head, masks []*rmt.Mask, images *tensor.Tensor, labels []int32) lanes {
+func sweep(dev *tensor.Device, c clip, head train.Head, masks []*rmt.Mask, images *tensor.Tensor, labels []int32) lanes {
 	x, release := ask(dev, c, head, masks, images, labels)
 	defer release()
 	r := lanes{x.logits.Float64s(), x.ce.Float64s(), x.kd.Float64s(), map[string][2][]float64{}}
@@ -138,7 +139,7 @@ type asked struct {
 }
 
 // ask asks the device for a sweep. The results are valid until release.
-func ask(dev *tensor.Device, c clip, head rmt.Head, masks []*rmt.Mask, images *tensor.Tensor, labels []int32) (x asked, release func()) {
+func ask(dev *tensor.Device, c clip, head train.Head, masks []*rmt.Mask, images *tensor.Tensor, labels []int32) (x asked, release func()) {
 	target, tape := autograd.NoGrad(dev), autograd.NewTape(dev)
 	logits := head.Logits(c.student.Encode(tape.Const(images)))
 	ce := autograd.CrossEntropy(logits, labels)

@@ -10,6 +10,7 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/optim"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -145,7 +146,7 @@ func checkOutputs(y yardsticks, dev *tensor.Device, c clip, scale float64, image
 	n := dev.New(tensor.Full, len(tokens))
 	classes := from(dev, tensor.Full, texts, len(tokens), len(texts)/len(tokens))
 	tensor.L2Normalize(classes, n, classes)
-	logits := sweep(dev, c, rmt.Head{Classes: classes, Scale: scale}, nil, images, make([]int32, images.Shape()[0])).logits
+	logits := sweep(dev, c, train.Head{Classes: classes, Scale: scale}, nil, images, make([]int32, images.Shape()[0])).logits
 	y.check("logits", apart(logits, slices.Concat(want.Logits...)), want.Float32.Logits, 1)
 }
 
@@ -219,7 +220,7 @@ func TestParityGradients(t *testing.T) {
 	for _, device := range devices {
 		dev := open(t, device, 1)
 		images := parityImages(dev, 1, want.Images, paritySize)
-		head := rmt.Head{Classes: from(dev, tensor.Full, slices.Concat(want.Classes...), len(want.Classes), len(want.Classes[0])), Scale: want.Scale}
+		head := train.Head{Classes: from(dev, tensor.Full, slices.Concat(want.Classes...), len(want.Classes), len(want.Classes[0])), Scale: want.Scale}
 		for _, recipe := range rmt.Recipes() {
 			w := map[string]step{"paper": want.Paper, "released": want.Released}[recipe]
 			c := newCLIP(t, dev, m, tensor.QuickGELU, 0, 0)
@@ -289,18 +290,18 @@ func TestParityTuning(t *testing.T) {
 			dev := open(t, device, 1)
 			c := newCLIP(t, dev, m, tensor.QuickGELU, vision, text)
 			masks := c.mask(t, patterns(t, r.Stem), func(string, int) float64 { return 0.01 })
-			head := rmt.Head{Classes: from(dev, tensor.Full, slices.Concat(want.Classes...), len(want.Classes), len(want.Classes[0])), Scale: want.Scale}
+			head := train.Head{Classes: from(dev, tensor.Full, slices.Concat(want.Classes...), len(want.Classes), len(want.Classes[0])), Scale: want.Scale}
 			images := parityImages(dev, 3, want.Images, paritySize)
-			tuner := rmt.NewTuner(dev, c.student, c.teacher, head, masks, rmt.Config{Leak: r.Leak, Eps: r.Eps, Penalty: r.Penalty, Seed: r.Seed})
-			census := &census{GradDrop: tuner.Rule.(optim.GradDrop), kept: map[*tensor.Tensor]int{}}
-			tuner.Rule = census
+			config := rmt.Config{Leak: r.Leak, Eps: r.Eps, Penalty: r.Penalty, Seed: r.Seed}
+			census := &census{GradDrop: config.Rule().(optim.GradDrop), kept: map[*tensor.Tensor]int{}}
+			tuner := rmt.NewTrainer(dev, rmt.NewLearner(c.student, c.teacher, head, masks, census), config)
 			schedule := optim.Cosine(r.LR, len(r.Steps))
 			y := yardsticks{t, device, r.Name}
 			var loss, total, largest float64
 			largestMask := 0
 			for i, w := range r.Steps {
 				lo := i * want.Batch % want.Images
-				s, err := tuner.Step(images.Rows(lo, lo+want.Batch), want.Labels[lo:lo+want.Batch], schedule(i))
+				s, err := tuner.Step(t.Context(), images.Rows(lo, lo+want.Batch), want.Labels[lo:lo+want.Batch], schedule(i))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -19,7 +19,7 @@ func TestRecordedStepBits(t *testing.T) {
 		classes := dev.New(tensor.Full, 5, 8)
 		tensor.Normal(classes, tensor.NewKey(1))
 		tensor.L2Normalize(classes, dev.New(tensor.Full, 5), classes)
-		head := rmt.Head{Classes: classes, Scale: 10}
+		head := train.Head{Classes: classes, Scale: 10}
 		images, labels := dev.New(tensor.Compute, batch, 3, paritySize, paritySize), make([]int32, batch)
 		fill := func(step int) {
 			tensor.Normal(images, tensor.NewKey(2).Fold(uint64(step)))

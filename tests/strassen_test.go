@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"fewshot/nn"
-	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/vit"
 )
@@ -45,7 +45,7 @@ func TestStrassenGradients(t *testing.T) {
 		for i := range labels {
 			labels[i] = int32(i)
 		}
-		return sweep(dev, c, rmt.Head{Classes: classes, Scale: 10}, masks, images, labels), dev.Strassen()
+		return sweep(dev, c, train.Head{Classes: classes, Scale: 10}, masks, images, labels), dev.Strassen()
 	}
 	strassen, permitted := run("cpu", tensor.Options{Strassen: true})
 	if !permitted {

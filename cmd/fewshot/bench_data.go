@@ -94,7 +94,7 @@ func dataCases(b *bench) (*benchGroup, error) {
 			return func() error {
 				return epoch(l, func(batch *datasets.Batch) error {
 					images.Set(batch.Pixels)
-					_, err := t.Step(images, batch.Labels, 0)
+					_, err := t.Step(context.Background(), images, batch.Labels, 0)
 					return err
 				})
 			}, func() { images.Release(); closeTuner() }, nil

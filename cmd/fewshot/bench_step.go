@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -26,7 +28,7 @@ func (s stepper) flop() float64 {
 }
 
 // tuner masks an encoder of its own over the model's weights. close takes the masks off and gives their memory back.
-func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
+func (s stepper) tuner() (t *train.Trainer, close func(), err error) {
 	config, err := rmt.Defaults(s.method, "paper", "", 16, false)
 	if err != nil {
 		return nil, nil, err
@@ -50,7 +52,7 @@ func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
 		m.Scores.Set(scores)
 	}
 	config.Batch = s.batch
-	t = rmt.NewTuner(s.dev, student, s.clip.image, rmt.Head{Classes: classes, Scale: 100}, masks, config)
+	t = rmt.NewTrainer(s.dev, rmt.NewLearner(student, s.clip.image, train.Head{Classes: classes, Scale: 100}, masks, config.Rule()), config)
 	packFew(student, s.clip.image, config)
 	close = func() {
 		_ = t.Release() // what a device has to complain of is known from its steps
@@ -66,7 +68,7 @@ func (s stepper) tuner() (t *rmt.Tuner, close func(), err error) {
 
 // open returns the step on a batch of random images. At learning rate 0 a step does all it does, and the masks stay as
 // they are.
-func (s stepper) open() (step func() (rmt.Stats, error), close func(), err error) {
+func (s stepper) open() (step func() (train.Stats, error), close func(), err error) {
 	t, closeTuner, err := s.tuner()
 	if err != nil {
 		return nil, nil, err
@@ -75,7 +77,7 @@ func (s stepper) open() (step func() (rmt.Stats, error), close func(), err error
 	for i := range labels {
 		labels[i] = int32(i % benchClasses)
 	}
-	step = func() (rmt.Stats, error) { return t.Step(images, labels, 0) }
+	step = func() (train.Stats, error) { return t.Step(context.Background(), images, labels, 0) }
 	return step, func() { images.Release(); closeTuner() }, nil
 }
 

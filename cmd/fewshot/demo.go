@@ -11,6 +11,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -156,14 +157,14 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 		}
 		parts = append(parts, p)
 	}
-	heads := make([]rmt.Head, len(parts))
+	heads := make([]train.Head, len(parts))
 	for i, p := range parts {
 		classes, err := m.classifier(dev, p.Classes, []string{p.Template})
 		if err != nil {
 			return nil, err
 		}
 		defer classes.Release()
-		heads[i] = rmt.Head{Classes: classes, Scale: m.scale()}
+		heads[i] = train.Head{Classes: classes, Scale: m.scale()}
 	}
 	var rows []demoResult
 	measure := func(r demoResult) error {
@@ -173,7 +174,7 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 				items = p.Val
 			}
 			images := f.loader.inOrder(dev, u, m, p, items, true)
-			a, err := evaluate(ctx, u, r.Method, dev, m.image, heads[i], images)
+			a, err := evaluate(ctx, u, r.Method, dev, train.Model{Encoder: m.image, Head: heads[i]}, images)
 			images.close()
 			if err != nil {
 				return err
@@ -212,9 +213,9 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 		err = t.run(ctx, u, method+" on "+row.Task)
 		if err == nil {
 			var size countingWriter
-			if err = rmt.WriteMasks(&size, t.Tuner.Masks, m.digest, nil); err == nil {
+			if err = rmt.WriteMasks(&size, t.masks, m.digest, nil); err == nil {
 				row.Method, row.Rate, row.Bytes = method, t.rate(), int64(size)
-				row.Percent = rmt.SparsityOf(t.Tuner.Masks).Percent()
+				row.Percent = rmt.SparsityOf(t.masks).Percent()
 				err = measure(row)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/datasets"
-	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -130,7 +130,7 @@ func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device
 
 func (f *encodeFlags) encodeImages(ctx context.Context, u *ui, dev *tensor.Device, m *model) error {
 	next := 0
-	for features, err := range rmt.Features(dev, m.image, f.batches(ctx, m.transform)) {
+	for features, err := range train.Features(ctx, dev, m.image, f.batches(ctx, m.transform)) {
 		if err != nil {
 			return err
 		}
@@ -147,14 +147,14 @@ func (f *encodeFlags) encodeImages(ctx context.Context, u *ui, dev *tensor.Devic
 }
 
 // batches reads the image files, a batch of them at a time.
-func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform) iter.Seq2[rmt.Batch, error] {
-	return func(yield func(rmt.Batch, error) bool) {
+func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) {
 		for lo := 0; lo < len(f.images); lo += f.batch {
 			var items []datasets.Item
 			for _, path := range f.images[lo:min(lo+f.batch, len(f.images))] {
 				data, err := readImage(path)
 				if err != nil {
-					yield(rmt.Batch{}, err)
+					yield(train.Batch{}, err)
 					return
 				}
 				items = append(items, datasets.Item{Path: path, Data: data})

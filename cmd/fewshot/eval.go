@@ -10,6 +10,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -133,7 +134,7 @@ func (f *evalFlags) test(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 	start := time.Now()
 	images := f.loader.inOrder(dev, u, m, ds, ds.Test, true)
 	defer images.close()
-	t, err := classify(ctx, u, "test", dev, m.image, rmt.Head{Classes: classes, Scale: m.scale()}, images)
+	t, err := classify(ctx, u, "test", dev, train.Model{Encoder: m.image, Head: train.Head{Classes: classes, Scale: m.scale()}}, images)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"fewshot/datasets"
-	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -37,14 +37,14 @@ func (l *loaderFlags) validate() error {
 }
 
 // adapt gives the loader's batches in the tuner's terms.
-func adapt(batches iter.Seq2[*datasets.Batch, error], size int) iter.Seq2[rmt.Batch, error] {
-	return func(yield func(rmt.Batch, error) bool) {
+func adapt(batches iter.Seq2[*datasets.Batch, error], size int) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) {
 		for b, err := range batches {
 			if err != nil {
-				yield(rmt.Batch{}, err)
+				yield(train.Batch{}, err)
 				return
 			}
-			if !yield(rmt.Batch{Pixels: b.Pixels, Labels: b.Labels, Size: size}, nil) {
+			if !yield(train.Batch{Pixels: b.Pixels, Labels: b.Labels, Size: size}, nil) {
 				return
 			}
 		}
@@ -112,14 +112,14 @@ func (t *tally) perClass(names []string) []classAccuracy {
 // percent is 0 of nothing.
 func percent(part, of int) float64 { return 100 * float64(part) / float64(max(of, 1)) }
 
-// evaluate classifies images with an encoder.
-func evaluate(ctx context.Context, u *ui, what string, dev *tensor.Device, e rmt.Encoder, head rmt.Head, images *source) (accuracy, error) {
-	t, err := classify(ctx, u, what, dev, e, head, images)
+// evaluate classifies images.
+func evaluate(ctx context.Context, u *ui, what string, dev *tensor.Device, c train.Classifier, images *source) (accuracy, error) {
+	t, err := classify(ctx, u, what, dev, c, images)
 	return t.accuracy(), err
 }
 
 // classify is evaluate, class by class.
-func classify(ctx context.Context, u *ui, what string, dev *tensor.Device, e rmt.Encoder, head rmt.Head, images *source) (*tally, error) {
+func classify(ctx context.Context, u *ui, what string, dev *tensor.Device, c train.Classifier, images *source) (*tally, error) {
 	advance, finish := u.progress(what, len(images.items))
 	defer finish()
 	// Blocks of training sizes are of no use here, nor the other way round.
@@ -127,7 +127,7 @@ func classify(ctx context.Context, u *ui, what string, dev *tensor.Device, e rmt
 	defer dev.Trim()
 	classes := len(images.ds.Classes)
 	t := &tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
-	for labels, err := range rmt.Predict(dev, e, head, images.Epoch(ctx, 0, 0)) {
+	for labels, err := range train.Predict(ctx, dev, c, images.Epoch(ctx, 0, 0)) {
 		if err != nil {
 			return t, err
 		}

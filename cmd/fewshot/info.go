@@ -19,6 +19,7 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
 	"fewshot/vit"
@@ -76,7 +77,7 @@ func (m *modelFlags) describe() (description, error) {
 	switch format {
 	case rmt.MaskFormat:
 		return describeMask(path)
-	case rmt.StateFormat:
+	case train.StateFormat:
 		return describeState(path)
 	}
 	return m.describeModel()
@@ -89,7 +90,7 @@ func isRun(dir string) bool {
 			return true
 		}
 	}
-	states, err := rmt.StateFiles(dir)
+	states, err := train.StateFiles(dir)
 	return err == nil && len(states) > 0
 }
 
@@ -252,12 +253,12 @@ type stateInfo struct {
 	Kind  string            `json:"kind"` // training
 	Path  string            `json:"path"`
 	Steps int               `json:"steps"`
-	At    rmt.Position      `json:"position"`
+	At    train.Position    `json:"position"`
 	Run   map[string]string `json:"run"` // settings, data and backbone of the run
 }
 
 func describeState(path string) (description, error) {
-	s, err := rmt.ReadState(path)
+	s, err := train.ReadState(path)
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +301,7 @@ func describeRun(dir string) (description, error) {
 		}
 		r.Mask = d.(*maskInfo)
 	}
-	states, err := rmt.StateFiles(dir)
+	states, err := train.StateFiles(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 	"fewshot/nn"
 	"fewshot/nn/checkpoint"
 	"fewshot/optim"
-	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
 )
@@ -351,7 +351,7 @@ func contrast(m *clip, images *tensor.Tensor, texts [][]int32, labels []int32, u
 	back := autograd.Mul(autograd.Linear(g, f, nil), scale)
 	loss := autograd.Scale(autograd.Add(autograd.CrossEntropy(logits, labels), autograd.CrossEntropy(back, labels)), 0.5)
 	right := 0
-	for i, j := range rmt.Argmax(logits.Value) {
+	for i, j := range train.Argmax(logits.Value) {
 		if int(j) == i {
 			right++
 		}

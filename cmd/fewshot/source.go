@@ -6,7 +6,7 @@ import (
 	"iter"
 
 	"fewshot/datasets"
-	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -66,11 +66,11 @@ func (l *loaderFlags) inOrder(dev *tensor.Device, u *ui, m *model, ds *datasets.
 func (s *source) Batches() int { return s.loader.Batches() }
 
 // Epoch yields the batches of an epoch from the given one on.
-func (s *source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[rmt.Batch, error] {
-	return func(yield func(rmt.Batch, error) bool) {
+func (s *source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) {
 		full := false
 		for b, err := range s.loader.Epoch(ctx, epoch, from) {
-			out := rmt.Batch{Size: s.opt.Transform.Size}
+			out := train.Batch{Size: s.opt.Transform.Size}
 			switch {
 			case err != nil:
 			case s.store == nil:

@@ -18,6 +18,7 @@ import (
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -152,7 +153,7 @@ type trainResult struct {
 	Mask      string               `json:"mask"`
 	MaskBytes int64                `json:"mask_bytes"`
 	MaskSum   string               `json:"mask_sha256"`
-	Epochs    []epochResult        `json:"epochs"` // those of this process, if the run was resumed
+	Epochs    []train.Epoch        `json:"epochs"`
 	TrainRate float64              `json:"train_images_per_second"`
 	EvalRate  float64              `json:"eval_images_per_second"`
 	Seconds   float64              `json:"seconds"`
@@ -162,15 +163,11 @@ type trainResult struct {
 	Program   string               `json:"program"`
 }
 
-type epochResult struct {
-	Kind     string               `json:"kind"`
-	Epoch    int                  `json:"epoch"`
-	LR       float64              `json:"lr"`
-	Loss     number               `json:"loss"`
-	Distill  number               `json:"distill"`
-	Accuracy float64              `json:"train_accuracy"`
-	Percent  float64              `json:"sparsity_percent"`
-	Tensors  []rmt.TensorSparsity `json:"tensors"`
+// epochEvent is the line of -json at the end of an epoch.
+type epochEvent struct {
+	Kind string `json:"kind"`
+	train.Epoch
+	Percent float64 `json:"sparsity_percent"`
 }
 
 func (f *trainFlags) run(ctx context.Context, u *ui) error {
@@ -237,13 +234,13 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		return nil, err
 	}
 	defer classes.Release()
-	head := rmt.Head{Classes: classes, Scale: m.scale()}
+	head := train.Head{Classes: classes, Scale: m.scale()}
 
 	result := &trainResult{Kind: "result", Model: m.name, Backbone: m.digest, Dataset: ds.Name, Title: ds.Title, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
 		Classes: f.data.classes, NumClass: len(ds.Classes), Template: ds.Template, Shots: f.data.shots, Train: len(ds.Train), Split: ds.SplitHash(),
 		Config: config, Travel: travel, Device: dev.Describe(), Precision: f.device.precision, Strassen: dev.Strassen(), Program: version()}
 	if f.zero {
-		a, err := evaluate(ctx, u, "zero-shot", dev, m.image, head, tests)
+		a, err := evaluate(ctx, u, "zero-shot", dev, train.Model{Encoder: m.image, Head: head}, tests)
 		if err != nil {
 			return nil, err
 		}
@@ -256,27 +253,23 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		return nil, err
 	}
 	defer run.close()
-	masks, identity := run.Tuner.Masks, result.identity()
-	at, resumed, err := rmt.RestoreState(f.out, run.Tuner, identity, func(path string, err error) { u.warn("passing over a damaged checkpoint: %v", err) })
+	masks, identity := run.masks, result.identity()
+	state, resumed, err := train.RestoreState(f.out, run.Trainer, identity, func(path string, err error) { u.warn("passing over a damaged checkpoint: %v", err) })
 	if err != nil {
 		return nil, err
 	}
 	if resumed {
-		u.note("resuming at epoch %d, step %d", at.Epoch+1, at.Batch+1)
-		run.At = at
+		u.note("resuming at epoch %d, step %d", state.At.Epoch+1, state.At.Batch+1)
+		run.At, run.Done = state.At, state.Done
 	}
-	run.Epoch = func(e rmt.EpochReport) error {
-		r := epochResult{"epoch", e.Epoch, e.LR, number(e.Loss), number(e.Distill), e.Accuracy, e.Sparsity.Percent(), e.Tensors}
-		result.Epochs = append(result.Epochs, r)
-		return u.event(r)
-	}
+	run.EndEpoch = func(e train.Epoch) error { return u.event(epochEvent{"epoch", e, rmt.SparsityOf(masks).Percent()}) }
 	saved := time.Now()
-	run.Save = func(p rmt.Position) error {
+	run.Save = func(p train.Position) error {
 		if p.Batch != 0 && ctx.Err() == nil && time.Since(saved) < f.every {
 			return nil
 		}
 		saved = time.Now()
-		err := rmt.SaveState(f.out, run.Tuner, p, identity)
+		err := train.SaveState(f.out, run.Trainer, p, run.Done, identity)
 		if !errors.Is(err, checkpoint.IO) {
 			return err
 		}
@@ -291,24 +284,21 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 	if err != nil {
 		return nil, err
 	}
-	result.TrainRate = run.rate()
+	result.TrainRate, result.Epochs = run.rate(), run.Done.Epochs
 	images.close() // what follows may need the memory
 
 	evalStart := time.Now()
-	if result.Test, err = evaluate(ctx, u, "test", dev, m.image, head, tests); err != nil {
+	if result.Test, err = evaluate(ctx, u, "test", dev, train.Model{Encoder: m.image, Head: head}, tests); err != nil {
 		return nil, err
 	}
 	result.EvalRate = float64(result.Test.Images) / time.Since(evalStart).Seconds()
-	for _, k := range masks {
-		s := rmt.SparsityOf([]*rmt.Mask{k})
-		result.Tensors = append(result.Tensors, rmt.TensorSparsity{Name: k.Param.Name, Sparsity: s})
-	}
+	result.Tensors = rmt.Sparsities(masks)
 	result.Sparsity = rmt.SparsityOf(masks)
 	result.Percent = result.Sparsity.Percent()
 	if err := result.write(f.out, masks, start); err != nil {
 		return nil, err
 	}
-	return result, rmt.RemoveState(f.out)
+	return result, train.RemoveState(f.out)
 }
 
 // identity is what a training checkpoint must agree with to be continued, by name.

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -65,7 +66,7 @@ func TestTrainThenEval(t *testing.T) {
 		t.Fatalf("%d lines, want one for each of three epochs and the result", len(lines))
 	}
 	for i, l := range lines[:3] {
-		if e := last[epochResult](t, l); e.Kind != "epoch" || e.Epoch != i+1 {
+		if e := last[epochEvent](t, l); e.Kind != "epoch" || e.Epoch.Epoch != i+1 {
 			t.Errorf("line %d: %s", i, l)
 		}
 	}
@@ -324,7 +325,7 @@ func interrupt(t *testing.T, steps int, args []string, dir string) (code int, er
 	defer cancel()
 	go func() {
 		for ctx.Err() == nil {
-			files, err := rmt.StateFiles(dir)
+			files, err := train.StateFiles(dir)
 			if err == nil && len(files) > 0 && filepath.Base(files[0]) >= stateName(steps) {
 				cancel()
 			}
@@ -388,7 +389,7 @@ func interrupted(t *testing.T) string {
 	for range 20 {
 		dir := filepath.Join(t.TempDir(), "run")
 		interrupt(t, 3, tune(t, dir, "-save-every", "1ns"), dir)
-		if files, err := rmt.StateFiles(dir); err == nil && len(files) == 2 {
+		if files, err := train.StateFiles(dir); err == nil && len(files) == 2 {
 			return dir
 		}
 	}
@@ -410,7 +411,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 		"longer": func(b []byte) []byte { return append(b, 0) },
 	} {
 		dir := interrupted(t)
-		files, err := rmt.StateFiles(dir)
+		files, err := train.StateFiles(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -436,7 +437,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 
 	dir := interrupted(t)
-	files, err := rmt.StateFiles(dir)
+	files, err := train.StateFiles(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,7 +473,7 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 		{"backbone", "-model " + other(t)},
 	} {
 		code, _, errw := cli(t, tune(t, dir, append([]string{"-resume"}, strings.Fields(c.args)...)...)...)
-		if code != exitFailed || !strings.Contains(errw, rmt.ErrOtherRun.Error()) || !strings.Contains(errw, `"`+c.what+`" was `) {
+		if code != exitFailed || !strings.Contains(errw, train.ErrOtherRun.Error()) || !strings.Contains(errw, `"`+c.what+`" was `) {
 			t.Errorf("%s: exit code %d, %s", c.args, code, errw)
 		}
 	}

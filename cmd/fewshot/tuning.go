@@ -3,21 +3,19 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"fewshot/datasets"
 	"fewshot/rmt"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/vit"
 )
 
 // tuning is a model with masks on it, and what it takes to train them.
 type tuning struct {
-	rmt.Training
+	train.Run
 	student *vit.Encoder
-	batches int           // an epoch
-	trained int           // images so far
-	took    time.Duration // training them
+	masks   []*rmt.Mask
 }
 
 // training is a source of random crops of a data set's training images.
@@ -33,15 +31,16 @@ func (l *loaderFlags) training(dev *tensor.Device, u *ui, m *model, ds *datasets
 }
 
 // startTuning puts fresh masks on the model's image encoder. close takes them off.
-func startTuning(dev *tensor.Device, m *model, head rmt.Head, images *source, c rmt.Config) (*tuning, error) {
+func startTuning(dev *tensor.Device, m *model, head train.Head, images *source, c rmt.Config) (*tuning, error) {
 	picked, err := rmt.Select(m.image.Params(), c.Patterns)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
 	masks, teacher := rmt.Attach(picked, c.Init, c.Threshold), m.teacher()
 	packFew(m.image, teacher, c)
-	return &tuning{batches: images.Batches(), student: m.image, Training: rmt.Training{
-		Tuner: rmt.NewTuner(dev, m.image, teacher, head, masks, c), Config: c, Data: images,
+	l := rmt.NewLearner(m.image, teacher, head, masks, c.Rule())
+	return &tuning{student: m.image, masks: masks, Run: train.Run{
+		Trainer: rmt.NewTrainer(dev, l, c), Epochs: c.Epochs, Schedule: c.Schedule(), Data: images,
 	}}, nil
 }
 
@@ -58,29 +57,23 @@ func packFew(student, teacher *vit.Encoder, c rmt.Config) {
 
 // run trains to the end, with a progress bar.
 func (t *tuning) run(ctx context.Context, u *ui, what string) error {
-	advance, finish := u.progress(what, t.Config.Epochs*t.batches)
+	batches := t.Data.Batches()
+	advance, finish := u.progress(what, t.Epochs*batches)
 	defer finish()
-	began, before := time.Now(), t.At
-	t.Step = func(p rmt.Position, s rmt.Stats) error {
-		if p.Epoch != before.Epoch {
-			before = rmt.Position{Epoch: p.Epoch}
-		}
-		t.trained += p.Images - before.Images
-		before = p
-		t.took = time.Since(began)
-		advance(p.Epoch*t.batches+p.Batch, fmt.Sprintf("loss %.3f  %.0f images/s", s.Loss, t.rate()))
+	t.Step = func(p train.Position, s train.Stats) error {
+		advance(p.Epoch*batches+p.Batch, fmt.Sprintf("loss %.3f  %.0f images/s", s.Loss, t.rate()))
 		return nil
 	}
-	return t.Run(ctx)
+	return t.Train(ctx)
 }
 
 // rate is in images a second.
-func (t *tuning) rate() float64 { return float64(t.trained) / max(t.took.Seconds(), 1e-9) }
+func (t *tuning) rate() float64 { return float64(t.Done.Images) / max(t.Done.Seconds.Seconds(), 1e-9) }
 
 // close takes the masks off the model.
 func (t *tuning) close() {
 	t.student.Unpack()
-	for _, k := range t.Tuner.Masks {
+	for _, k := range t.masks {
 		k.Detach()
 	}
 }

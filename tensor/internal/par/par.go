@@ -41,6 +41,7 @@ type Pool struct {
 	n, grain int
 	f        func(worker, lo, hi int)
 	busy     atomic.Bool // a For is under way
+	halted   atomic.Bool // loops do nothing
 	failed   atomic.Pointer[failure]
 	done     chan struct{}
 
@@ -100,6 +101,10 @@ func (p *Pool) Close() {
 	p.helpers.Wait()
 }
 
+// Halt makes the loops that begin from now on do nothing, until it is called with false. What they were to compute is then anything;
+// who halts a pool throws it away. Another goroutine may call it.
+func (p *Pool) Halt(on bool) { p.halted.Store(on) }
+
 // Chunks is the number of pieces that For cuts [0, n) into.
 func Chunks(n, grain int) int {
 	grain = max(grain, 1)
@@ -112,7 +117,7 @@ func Chunks(n, grain int) int {
 // overlap, so that it can index scratch memory. A panic in f is raised again by For. f must not call
 // For of the same pool.
 func (p *Pool) For(n, grain int, f func(worker, lo, hi int)) {
-	if n <= 0 {
+	if n <= 0 || p.halted.Load() {
 		return
 	}
 	grain = max(grain, 1)

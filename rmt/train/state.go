@@ -1,4 +1,4 @@
-package rmt
+package train
 
 import (
 	"cmp"
@@ -15,17 +15,16 @@ import (
 	"strings"
 
 	"fewshot/nn/checkpoint"
-	"fewshot/optim"
 )
 
 // StateFormat is the metadata "format" of a training checkpoint.
 const StateFormat = "fewshot-training"
 
-// Training checkpoints are sealed safetensors files, training-STEP.safetensors, of scores and optimizer state. A run
-// continued from one gives the same mask file, to the byte, as one that was never stopped: everything else a step
+// Training checkpoints are sealed safetensors files, training-STEP.safetensors, of trained tensors and optimizer state. A run
+// continued from one gives the same result, to the byte, as one that was never stopped: everything else a step
 // depends on is a function of the settings, the data and the step's number.
 const (
-	stateVersion = "1"
+	stateVersion = "2"
 	statePrefix  = "training-"
 	stateSuffix  = ".safetensors"
 	runPrefix    = "run/" // of metadata that says which run it is
@@ -35,15 +34,22 @@ const (
 // ErrOtherRun says that a training checkpoint was written by a run with other settings, data or backbone.
 var ErrOtherRun = errors.New("the checkpoint belongs to another run")
 
-// SaveState writes the tuner's state at a position into dir and removes older checkpoints. run says which run it is:
-// settings, data, backbone, by name; RestoreState compares it.
-func SaveState(dir string, t *Tuner, at Position, run map[string]string) error {
+// SaveState writes the trainer's state at a position into dir, with what the run has behind it, and removes older checkpoints. run
+// says which run it is: settings, data, backbone, by name; RestoreState compares it. A state that is not finite is not written:
+// what was written before is of more use.
+func SaveState(dir string, t *Trainer, at Position, done Progress, run map[string]string) error {
+	if err := t.Check(); err != nil {
+		return err
+	}
 	where, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}
-	step := t.Optimizer.Steps()
-	meta := map[string]string{"format": StateFormat, "version": stateVersion, "position": string(where), "steps": strconv.Itoa(step)}
+	behind, err := json.Marshal(done)
+	if err != nil {
+		return err
+	}
+	meta := map[string]string{"format": StateFormat, "version": stateVersion, "position": string(where), "progress": string(behind), "steps": strconv.Itoa(t.steps)}
 	for k, v := range run {
 		meta[runPrefix+k] = v
 	}
@@ -52,7 +58,7 @@ func SaveState(dir string, t *Tuner, at Position, run map[string]string) error {
 		entries = append(entries, checkpoint.Entry{Name: s.Name, DType: checkpoint.F32, Shape: s.Tensor.Shape(),
 			Data: func(w io.Writer) error { return checkpoint.Float32s(s.Tensor.Floats(), checkpoint.F32)(w) }})
 	}
-	path := filepath.Join(dir, stateName(step))
+	path := filepath.Join(dir, stateName(t.steps))
 	// What a broken device hands out is no state: its error must be known before the file counts.
 	write := func(w io.Writer) error { return errors.Join(checkpoint.WriteSealed(w, meta, entries), t.dev.Sync()) }
 	if err := checkpoint.WriteFile(path, write); err != nil {
@@ -65,28 +71,28 @@ func SaveState(dir string, t *Tuner, at Position, run map[string]string) error {
 	return remove(files[min(keepStates, len(files)):])
 }
 
-// RestoreState puts the tuner where the newest readable checkpoint in dir left off. found is false if dir has none.
+// RestoreState puts the trainer where the newest readable checkpoint in dir left off. found is false if dir has none.
 // A damaged checkpoint is passed over for the one before, and reported through skipped. One of another run is refused with
 // ErrOtherRun. What a killed process left half written is removed: only the process that owns dir may call this.
-func RestoreState(dir string, t *Tuner, run map[string]string, skipped func(path string, err error)) (at Position, found bool, err error) {
+func RestoreState(dir string, t *Trainer, run map[string]string, skipped func(path string, err error)) (s State, found bool, err error) {
 	files, err := StateFiles(dir)
 	if err == nil {
 		err = removeTemporary(dir)
 	}
 	if err != nil {
-		return at, false, err
+		return s, false, err
 	}
 	for i, path := range files {
-		at, err := t.restore(path, run)
+		s, err := t.restore(path, run)
 		if err == nil {
-			return at, true, nil
+			return s, true, nil
 		}
 		if !errors.Is(err, checkpoint.Corrupt) || i == len(files)-1 {
-			return at, false, err
+			return s, false, err
 		}
 		skipped(path, err)
 	}
-	return at, false, nil
+	return s, false, nil
 }
 
 // RemoveState removes all checkpoints in dir, after the run they were for is done.
@@ -98,52 +104,40 @@ func RemoveState(dir string) error {
 	return remove(files)
 }
 
-// state lists everything that changes from step to step, under fixed names.
-func (t *Tuner) state() []optim.Named {
-	var all []optim.Named
-	for _, m := range t.Masks {
-		all = append(all, optim.Named{Name: "scores/" + m.Param.Name, Tensor: m.Scores})
-		for _, s := range t.Optimizer.State(m.Scores) {
-			all = append(all, optim.Named{Name: s.Name + "/" + m.Param.Name, Tensor: s.Tensor})
-		}
-	}
-	return all
-}
-
-func (t *Tuner) restore(path string, run map[string]string) (at Position, err error) {
+func (t *Trainer) restore(path string, run map[string]string) (s State, err error) {
 	f, err := checkpoint.Open(path)
 	if err != nil {
-		return at, err
+		return s, err
 	}
 	defer f.Close()
-	s, err := readState(f)
-	if err != nil {
-		return at, err
+	if s, err = readState(f); err != nil {
+		return s, err
 	}
 	if differ := differences(s.Run, run); differ != nil {
-		return at, fmt.Errorf("%s: %w: %s", path, ErrOtherRun, strings.Join(differ, ", "))
+		return s, fmt.Errorf("%s: %w: %s", path, ErrOtherRun, strings.Join(differ, ", "))
 	}
 	// Read everything before changing anything.
 	var values [][]float32
-	for _, s := range t.state() {
-		v := make([]float32, s.Tensor.Len())
-		if err := f.Read(s.Name, v); err != nil {
-			return at, err
+	state := t.state()
+	for _, of := range state {
+		v := make([]float32, of.Tensor.Len())
+		if err := f.Read(of.Name, v); err != nil {
+			return s, err
 		}
 		values = append(values, v)
 	}
-	for i, s := range t.state() {
-		s.Tensor.Set(values[i])
+	for i, of := range state {
+		of.Tensor.Set(values[i])
 	}
-	t.Optimizer.SetSteps(s.Steps)
-	t.flipped = SparsityOf(t.Masks).Off > 0
-	return s.At, nil
+	t.setSteps(s.Steps)
+	return s, nil
 }
 
 // State is what a training checkpoint says of itself.
 type State struct {
 	Steps int      // updates made
 	At    Position // where the run goes on
+	Done  Progress // what is behind it
 	Run   map[string]string
 }
 
@@ -170,7 +164,10 @@ func readState(f *checkpoint.File) (s State, err error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(meta["position"]), &s.At)
 	}
-	if err == nil && (s.Steps < 0 || s.At.Epoch < 0 || s.At.Batch < 0) {
+	if err == nil {
+		err = json.Unmarshal([]byte(meta["progress"]), &s.Done)
+	}
+	if err == nil && (s.Steps < 0 || s.At.Epoch < 0 || s.At.Batch < 0 || s.Done.Images < 0 || s.Done.Seconds < 0) {
 		err = errors.New("negative")
 	}
 	if err != nil {
@@ -266,4 +263,12 @@ func remove(paths []string) error {
 		}
 	}
 	return nil
+}
+
+// cut bounds what a file's own string may take of a message.
+func cut(s string) string {
+	if len(s) > 120 {
+		return s[:120] + "…"
+	}
+	return s
 }

@@ -1,12 +1,13 @@
-package rmt
+package train
 
 import (
 	"errors"
 	"iter"
+	"math"
 	"slices"
 	"testing"
 
-	"fewshot/nn"
+	"fewshot/tensor"
 )
 
 // Ties go to the lowest label.
@@ -21,9 +22,23 @@ func TestArgmax(t *testing.T) {
 	if got := Argmax(x); !slices.Equal(got, []int32{2, 0, 0, 1}) {
 		t.Errorf("%v", got)
 	}
-	s := sweep{logits: x.Float64s(), labels: []int32{2, 2, 0, 1}}
+	s := sweep{logits: x.Float64s(), labels: []int32{2, 2, 0, 1}, plan: Plan{Classes: 3}}
 	if got := s.correct(); got != 3 {
 		t.Errorf("%d right", got)
+	}
+}
+
+// No label follows from logits that are no numbers.
+func TestPredictNonFinite(t *testing.T) {
+	b := newBench(t, "cpu")
+	zero := b.learner() // its features have no direction
+	tensor.Fill(zero.weight.Value, 0)
+	for _, c := range []Model{{b.learner(), Head{b.head.Classes, math.Inf(1)}}, {b.learner(), Head{b.head.Classes, math.NaN()}}, {zero, b.head}} {
+		for labels, err := range Predict(t.Context(), b.dev, c, batchesOf([]float32{1, 2}, 2)) {
+			if labels != nil || !errors.Is(err, ErrLogits) {
+				t.Errorf("scale %g: %v, %v", c.Head.Scale, labels, err)
+			}
+		}
 	}
 }
 
@@ -48,7 +63,7 @@ func TestPredict(t *testing.T) {
 	values := []float32{-3, -2, -1, 0, 1, 2, 3}
 	all := func(e Encoder, size int) (labels []int32) {
 		t.Helper()
-		for l, err := range Predict(b.dev, e, b.head, batchesOf(values, size)) {
+		for l, err := range Predict(t.Context(), b.dev, Model{e, b.head}, batchesOf(values, size)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,29 +71,20 @@ func TestPredict(t *testing.T) {
 		}
 		return labels
 	}
-	want := all(b.teacher, 7)
+	want := all(b.learner(), 7)
 	for _, size := range []int{1, 2, 3, 10} {
-		if got := all(b.teacher, size); !slices.Equal(got, want) {
+		if got := all(b.learner(), size); !slices.Equal(got, want) {
 			t.Errorf("in batches of %d: %v, want %v", size, got, want)
 		}
-	}
-	// Under a mask that hides everything all features are zero and every class is as good: the first is taken.
-	m := Attach([]*nn.Param{b.student.weight}, 0, 1)[0]
-	if got := all(b.student, 3); !slices.Equal(got, make([]int32, len(values))) {
-		t.Errorf("all weights off: %v", got)
-	}
-	m.Detach()
-	if got := all(b.student, 3); !slices.Equal(got, want) {
-		t.Errorf("mask taken off: %v, want %v", got, want)
 	}
 }
 
 func TestFeatures(t *testing.T) {
 	b := newBench(t, "cpu")
-	w := b.student.weight.Value.Floats()
+	w := b.weight.Floats()
 	row := 0
 	values := []float32{2, -1, 0.5}
-	for f, err := range Features(b.dev, b.student, batchesOf(values, 2)) {
+	for f, err := range Features(t.Context(), b.dev, b.learner(), batchesOf(values, 2)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,6 +109,7 @@ func abs(x float32) float32 { return max(x, -x) }
 // Whoever stops listening gets no more, an error ends the batches, and all memory comes back.
 func TestPredictStops(t *testing.T) {
 	b := newBench(t, "cpu")
+	model := Model{b.learner(), b.head}
 	broken := errors.New("broken")
 	failing := func(yield func(Batch, error) bool) {
 		for batch := range batchesOf([]float32{1}, 1) {
@@ -114,7 +121,7 @@ func TestPredictStops(t *testing.T) {
 	}
 	n := 0
 	var got error
-	for _, err := range Predict(b.dev, b.student, b.head, failing) {
+	for _, err := range Predict(t.Context(), b.dev, model, failing) {
 		n++
 		got = err
 	}
@@ -122,13 +129,13 @@ func TestPredictStops(t *testing.T) {
 		t.Errorf("%d results, %v", n, got)
 	}
 	for range 2 {
-		for range Predict(b.dev, b.student, b.head, batchesOf([]float32{1, 2, 3}, 1)) {
+		for range Predict(t.Context(), b.dev, model, batchesOf([]float32{1, 2, 3}, 1)) {
 			break
 		}
 	}
 	before := b.dev.PeakBytes()
 	for range 10 {
-		for range Predict(b.dev, b.student, b.head, batchesOf([]float32{1, 2, 3}, 1)) {
+		for range Predict(t.Context(), b.dev, model, batchesOf([]float32{1, 2, 3}, 1)) {
 			break
 		}
 	}

@@ -1,4 +1,4 @@
-package rmt
+package train
 
 import (
 	"bytes"
@@ -10,32 +10,33 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fewshot/nn/checkpoint"
 )
 
-// stepped is a tuner after some steps, with what it is to be compared by.
-func stepped(t *testing.T, b *bench, steps int) *Tuner {
+// stepped is a trainer after some steps, with what it is to be compared by.
+func stepped(t *testing.T, b *bench, steps int) *Trainer {
 	t.Helper()
-	tuner := b.tuner()
-	t.Cleanup(tuner.Masks[0].Detach)
+	trainer := b.trainer()
 	n := 0
 	for n < steps {
 		for batch := range b.data.Epoch(t.Context(), n, 0) {
 			if n == steps {
 				break
 			}
-			images := fill(b.dev, nil, batch)
-			if _, err := tuner.Step(images, batch.Labels, 1e-3); err != nil {
+			images := batch.Put(b.dev, nil)
+			if _, err := trainer.Step(t.Context(), images, batch.Labels, 1e-3); err != nil {
 				t.Fatal(err)
 			}
 			images.Release()
 			n++
 		}
 	}
-	return tuner
+	return trainer
 }
 
-func values(t *Tuner) (all []float32) {
+func values(t *Trainer) (all []float32) {
 	for _, s := range t.state() {
 		all = append(all, s.Tensor.Floats()...)
 	}
@@ -51,17 +52,17 @@ func TestStateRoundTrip(t *testing.T) {
 	run := map[string]string{"lr": "0.001", "split": "ab\ncd", "empty": ""}
 	a := stepped(t, b, 7)
 	at := Position{Epoch: 1, Batch: 3, Images: 12, Correct: 5, Loss: 17.25 + 1./3, Distill: 1e-300, Taught: 8}
-	if err := SaveState(dir, a, at, run); err != nil {
+	done := Progress{Epochs: []Epoch{{Epoch: 1, LR: 0.1, Loss: 1. / 3, Images: 16}}, Images: 28, Seconds: 5}
+	if err := SaveState(dir, a, at, done, run); err != nil {
 		t.Fatal(err)
 	}
 	files, err := StateFiles(dir)
 	if err != nil || len(files) != 1 || files[0] != filepath.Join(dir, "training-000000007.safetensors") {
 		t.Fatalf("%v, %v", files, err)
 	}
-	c := b.tuner()
-	defer c.Masks[0].Detach()
+	c := b.trainer()
 	got, found, err := RestoreState(dir, c, run, none(t))
-	if err != nil || !found || got != at || c.Optimizer.Steps() != 7 || c.flipped != a.flipped || !slices.Equal(values(c), values(a)) {
+	if err != nil || !found || !cmp.Equal(got.At, at) || !cmp.Equal(got.Done, done) || c.Steps() != 7 || c.groups[0].Optimizer.Steps() != 7 || c.Learner.(*toy).restored != 1 || !slices.Equal(values(c), values(a)) {
 		t.Errorf("%+v, %v, %v", got, found, err)
 	}
 	s, err := ReadState(files[0])
@@ -70,7 +71,7 @@ func TestStateRoundTrip(t *testing.T) {
 	}
 	// The same state is the same file.
 	first := read(t, files[0])
-	if err := SaveState(dir, c, at, run); err != nil {
+	if err := SaveState(dir, c, at, done, run); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(read(t, files[0]), first) {
@@ -86,15 +87,15 @@ func TestStateRoundTrip(t *testing.T) {
 
 func TestNoState(t *testing.T) {
 	b := newBench(t, "cpu")
-	tuner := b.tuner()
+	trainer := b.trainer()
 	dir := filepath.Join(t.TempDir(), "nowhere")
-	if at, found, err := RestoreState(dir, tuner, nil, none(t)); found || err != nil || at != (Position{}) {
+	if at, found, err := RestoreState(dir, trainer, nil, none(t)); found || err != nil || at.At != (Position{}) {
 		t.Errorf("%v, %v", found, err)
 	}
 	if err := RemoveState(dir); err != nil {
 		t.Error(err)
 	}
-	if err := SaveState(dir, tuner, Position{}, nil); !errors.Is(err, checkpoint.IO) || !errors.Is(err, fs.ErrNotExist) {
+	if err := SaveState(dir, trainer, Position{}, Progress{}, nil); !errors.Is(err, checkpoint.IO) || !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
@@ -108,15 +109,15 @@ func TestKeptStates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tuner := b.tuner()
+	trainer := b.trainer()
 	for _, steps := range []int{1, 2, 999_999_999, 1_000_000_000} {
-		tuner.Optimizer.SetSteps(steps)
-		if err := SaveState(dir, tuner, Position{Epoch: steps}, nil); err != nil {
+		trainer.setSteps(steps)
+		if err := SaveState(dir, trainer, Position{Epoch: steps}, Progress{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	at, found, err := RestoreState(dir, tuner, map[string]string{}, none(t))
-	if err != nil || !found || at.Epoch != 1_000_000_000 {
+	at, found, err := RestoreState(dir, trainer, map[string]string{}, none(t))
+	if err != nil || !found || at.At.Epoch != 1_000_000_000 {
 		t.Errorf("%+v, %v, %v", at, found, err)
 	}
 	want := append(slices.Clone(others), "training-1000000000.safetensors", "training-999999999.safetensors")
@@ -136,12 +137,11 @@ func TestDamagedState(t *testing.T) {
 	dir, b := t.TempDir(), newBench(t, "cpu")
 	run := map[string]string{"lr": "1"}
 	old := stepped(t, b, 2)
-	if err := SaveState(dir, old, Position{Batch: 2}, run); err != nil {
+	if err := SaveState(dir, old, Position{Batch: 2}, Progress{}, run); err != nil {
 		t.Fatal(err)
 	}
 	want := values(old)
-	old.Masks[0].Detach()
-	if err := SaveState(dir, stepped(t, b, 5), Position{Epoch: 1, Batch: 1}, run); err != nil {
+	if err := SaveState(dir, stepped(t, b, 5), Position{Epoch: 1, Batch: 1}, Progress{}, run); err != nil {
 		t.Fatal(err)
 	}
 	newest := filepath.Join(dir, stateName(5))
@@ -152,15 +152,14 @@ func TestDamagedState(t *testing.T) {
 			t.Fatal(err)
 		}
 		var passed []string
-		c := b.tuner()
-		defer c.Masks[0].Detach()
+		c := b.trainer()
 		at, found, err := RestoreState(dir, c, run, func(path string, err error) {
 			passed = append(passed, path)
 			if !errors.Is(err, checkpoint.Corrupt) {
 				t.Errorf("%s: %v", what, err)
 			}
 		})
-		if err != nil || !found || at != (Position{Batch: 2}) || !slices.Equal(values(c), want) || !slices.Equal(passed, []string{newest}) {
+		if err != nil || !found || at.At != (Position{Batch: 2}) || !slices.Equal(values(c), want) || !slices.Equal(passed, []string{newest}) {
 			t.Fatalf("%s: %+v, %v, %v, passed over %v", what, at, found, err, passed)
 		}
 	}
@@ -185,7 +184,7 @@ func TestDamagedState(t *testing.T) {
 	if err := os.WriteFile(first, nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, found, err := RestoreState(dir, b.tuner(), run, func(string, error) {}); found || !errors.Is(err, checkpoint.Corrupt) || !strings.Contains(err.Error(), first) {
+	if _, found, err := RestoreState(dir, b.trainer(), run, func(string, error) {}); found || !errors.Is(err, checkpoint.Corrupt) || !strings.Contains(err.Error(), first) {
 		t.Errorf("%v, %v", found, err)
 	}
 }
@@ -193,13 +192,13 @@ func TestDamagedState(t *testing.T) {
 // A checkpoint of another run is refused with the names of what differs, and nothing of it is used.
 func TestOtherRun(t *testing.T) {
 	dir, b := t.TempDir(), newBench(t, "cpu")
-	if err := SaveState(dir, stepped(t, b, 3), Position{}, map[string]string{"lr": "1", "seed": "2", "old": "3", "esc": "\x1b[2J" + strings.Repeat("x", 500)}); err != nil {
+	if err := SaveState(dir, stepped(t, b, 3), Position{}, Progress{}, map[string]string{"lr": "1", "seed": "2", "old": "3", "esc": "\x1b[2J" + strings.Repeat("x", 500)}); err != nil {
 		t.Fatal(err)
 	}
-	c := b.tuner()
+	c := b.trainer()
 	before := values(c)
 	_, found, err := RestoreState(dir, c, map[string]string{"lr": "1", "seed": "5", "new": "4"}, none(t))
-	if found || !errors.Is(err, ErrOtherRun) || !slices.Equal(values(c), before) || c.Optimizer.Steps() != 0 {
+	if found || !errors.Is(err, ErrOtherRun) || !slices.Equal(values(c), before) || c.Steps() != 0 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	for _, want := range []string{stateName(3), `"seed" was "2" and is "5"`, `"old" was "3" and is ""`, `"new" was "" and is "4"`, `"esc" was "\x1b[2Jxxx`} {
@@ -211,16 +210,16 @@ func TestOtherRun(t *testing.T) {
 		t.Error(err)
 	}
 	// Of the same settings but of other tensors.
-	b.student.weight.Name = "visual.renamed"
-	other := b.tuner()
-	if err := SaveState(dir, other, Position{Epoch: 9}, map[string]string{"x": "y"}); err != nil {
+	b.name = "renamed"
+	other := b.trainer()
+	if err := SaveState(dir, other, Position{Epoch: 9}, Progress{}, map[string]string{"x": "y"}); err != nil {
 		t.Fatal(err)
 	}
-	other.Optimizer.SetSteps(10)
-	if err := SaveState(dir, other, Position{Epoch: 9}, map[string]string{"x": "y"}); err != nil {
+	other.setSteps(10)
+	if err := SaveState(dir, other, Position{Epoch: 9}, Progress{}, map[string]string{"x": "y"}); err != nil {
 		t.Fatal(err)
 	}
-	b.student.weight.Name = "visual.weight"
+	b.name = "weight"
 	if _, _, err := RestoreState(dir, c, map[string]string{"x": "y"}, none(t)); !errors.Is(err, checkpoint.Mismatch) || !slices.Equal(values(c), before) {
 		t.Errorf("%v", err)
 	}
@@ -237,13 +236,13 @@ func sealedState(t testing.TB, meta map[string]string, entries ...checkpoint.Ent
 }
 
 func TestResealedState(t *testing.T) {
-	good := map[string]string{"format": StateFormat, "version": stateVersion, "steps": "3", "position": `{"epoch":1}`}
+	good := map[string]string{"format": StateFormat, "version": stateVersion, "steps": "3", "position": `{"epoch":1}`, "progress": `{}`}
 	for _, c := range []struct {
 		key, value string
 		kind       checkpoint.Kind
 	}{
 		{"format", "fewshot-mask", checkpoint.Unsupported},
-		{"version", "2", checkpoint.Unsupported},
+		{"version", "1", checkpoint.Unsupported},
 		{"steps", "", checkpoint.Corrupt},
 		{"steps", "-1", checkpoint.Corrupt},
 		{"steps", "1e3", checkpoint.Corrupt},
@@ -252,6 +251,8 @@ func TestResealedState(t *testing.T) {
 		{"position", `{"epoch":-1}`, checkpoint.Corrupt},
 		{"position", `{"batch":-1}`, checkpoint.Corrupt},
 		{"position", `{"loss":"NaN"}`, checkpoint.Corrupt},
+		{"progress", "", checkpoint.Corrupt},
+		{"progress", `{"images":-1}`, checkpoint.Corrupt},
 	} {
 		meta := map[string]string{}
 		for k, v := range good {
@@ -271,7 +272,7 @@ func TestResealedState(t *testing.T) {
 // FuzzState seals any bytes anew and reads them as a training checkpoint.
 func FuzzState(f *testing.F) {
 	for _, b := range [][]byte{
-		sealedState(f, map[string]string{"format": StateFormat, "version": stateVersion, "steps": "3", "position": `{"epoch":1,"batch":2}`, "run/lr": "1"}),
+		sealedState(f, map[string]string{"format": StateFormat, "version": stateVersion, "steps": "3", "position": `{"epoch":1,"batch":2}`, "progress": `{"epochs":[{"epoch":1,"lr":0.1,"loss":2,"distill":null,"train_accuracy":50,"images":4}],"images":4,"nanoseconds":9}`, "run/lr": "1"}),
 		sealedState(f, map[string]string{"format": StateFormat, "version": stateVersion, "steps": "x"}),
 	} {
 		f.Add(b[:len(b)-32])

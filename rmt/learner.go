@@ -1,0 +1,102 @@
+package rmt
+
+import (
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/optim"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+)
+
+// Learner learns masks: its trained parameters are their scores, under the names of the masked weights.
+//
+// It has one loss, the cross-entropy to the labels, until some weight is off; from then on a second, to the untouched network, where
+// the rule asks for one. So long student and teacher are the same network and the distillation gradient is exactly zero: neither the
+// teacher nor its lane is computed, which changes no bit.
+type Learner struct {
+	train.Base
+	Student, Teacher train.Encoder // over the same weights; only the student sees the masks
+	Head             train.Head
+	Masks            []*Mask
+
+	groups  []train.Group
+	taught  bool // the rule asks for a teacher
+	flipped bool // some weight is off, so student and teacher differ, as far as is known
+}
+
+// NewLearner learns masks with Adam, as the paper does, by the given rule.
+func NewLearner(student, teacher train.Encoder, head train.Head, masks []*Mask, rule optim.Rule) *Learner {
+	scores := train.Group{Optimizer: optim.NewAdam(), Rule: rule}
+	for _, m := range masks {
+		scores.Params = append(scores.Params, &nn.Param{Name: m.Param.Name, Value: m.Scores})
+	}
+	l := &Learner{Student: student, Teacher: teacher, Head: head, Masks: masks, groups: []train.Group{scores}, taught: rule.NeedsTeacher()}
+	l.Restored()
+	return l
+}
+
+// NewTrainer makes the steps of a learner of masks by the settings.
+func NewTrainer(dev *tensor.Device, l *Learner, c Config) *train.Trainer {
+	return train.New(dev, l, tensor.NewKey(c.Seed).Name("rmt"), c.MicroBatch)
+}
+
+// Groups are the scores of all masks.
+func (l *Learner) Groups() []train.Group { return l.groups }
+
+// Plan has a teacher from the first weight on that is off, and until then watches for it.
+func (l *Learner) Plan() train.Plan {
+	p := train.Plan{Classes: l.Head.Classes.Dim(2), Lanes: 1}
+	switch {
+	case !l.taught:
+	case l.flipped:
+		p.Lanes, p.Targets = 2, true
+	default:
+		p.Watched = counts(l.Masks)
+	}
+	return p
+}
+
+// Shared applies the masks.
+func (l *Learner) Shared(t *autograd.Tape) {
+	for _, m := range l.Masks {
+		m.Param.On(t)
+	}
+}
+
+// Losses are the cross-entropy to the labels and, with a teacher, that to its softmax.
+func (l *Learner) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autograd.Var) {
+	logits := l.Head.Logits(l.Student.Encode(t.Const(p.Images)))
+	losses := []*autograd.Var{autograd.CrossEntropy(logits, p.Labels)}
+	if p.Targets != nil {
+		losses = append(losses, autograd.SoftCrossEntropy(logits, p.Targets))
+	}
+	return losses, logits
+}
+
+// Targets are the teacher's logits [N, C].
+func (l *Learner) Targets(images *tensor.Tensor) *tensor.Tensor {
+	tape := autograd.NoGrad(images.Device())
+	defer tape.Release()
+	z := l.Head.Logits(l.Teacher.Encode(tape.Const(images))).Value
+	z.Retain()
+	return z
+}
+
+// Count counts what the masks let through.
+func (l *Learner) Count(dst *tensor.Tensor) { countKept(dst, l.Masks) }
+
+// Counted finds out, once the sweep is done, whether the last update switched the first weight off.
+func (l *Learner) Counted(kept []float64) (again bool) {
+	if len(kept) == 0 {
+		return false
+	}
+	elements := 0
+	for _, m := range l.Masks {
+		elements += m.Scores.Len()
+	}
+	l.flipped = int(sum(kept)) < elements
+	return l.flipped
+}
+
+// Restored finds out anew whether any weight is off.
+func (l *Learner) Restored() { l.flipped = SparsityOf(l.Masks).Off > 0 }

@@ -1,0 +1,199 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"fewshot/nn"
+	"fewshot/optim"
+	"fewshot/tensor"
+)
+
+// Trainer makes the steps of a learner.
+type Trainer struct {
+	Learner    Learner
+	Key        tensor.Key // randomness of update rules
+	MicroBatch int        // images of a batch that are computed at a time, 0 for all
+
+	dev    *tensor.Device
+	groups []Group
+	params []*nn.Param // of all groups
+	steps  int
+	sweep  *sweep
+}
+
+// New makes a trainer whose parts of a batch have at most micro images; 0 is all.
+func New(dev *tensor.Device, l Learner, key tensor.Key, micro int) *Trainer {
+	t := &Trainer{Learner: l, Key: key, MicroBatch: micro, dev: dev, groups: l.Groups()}
+	seen := map[string]bool{}
+	for i := range t.groups {
+		g := &t.groups[i]
+		if g.Rule == nil {
+			g.Rule = firstLane{}
+		}
+		if g.Factor == 0 {
+			g.Factor = 1
+		}
+		for _, p := range g.Params {
+			if seen[p.Name] {
+				panic("train: two trained parameters are called " + p.Name)
+			}
+			seen[p.Name] = true
+			p.Trainable = true
+			t.params = append(t.params, p)
+		}
+	}
+	return t
+}
+
+// Stats describe one step.
+type Stats struct {
+	Loss    float64 // the first lane's
+	Distill float64 // the second lane's; NaN without one
+	Correct int     // images of the batch whose largest logit is the label's
+}
+
+// ErrNonFinite says that a loss, a trained tensor or an optimizer's state is NaN or infinite.
+var ErrNonFinite = errors.New("not finite")
+
+// Steps is the number of steps made.
+func (t *Trainer) Steps() int { return t.steps }
+
+// Step is one training step at learning rate lr on images [N, 3, S, S], normalised, with their labels. All losses are
+// differentiated in one sweep.
+//
+// The sweep is recorded at the first step on a tensor of images and run again by those that follow on
+// the same tensor, filled anew: then a step allocates nothing. It waits for the device once, between the sweep and the update,
+// so that what goes wrong with the update is returned by the next step, or by the device's Sync.
+//
+// When ctx ends the sweep is cut short. After this or any error the trained tensors are as they were, unless it says that the step
+// before has spoilt them.
+func (t *Trainer) Step(ctx context.Context, images *tensor.Tensor, labels []int32, lr float64) (Stats, error) {
+	s, err := t.run(ctx, images, labels)
+	if err != nil {
+		return s, err
+	}
+	key := t.Key.Fold(uint64(t.steps))
+	t.steps++
+	next := 0
+	for _, g := range t.groups {
+		g.Optimizer.Tick(lr * g.Factor)
+		for _, p := range g.Params {
+			lanes := t.sweep.lanes[next]
+			g.Rule.Apply(g.Optimizer, p.Value, lanes[0], lanes[1], key.Name(p.Name))
+			next++
+		}
+	}
+	return s, nil
+}
+
+// Gradients makes those of a step, by parameter and loss, and updates nothing. Those of a loss that is not there are nil. They are
+// valid until the next step.
+func (t *Trainer) Gradients(ctx context.Context, images *tensor.Tensor, labels []int32) (Stats, [][2]*tensor.Tensor, error) {
+	s, err := t.run(ctx, images, labels)
+	if err != nil {
+		return s, nil, err
+	}
+	return s, t.sweep.lanes, nil
+}
+
+// run makes the gradients of a step, and reads what the sweep reports.
+func (t *Trainer) run(ctx context.Context, images *tensor.Tensor, labels []int32) (Stats, error) {
+	s := Stats{Distill: math.NaN()}
+	plan := t.Learner.Plan()
+	if !t.sweep.serves(images, labels, plan) {
+		if err := t.Release(); err != nil {
+			return s, err
+		}
+		var err error
+		if t.sweep, err = t.record(images, len(labels), plan); err != nil {
+			return s, err
+		}
+	}
+	copy(t.sweep.labels, labels)
+	t.Learner.Begin(t.steps)
+	end := t.dev.Interruptible(ctx)
+	t.sweep.run()
+	if end() {
+		return s, ctx.Err()
+	}
+	for i, v := range t.sweep.squares {
+		if !finite(v) {
+			return s, t.nonFinite("%s after step %d", t.params[i].Name, t.steps)
+		}
+	}
+	s.Loss, s.Correct = t.sweep.losses[0], t.sweep.correct()
+	for i, v := range t.sweep.losses {
+		if !finite(v) {
+			return s, t.nonFinite("%s loss of step %d is %v and", [...]string{"cross-entropy", "distillation"}[i], t.steps+1, v)
+		}
+	}
+	if t.Learner.Counted(t.sweep.counts) {
+		return t.run(ctx, images, labels)
+	}
+	if plan.Lanes > 1 {
+		s.Distill = t.sweep.losses[1]
+	}
+	return s, nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// nonFinite is the error for something that is no number. What a broken device returns is none either; its own error says more.
+func (t *Trainer) nonFinite(format string, a ...any) error {
+	if err := t.dev.Sync(); err != nil {
+		return err
+	}
+	return fmt.Errorf(format+" is %w: a smaller learning rate or penalty may help", append(a, ErrNonFinite)...)
+}
+
+// Check reports the first trained tensor, or tensor of an optimizer, that is not finite.
+func (t *Trainer) Check() error {
+	sum := t.dev.New(tensor.Full)
+	defer sum.Release()
+	for _, s := range t.state() {
+		tensor.SumSquares(sum, s.Tensor)
+		if !finite(sum.Item()) {
+			return t.nonFinite("%s after step %d", s.Name, t.steps)
+		}
+	}
+	return t.dev.Sync()
+}
+
+// Release gives back what steps keep for the next: the memory of the sweep. The trainer can go on.
+func (t *Trainer) Release() error {
+	if t.sweep == nil {
+		return nil
+	}
+	p := t.sweep.program
+	t.sweep = nil
+	return p.Release()
+}
+
+// state lists everything that changes from step to step, under fixed names.
+func (t *Trainer) state() []optim.Named {
+	var all []optim.Named
+	for _, g := range t.groups {
+		for _, p := range g.Params {
+			all = append(all, optim.Named{Name: "trained/" + p.Name, Tensor: p.Value})
+			for _, s := range g.Optimizer.State(p.Value) {
+				all = append(all, optim.Named{Name: s.Name + "/" + p.Name, Tensor: s.Tensor})
+			}
+		}
+	}
+	for _, s := range t.Learner.State() {
+		all = append(all, optim.Named{Name: "state/" + s.Name, Tensor: s.Tensor})
+	}
+	return all
+}
+
+// setSteps takes up the count of a checkpoint.
+func (t *Trainer) setSteps(n int) {
+	t.steps = n
+	for _, g := range t.groups {
+		g.Optimizer.SetSteps(n)
+	}
+	t.Learner.Restored()
+}
