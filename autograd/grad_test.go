@@ -76,9 +76,26 @@ var gradients = map[string][]struct {
 		img := gradcheck.Random(t.Device(), tensor.NewKey(3), 1, 2, 3, 4, 6)
 		return autograd.Linear(autograd.Patches(t.Const(img), 2), v[0], nil)
 	}}},
-	"Prepend":    {{[][]int{{4}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Prepend(v[0], v[1]) })}},
-	"FirstToken": {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.FirstToken(v[0]) })}},
-	"TakeTokens": {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.TakeTokens(v[0], []int32{2, 1}) })}},
+	"Conv": {
+		{[][]int{{2, 4, 3, 2}, {18, 5}, {5}, {2, 4, 3, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Conv(v[0], v[1], v[2], v[3], 3, 1) })},
+		{[][]int{{1, 5, 6, 2}, {18, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Conv(v[0], v[1], nil, nil, 3, 2) })},
+		{[][]int{{2, 3, 3, 4}, {4, 4}, {4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Conv(v[0], v[1], v[2], v[0], 1, 1) })},
+		{[][]int{{1, 3, 3, 2}, {18, 3}}, scoped(func(v []*autograd.Var) *autograd.Var {
+			return autograd.Conv(autograd.Activate(v[0], tensor.GELU), v[1], nil, nil, 3, 1)
+		})},
+	},
+	"ConvWeight": {
+		{[][]int{{3, 2, 3, 3}, {3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], v[1]) })},
+		{[][]int{{3, 2, 3, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], nil) })},
+		{[][]int{{3, 2, 1, 1}, {3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], v[1]) })},
+		{[][]int{{3, 5, 1, 1}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], nil) })},
+	},
+	"ChannelsLast": {{[][]int{{2, 3, 2, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ChannelsLast(v[0]) })}},
+	"AvgPool":      {{[][]int{{2, 4, 6, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.AvgPool(v[0], 2) })}},
+	"PrependMean":  {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.PrependMean(v[0]) })}},
+	"Prepend":      {{[][]int{{4}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Prepend(v[0], v[1]) })}},
+	"FirstToken":   {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.FirstToken(v[0]) })}},
+	"TakeTokens":   {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.TakeTokens(v[0], []int32{2, 1}) })}},
 	"Rows": {{[][]int{{5, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Rows(v[0], 1, 3) })},
 		{[][]int{{2, 3}, {6, 3}}, on(func(v []*autograd.Var) *autograd.Var { // two parts of one weight meet again
 			return autograd.Add(autograd.Linear(v[0], autograd.Rows(v[1], 0, 2), nil), autograd.Linear(v[0], autograd.Rows(v[1], 4, 6), nil))

@@ -11,17 +11,25 @@ type scratch struct {
 	p        uintptr
 	size     int
 	used     int
+	held     int       // of used: what an operation that is made of others keeps meanwhile
 	outgrown []uintptr // blocks that the operation under way may still use
 }
 
-// reset begins an operation.
+// reset begins an operation, or one that another is made of.
 func (s *scratch) reset(b *backend) {
-	s.used = 0
+	if s.used = s.held; s.held > 0 {
+		return
+	}
 	for _, p := range s.outgrown {
 		b.fail("memory", b.dev.Free(p))
 	}
 	s.outgrown = s.outgrown[:0]
 }
+
+// hold keeps what has been taken so far when operations begin that the one under way is made of, until letGo.
+func (s *scratch) hold() { s.held = s.used }
+
+func (s *scratch) letGo() { s.held = 0 }
 
 // take is the next piece for the operation under way, aligned to 256 bytes.
 func (s *scratch) take(b *backend, bytes int) uintptr {
@@ -39,7 +47,7 @@ func (s *scratch) take(b *backend, bytes int) uintptr {
 		if s.p != 0 {
 			s.outgrown = append(s.outgrown, s.p)
 		}
-		*s = scratch{p: p, size: size, used: s.used, outgrown: s.outgrown}
+		*s = scratch{p: p, size: size, used: s.used, held: s.held, outgrown: s.outgrown}
 	}
 	s.used += bytes
 	return s.p + uintptr(s.used-bytes)

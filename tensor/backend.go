@@ -16,6 +16,7 @@ type Backend interface {
 	Elementwise
 	Rowwise
 	Matrix
+	Convolution
 	Layout
 	Imaging
 	Update
@@ -105,6 +106,31 @@ type AttentionShape struct {
 	ColsQ, ColsKV, Q, K, V          int
 	Causal                          bool
 }
+
+// Convolution kernels, on images whose channels are the last axis. The window of a pixel (y, x) of the result begins at pixel
+// (y·Stride−p, x·Stride−p) of the image, p = (Size−1)/2; outside of the image all is 0.
+type Convolution interface {
+	// Conv: dst[n,y,x,o] = Σ_{i,j,c} x[n, y·Stride+i−p, x·Stride+j−p, c]·w[(i·Size+j)·C+c, o] (+ add[n,y,x,o]) (+ bias[o])
+	Conv(dst, x, w, add, bias Buf, s ConvShape)
+	// ConvGrad: dx[n,y,x,c] = Σ ct[n,v,u,o]·w[(i·Size+j)·C+c, o] over o and all windows (v,u) whose (i,j) is (y,x)
+	ConvGrad(dx, ct, w Buf, s ConvShape)
+	// ConvWeightGrad: for each lane k, dw[k,(i·Size+j)·C+c, o] = Σ_{n,y,x} x[n, y·Stride+i−p, x·Stride+j−p, c]·ct[k,n,y,x,o]
+	ConvWeightGrad(dw, x, ct Buf, s ConvShape, lanes int)
+	AvgPool(dst, x Buf, s PoolShape)     // dst[n,y,x,c] = mean of x[n, y·Size+i, x·Size+j, c], i, j < Size
+	AvgPoolGrad(dx, ct Buf, s PoolShape) // dx[n,y,x,c] = ct[n, y/Size, x/Size, c]/Size²
+}
+
+// ConvShape is the sizes of a convolution of N images of H×W pixels and C channels to O channels.
+type ConvShape struct{ N, H, W, C, O, Size, Stride int }
+
+// OutH is the height of the result.
+func (s ConvShape) OutH() int { return ConvOut(s.H, s.Stride) }
+
+// OutW is the width of the result.
+func (s ConvShape) OutW() int { return ConvOut(s.W, s.Stride) }
+
+// PoolShape is the sizes of a pooling of N images of H×W pixels and C channels over squares of Size, which divides H and W.
+type PoolShape struct{ N, H, W, C, Size int }
 
 // Layout kernels rearrange.
 type Layout interface {

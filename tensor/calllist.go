@@ -105,6 +105,22 @@ func (rec *callList) AttentionGrad(dq, dkv, ct, q, kv, out, lse Buf, s Attention
 	rec.add(func() { rec.Backend.AttentionGrad(dq, dkv, ct, q, kv, out, lse, s, lanes) })
 }
 
+func (rec *callList) Conv(dst, x, w, add, bias Buf, s ConvShape) {
+	rec.add(func() { rec.Backend.Conv(dst, x, w, add, bias, s) })
+}
+func (rec *callList) ConvGrad(dx, ct, w Buf, s ConvShape) {
+	rec.add(func() { rec.Backend.ConvGrad(dx, ct, w, s) })
+}
+func (rec *callList) ConvWeightGrad(dw, x, ct Buf, s ConvShape, lanes int) {
+	rec.add(func() { rec.Backend.ConvWeightGrad(dw, x, ct, s, lanes) })
+}
+func (rec *callList) AvgPool(dst, x Buf, s PoolShape) {
+	rec.add(func() { rec.Backend.AvgPool(dst, x, s) })
+}
+func (rec *callList) AvgPoolGrad(dx, ct Buf, s PoolShape) {
+	rec.add(func() { rec.Backend.AvgPoolGrad(dx, ct, s) })
+}
+
 func (rec *callList) Patches(dst, x Buf, n, c, h, w, p int) {
 	rec.add(func() { rec.Backend.Patches(dst, x, n, c, h, w, p) })
 }

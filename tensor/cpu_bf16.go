@@ -341,6 +341,33 @@ func (h *narrowHost) AttentionGrad(dq, dkv, ct, q, kv, out, lse Buf, s Attention
 	h.done()
 }
 
+// Convolution
+
+func (h *narrowHost) Conv(dst, x, w, add, bias Buf, s ConvShape) {
+	h.Backend.Conv(h.result(dst), h.wide(x), h.wide(w), h.wide(add), h.wide(bias), s)
+	h.done()
+}
+
+func (h *narrowHost) ConvGrad(dx, ct, w Buf, s ConvShape) {
+	h.Backend.ConvGrad(h.result(dx), h.wide(ct), h.wide(w), s)
+	h.done()
+}
+
+func (h *narrowHost) ConvWeightGrad(dw, x, ct Buf, s ConvShape, lanes int) {
+	h.Backend.ConvWeightGrad(h.result(dw), h.wide(x), h.wide(ct), s, lanes)
+	h.done()
+}
+
+func (h *narrowHost) AvgPool(dst, x Buf, s PoolShape) {
+	h.Backend.AvgPool(h.result(dst), h.wide(x), s)
+	h.done()
+}
+
+func (h *narrowHost) AvgPoolGrad(dx, ct Buf, s PoolShape) {
+	h.Backend.AvgPoolGrad(h.result(dx), h.wide(ct), s)
+	h.done()
+}
+
 // Layout
 
 func (h *narrowHost) Patches(dst, x Buf, n, c, height, w, p int) {

@@ -178,6 +178,28 @@ func (h *host[T]) AttentionGrad(dq, dkv, ct, q, kv, out, lse Buf, s AttentionSha
 	h.kernels.AttentionGrad(h.of(dq), h.of(dkv), h.of(ct), h.of(q), h.of(kv), h.of(out), h.of(lse), cpu.AttentionShape(s), lanes)
 }
 
+// Convolution
+
+func (h *host[T]) Conv(dst, x, w, add, bias Buf, s ConvShape) {
+	h.kernels.Conv(h.of(dst), h.of(x), h.of(w), h.of(add), h.of(bias), cpu.ConvShape(s))
+}
+
+func (h *host[T]) ConvGrad(dx, ct, w Buf, s ConvShape) {
+	h.kernels.ConvGrad(h.of(dx), h.of(ct), h.of(w), cpu.ConvShape(s))
+}
+
+func (h *host[T]) ConvWeightGrad(dw, x, ct Buf, s ConvShape, lanes int) {
+	h.kernels.ConvWeightGrad(h.of(dw), h.of(x), h.of(ct), cpu.ConvShape(s), lanes)
+}
+
+func (h *host[T]) AvgPool(dst, x Buf, s PoolShape) {
+	h.kernels.AvgPool(h.of(dst), h.of(x), cpu.PoolShape(s))
+}
+
+func (h *host[T]) AvgPoolGrad(dx, ct Buf, s PoolShape) {
+	h.kernels.AvgPoolGrad(h.of(dx), h.of(ct), cpu.PoolShape(s))
+}
+
 // Layout
 
 func (h *host[T]) Patches(dst, x Buf, n, c, height, w, p int) {

@@ -146,6 +146,31 @@ var calls = map[string]func(b *bench, d Backend){
 			d.AttentionGrad(dqkv, dqkv, b.normal(2*2*37*60), qkv, qkv, out, lse, s, 2)
 		}
 	},
+	"Conv": func(b *bench, d Backend) {
+		for _, stride := range []int{1, 2} {
+			s := ConvShape{N: 3, H: 13, W: 14, C: 19, O: 67, Size: 3, Stride: stride}
+			y := s.N * s.OutH() * s.OutW() * s.O
+			d.Conv(b.normal(y), b.normal(3*13*14*19), b.normal(9*19*67), b.normal(y), b.normal(67), s)
+		}
+	},
+	"ConvGrad": func(b *bench, d Backend) {
+		for _, stride := range []int{1, 2} {
+			s := ConvShape{N: 3, H: 13, W: 14, C: 19, O: 67, Size: 3, Stride: stride}
+			d.ConvGrad(b.normal(3*13*14*19), b.normal(s.N*s.OutH()*s.OutW()*s.O), b.normal(9*19*67), s)
+		}
+	},
+	"ConvWeightGrad": func(b *bench, d Backend) {
+		for _, stride := range []int{1, 2} {
+			s := ConvShape{N: 3, H: 13, W: 14, C: 19, O: 67, Size: 3, Stride: stride}
+			d.ConvWeightGrad(b.normal(2*9*19*67), b.normal(3*13*14*19), b.normal(2*s.N*s.OutH()*s.OutW()*s.O), s, 2)
+		}
+	},
+	"AvgPool": func(b *bench, d Backend) {
+		d.AvgPool(b.normal(5*16*24*37), b.normal(5*32*48*37), PoolShape{N: 5, H: 32, W: 48, C: 37, Size: 2})
+	},
+	"AvgPoolGrad": func(b *bench, d Backend) {
+		d.AvgPoolGrad(b.normal(5*32*48*37), b.normal(5*16*24*37), PoolShape{N: 5, H: 32, W: 48, C: 37, Size: 2})
+	},
 	"Patches":    func(b *bench, d Backend) { d.Patches(b.normal(5*3*32*48), b.normal(5*3*32*48), 5, 3, 32, 48, 8) },
 	"Gather":     func(b *bench, d Backend) { d.Gather(b.normal(301*197), b.normal(53*197), ids(301, 53), 197) },
 	"ScatterAdd": func(b *bench, d Backend) { d.ScatterAdd(b.normal(2*53*197), b.normal(2*301*197), ids(301, 53), 197, 2) },

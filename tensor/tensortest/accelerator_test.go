@@ -259,6 +259,31 @@ func (a *accelerator) AttentionGrad(dq, dkv, ct, q, kv, out, lse tensor.Buf, s t
 	a.wrote(dq, dkv)
 }
 
+func (a *accelerator) Conv(dst, x, w, add, bias tensor.Buf, s tensor.ConvShape) {
+	a.ref.Conv(a.at(dst), a.at(x), a.at(w), a.at(add), a.at(bias), s)
+	a.wrote(dst)
+}
+
+func (a *accelerator) ConvGrad(dx, ct, w tensor.Buf, s tensor.ConvShape) {
+	a.ref.ConvGrad(a.at(dx), a.at(ct), a.at(w), s)
+	a.wrote(dx)
+}
+
+func (a *accelerator) ConvWeightGrad(dw, x, ct tensor.Buf, s tensor.ConvShape, lanes int) {
+	a.ref.ConvWeightGrad(a.at(dw), a.at(x), a.at(ct), s, lanes)
+	a.wrote(dw)
+}
+
+func (a *accelerator) AvgPool(dst, x tensor.Buf, s tensor.PoolShape) {
+	a.ref.AvgPool(a.at(dst), a.at(x), s)
+	a.wrote(dst)
+}
+
+func (a *accelerator) AvgPoolGrad(dx, ct tensor.Buf, s tensor.PoolShape) {
+	a.ref.AvgPoolGrad(a.at(dx), a.at(ct), s)
+	a.wrote(dx)
+}
+
 func (a *accelerator) Patches(dst, x tensor.Buf, n, c, h, w, p int) {
 	a.ref.Patches(a.at(dst), a.at(x), n, c, h, w, p)
 	a.wrote(dst)

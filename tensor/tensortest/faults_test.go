@@ -593,6 +593,56 @@ func (b *broken) AttentionGrad(dq, dkv, ct, q, kv, out, lse tensor.Buf, s tensor
 
 // Layout
 
+func (b *broken) Conv(dst, x, w, add, bias tensor.Buf, s tensor.ConvShape) {
+	if b.is("Conv: pixels of the window in another order") && s.Size > 1 {
+		w = rotated(w, s.C*s.O)
+	}
+	if b.is("Conv: adds nothing") {
+		add = tensor.Buf{}
+	}
+	if b.is("Conv: no bias") {
+		bias = tensor.Buf{}
+	}
+	if b.is("Conv: the first image for all") {
+		x = mapped(x, func(i int, _ float64) float64 { return x.F64[i%max(x.N/max(s.N, 1), 1)] })
+	}
+	b.Backend.Conv(dst, x, w, add, bias, s)
+}
+
+func (b *broken) ConvGrad(dx, ct, w tensor.Buf, s tensor.ConvShape) {
+	if b.is("ConvGrad: pixels of the window in another order") && s.Size > 1 {
+		w = rotated(w, s.C*s.O)
+	}
+	b.Backend.ConvGrad(dx, ct, w, s)
+	if b.is("ConvGrad: not at the last pixel") && dx.N > 0 {
+		dx.F64[dx.N-1] = 0
+	}
+}
+
+func (b *broken) ConvWeightGrad(dw, x, ct tensor.Buf, s tensor.ConvShape, lanes int) {
+	if b.is("ConvWeightGrad: the first lane for all") {
+		ct = mapped(ct, func(i int, _ float64) float64 { return ct.F64[i%(ct.N/lanes)] })
+	}
+	b.Backend.ConvWeightGrad(dw, x, ct, s, lanes)
+	if b.is("ConvWeightGrad: pixels of the window in another order") && s.Size > 1 {
+		copy(dw.F64, rotated(dw, s.C*s.O).F64)
+	}
+}
+
+func (b *broken) AvgPool(dst, x tensor.Buf, s tensor.PoolShape) {
+	b.Backend.AvgPool(dst, x, s)
+	if b.is("AvgPool: a sum") {
+		b.Backend.Scale(dst, dst, float64(s.Size*s.Size))
+	}
+}
+
+func (b *broken) AvgPoolGrad(dx, ct tensor.Buf, s tensor.PoolShape) {
+	if b.is("AvgPoolGrad: the first image for all") {
+		ct = mapped(ct, func(i int, _ float64) float64 { return ct.F64[i%max(ct.N/max(s.N, 1), 1)] })
+	}
+	b.Backend.AvgPoolGrad(dx, ct, s)
+}
+
 func (b *broken) Patches(dst, x tensor.Buf, n, c, h, w, p int) {
 	b.Backend.Patches(dst, x, n, c, h, w, p)
 	if b.is("Patches: columns before rows") {

@@ -10,6 +10,10 @@ type GemmArgs[T Float] struct {
 	LDA, LDB, LDC             int
 	Batch                     int
 	StrideA, StrideB, StrideC int
+
+	// Where not nil, factors that are not in memory: they fill panels with the elements k0 to k0+depth of vectors lo to hi, which are rows of
+	// op(a) or columns of op(b), as pack does.
+	packA, packB func(dst []T, lo, hi, k0, depth int)
 }
 
 // Gemm's blocks. A worker multiplies a blockM × K by a K × blockN block, blockK deep at a time, out of
@@ -51,8 +55,16 @@ func (g *GemmArgs[T]) block(sums, panelsA, panelsB []T, batch, i0, i1, j0, j1 in
 	clear(sums)
 	for k0 := 0; k0 < g.K; k0 += blockK {
 		depth := min(blockK, g.K-k0)
-		pack(panelsA, a[k0*innerA:], i0, i1, depth, rowA, innerA, tileM)
-		pack(panelsB, b[k0*innerB:], j0, j1, depth, colB, innerB, tileN)
+		if g.packA != nil {
+			g.packA(panelsA, i0, i1, k0, depth)
+		} else {
+			pack(panelsA, a[k0*innerA:], i0, i1, depth, rowA, innerA, tileM)
+		}
+		if g.packB != nil {
+			g.packB(panelsB, j0, j1, k0, depth)
+		} else {
+			pack(panelsB, b[k0*innerB:], j0, j1, depth, colB, innerB, tileN)
+		}
 		for j := j0; j < j1; j += tileN {
 			pb := panelsB[(j-j0)*depth:][:tileN*depth]
 			for i := i0; i < i1; i += tileM {
