@@ -38,6 +38,12 @@ optim: tensor
 # Layers, and checkpoints in nn/checkpoint.
 nn: autograd tensor
 
+# What fetches models knows names, lengths and hashes of files, and not what is in them.
+nn/hub:
+
+# Other programs' formats are written from tensors by name; that they become a network is nothing to it.
+nn/export: nn
+
 # The two halves of CLIP do not know each other, nor that anyone puts masks on their weights.
 vit:  nn autograd tensor
 text: nn autograd tensor
@@ -47,8 +53,8 @@ rmt/train: nn autograd optim tensor
 rmt:       rmt/train nn autograd optim tensor
 
 # Where everything meets.
-cmd/fewshot: tensor autograd cuda optim nn vit text rmt rmt/train datasets
-tests:       tensor autograd cuda optim nn vit text rmt rmt/train datasets cmd/fewshot
+cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train datasets
+tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train datasets cmd/fewshot
 `
 
 // leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.
@@ -64,7 +70,8 @@ var restricted = map[string]struct {
 }{
 	"C":            {[]string{"cuda"}, "the program builds without a C compiler"},
 	"unsafe":       {[]string{"cuda", "tensor/internal"}, "memory is handled in one place"},
-	"os":           {[]string{"cmd", "datasets", "nn/checkpoint", "rmt", "tensor/internal/simd/asm"}, "files are opened where errors can name them"},
+	"net":          {[]string{"nn/hub", "cmd/fewshot/internal/serve"}, "who reads the program for what it sends has two places to look at"},
+	"os":           {[]string{"cmd", "datasets", "nn/checkpoint", "nn/hub", "rmt", "tensor/internal/simd/asm"}, "files are opened where errors can name them"},
 	"math/rand":    {nil, "randomness is a tensor.Key and an index, never a hidden stream"},
 	"math/rand/v2": {nil, "randomness is a tensor.Key and an index, never a hidden stream"},
 	"reflect":      {nil, "what types can say is checked when compiling"},
@@ -79,7 +86,7 @@ var modules = map[string][]string{
 	"github.com/pkg/profile":            {"cmd"},
 	"github.com/schollz/progressbar/v3": {"cmd"},
 	"golang.org/x/image":                {"cmd", "datasets"},
-	"golang.org/x/sys":                  {"cmd", "cuda", "tensor/internal"},
+	"golang.org/x/sys":                  {"cmd", "cuda", "nn/hub", "tensor/internal"},
 	"golang.org/x/term":                 {"cmd"},
 	"golang.org/x/text":                 {"text"},
 }
@@ -93,7 +100,7 @@ func TestImports(t *testing.T) {
 		t.Error(b)
 	}
 	// A walk that lost its way would find nothing wrong.
-	for _, want := range []string{"tensor", "tensor/internal/simd", "autograd", "optim", "nn", "nn/checkpoint", "vit", "text", "rmt", "datasets", "cmd/fewshot", "tests"} {
+	for _, want := range []string{"tensor", "tensor/internal/simd", "autograd", "optim", "nn", "nn/checkpoint", "nn/hub", "vit", "text", "rmt", "datasets", "cmd/fewshot", "tests"} {
 		if !slices.Contains(seen, want) {
 			t.Errorf("no file of package %s was read", want)
 		}
@@ -133,6 +140,12 @@ func TestImportRulesBite(t *testing.T) {
 		"optim/reflect.go":          `package optim; import _ "reflect"`,
 		"vit/unsafe.go":             `package vit; import _ "unsafe"`,
 		"nn/os.go":                  `package nn; import _ "os"`,
+		"nn/http.go":                `package nn; import _ "net/http/cookiejar"`,
+		"nn/room.go":                `package nn; import _ "m/nn/hub"`,
+		"nn/hub/up.go":              `package hub; import _ "m/nn"`,
+		"nn/export/ok.go":           `package export; import _ "m/nn/checkpoint"`,
+		"nn/export/deep.go":         `package export; import _ "m/nn/hub"`,
+		"nn/hub/sub/ok.go":          `package sub; import (_ "m/nn/hub"; _ "net/http"; _ "os")`,
 		"text/testing.go":           `package text; import _ "testing"`,
 		"nn/c.go":                   `package nn; import "C"`,
 		"datasets/module.go":        `package datasets; import _ "github.com/x/y"`,
@@ -163,8 +176,12 @@ func TestImportRulesBite(t *testing.T) {
 		"datasets/ours.go: datasets may not import tensor",
 		"nn/c.go: C is for cuda: the program builds without a C compiler",
 		"nn/deep.go: nn may not import optim",
-		"nn/os.go: os is for cmd, datasets, nn/checkpoint, rmt, tensor/internal/simd/asm: files are opened where errors can name them",
+		"nn/export/deep.go: nn/export may not import nn/hub",
+		"nn/http.go: net/http/cookiejar is for nn/hub, cmd/fewshot/internal/serve: who reads the program for what it sends has two places to look at",
+		"nn/hub/up.go: nn/hub may not import nn",
+		"nn/os.go: os is for cmd, datasets, nn/checkpoint, nn/hub, rmt, tensor/internal/simd/asm: files are opened where errors can name them",
 		"nn/quote/up.go: nn/quote is a leaf and may not import nn",
+		"nn/room.go: nn may not import nn/hub",
 		"optim/reflect.go: reflect is for no package: what types can say is checked when compiling",
 		"rmt/cmp.go: github.com/google/go-cmp/cmp is for tests",
 		"rmt/sideways.go: rmt may not import vit",
@@ -258,7 +275,12 @@ func judge(may map[string][]string, module, name string, f *ast.File, p string) 
 			return p + " is for " + strings.Join(users, ", ")
 		}
 	default:
-		r, ok := restricted[p]
+		name := p
+		r, ok := restricted[name]
+		for !ok && strings.Contains(name, "/") {
+			name = path.Dir(name)
+			r, ok = restricted[name]
+		}
 		switch {
 		case !ok || test || within(pkg, r.allowed):
 		case r.allowed == nil:
