@@ -48,7 +48,7 @@ func Decode(data []byte) (*Image, error) {
 	if err := d.segments(false); err != nil {
 		return nil, err
 	}
-	return &Image{d.width, d.height, d.render(), d.warning}, nil
+	return &Image{d.width, d.height, d.pixels(), d.warning}, nil
 }
 
 // Marker codes (ITU-T T.81, table B.1).
@@ -95,6 +95,10 @@ type decoder struct {
 
 	scans    int
 	buffered bool // coefficients are collected over several scans
+	whole    bool // the one scan of a picture that is not buffered was read to its end, and much follows
+	lastGood int  // MCU row up to which the last scan has data
+	smooth   bool // scans are missing, and what they would have sent is estimated
+	out      *renderer
 	warning  string
 }
 
@@ -111,11 +115,13 @@ type component struct {
 	pred          int32 // the last DC coefficient
 
 	coefs []int16 // [blockRows][blocks][64], if collected
-	plane []byte  // [8·blockRows][stride]
-	// stride is the length of a row of plane, 8·blocks.
-	stride int
-	// sent is, for each coefficient in zigzag order, the lowest bit that has been sent, or -1.
-	sent [64]int
+	// plane has the samples of one MCU row, and before them the last row of the one above: [1+8·v][stride].
+	plane  []byte
+	top    int // number of the first row in plane
+	stride int // length of a row of plane, 8·blocks
+	// sent is, for each coefficient in zigzag order, the lowest bit that has been sent, or -1; before is the same without
+	// the component's last scan, and all 0 if that was the file's first, as libjpeg has it.
+	sent, before [64]int
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
@@ -143,8 +149,21 @@ func (d *decoder) nextMarker() (code byte, at int, err error) {
 	}
 }
 
-// segments reads the file marker by marker up to its end, or up to the frame header.
+// segments reads the file marker by marker up to its end, or up to the frame header. A file whose picture is all there may
+// lack the end marker if something else follows, such as the zeros that a camera or a disk pads it with: libjpeg has given
+// all rows out by then. Files that just end are not told from truncated ones, by libjpeg either.
 func (d *decoder) segments(headerOnly bool) error {
+	err := d.markers(headerOnly)
+	if err == errTruncated && d.whole {
+		if d.warning == "" {
+			d.warning = "there is no end-of-image marker"
+		}
+		return nil
+	}
+	return err
+}
+
+func (d *decoder) markers(headerOnly bool) error {
 	data := d.bits.data
 	if len(data) < 2 {
 		return errTruncated
@@ -218,12 +237,21 @@ func (d *decoder) complete() error {
 	if d.components == nil {
 		return FormatError("no frame header")
 	}
+	missing := false
 	for i := range d.components {
 		c := &d.components[i]
-		for k, bit := range c.sent {
-			if bit != 0 {
-				return FormatError(fmt.Sprintf("component %d, coefficient %d was not sent in full: scans are missing", c.id, k))
-			}
+		if c.sent[0] < 0 {
+			return FormatError(fmt.Sprintf("component %d was not sent: scans are missing", c.id))
+		}
+		for _, bit := range c.sent {
+			missing = missing || bit != 0
+		}
+	}
+	if missing {
+		d.smooth = d.canSmooth()
+		d.warning = "scans are missing; the picture is coarse"
+		if d.smooth {
+			d.warning += ", and smoothed as libjpeg does"
 		}
 	}
 	return nil

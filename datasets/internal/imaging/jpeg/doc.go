@@ -22,10 +22,17 @@
 //
 // # Damaged files
 //
-// A file that ends early is a [FormatError]: like Pillow, the decoder wants to see the end-of-image marker. Bytes between two
-// markers are skipped. Where a marker comes before the data that should precede it, libjpeg paints the rest grey and Pillow
-// says nothing; well-known data sets hold such files (two in Oxford-IIIT Pet), so the decoder gives the same pixels, and says
-// so in [Image.Warning]. All other damage is refused, also where libjpeg would go on with what it has: undefined Huffman
-// codes, restart markers out of order, coefficients past the end of a block, progressive files whose last scans are missing
-// (libjpeg smooths those into something the encoder never saw).
+// A file that ends early is a [FormatError]: like Pillow, the decoder wants to see the end-of-image marker, unless the picture
+// is in one scan, complete, and padded with something else. Bytes between two markers are skipped. Sequential files without
+// Huffman tables have the standard's, as the pictures of Motion JPEG do. Where a marker comes before the data that should
+// precede it, libjpeg paints the rest grey, and where the last scans of a progressive file are missing it smooths what is
+// coarse; Pillow says nothing. Well-known data sets hold such files (two in Oxford-IIIT Pet), so the decoder gives the same
+// pixels, and says so in [Image.Warning]. All other damage is refused, also where libjpeg would go on with what it has:
+// undefined Huffman codes, restart markers out of order, coefficients past the end of a block, components of which nothing
+// was sent.
+//
+// # Memory
+//
+// A picture takes three bytes a pixel, and where its coefficients come in several scans two more for each of them: at most
+// nine bytes a pixel with three components, six if the chroma of a progressive file has half the resolution each way.
 package jpeg

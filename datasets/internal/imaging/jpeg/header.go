@@ -98,7 +98,7 @@ func (d *decoder) frame(marker byte, s []byte) error {
 			return UnsupportedError("sampling factors whose ratio is not whole")
 		}
 		for k := range c.sent {
-			c.sent[k] = -1
+			c.sent[k], c.before[k] = -1, -1
 		}
 	}
 	d.components = components
@@ -119,16 +119,16 @@ func (d *decoder) scan(segment []byte) error {
 	}
 	if d.scans == 1 {
 		d.buffered = d.progressive || len(s.components) < len(d.components)
-		for i := range d.components {
-			c := &d.components[i]
-			if d.buffered {
+		if d.buffered {
+			for i := range d.components {
+				c := &d.components[i]
 				c.coefs = make([]int16, 64*c.blocks*c.blockRows)
-			} else {
-				c.plane = make([]byte, 64*c.blocks*c.blockRows)
 			}
+		} else {
+			d.out = d.newRenderer()
 		}
 	}
-	return d.decodeScan(s, !d.buffered)
+	return d.decodeScan(s)
 }
 
 func (d *decoder) scanHeader(b []byte) (*scan, error) {
@@ -184,6 +184,9 @@ func (d *decoder) prepare(s *scan, c *component, tables byte) error {
 	if dc > 3 || ac > 3 {
 		return FormatError("bad table number in scan header")
 	}
+	if !d.progressive {
+		d.standardTables()
+	}
 	s.dc[i], s.ac[i] = &d.dc[dc], &d.ac[ac]
 	needDC := s.ss == 0 && s.ah == 0
 	needAC := s.se > 0
@@ -197,6 +200,9 @@ func (d *decoder) prepare(s *scan, c *component, tables byte) error {
 	}
 	if s.ss > 0 && c.sent[0] < 0 {
 		return FormatError(fmt.Sprintf("component %d: progressive scan of AC before DC", c.id))
+	}
+	if c.before = c.sent; d.scans == 1 {
+		c.before = [64]int{}
 	}
 	for k := s.ss; k <= s.se; k++ {
 		if !d.progressive && c.sent[k] >= 0 {

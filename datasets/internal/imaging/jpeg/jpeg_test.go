@@ -203,6 +203,7 @@ func TestErrors(t *testing.T) {
 	progressive := readFixture(t, "gray-progressive.jpg")
 	restart := readFixture(t, "420-restart-blocks.jpg")
 	scans := readFixture(t, "scans-444.jpg")
+	firstTable, firstScan := bytes.Index(progressive, []byte{0xFF, dht}), bytes.Index(progressive, []byte{0xFF, sos})
 	lastScan := bytes.LastIndex(progressive, []byte{0xFF, sos})
 	lastTable := bytes.LastIndex(progressive, []byte{0xFF, dht})
 	secondScan := bytes.LastIndex(scans, []byte{0xFF, sos})
@@ -251,7 +252,10 @@ func TestErrors(t *testing.T) {
 		{"overfull Huffman", insert(small, dht, "\xFF\xC4\x00\x16\x00\x03"+strings.Repeat("\x00", 15)+"abc"), "more codes"},
 		{"restart interval", insert(small, dht, "\xFF\xDD\x00\x03\x00"), "wrong length"},
 		{"restart out of order", bytes.Replace(restart, []byte{0xFF, rst0 + 1}, []byte{0xFF, rst0 + 5}, 1), "restart marker 5 where 1 is due"},
-		{"last scan missing", append(progressive[:lastTable:lastTable], eoiMarker...), "scans are missing"},
+		{"last scan missing, and the end too", progressive[:lastTable], string(errTruncated)},
+		{"little after the picture", append(small[:len(small)-2:len(small)-2], make([]byte, enoughAfter-9)...), string(errTruncated)},
+		{"junk segment after the picture", append(small[:len(small)-2:len(small)-2], "\xFF\xC4\x00\x03\x77 and nothing more at all"...), "short Huffman"},
+		{"progressive without tables", append(progressive[:firstTable:firstTable], progressive[firstScan:]...), "no Huffman table"},
 		{"last scan twice", append(progressive[:len(progressive)-2:len(progressive)-2], progressive[lastScan:]...), "out of order"},
 		{"component missing", append(scans[:secondScan:secondScan], eoiMarker...), "scans are missing"},
 		{"component twice", append(scans[:len(scans)-2:len(scans)-2], scans[secondScan:]...), "second scan"},

@@ -1,38 +1,76 @@
 package jpeg
 
-// transform writes the samples of one block.
-func (c *component) transform(bx, by int, block *[64]int16) {
-	dst := c.plane[8*by*c.stride+8*bx:]
-	idct(dst, c.stride, block, c.quant)
+// renderer makes RGB of the components, an MCU row at a time, so that no more of their samples than that is ever held.
+type renderer struct {
+	d       *decoder
+	pix     []byte
+	next    int // the row that is made next
+	rows    [4][]byte
+	convert func(dst []byte, rows [4][]byte)
 }
 
-// render makes RGB of the components.
-func (d *decoder) render() []byte {
-	if d.buffered {
-		for i := range d.components {
-			c := &d.components[i]
-			c.plane = make([]byte, 64*c.blocks*c.blockRows)
-			for b := range c.blocks * c.blockRows {
-				c.transform(b%c.blocks, b/c.blocks, (*[64]int16)(c.coefs[64*b:]))
-			}
-			c.coefs = nil
-		}
-	}
-	pix := make([]byte, 3*d.width*d.height)
-	var rows [4][]byte
+func (d *decoder) newRenderer() *renderer {
+	r := &renderer{d: d, pix: make([]byte, 3*d.width*d.height), convert: d.colorConverter()}
 	for i := range d.components {
-		rows[i] = make([]byte, d.width+4) // room for the last sample of a component, which may reach over the edge
+		c := &d.components[i]
+		c.plane = make([]byte, (1+8*c.v)*c.stride)
+		c.top = -1
+		r.rows[i] = make([]byte, d.width+4) // room for the last sample of a component, which may reach over the edge
 	}
-	convert := d.colorConverter()
-	for y := range d.height {
+	return r
+}
+
+// transform writes the samples of one block.
+func (c *component) transform(bx, by int, block *[64]int16) {
+	idct(c.plane[(8*by-c.top)*c.stride+8*bx:], c.stride, block, c.quant)
+}
+
+// mcuRow makes the rows that can be made once MCU row m has been transformed: all up to it but the last, which looks at
+// samples below. Then it makes way for the next one.
+func (r *renderer) mcuRow(m int) {
+	d := r.d
+	end := (m+1)*8*d.vMax - 1
+	if m == d.mcuRows-1 {
+		end = d.height
+	}
+	width := d.width
+	for ; r.next < end; r.next++ {
 		for i := range d.components {
 			c := &d.components[i]
-			c.up(c, y, rows[i])
+			c.up(c, r.next, r.rows[i])
 		}
-		convert(pix[3*y*d.width:3*(y+1)*d.width], [4][]byte{
-			rows[0][:d.width], trim(rows[1], d.width), trim(rows[2], d.width), trim(rows[3], d.width)})
+		r.convert(r.pix[3*r.next*width:][:3*width], [4][]byte{
+			r.rows[0][:width], trim(r.rows[1], width), trim(r.rows[2], width), trim(r.rows[3], width)})
 	}
-	return pix
+	for i := range d.components {
+		c := &d.components[i]
+		copy(c.plane[:c.stride], c.plane[8*c.v*c.stride:])
+		c.top += 8 * c.v
+	}
+}
+
+// pixels is the picture, which is rendered now if it was buffered.
+func (d *decoder) pixels() []byte {
+	if !d.buffered {
+		return d.out.pix
+	}
+	d.out = d.newRenderer()
+	for m := range d.mcuRows {
+		for i := range d.components {
+			c := &d.components[i]
+			for by := m * c.v; by < (m+1)*c.v; by++ {
+				if d.smooth {
+					d.smoothRow(c, m, by)
+					continue
+				}
+				for bx := range c.blocks {
+					c.transform(bx, by, (*[64]int16)(c.coefs[64*(by*c.blocks+bx):]))
+				}
+			}
+		}
+		d.out.mcuRow(m)
+	}
+	return d.out.pix
 }
 
 func trim(row []byte, n int) []byte { return row[:min(n, len(row))] }

@@ -34,9 +34,9 @@ type blockDecoder func(s *scan, r *bitReader, i int, block *[64]int16) error
 // errBlockOverflow is the error for a run of zeros that leads out of the block.
 const errBlockOverflow = FormatError("run of zeros past the end of a block")
 
-// decodeScan reads the entropy-coded data of a scan. With direct set the blocks are transformed at once; otherwise
-// coefficients are collected in the components for the scans to come.
-func (d *decoder) decodeScan(s *scan, direct bool) error {
+// decodeScan reads the entropy-coded data of a scan. If the picture is not buffered, its blocks are transformed at once and
+// its rows rendered; otherwise coefficients are collected in the components for the scans to come.
+func (d *decoder) decodeScan(s *scan) error {
 	decode := d.blockDecoder(s)
 	r := &d.bits
 	r.reset()
@@ -49,6 +49,12 @@ func (d *decoder) decodeScan(s *scan, direct bool) error {
 	cols, rows := d.mcuCols, d.mcuRows
 	if !interleaved {
 		cols, rows = ceilDiv(s.components[0].width, 8), ceilDiv(s.components[0].height, 8)
+	}
+
+	mcuRow := func(y int) int { return y } // of a row of MCUs of this scan
+	if !interleaved {
+		v := s.components[0].v
+		mcuRow = func(y int) int { return y / v }
 	}
 
 	exhausted := false
@@ -66,6 +72,9 @@ func (d *decoder) decodeScan(s *scan, direct bool) error {
 			exhausted = exhausted && !found
 		}
 		x, y := mcu%cols, mcu/cols
+		if !exhausted {
+			d.lastGood = mcuRow(y)
+		}
 		for i, c := range s.components {
 			h, v := c.h, c.v
 			if !interleaved {
@@ -74,20 +83,23 @@ func (d *decoder) decodeScan(s *scan, direct bool) error {
 			for j := range h * v {
 				bx, by := x*h+j%h, y*v+j/h
 				block := &buffer
-				if direct {
-					buffer = [64]int16{}
-				} else {
+				if d.buffered {
 					block = (*[64]int16)(c.coefs[64*(by*c.blocks+bx):])
+				} else {
+					buffer = [64]int16{}
 				}
 				if !exhausted {
 					if err := decode(s, r, i, block); err != nil {
 						return err
 					}
 				}
-				if direct {
+				if !d.buffered {
 					c.transform(bx, by, block)
 				}
 			}
+		}
+		if x == cols-1 && !d.buffered {
+			d.out.mcuRow(y)
 		}
 		if !exhausted && r.overrun() {
 			if r.atEnd() {
@@ -101,8 +113,15 @@ func (d *decoder) decodeScan(s *scan, direct bool) error {
 				mcu, cols*rows)
 		}
 	}
+	d.whole = !d.buffered && !exhausted && r.left() >= enoughAfter
 	return nil
 }
+
+// enoughAfter is how many bytes after a picture without an end marker let libjpeg, which reads ahead, reach its last row.
+const enoughAfter = 16
+
+// left is how many bytes follow those that bits were taken from.
+func (r *bitReader) left() int { return len(r.data) - r.pos + max(r.n-r.pad, 0)/8 }
 
 // atEnd reports whether the file ends here, be it within a marker.
 func (r *bitReader) atEnd() bool {

@@ -25,7 +25,7 @@ func chooseUpsampler(c *component, hMax, vMax int) (up upsampler, ok bool) {
 }
 
 // row gives the samples of one row, without the padding to whole blocks.
-func (c *component) row(y int) []byte { return c.plane[y*c.stride:][:c.width] }
+func (c *component) row(y int) []byte { return c.plane[(y-c.top)*c.stride:][:c.width] }
 
 // nearRows gives the row whose samples cover output row y when the component has half the rows, and the next nearest one,
 // which at the upper and lower edge is the same.

@@ -301,6 +301,48 @@ data = bytearray(files["rgb.bmp"])
 struct.pack_into("<i", data, 22, -29)
 files["top-down.bmp"] = bytes(data)
 
+# --- JPEG that is incomplete, and yet read ---------------------------------------------------------------------------------
+
+
+def scan_starts(data):
+    """Where the tables and the header of each scan begin: after the end of the one before."""
+    parts, rest = segments(data)
+    starts, p = [], len(data) - len(rest)
+    while True:
+        p += 1
+        if data[p - 1] == 0xFF and data[p] != 0 and not 0xD0 <= data[p] <= 0xD7:
+            if data[p] == 0xD9:
+                return starts
+            starts.append(p - 1)
+            p += 1
+            while data[p - 1] != 0xDA or data[p - 2] != 0xFF:
+                p += struct.unpack(">H", data[p : p + 2])[0] + 2
+            p += struct.unpack(">H", data[p : p + 2])[0]
+
+
+for name in ("gray", "444", "420"):
+    data = files[name + "-progressive.jpg"]
+    for i, at in enumerate(scan_starts(data)):
+        files[f"missing-scans-{name}-{i}.jpg"] = data[:at] + b"\xff\xd9"
+# Few blocks, an odd number of rows of them, and other sampling factors.
+for w, h in ((5, 4), (9, 40), (33, 17), (65, 24)):
+    data = jpg(f"420-{w}x{h}-progressive", picture(w, h), quality=70, progressive=True)
+    for i in (0, 2, 5):
+        files[f"missing-scans-{w}x{h}-{i}.jpg"] = data[: scan_starts(data)[i]] + b"\xff\xd9"
+data = files["440-progressive.jpg"]
+files["missing-scans-440.jpg"] = data[: scan_starts(data)[1]] + b"\xff\xd9"
+# A scan that ends early, and those after it missing.
+data = files["420-progressive.jpg"]
+starts = scan_starts(data)
+for i in (1, 4, 6):
+    cut = data[: (starts[i] + starts[i + 1] * 3) // 4].rstrip(b"\xff")
+    files[f"ends-early-and-missing-scans-{i}.jpg"] = cut + b"\xff\xd9"
+
+for name in ("420", "gray", "420-restart-blocks"):
+    data = files[name + ".jpg"]
+    files[f"no-tables-{name}.jpg"] = patch(data, lambda m, b: None if m == 0xC4 else b)
+    files[f"no-end-{name}.jpg"] = data[:-2] + b"\0" * 40
+
 # ---------------------------------------------------------------------------------------------------------------------------
 
 lines = []
