@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"cmp"
 	"image"
 	"math"
 
@@ -35,21 +36,29 @@ type region struct {
 	w, h      int             // that it is resized to
 	window    image.Rectangle // of the resized crop; Size×Size
 	rowsFirst bool            // the order of the passes
+	kernel    imaging.Kernel
 }
 
 // region resizes the crop to w×h with the passes in the transform's order.
 func (t Transform) region(crop image.Rectangle, w, h int, window image.Rectangle) region {
-	return region{crop, w, h, window, t.Pillow != 12 && imaging.RowsFirst(crop.Size(), image.Pt(w, h))}
+	r := region{crop: crop, w: w, h: h, window: window, rowsFirst: t.Pillow != 12 && imaging.RowsFirst(crop.Size(), image.Pt(w, h))}
+	if t.Bilinear {
+		r.kernel = imaging.Bilinear
+	}
+	return r
 }
 
 // center is the region of Resize and CenterCrop.
 func (t Transform) center(m image.Point) region {
-	w, h := t.Size, t.Size
+	edge := cmp.Or(t.Resize, t.Size)
+	w, h := edge, edge
 	// The longer side is cut to a whole number, not rounded.
-	if m.X > m.Y {
-		w = t.Size * m.X / m.Y
-	} else {
-		h = t.Size * m.Y / m.X
+	switch {
+	case t.Squash:
+	case m.X > m.Y:
+		w = edge * m.X / m.Y
+	default:
+		h = edge * m.Y / m.X
 	}
 	left := int(math.RoundToEven(float64(w-t.Size) / 2))
 	top := int(math.RoundToEven(float64(h-t.Size) / 2))
@@ -69,11 +78,13 @@ func (l *Loader) region(epoch uint32, index int, m image.Point) (r region, flip 
 
 // resize writes the region's pixels, [Size, Size, 3].
 func (r region) resize(with *imaging.Resizer, dst []uint8, m *imaging.RGB) {
+	with.Kernel = r.kernel
 	with.Resize(dst, m, r.crop, r.w, r.h, r.window, r.rowsFirst)
 }
 
 // filters makes a crop of the region, in the memory that c has.
 func (r region) filters(f *imaging.Filters, c *Crop) {
+	f.Kernel = r.kernel
 	c.Left, c.Top = r.crop.Min.X, r.crop.Min.Y
 	c.Columns = f.Make(c.Columns, r.crop.Dx(), r.w, r.window.Min.X, r.window.Max.X)
 	c.Rows = f.Make(c.Rows, r.crop.Dy(), r.h, r.window.Min.Y, r.window.Max.Y)

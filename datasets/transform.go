@@ -22,10 +22,14 @@ const (
 
 // Transform makes the pixels of a model's input from an image: Resize(Size, bicubic) of the shorter side, CenterCrop(Size),
 // ToTensor, Normalize(Mean, Std), in the names of torchvision, whose results it reproduces bit for bit on images opened by
-// Pillow and converted to RGB.
+// Pillow and converted to RGB. For models that were trained on others, Resize is to another size than that of the crop, of both
+// sides, or bilinear.
 type Transform struct {
 	Size      int        // width and height of the model's input
 	Mean, Std [3]float32 // of R, G and B in units of the full range 0..1
+	Resize    int        // what the shorter side is resized to before the crop, at least Size; 0 for Size
+	Squash    bool       // both sides are resized to that: Resize((Size, Size)), whatever the proportions
+	Bilinear  bool       // the filter of all resizing, training crops included; else bicubic
 	// Pillow is the major version of Pillow whose resize is reproduced: 13, or 0, for today's, which filters across the rows
 	// of a picture before it filters along them where that is less work; 12 for all before, which did not (12.2 and 12.3
 	// did with pictures over 100 times as tall as wide, and only with those). The two differ on pictures over twice as tall

@@ -82,6 +82,21 @@ func TestCenterEqualsTorchvision(t *testing.T) {
 	}
 }
 
+// What models other than OpenAI's want.
+func TestOtherTransformsEqualTorchvision(t *testing.T) {
+	for _, v := range transformVectors(t, "other") {
+		n := integers(t, v[1:5])
+		tr := CLIPTransform(n[0])
+		tr.Resize, tr.Squash, tr.Bilinear = n[1], n[2] == 1, n[3] == 1
+		got := make([]float32, 3*tr.Size*tr.Size)
+		if err := tr.Image(got, v[0], readFixture(t, pictureDir+"/"+v[0])); err != nil {
+			t.Error(err)
+		} else if hashPixels(got) != v[5] {
+			t.Errorf("%v: not torchvision's pixels", v)
+		}
+	}
+}
+
 func TestCropEqualsTorchvision(t *testing.T) {
 	for pillow, suffix := range pillows {
 		for _, v := range transformVectors(t, "crop"+suffix) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"fewshot/tensor"
+	"fewshot/text"
 	"fewshot/vit"
 )
 
@@ -221,7 +222,7 @@ func randomViT(dev *tensor.Device, c vit.Config) (*clip, error) {
 	shapes := cfg.shapes(1)
 	maps.DeleteFunc(shapes, func(name string, _ []int) bool { return !strings.HasPrefix(name, "visual.") })
 	shapes["visual.positional_embedding"] = []int{tokens(c), c.Width}
-	return newCLIP(dev, initial{cfg, shapes, tensor.NewKey(1).Name("bench")}, tensor.QuickGELU, 0, 0)
+	return newCLIP(dev, initial{cfg, shapes, tensor.NewKey(1).Name("bench")}, vit.Config{}, text.Config{})
 }
 
 // randomImages are a batch for an encoder, the same on every device.

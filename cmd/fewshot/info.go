@@ -106,6 +106,9 @@ type modelInfo struct {
 	Digest     string     `json:"digest"`
 	Image      *imageInfo `json:"image,omitempty"`
 	Text       *textInfo  `json:"text,omitempty"`
+	// Preprocessing is how images are prepared, Prepared whether the checkpoint says so itself.
+	Preprocessing *checkpoint.Preprocessing `json:"preprocessing,omitempty"`
+	Prepared      bool                      `json:"preprocessing_said"`
 	// Problem is why this build cannot run the image encoder.
 	Problem    string `json:"problem,omitempty"`
 	Vocabulary string `json:"vocabulary,omitempty"`
@@ -152,10 +155,15 @@ func (m *modelFlags) describeModel() (description, error) {
 		_, err := vit.ConfigOf(src, vit.Config{})
 		r.Problem = err.Error()
 	} else {
-		c, words, err := configs(src, tensor.QuickGELU, imageHeads, textHeads)
+		c, words, err := configs(src, vit.Config{Heads: imageHeads}, text.Config{Heads: textHeads})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.path, err)
 		}
+		p, said := src.Preprocessing()
+		if p, err = p.For(c.ImageSize); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.path, err)
+		}
+		r.Preprocessing, r.Prepared = &p, said
 		r.Image = &imageInfo{c.ImageSize, c.Patch, c.Width, c.Layers, c.Heads, c.Embed}
 		if words != nil {
 			r.Text = &textInfo{words.Context, words.Vocab, words.Width, words.Layers, words.Heads, words.Embed}
@@ -186,6 +194,16 @@ func (r *modelInfo) print(w io.Writer) {
 		line("image", "%d×%d pixels in patches of %d, width %d, %d layers, %d heads, feature of %d", c.Size, c.Size, c.Patch, c.Width, c.Layers, c.Heads, c.Embed)
 	} else {
 		line("image", "%s", r.Problem)
+	}
+	if p := r.Preprocessing; p != nil {
+		resize := fmt.Sprintf("shorter side to %d", p.Resize)
+		if p.Mode == checkpoint.ResizeSquash {
+			resize = fmt.Sprintf("both sides to %d", p.Resize)
+		}
+		line("pixels", "%s (%s), centre of %d cut out, mean %v, std %v", resize, p.Interpolation, p.Size, p.Mean, p.Std)
+		if !r.Prepared {
+			line("", "not said by the checkpoint; as OpenAI's models and most others")
+		}
 	}
 	if c := r.Text; c != nil {
 		line("text", "up to %d of %d tokens, width %d, %d layers, %d heads, feature of %d", c.Context, c.Vocab, c.Width, c.Layers, c.Heads, c.Embed)

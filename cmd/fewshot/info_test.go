@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fewshot/nn/checkpoint"
 )
 
 func TestInfoModel(t *testing.T) {
@@ -25,12 +27,14 @@ func TestInfoModel(t *testing.T) {
 		Parameters: 2*(12*64*64+13*64) + 64*(3*64+1+37) + 64*(vocab+32) + 6*64 + 2*64*128 + 1,
 		Image:      &imageInfo{Size: 48, Patch: 8, Width: 64, Layers: 1, Heads: 1, Embed: 128},
 		Text:       &textInfo{Context: 32, Vocab: vocab, Width: 64, Layers: 1, Heads: 1, Embed: 128},
+		Preprocessing: &checkpoint.Preprocessing{Size: 48, Resize: 48, Mode: "shortest", Interpolation: "bicubic",
+			Mean: checkpoint.OpenAIPreprocessing.Mean, Std: checkpoint.OpenAIPreprocessing.Std},
 		Vocabulary: filepath.Join(tinyFolder(t), "merges.txt")}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
 	out := must(t, "info", tiny(t))
-	for _, want := range []string{"CLIP model", "names as in openai", "48×48 pixels in patches of 8", fmt.Sprintf("up to 32 of %d tokens", vocab), "quickgelu", want.Vocabulary} {
+	for _, want := range []string{"CLIP model", "names as in openai", "48×48 pixels in patches of 8", "shorter side to 48 (bicubic), centre of 48 cut out, mean [0.48145466 ", "not said by the checkpoint", fmt.Sprintf("up to 32 of %d tokens", vocab), "quickgelu", want.Vocabulary} {
 		if !strings.Contains(out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}

@@ -93,7 +93,8 @@ func (m *modelFlags) open(dev *tensor.Device, u *ui) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := newCLIP(dev, src, a, vision, words)
+	imageEps, textEps := src.Eps()
+	c, err := newCLIP(dev, src, vit.Config{Activation: a, Heads: vision, Eps: imageEps}, text.Config{Activation: a, Heads: words, Eps: textEps})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.path, err)
 	}
@@ -101,16 +102,12 @@ func (m *modelFlags) open(dev *tensor.Device, u *ui) (*model, error) {
 	if out.digest, err = src.Digest(); err != nil {
 		return nil, err
 	}
-	out.transform = datasets.CLIPTransform(c.image.ImageSize)
-	out.transform.Pillow = m.pillow
-	if p, ok := src.Preprocessing(); ok {
-		if p.Size != 0 && p.Size != c.image.ImageSize {
-			return nil, fmt.Errorf("%s: the configuration wants images of %d pixels, the weights of %d", m.path, p.Size, c.image.ImageSize)
-		}
-		for i := range 3 {
-			out.transform.Mean[i], out.transform.Std[i] = float32(p.Mean[i]), float32(p.Std[i])
-		}
+	p, _ := src.Preprocessing()
+	if p, err = p.For(c.image.ImageSize); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.path, err)
 	}
+	out.transform = transform(p)
+	out.transform.Pillow = m.pillow
 	if c.text != nil {
 		if c.tok, err = m.tokenizer(src.Vocabulary()); err != nil {
 			return nil, err
@@ -120,6 +117,15 @@ func (m *modelFlags) open(dev *tensor.Device, u *ui) (*model, error) {
 		}
 	}
 	return out, nil
+}
+
+// transform is what prepares images as p says.
+func transform(p checkpoint.Preprocessing) datasets.Transform {
+	t := datasets.Transform{Size: p.Size, Resize: p.Resize, Squash: p.Mode == checkpoint.ResizeSquash, Bilinear: p.Interpolation == checkpoint.Bilinear}
+	for i := range 3 {
+		t.Mean[i], t.Std[i] = float32(p.Mean[i]), float32(p.Std[i])
+	}
+	return t
 }
 
 func (m *modelFlags) source() (*checkpoint.Model, error) {
@@ -211,10 +217,10 @@ func (m *modelFlags) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, er
 	return tok, tok.CheckVocab(found.IDs, ids)
 }
 
-// newCLIP builds both encoders of a source with OpenAI's names, and reports all faults of its tensors together. Numbers of
-// heads are 0 where nobody says; then they are those that models of that width have.
-func newCLIP(dev *tensor.Device, src nn.Source, a tensor.Activation, imageHeads, textHeads int) (*clip, error) {
-	vc, tc, err := configs(src, a, imageHeads, textHeads)
+// newCLIP builds both encoders of a source with OpenAI's names, and reports all faults of its tensors together. image and words
+// hold what its shapes do not tell.
+func newCLIP(dev *tensor.Device, src nn.Source, image vit.Config, words text.Config) (*clip, error) {
+	vc, tc, err := configs(src, image, words)
 	if err != nil {
 		return nil, err
 	}
@@ -232,16 +238,16 @@ func newCLIP(dev *tensor.Device, src nn.Source, a tensor.Activation, imageHeads,
 
 // configs is what a source's shapes and what else is known of it say of both encoders, of the text encoder nil if it has none. All
 // that a wrong checkpoint can be refused for is checked here, before anything of it is read or built.
-func configs(src nn.Shapes, a tensor.Activation, imageHeads, textHeads int) (vit.Config, *text.Config, error) {
-	vc, err := vit.ConfigOf(src, vit.Config{Activation: a, Heads: imageHeads})
+func configs(src nn.Shapes, image vit.Config, words text.Config) (vit.Config, *text.Config, error) {
+	vc, err := vit.ConfigOf(src, image)
 	if err != nil {
 		return vc, nil, err
 	}
 	w := nn.NewCheck(src)
 	vit.New(w, vc)
-	var words *text.Config
+	var both *text.Config
 	if _, ok := src.Shape("token_embedding.weight"); ok {
-		tc, err := text.ConfigOf(src, text.Config{Activation: a, Heads: textHeads})
+		tc, err := text.ConfigOf(src, words)
 		if err != nil {
 			return vc, nil, err
 		}
@@ -250,7 +256,7 @@ func configs(src nn.Shapes, a tensor.Activation, imageHeads, textHeads int) (vit
 		}
 		text.New(w, tc)
 		w.Param(tensor.Full, "logit_scale")
-		words = &tc
+		both = &tc
 	}
 	if err := w.Err(); err != nil {
 		return vc, nil, err
@@ -258,7 +264,7 @@ func configs(src nn.Shapes, a tensor.Activation, imageHeads, textHeads int) (vit
 	if rest := w.Unused(); len(rest) > 0 {
 		return vc, nil, fmt.Errorf("%d tensors are not part of a CLIP, the first is %s; this is some other model", len(rest), rest[0])
 	}
-	return vc, words, nil
+	return vc, both, nil
 }
 
 // needText is the error for commands that need class names as features.

@@ -12,6 +12,8 @@ import (
 	"fewshot/nn"
 	"fewshot/nn/checkpoint"
 	"fewshot/tensor"
+	"fewshot/text"
+	"fewshot/vit"
 )
 
 // tinyCLIP are the tensors of a CLIP of one block an encoder, of widths and lengths of one digit.
@@ -92,7 +94,7 @@ func FuzzOpenModel(f *testing.F) {
 		}
 		var c *clip
 		if err == nil {
-			c, err = newCLIP(dev, src, tensor.QuickGELU, heads, words)
+			c, err = newCLIP(dev, src, vit.Config{Heads: heads}, text.Config{Heads: words})
 		}
 		if err != nil {
 			if ordinary || len(err.Error()) > 1<<14 {
@@ -172,13 +174,13 @@ func TestOpenModelRefuses(t *testing.T) {
 		}
 		src, err := checkpoint.NewModel(file)
 		if err == nil {
-			_, err = newCLIP(dev, src, tensor.QuickGELU, c.heads, c.words)
+			_, err = newCLIP(dev, src, vit.Config{Heads: c.heads}, text.Config{Heads: c.words})
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
-	if _, err := newCLIP(dev, nn.Source(everything{}), tensor.QuickGELU, 1, 1); err == nil {
+	if _, err := newCLIP(dev, nn.Source(everything{}), vit.Config{Heads: 1}, text.Config{Heads: 1}); err == nil {
 		t.Error("a source that claims every tensor was built")
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
+	"fewshot/vit"
 )
 
 var pretrainCommand = command{
@@ -281,7 +282,7 @@ func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, repo
 	if err != nil {
 		return nil, err
 	}
-	m, err := newCLIP(dev, initial{c, c.shapes(tok.Size()), tensor.NewKey(c.Seed).Name("pretrain")}, tensor.QuickGELU, 0, 0)
+	m, err := newCLIP(dev, initial{c, c.shapes(tok.Size()), tensor.NewKey(c.Seed).Name("pretrain")}, vit.Config{}, text.Config{})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@
 Lines:
     center NAME SIZE HASH                                  Resize, CenterCrop, ToTensor, Normalize
     crop NAME SIZE LEFT TOP WIDTH HEIGHT FLIP HASH         resized_crop, hflip, ToTensor, Normalize
+    other NAME SIZE RESIZE SQUASH BILINEAR HASH            center to another size before the crop, of both sides, with the other filter
     center-12, crop-12                                     the same with the columns first, as Pillow 12 and older do
     draw WIDTH HEIGHT SCALE LEFT TOP WIDTH HEIGHT U...     RandomResizedCrop.get_params, and the uniform numbers behind it
 
@@ -56,6 +57,13 @@ for kind, Image.Image.resize in (("center", resize), ("center-12", columns_first
         for size in (224, 45, 16):
             t = T.Compose([T.Resize(size, interpolation=T.InterpolationMode.BICUBIC), T.CenterCrop(size), finish])
             line(kind, name, size, sha(t(open_rgb(name))))
+
+Image.Image.resize = resize
+for name in NAMES:
+    for size, edge, squash, bilinear in ((45, 45, 1, 0), (45, 45, 1, 1), (45, 51, 0, 0), (44, 51, 0, 1), (32, 37, 1, 0)):
+        filter = T.InterpolationMode.BILINEAR if bilinear else T.InterpolationMode.BICUBIC
+        t = T.Compose([T.Resize((edge, edge) if squash else edge, interpolation=filter), T.CenterCrop(size), finish])
+        line("other", name, size, edge, squash, bilinear, sha(t(open_rgb(name))))
 
 rnd = random.Random(1)
 for name in ("420-large.jpg", "440.jpg", "rgb8.png"):

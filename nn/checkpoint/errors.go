@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"strconv"
 	"strings"
@@ -86,10 +87,15 @@ func (e *Error) Error() string {
 	if e.Offset >= 0 {
 		fmt.Fprintf(&b, "at byte %d: ", e.Offset)
 	}
-	b.WriteString(e.Kind.String())
-	if e.Problem != "" {
-		b.WriteString(": ")
-		b.WriteString(e.Problem)
+	cause := e.cause()
+	switch {
+	case errors.Is(e.Err, fs.ErrNotExist): // plain words for the commonest of all
+		b.WriteString("no such file or folder")
+		cause = ""
+	case e.Problem != "":
+		b.WriteString(e.Kind.String() + ": " + e.Problem)
+	default:
+		b.WriteString(e.Kind.String())
 	}
 	if e.Want != "" {
 		b.WriteString("; expected ")
@@ -99,11 +105,23 @@ func (e *Error) Error() string {
 		b.WriteString(", found ")
 		b.WriteString(e.Got)
 	}
-	if e.Err != nil {
+	if cause != "" {
 		b.WriteString(": ")
-		b.WriteString(e.Err.Error())
+		b.WriteString(cause)
 	}
 	return b.String()
+}
+
+// cause is the wrapped error in words, without the path where the message has it already.
+func (e *Error) cause() string {
+	var at *fs.PathError
+	switch {
+	case e.Err == nil:
+		return ""
+	case errors.As(e.Err, &at) && at.Path == e.Path && e.Err == error(at):
+		return at.Op + ": " + at.Err.Error()
+	}
+	return e.Err.Error()
 }
 
 // Is reports whether target is the error's [Kind].

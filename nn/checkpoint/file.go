@@ -39,7 +39,9 @@ type openFile struct {
 
 // Open opens a safetensors file, a torch archive (torch.save of a state dict,
 // or TorchScript), or a folder that holds a Hugging Face or open_clip model.
-// The content decides, not the name.
+// The content decides, not the name; only where a file is what a folder's
+// configuration is about (model.safetensors beside config.json, and the other
+// names that Hugging Face and open_clip give) does it say more of the file.
 func Open(path string) (*File, error) {
 	stat, err := os.Stat(path)
 	if err != nil {
@@ -47,6 +49,9 @@ func Open(path string) (*File, error) {
 	}
 	if stat.IsDir() {
 		return openFolder(path)
+	}
+	if f, ok, err := openInFolder(path); ok {
+		return f, err
 	}
 	return openSingle(path)
 }

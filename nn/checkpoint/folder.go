@@ -11,81 +11,198 @@ import (
 )
 
 // A folder is what a model folder says beyond its weights.
-type folder struct{ settings settings }
+type folder struct {
+	dir      string
+	settings settings
+}
 
 // Names of files in model folders.
 const (
 	hfConfigName       = "config.json"
+	hfProcessorName    = "processor_config.json"
 	hfPreprocessorName = "preprocessor_config.json"
 	hfWeights          = "model.safetensors"
 	hfIndex            = "model.safetensors.index.json"
 	hfPickle           = "pytorch_model.bin"
+	hfPickleIndex      = "pytorch_model.bin.index.json"
 	openCLIPConfigName = "open_clip_config.json"
 	openCLIPWeights    = "open_clip_model.safetensors"
 	openCLIPPickle     = "open_clip_pytorch_model.bin"
 )
 
+// The forms of a folder's weights, those that are read first in front: safetensors go before pickles.
+var (
+	hfForms       = []string{hfWeights, hfIndex, hfPickle, hfPickleIndex}
+	openCLIPForms = []string{openCLIPWeights, openCLIPPickle}
+)
+
+// A modelDir is a folder whose files are looked up.
+type modelDir struct {
+	path   string
+	broken error // the first symbolic link of ours that leads nowhere
+}
+
+// have says whether the folder has a file of that name.
+func (d *modelDir) have(name string) bool {
+	path := filepath.Join(d.path, name)
+	_, err := os.Stat(path)
+	if err != nil && d.broken == nil {
+		if s, linkErr := os.Lstat(path); linkErr == nil && s.Mode()&fs.ModeSymlink != 0 {
+			to, _ := os.Readlink(path)
+			d.broken = inFile(path, fault(Unsupported, "symbolic link to %s, which is not there: the download is not complete, or was moved without its blobs", quote(to)))
+		}
+	}
+	return err == nil
+}
+
+// first is the first of some files that the folder has, or "".
+func (d *modelDir) first(names []string) string {
+	for _, name := range names {
+		if d.have(name) {
+			return name
+		}
+	}
+	return ""
+}
+
 // openFolder opens a Hugging Face or open_clip model folder. Repositories of
 // LAION hold both, saying the same of the same model: then the Hugging Face
 // files are read, and refused if the open_clip configuration contradicts.
-// Where a folder holds the weights twice, safetensors go before pickles.
 func openFolder(path string) (*File, error) {
-	have := func(name string) bool {
-		_, err := os.Stat(filepath.Join(path, name))
-		return err == nil
-	}
-	isHF := have(hfConfigName) && (have(hfWeights) || have(hfIndex) || have(hfPickle))
-	isOpenCLIP := have(openCLIPConfigName) && (have(openCLIPWeights) || have(openCLIPPickle))
-
-	var other *settings
-	if isOpenCLIP {
-		s, err := readConfig(path, openCLIPConfigName, openCLIPConfig)
-		if err != nil {
-			return nil, err
-		}
-		if !isHF || !isCLIP(path) {
-			weights := openCLIPWeights
-			if !have(weights) {
-				weights = openCLIPPickle
-			}
-			return openWeights(path, formatOpenCLIP, s, weights)
-		}
-		other = &s
-	}
-	if !isHF {
-		return nil, inFile(path, fault(Unsupported, "not a model folder").
-			wanted(hfConfigName+" with "+hfWeights+", or "+openCLIPConfigName+" with "+openCLIPWeights, "neither"))
-	}
-	s, err := readConfig(path, hfConfigName, hfConfig)
+	dir, err := snapshot(path)
 	if err != nil {
 		return nil, err
 	}
-	if have(hfPreprocessorName) {
-		s, err = readConfig(path, hfPreprocessorName, func(src []byte) (settings, error) {
-			err := hfPreprocessor(src, &s.preprocess)
-			return s, err
-		})
+	d := &modelDir{path: dir}
+	weights, openWeights := d.first(hfForms), d.first(openCLIPForms)
+	isHF, isOpenCLIP := d.have(hfConfigName) && weights != "", d.have(openCLIPConfigName) && openWeights != ""
+	switch {
+	case isOpenCLIP && !(isHF && isCLIP(dir)):
+		s, err := openCLIPSettings(dir)
 		if err != nil {
 			return nil, err
 		}
+		return openForm(path, formatOpenCLIP, folder{dir, s}, openWeights)
+	case isHF:
+		s, err := hfSettings(d)
+		if err != nil {
+			return nil, err
+		}
+		if isOpenCLIP {
+			other, err := openCLIPSettings(dir)
+			if err != nil {
+				return nil, err
+			}
+			if other.activation != s.activation {
+				return nil, inFile(path, fault(Mismatch, "%s and %s name different activations; give the weights file itself", hfConfigName, openCLIPConfigName).
+					wanted(s.activation, other.activation))
+			}
+		}
+		return openForm(path, formatHuggingFace, folder{dir, s}, weights)
+	case d.broken != nil:
+		return nil, d.broken
 	}
-	if other != nil && other.activation != s.activation {
-		return nil, inFile(path, fault(Mismatch, "%s and %s name different activations; give the weights file itself", hfConfigName, openCLIPConfigName).
-			wanted(s.activation, other.activation))
+	problem := "not a model folder"
+	if found := weights + openWeights; found != "" { // one of the two
+		problem += "; to read weights without a configuration, give the file " + found
 	}
+	return nil, inFile(path, fault(Unsupported, "%s", problem).
+		wanted(hfConfigName+" with "+hfWeights+", or "+openCLIPConfigName+" with "+openCLIPWeights, "neither"))
+}
+
+// openInFolder opens a weights file that was given itself, although its folder has the configuration that belongs to it: what
+// the configuration says holds for the file too.
+func openInFolder(path string) (f *File, ok bool, err error) {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	d := &modelDir{path: dir}
+	var s settings
+	format := formatHuggingFace
 	switch {
-	case have(hfWeights):
-		return openWeights(path, formatHuggingFace, s, hfWeights)
-	case have(hfIndex):
-		return openShards(path, s)
+	case slices.Contains(hfForms, name) && d.have(hfConfigName):
+		s, err = hfSettings(d)
+	case slices.Contains(openCLIPForms, name) && d.have(openCLIPConfigName):
+		format = formatOpenCLIP
+		s, err = openCLIPSettings(dir)
+	default:
+		return nil, false, nil
 	}
-	return openWeights(path, formatHuggingFace, s, hfPickle)
+	if err != nil {
+		return nil, true, err
+	}
+	f, err = openForm(path, format, folder{dir, s}, name)
+	return f, true, err
+}
+
+// snapshot is the folder itself, or, of the folder models--owner--name that the Hugging Face hub's cache keeps for a model, the
+// version that its main branch was at.
+func snapshot(path string) (string, error) {
+	versions := filepath.Join(path, "snapshots")
+	list, err := os.ReadDir(versions)
+	if err != nil || !strings.HasPrefix(filepath.Base(path), "models--") {
+		return path, nil
+	}
+	var names []string
+	for _, e := range list {
+		names = append(names, quote(e.Name()))
+		if len(list) == 1 && e.IsDir() {
+			return filepath.Join(versions, e.Name()), nil
+		}
+	}
+	main, err := ReadFile(filepath.Join(path, "refs", "main"), 256)
+	if commit := strings.TrimSpace(string(main)); err == nil && slices.Contains(names, quote(commit)) {
+		return filepath.Join(versions, commit), nil
+	}
+	return "", inFile(path, fault(Unsupported, "folder of a hub's cache; give one of its folders snapshots/…").
+		wanted("refs/main to name one of them", strings.Join(names[:min(len(names), maxListed)], ", ")))
+}
+
+func openCLIPSettings(dir string) (settings, error) {
+	return readConfig(dir, openCLIPConfigName, openCLIPConfig)
+}
+
+// hfSettings reads config.json and what says how images are prepared. transformers 5 puts that into processor_config.json, and
+// takes it from there where both files have it.
+func hfSettings(d *modelDir) (settings, error) {
+	s, err := readConfig(d.path, hfConfigName, hfConfig)
+	if err != nil {
+		return s, err
+	}
+	if d.have(hfProcessorName) {
+		s, err = readConfig(d.path, hfProcessorName, func(src []byte) (settings, error) {
+			p, has, err := hfProcessor(&jsonReader{src: src})
+			if has {
+				s.preprocess, s.prepared = p, true
+			}
+			return s, err
+		})
+	}
+	if err == nil && !s.prepared && d.have(hfPreprocessorName) {
+		s, err = readConfig(d.path, hfPreprocessorName, func(src []byte) (settings, error) {
+			r := &jsonReader{src: src}
+			p, err := hfPreprocessor(r)
+			if err == nil {
+				err = r.end()
+			}
+			s.preprocess, s.prepared = p, true
+			return s, err
+		})
+	}
+	if err == nil {
+		err = d.broken
+	}
+	return s, err
 }
 
 // isCLIP says whether config.json is one of transformers' CLIP. Repositories
 // of timm keep a config.json of their own beside open_clip's files.
 func isCLIP(path string) bool {
-	_, err := readConfig(path, hfConfigName, hfConfig)
+	src, err := ReadFile(filepath.Join(path, hfConfigName), maxConfig)
+	if err == nil {
+		_, err = modelType(src)
+	}
 	return !errors.Is(err, Unsupported)
 }
 
@@ -100,43 +217,50 @@ func readConfig(dir, name string, parse func([]byte) (settings, error)) (setting
 	return s, inFile(path, err)
 }
 
-// openWeights opens the folder's one weights file.
-func openWeights(dir, format string, s settings, name string) (*File, error) {
-	f, err := openSingle(filepath.Join(dir, name))
+// openForm opens a folder's weights, in any form. path is what was given.
+func openForm(path, format string, about folder, name string) (*File, error) {
+	if name == hfIndex || name == hfPickleIndex {
+		return openShards(path, about, name)
+	}
+	f, err := openSingle(filepath.Join(about.dir, name))
 	if err != nil {
 		return nil, err
 	}
-	f.path, f.format, f.folder = dir, format, &folder{s}
+	f.path, f.format, f.folder = path, format, &about
 	f.r, f.size = nil, 0
 	return f, nil
 }
 
-// openShards opens a model whose weights lie in several safetensors files.
+// openShards opens a model whose weights lie in several files.
 // The index has to agree with the files, tensor for tensor.
-func openShards(dir string, s settings) (_ *File, err error) {
-	indexPath := filepath.Join(dir, hfIndex)
+func openShards(path string, about folder, indexName string) (_ *File, err error) {
+	indexPath := filepath.Join(about.dir, indexName)
 	src, err := ReadFile(indexPath, maxConfig)
 	if err != nil {
 		return nil, err
+	}
+	want := formatSafetensors
+	if indexName == hfPickleIndex {
+		want = formatTorch
 	}
 	index, err := shardIndex(src)
 	if err != nil {
 		return nil, inFile(indexPath, err)
 	}
-	f := &File{path: dir, format: formatHuggingFace, folder: &folder{s}, tensors: make(map[string]*tensor)}
+	f := &File{path: path, format: formatHuggingFace, folder: &about, tensors: make(map[string]*tensor)}
 	defer func() {
 		if err != nil {
 			f.Close()
 		}
 	}()
 	for _, name := range slices.Sorted(maps.Keys(index.files)) {
-		shard, err := openSingle(filepath.Join(dir, name))
+		shard, err := openSingle(filepath.Join(about.dir, name))
 		if err != nil {
 			return nil, err
 		}
 		f.opened = append(f.opened, shard.opened...)
-		if shard.format != formatSafetensors {
-			return nil, inFile(shard.path, fault(Unsupported, "shard").wanted(formatSafetensors, shard.format))
+		if shard.format != want {
+			return nil, inFile(shard.path, fault(Unsupported, "shard").wanted(want, shard.format))
 		}
 		for _, tensor := range shard.names {
 			if index.weights[tensor] != name {
@@ -164,7 +288,7 @@ type shardMap struct {
 	files   map[string]bool
 }
 
-// shardIndex parses model.safetensors.index.json.
+// shardIndex parses model.safetensors.index.json, or the older pytorch_model.bin.index.json.
 func shardIndex(src []byte) (shardMap, error) {
 	r := &jsonReader{src: src}
 	m := shardMap{weights: make(map[string]string), files: make(map[string]bool)}

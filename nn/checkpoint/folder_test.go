@@ -31,13 +31,20 @@ func TestHuggingFaceConfig(t *testing.T) {
 		{``, "", [2]int{}, Corrupt, "JSON"},
 		{`{}`, "", [2]int{}, Unsupported, "model type"},
 		{`{"model_type":"siglip"}`, "", [2]int{}, Unsupported, "siglip"},
+		// The kind of model is the reason, not the first of its settings.
+		{`{"vision_config":{"hidden_act":"gelu_pytorch_tanh"},"model_type":"siglip2"}`, "", [2]int{}, Unsupported, "NaFlex"},
+		{`{"layer_norm_eps":1e-12,"model_type":"dinov2"}`, "", [2]int{}, Unsupported, "this is DINOv2"},
+		{`{"hidden_act":"swish","model_type":"vit"}`, "", [2]int{}, Unsupported, "without a text encoder"},
+		{`{"text_config":{"layer_norm_eps":1},"model_type":"chinese_clip"}`, "", [2]int{}, Unsupported, "this is Chinese-CLIP"},
 		{`{"model_type":null}`, "", [2]int{}, Unsupported, "model type"},
 		{`{"model_type":["clip"]}`, "", [2]int{}, Corrupt, "model_type"},
 		{`{"model_type":"clip","model_type":"bert"}`, "", [2]int{}, Corrupt, "twice"},
 		{clipConfig + "x", "", [2]int{}, Corrupt, "after"},
 		{`{"model_type":"clip","vision_config":{"hidden_act":"gelu"}}`, "", [2]int{}, Unsupported, "different activations"},
 		{`{"model_type":"clip","vision_config":{"hidden_act":"gelu_new"}}`, "", [2]int{}, Unsupported, "gelu_new"},
-		{`{"model_type":"clip","vision_config":{"layer_norm_eps":1e-6}}`, "", [2]int{}, Unsupported, "layer_norm_eps"},
+		{`{"model_type":"clip","vision_config":{"layer_norm_eps":1e-6}}`, "quickgelu", [2]int{12, 8}, 0, ""},
+		{`{"model_type":"clip","vision_config":{"layer_norm_eps":0}}`, "", [2]int{}, Unsupported, "layer_norm_eps"},
+		{`{"model_type":"clip","text_config":{"layer_norm_eps":1e300}}`, "", [2]int{}, Unsupported, "layer_norm_eps"},
 		{`{"model_type":"clip","vision_config":{"num_attention_heads":0}}`, "", [2]int{}, Unsupported, "num_attention_heads"},
 		{`{"model_type":"clip","vision_config":{"num_attention_heads":-1}}`, "", [2]int{}, Corrupt, "num_attention_heads"},
 		{`{"model_type":"clip","vision_config":[]}`, "", [2]int{}, Corrupt, "vision_config"},
@@ -51,40 +58,73 @@ func TestHuggingFaceConfig(t *testing.T) {
 }
 
 func TestHuggingFacePreprocessor(t *testing.T) {
+	openAI := func(size, resize int) Preprocessing {
+		p := OpenAIPreprocessing
+		p.Size, p.Resize = size, resize
+		return p
+	}
+	squash := func(size, resize int) Preprocessing {
+		p := openAI(size, resize)
+		p.Mode = ResizeSquash
+		return p
+	}
+	half := [3]float64{.5, .5, .5}
+	bilinear, plain := openAI(224, 224), openAI(0, 0)
+	bilinear.Interpolation = Bilinear
+	plain.Mean, plain.Std = [3]float64{}, [3]float64{1, 1, 1}
 	for _, c := range []struct {
 		src  string
-		size int
+		want Preprocessing
 		kind Kind
 		text string
 	}{
-		{`{}`, 0, 0, ""},
-		{`{"size":224,"crop_size":224,"resample":3,"do_resize":true,"feature_extractor_type":"CLIPFeatureExtractor"}`, 224, 0, ""},
-		{`{"size":{"shortest_edge":336},"crop_size":{"height":336,"width":336},"do_convert_rgb":null}`, 336, 0, ""},
-		{`{"size":{"shortest_edge":224}}`, 224, 0, ""},
-		{`{"rescale_factor":0.00392156862745098,"do_rescale":true}`, 0, 0, ""},
-		{`{"resample":2}`, 0, Unsupported, "resample"},
-		{`{"do_center_crop":false}`, 0, Unsupported, "do_center_crop"},
-		{`{"do_normalize":false}`, 0, Unsupported, "do_normalize"},
-		{`{"size":{"height":224,"width":224}}`, 0, Unsupported, "height"},
-		{`{"size":256,"crop_size":224}`, 0, Unsupported, "256"},
-		{`{"crop_size":{"height":224,"width":225}}`, 0, Unsupported, "square"},
-		{`{"crop_size":{"height":224}}`, 0, Unsupported, "square"},
-		{`{"crop_size":[224,224,3]}`, 0, Unsupported, "two numbers"},
-		{`{"rescale_factor":1}`, 0, Unsupported, "rescale_factor"},
-		{`{"image_mean":[0.5,0.5]}`, 0, Unsupported, "three"},
-		{`{"image_mean":[0.5,0.5,0.5,0.5]}`, 0, Unsupported, "three"},
-		{`{"image_mean":[0.5,0.5,1e308]}`, 0, Unsupported, "moderate"},
-		{`{"image_mean":[0.5,0.5,1e400]}`, 0, Limit, "float64"},
-		{`{"image_mean":[0.5,0.5,NaN]}`, 0, Corrupt, "number"},
-		{`{"image_std":[0.5,0,0.5]}`, 0, Unsupported, "moderate"},
-		{`{"image_std":[0.5,-1,0.5]}`, 0, Unsupported, "moderate"},
-		{`[]`, 0, Corrupt, "JSON"},
+		{`{}`, openAI(0, 0), 0, ""},
+		{`{"size":224,"crop_size":224,"resample":3,"do_resize":true,"feature_extractor_type":"CLIPFeatureExtractor"}`, openAI(224, 224), 0, ""},
+		{`{"size":{"shortest_edge":336},"crop_size":{"height":336,"width":336},"do_convert_rgb":null}`, openAI(336, 336), 0, ""},
+		{`{"size":{"shortest_edge":224}}`, openAI(224, 224), 0, ""},
+		{`{"rescale_factor":0.00392156862745098,"do_rescale":true,"do_pad":false}`, openAI(0, 0), 0, ""},
+		{`{"size":256,"crop_size":224}`, openAI(224, 256), 0, ""},
+		{`{"size":256}`, openAI(224, 256), 0, ""}, // transformers' default for the other
+		{`{"size":224,"crop_size":224,"resample":2}`, bilinear, 0, ""},
+		{`{"size":{"height":224,"width":224}}`, squash(224, 224), 0, ""},
+		{`{"size":{"height":256,"width":256},"do_center_crop":false}`, squash(256, 256), 0, ""},
+		{`{"size":{"height":256,"width":256},"crop_size":200}`, squash(200, 256), 0, ""},
+		{`{"do_normalize":false}`, plain, 0, ""},
+		{`{"size":{"height":384,"width":384},"image_processor_type":"SiglipImageProcessor"}`,
+			Preprocessing{Size: 384, Resize: 384, Mode: ResizeSquash, Interpolation: Bicubic, Mean: half, Std: half}, 0, ""},
+		{`{"image_processor_type":"SiglipImageProcessor","size":{"height":384,"width":384},"resample":2,"image_mean":[0,0,0]}`,
+			Preprocessing{Size: 384, Resize: 384, Mode: ResizeSquash, Interpolation: Bilinear, Std: half}, 0, ""},
+
+		{`{"resample":0}`, Preprocessing{}, Unsupported, "resample"},
+		{`{"do_center_crop":false}`, Preprocessing{}, Unsupported, "do_center_crop"},
+		{`{"do_resize":false}`, Preprocessing{}, Unsupported, "do_resize"},
+		{`{"do_rescale":false}`, Preprocessing{}, Unsupported, "do_rescale"},
+		{`{"do_pad":true}`, Preprocessing{}, Unsupported, "do_pad"},
+		{`{"do_flip_channel_order":true}`, Preprocessing{}, Unsupported, "do_flip_channel_order"},
+		{`{"image_processor_type":"ViTImageProcessor"}`, Preprocessing{}, Unsupported, "ViTImageProcessor"},
+		{`{"image_processor_type":"CLIPImageProcessor","feature_extractor_type":"SiglipImageProcessor"}`, Preprocessing{}, Unsupported, "two classes"},
+		{`{"size":{"shortest_edge":224,"height":224,"width":224}}`, Preprocessing{}, Unsupported, "shortest_edge"},
+		{`{"size":{"height":224,"width":256}}`, Preprocessing{}, Unsupported, "equal width"},
+		{`{"size":{"longest_edge":224}}`, Preprocessing{}, Unsupported, "longest_edge"},
+		{`{"size":224,"crop_size":256}`, Preprocessing{}, Unsupported, "border"},
+		{`{"crop_size":336}`, Preprocessing{}, Unsupported, "resized to 224 pixels and cut to 336"},
+		{`{"crop_size":{"height":224,"width":225}}`, Preprocessing{}, Unsupported, "square"},
+		{`{"crop_size":{"height":224}}`, Preprocessing{}, Unsupported, "square"},
+		{`{"crop_size":[224,224,3]}`, Preprocessing{}, Unsupported, "two numbers"},
+		{`{"rescale_factor":1}`, Preprocessing{}, Unsupported, "rescale_factor"},
+		{`{"image_mean":[0.5,0.5]}`, Preprocessing{}, Unsupported, "three"},
+		{`{"image_mean":[0.5,0.5,0.5,0.5]}`, Preprocessing{}, Unsupported, "three"},
+		{`{"image_mean":[0.5,0.5,1e308]}`, Preprocessing{}, Unsupported, "moderate"},
+		{`{"image_mean":[0.5,0.5,1e400]}`, Preprocessing{}, Limit, "float64"},
+		{`{"image_mean":[0.5,0.5,NaN]}`, Preprocessing{}, Corrupt, "NaN"},
+		{`{"image_std":[0.5,0,0.5]}`, Preprocessing{}, Unsupported, "moderate"},
+		{`{"image_std":[0.5,-1,0.5]}`, Preprocessing{}, Unsupported, "moderate"},
+		{`[]`, Preprocessing{}, Corrupt, "JSON"},
 	} {
-		p := OpenAIPreprocessing
-		err := hfPreprocessor([]byte(c.src), &p)
+		p, err := hfPreprocessor(&jsonReader{src: []byte(c.src)})
 		expectKind(t, inFile("preprocessor_config.json", err), c.kind, c.text)
-		if err == nil && p.Size != c.size {
-			t.Errorf("%s: %+v", c.src, p)
+		if err == nil && p != c.want {
+			t.Errorf("%s: %+v, want %+v", c.src, p, c.want)
 		}
 	}
 }
@@ -126,9 +166,12 @@ func TestOpenCLIPConfig(t *testing.T) {
 		{in("", "", `,"multimodal_cfg":{}`, ""), "", [2]int{}, Unsupported, "CoCa"},
 		{in("", "", `,"quick_gelu":1`, ""), "", [2]int{}, Corrupt, "true or false"},
 		{in("", "", `,"other":1`, ""), "", [2]int{}, Unsupported, "other"},
-		{in("", "", "", `,"interpolation":"bilinear"`), "", [2]int{}, Unsupported, "interpolation"},
+		{in("", "", "", `,"interpolation":"bilinear"`), "gelu", [2]int{12, 8}, 0, ""},
+		{in("", "", "", `,"interpolation":"nearest"`), "", [2]int{}, Unsupported, "interpolation"},
+		{in(`,"image_size":224`, "", "", `,"size":256`), "", [2]int{}, Mismatch, "different picture sizes"},
 		{in("", "", "", `,"mode":"L"`), "", [2]int{}, Unsupported, "mode"},
-		{strings.Replace(in("", "", "", ""), "shortest", "squash", 1), "", [2]int{}, Unsupported, "resize_mode"},
+		{strings.Replace(in("", "", "", ""), "shortest", "squash", 1), "gelu", [2]int{12, 8}, 0, ""},
+		{strings.Replace(in("", "", "", ""), "shortest", "longest", 1), "", [2]int{}, Unsupported, "resize_mode"},
 		{in("", "", "", "") + "{}", "", [2]int{}, Corrupt, "after"},
 	} {
 		s, err := openCLIPConfig([]byte(c.src))
@@ -191,7 +234,11 @@ func TestFolders(t *testing.T) {
 		text       string
 	}{
 		{"unchanged", "hf", func(string) {}, 0, "huggingface"},
-		{"no config", "hf", func(dir string) { os.Remove(filepath.Join(dir, hfConfigName)) }, Unsupported, "not a model folder"},
+		{"no config", "hf", func(dir string) { os.Remove(filepath.Join(dir, hfConfigName)) }, Unsupported, "not a model folder; to read weights without a configuration, give the file model.safetensors"},
+		{"broken link", "hf", func(dir string) {
+			os.Remove(filepath.Join(dir, hfWeights))
+			os.Symlink("../../blobs/0123", filepath.Join(dir, hfWeights))
+		}, Unsupported, `model.safetensors: unsupported: symbolic link to "../../blobs/0123", which is not there`},
 		{"no weights", "hf", func(dir string) { os.Remove(filepath.Join(dir, hfWeights)) }, Unsupported, "not a model folder"},
 		{"config is a folder", "hf", func(dir string) {
 			os.Remove(filepath.Join(dir, hfConfigName))
@@ -277,5 +324,118 @@ func TestShardLoop(t *testing.T) {
 	}
 	if _, err := Open(dir); !errors.Is(err, Unsupported) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Where a folder's weights file is given itself, its configuration holds all the same.
+func TestWeightsInFolder(t *testing.T) {
+	for _, c := range []struct{ folder, file string }{{"hf", hfWeights}, {"open_clip", openCLIPWeights}, {"hf_sharded", hfIndex}} {
+		folder, file := openModel(t, filepath.Join("testdata", c.folder)), openModel(t, filepath.Join("testdata", c.folder, c.file))
+		p, _ := folder.Preprocessing()
+		q, _ := file.Preprocessing()
+		v, w := folder.Heads()
+		x, y := file.Heads()
+		if p != q || v != x || w != y || folder.Activation() != file.Activation() || folder.Vocabulary() != file.Vocabulary() || folder.Format() != file.Format() {
+			t.Errorf("%s: the folder says %+v, %d, %d, %s, %+v, the file in it %+v, %d, %d, %s, %+v", c.folder,
+				p, v, w, folder.Activation(), folder.Vocabulary(), q, x, y, file.Activation(), file.Vocabulary())
+		}
+		if want := filepath.Join("testdata", c.folder, c.file); file.Path() != want || file.Dir() != filepath.Join("testdata", c.folder)+string(filepath.Separator) {
+			t.Errorf("path %s in %s", file.Path(), file.Dir())
+		}
+	}
+}
+
+// transformers 5 writes processor_config.json, and prefers it.
+func TestProcessorConfig(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/hf")); err != nil {
+		t.Fatal(err)
+	}
+	nested := filepath.Join(dir, hfProcessorName)
+	for _, c := range []struct {
+		src  string
+		mean float64 // of the first channel
+		kind Kind
+		text string
+	}{
+		{`{"image_processor":{"image_mean":[0.5,0.5,0.5],"size":{"shortest_edge":8},"crop_size":8},"processor_class":"CLIPProcessor"}`, .5, 0, ""},
+		{`{"processor_class":"CLIPProcessor"}`, OpenAIPreprocessing.Mean[0], 0, ""}, // then the other file counts
+		{`{"image_processor":{"do_pad":true}}`, 0, Unsupported, `"do_pad"`},
+		{`{"image_processor":[]}`, 0, Corrupt, `"image_processor"`},
+		{`{"image_processor":{}}x`, 0, Corrupt, "after"},
+	} {
+		writeBytes(t, nested, []byte(c.src))
+		m, err := OpenModel(dir)
+		if c.kind != 0 {
+			expectKind(t, err, c.kind, c.text)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, ok := m.Preprocessing(); !ok || p.Mean[0] != c.mean {
+			t.Errorf("%s: %+v", c.src, p)
+		}
+		m.Close()
+	}
+	// Without either file nothing is said.
+	os.Remove(nested)
+	os.Remove(filepath.Join(dir, hfPreprocessorName))
+	if p, ok := openModel(t, dir).Preprocessing(); ok || p != OpenAIPreprocessing {
+		t.Errorf("%+v, %v", p, ok)
+	}
+}
+
+// The folder that a hub's cache keeps for a model holds versions of it.
+func TestHubCache(t *testing.T) {
+	cache := filepath.Join(t.TempDir(), "models--owner--name")
+	version := func(name string) string { return filepath.Join(cache, "snapshots", name) }
+	for _, name := range []string{"1111", "2222"} {
+		if err := os.MkdirAll(version(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(version(name), os.DirFS("testdata/hf")); err != nil {
+			t.Fatal(err)
+		}
+		m := openModel(t, cache)
+		if name == "1111" {
+			if m.Dir() != version("1111") {
+				t.Error(m.Dir())
+			}
+			os.MkdirAll(filepath.Join(cache, "refs"), 0o777)
+			writeBytes(t, filepath.Join(cache, "refs", "main"), []byte("2222"))
+		} else if m.Dir() != version("2222") {
+			t.Error(m.Dir())
+		}
+	}
+	writeBytes(t, filepath.Join(cache, "refs", "main"), []byte("../../../etc"))
+	_, err := OpenModel(cache)
+	expectKind(t, err, Unsupported, `found "1111", "2222"`)
+}
+
+// A model whose pickled weights lie in several files.
+func TestPickledShards(t *testing.T) {
+	dir := t.TempDir()
+	copyFile(t, "testdata/hf/config.json", filepath.Join(dir, hfConfigName))
+	copyFile(t, "testdata/vit_half.pt", filepath.Join(dir, "pytorch_model-00001-of-00001.bin"))
+	names := openModel(t, "testdata/vit_half.pt").file.Names()
+	index := `{"weight_map":{"` + strings.Join(names, `":"pytorch_model-00001-of-00001.bin","`) + `":"pytorch_model-00001-of-00001.bin"}}`
+	writeBytes(t, filepath.Join(dir, hfPickleIndex), []byte(index))
+	if got, err := openModel(t, dir).Digest(); err != nil || got != readExpected(t)["vit"].Digest {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+func TestPreprocessingFor(t *testing.T) {
+	p, err := Preprocessing{Mode: ResizeSquash}.For(224)
+	if err != nil || p.Size != 224 || p.Resize != 224 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	p, err = Preprocessing{Size: 224, Resize: 256}.For(224)
+	if err != nil || p.Size != 224 || p.Resize != 256 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := (Preprocessing{Size: 224}).For(336); !errors.Is(err, Mismatch) {
+		t.Error(err)
 	}
 }

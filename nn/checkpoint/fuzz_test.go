@@ -142,12 +142,13 @@ func FuzzFolderConfig(f *testing.F) {
 		if err == nil && (s.activation == "" || s.visionHeads <= 0 || s.textHeads <= 0) {
 			t.Fatalf("%+v", s)
 		}
-		p := OpenAIPreprocessing
-		err = hfPreprocessor(src, &p)
+		p, err := hfPreprocessor(&jsonReader{src: src})
 		typed(t, err)
-		if err == nil && (p.Size < 0 || p.Std[0] <= 0) {
+		if err == nil && (p.Size < 0 || p.Resize < p.Size || p.Std[0] <= 0 || p.Mode == "" || p.Interpolation == "") {
 			t.Fatalf("%+v", p)
 		}
+		_, _, err = hfProcessor(&jsonReader{src: src})
+		typed(t, err)
 		m, err := shardIndex(src)
 		typed(t, err)
 		for file := range m.files {

@@ -296,26 +296,45 @@ func (m *Model) Heads() (vision, text int) {
 	return m.file.folder.settings.visionHeads, m.file.folder.settings.textHeads
 }
 
-// Preprocessing returns how a folder's configuration wants images prepared.
-// ok is false when the source is a bare file; OpenAI's models then want
-// [OpenAIPreprocessing].
+// Eps returns the epsilons of the layer norms of the image encoder and of the text encoder, where a folder's configuration says
+// them, and 0 where it does not.
+func (m *Model) Eps() (vision, text float64) {
+	if m.file.folder == nil {
+		return 0, 0
+	}
+	return m.file.folder.settings.visionEps, m.file.folder.settings.textEps
+}
+
+// Preprocessing returns how a folder's configuration wants images prepared. Where nothing says it, ok is false and p is
+// [OpenAIPreprocessing], which most models want.
 func (m *Model) Preprocessing() (p Preprocessing, ok bool) {
 	if m.file.folder == nil {
-		return Preprocessing{}, false
+		return OpenAIPreprocessing, false
 	}
-	return m.file.folder.settings.preprocess, true
+	return m.file.folder.settings.preprocess, m.file.folder.settings.prepared
 }
 
 // Vocabulary looks for vocabulary files in the model's folder, or beside the
 // weights file that was opened.
 func (m *Model) Vocabulary() Vocabulary {
 	if m.file.folder != nil {
-		return findVocabulary(m.file.path)
+		return findVocabulary(m.file.folder.dir)
 	}
 	if len(m.file.opened) == 0 { // not a file on disk
 		return Vocabulary{}
 	}
 	return findVocabulary(filepath.Dir(m.file.path))
+}
+
+// Dir is the folder that the model's other files are looked for in; "" where the model is not on disk.
+func (m *Model) Dir() string {
+	switch {
+	case m.file.folder != nil:
+		return m.file.folder.dir
+	case len(m.file.opened) == 0:
+		return ""
+	}
+	return filepath.Dir(m.file.path)
 }
 
 // Close closes the file.

@@ -55,7 +55,7 @@ func TestModelInEveryForm(t *testing.T) {
 		{"vit_wrapped_bf16.pt", "torch", "openai", "", "vit", [2]int{}},
 		{"vit.safetensors", "safetensors", "openai", "quickgelu", "vit", [2]int{}},
 		{"hf", "huggingface", "huggingface", "quickgelu", "vit", [2]int{1, 1}},
-		{"hf/model.safetensors", "safetensors", "huggingface", "", "vit", [2]int{}},
+		{"hf/model.safetensors", "huggingface", "huggingface", "quickgelu", "vit", [2]int{1, 1}},
 		{"hf_sharded", "huggingface", "huggingface", "quickgelu", "vit", [2]int{1, 1}},
 		{"hf_vision", "huggingface", "huggingface-vision", "quickgelu", "hf_vision", [2]int{1, 0}},
 		{"open_clip", "open_clip", "open_clip", "quickgelu", "vit", [2]int{1, 1}},
@@ -120,16 +120,16 @@ func TestMaskedDigest(t *testing.T) {
 func TestPreprocessingAndVocabulary(t *testing.T) {
 	hf, oc, pt := openModel(t, "testdata/hf"), openModel(t, "testdata/open_clip"), openModel(t, "testdata/vit_half.pt")
 	want := OpenAIPreprocessing
-	want.Size = 8
+	want.Size, want.Resize = 8, 8
 	if p, ok := hf.Preprocessing(); !ok || p != want {
 		t.Errorf("hf: %v, %v", p, ok)
 	}
-	want = Preprocessing{Mean: [3]float64{.5, .5, .5}, Std: [3]float64{.25, .25, .25}, Size: 8}
+	want = Preprocessing{Mean: [3]float64{.5, .5, .5}, Std: [3]float64{.25, .25, .25}, Size: 8, Mode: ResizeShortest, Interpolation: Bicubic}
 	if p, ok := oc.Preprocessing(); !ok || p != want {
 		t.Errorf("open_clip: %v, %v", p, ok)
 	}
 	if p, ok := pt.Preprocessing(); ok {
-		t.Errorf("bare file: %v", p)
+		t.Errorf("bare file: %+v", p)
 	}
 	if v := hf.Vocabulary(); v.Merges != filepath.Join("testdata", "hf", "merges.txt") || v.IDs != filepath.Join("testdata", "hf", "vocab.json") {
 		t.Errorf("hf: %+v", v)

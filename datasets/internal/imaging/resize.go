@@ -5,15 +5,16 @@ import (
 	"image"
 )
 
-// A Resizer resizes pictures exactly as Pillow's Image.resize(size, Image.BICUBIC) does for 8-bit channels. It keeps its
-// buffers from call to call; the zero value is ready, and each goroutine needs its own.
+// A Resizer resizes pictures exactly as Pillow's Image.resize(size, Image.BICUBIC), or BILINEAR, does for 8-bit channels. It
+// keeps its buffers from call to call; the zero value is ready, and bicubic, and each goroutine needs its own.
 //
-// Each output sample is a weighted sum of input samples under a cubic kernel with a = −1/2 that is stretched by the scale
-// when shrinking, so that the result is antialiased. One axis is done first, and rounded to 8 bits; then the other: which
+// Each output sample is a weighted sum of input samples under a kernel, a cubic with a = −1/2 or a triangle, that is stretched by
+// the scale when shrinking, so that the result is antialiased. One axis is done first, and rounded to 8 bits; then the other: which
 // one is for [RowsFirst] to say. Weights are computed in float64, normalised, and rounded to 22 fractional bits; sums are exact
 // int32 arithmetic. Cubics with a = −3/4 (PyTorch's, OpenCV's) or without antialiasing look alike to the eye and give other
 // CLIP features.
 type Resizer struct {
+	Kernel        Kernel
 	columns, rows filter
 	half          []uint8 // the picture after the first pass
 	sums          []int32
@@ -41,8 +42,8 @@ func (r *Resizer) Resize(dst []uint8, src *RGB, crop image.Rectangle, w, h int, 
 	if len(dst) != 3*window.Dx()*window.Dy() {
 		panic(fmt.Sprintf("imaging.Resize: %d bytes for window %v", len(dst), window))
 	}
-	r.columns.set(crop.Dx(), w, window.Min.X, window.Max.X)
-	r.rows.set(crop.Dy(), h, window.Min.Y, window.Max.Y)
+	r.columns.set(r.Kernel, crop.Dx(), w, window.Min.X, window.Max.X)
+	r.rows.set(r.Kernel, crop.Dy(), h, window.Min.Y, window.Max.Y)
 
 	pix, stride, n := src.Pix[3*(crop.Min.Y*src.W+crop.Min.X):], 3*src.W, 3*window.Dx()
 	if rowsFirst {
@@ -77,6 +78,22 @@ func grow[T any](s []T, n int) []T {
 // weightBits is the number of fractional bits of a weight: 32 less 8 for the sample and 2 for the kernel's overshoot.
 const weightBits = 32 - 8 - 2
 
+// Kernel is the function of distance that input samples are weighted by.
+type Kernel uint8
+
+const (
+	Bicubic Kernel = iota
+	Bilinear
+)
+
+var kernels = [...]struct {
+	support float64 // the distance from which on weights are zero
+	weight  func(x float64) float64
+}{Bicubic: {2, cubic}, Bilinear: {1, triangle}}
+
+// triangle is the kernel of linear interpolation.
+func triangle(x float64) float64 { return max(1-max(x, -x), 0) }
+
 // filter says from which input samples, and with what weights, each output sample of one axis is made.
 type filter struct {
 	taps    []taps
@@ -91,10 +108,10 @@ type taps struct{ from, n, at int }
 //
 // The order of the float64 operations is Pillow's: another one can round a weight to another 22-bit number. The conversions
 // forbid fused multiply-adds, which would do the same on some machines.
-func (f *filter) set(in, out, lo, hi int) {
+func (f *filter) set(k Kernel, in, out, lo, hi int) {
 	scale := float64(in) / float64(out)
 	stretch := max(scale, 1)
-	support := 2 * stretch
+	support := kernels[k].support * stretch
 	inverse := 1 / stretch
 	f.taps, f.weights = f.taps[:0], f.weights[:0]
 	for x := lo; x < hi; x++ {
@@ -104,7 +121,7 @@ func (f *filter) set(in, out, lo, hi int) {
 		f.scratch = grow(f.scratch, n)
 		sum := 0.0
 		for i := range f.scratch {
-			w := cubic(float64((float64(i+from) - center + 0.5) * inverse))
+			w := kernels[k].weight(float64((float64(i+from) - center + 0.5) * inverse))
 			f.scratch[i] = w
 			sum += w
 		}

@@ -1,0 +1,150 @@
+package checkpoint
+
+import "strings"
+
+// A tower is a text_config or vision_config of Hugging Face.
+type tower struct {
+	activation string
+	heads      int
+	eps        float64
+}
+
+// hiddenAct reads Hugging Face's name of an activation.
+func hiddenAct(to *string) func(*jsonReader) error {
+	return func(r *jsonReader) error {
+		name, err := r.text()
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "quick_gelu":
+			*to = quickGELU
+		case "gelu", "gelu_python":
+			*to = gelu
+		default:
+			return r.unsupported("activation", `"quick_gelu" or "gelu"`, quote(name))
+		}
+		return nil
+	}
+}
+
+// wantEps reads the epsilon of layer norms.
+func wantEps(to *float64) func(*jsonReader) error {
+	return func(r *jsonReader) error {
+		eps, err := r.number()
+		if err == nil && (eps < 1e-12 || eps > 1e-2) {
+			return r.unsupported("epsilon of LayerNorm", "a number from 1e-12 to 0.01", eps)
+		}
+		*to = eps
+		return err
+	}
+}
+
+func (t *tower) fields() fields {
+	return fields{
+		"hidden_act":          hiddenAct(&t.activation),
+		"num_attention_heads": wantCount(&t.heads),
+		"layer_norm_eps":      wantEps(&t.eps),
+	}
+}
+
+// relatives are model types of transformers that people take for CLIP, with what they are.
+var relatives = map[string]string{
+	"siglip":                          "SigLIP",
+	"siglip_vision_model":             "SigLIP's image encoder",
+	"siglip2":                         "SigLIP 2 for pictures of any proportions (NaFlex)",
+	"metaclip_2":                      "MetaCLIP 2, whose texts are cut by XLM-V's tokenizer",
+	"altclip":                         "AltCLIP, whose text encoder is XLM-RoBERTa",
+	"chinese_clip":                    "Chinese-CLIP, whose text encoder is BERT",
+	"clipseg":                         "CLIPSeg, a segmentation model on top of CLIP",
+	"clip_text_model":                 "CLIP's text encoder alone",
+	"clip_text_model_with_projection": "CLIP's text encoder alone",
+	"owlvit":                          "OWL-ViT, a detector on top of CLIP",
+	"owlv2":                           "OWLv2, a detector on top of CLIP",
+	"xclip":                           "X-CLIP, for videos",
+	"align":                           "ALIGN, whose encoders are EfficientNet and BERT",
+	"groupvit":                        "GroupViT",
+	"flava":                           "FLAVA",
+	"blip":                            "BLIP",
+	"blip-2":                          "BLIP-2",
+	"vit":                             "a vision transformer without a text encoder",
+	"dinov2":                          "DINOv2, an image encoder without a text encoder",
+	"dinov3_vit":                      "DINOv3, an image encoder without a text encoder",
+	"vision-text-dual-encoder":        "a pair of any two encoders",
+}
+
+// whatLoads closes a refusal of another kind of model.
+const whatLoads = "CLIP models do load, such as openai/clip-vit-base-patch32 and laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+
+// modelType reads a config.json's model_type, before anything else: what the other settings mean depends on it.
+func modelType(src []byte) (string, error) {
+	r := &jsonReader{src: src}
+	name := ""
+	err := fields{"model_type": func(r *jsonReader) (err error) {
+		name, err = r.text()
+		return err
+	}}.read(r, skipUnknown)
+	if err != nil {
+		return "", err
+	}
+	if err := r.end(); err != nil {
+		return "", err
+	}
+	switch what := relatives[name]; {
+	case name == "clip" || name == "clip_vision_model" || name == "clip_vision_model_with_projection":
+		return name, nil
+	case what != "":
+		return "", fault(Unsupported, "this is %s; %s", what, whatLoads).in("model_type").wanted(`"clip"`, quote(name))
+	}
+	return "", fault(Unsupported, "model type; %s", whatLoads).in("model_type").wanted(`"clip"`, quote(name))
+}
+
+// hfConfig reads the config.json of a CLIPModel or CLIPVisionModel. What the
+// file leaves out has the defaults of transformers' CLIPTextConfig and
+// CLIPVisionConfig: quick_gelu, 12 heads for images, 8 for text, 1e-5.
+func hfConfig(src []byte) (settings, error) {
+	kind, err := modelType(src)
+	if err != nil {
+		return settings{}, err
+	}
+	r := &jsonReader{src: src}
+	vision, text := tower{quickGELU, 12, 1e-5}, tower{quickGELU, 8, 1e-5}
+	if strings.HasPrefix(kind, "clip_vision_model") { // the fields are at the top
+		if err := vision.fields().read(r, skipUnknown); err != nil {
+			return settings{}, err
+		}
+		return settings{activation: vision.activation, visionHeads: vision.heads, visionEps: vision.eps, preprocess: OpenAIPreprocessing}, nil
+	}
+	// Where *_config_dict exists (files of 2021), it replaces *_config.
+	oldVision, oldText := vision, text
+	hasVision, hasText, ignored := false, false, false
+	nested := func(t *tower, has *bool) func(*jsonReader) error {
+		return func(r *jsonReader) error {
+			*has = true
+			return t.fields().read(r, skipUnknown)
+		}
+	}
+	err = fields{
+		"vision_config":      nested(&vision, &ignored),
+		"text_config":        nested(&text, &ignored),
+		"vision_config_dict": nested(&oldVision, &hasVision),
+		"text_config_dict":   nested(&oldText, &hasText),
+	}.read(r, skipUnknown)
+	if err != nil {
+		return settings{}, err
+	}
+	if hasVision {
+		vision = oldVision
+	}
+	if hasText {
+		text = oldText
+	}
+	if vision.activation != text.activation {
+		return settings{}, fault(Unsupported, "image and text encoder with different activations").
+			in("hidden_act").wanted(vision.activation, text.activation)
+	}
+	return settings{
+		activation: vision.activation, visionHeads: vision.heads, textHeads: text.heads, visionEps: vision.eps, textEps: text.eps,
+		preprocess: OpenAIPreprocessing,
+	}, nil
+}
