@@ -96,6 +96,29 @@ var gradients = map[string][]struct {
 	"Prepend":      {{[][]int{{4}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Prepend(v[0], v[1]) })}},
 	"FirstToken":   {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.FirstToken(v[0]) })}},
 	"TakeTokens":   {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.TakeTokens(v[0], []int32{2, 1}) })}},
+	"TakeRows":     {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.TakeRows(v[0], []int32{5, 0, 5}) })}},
+	"JoinTokens": {
+		{[][]int{{2, 3, 4}, {2, 4}, {2, 1, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.JoinTokens(v[1], v[0], v[1], v[2]) })},
+		{[][]int{{3, 4}, {2, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.JoinTokens(v[0], v[1]) })},
+	},
+	"ReplaceTokens": {
+		{[][]int{{2, 5, 3}, {2, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ReplaceTokens(v[0], v[1], 1) })},
+		{[][]int{{2, 5, 3}, {2, 2, 3}}, on(func(v []*autograd.Var) *autograd.Var {
+			return autograd.ReplaceTokens(autograd.Activate(v[0], tensor.GELU), v[1], 3)
+		})},
+		{[][]int{{5, 3}, {1, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ReplaceTokens(v[0], v[1], 0) })},
+	},
+	"Tokens":  {{[][]int{{2, 5, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Tokens(v[0], 1, 3) })}},
+	"Reshape": {{[][]int{{2, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Reshape(v[0], 3, 2, 2) })}},
+	"CausalAttention": {
+		{[][]int{{10, 24}}, on(func(v []*autograd.Var) *autograd.Var {
+			return autograd.CausalAttention(v[0], 2, []autograd.Sequences{{First: 0, Count: 1, Len: 4}, {First: 4, Count: 2, Len: 3}})
+		})},
+		{[][]int{{19, 24}}, on(func(v []*autograd.Var) *autograd.Var { // two texts after each of two prefixes, one after part of one, one alone
+			return autograd.CausalAttention(v[0], 4, []autograd.Sequences{{First: 0, Count: 2, Len: 3}, {First: 6, Count: 2, Len: 2, Prefix: 0, Shared: 3},
+				{First: 10, Count: 2, Len: 1, Prefix: 3, Shared: 3}, {First: 12, Count: 1, Len: 3, Prefix: 4, Shared: 2}, {First: 15, Count: 1, Len: 4}})
+		})},
+	},
 	"Rows": {{[][]int{{5, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Rows(v[0], 1, 3) })},
 		{[][]int{{2, 3}, {6, 3}}, on(func(v []*autograd.Var) *autograd.Var { // two parts of one weight meet again
 			return autograd.Add(autograd.Linear(v[0], autograd.Rows(v[1], 0, 2), nil), autograd.Linear(v[0], autograd.Rows(v[1], 4, 6), nil))
@@ -170,6 +193,9 @@ func TestEveryOperationIsChecked(t *testing.T) {
 }
 
 func isVar(e ast.Expr) bool {
+	if l, ok := e.(*ast.Ellipsis); ok {
+		e = l.Elt
+	}
 	p, ok := e.(*ast.StarExpr)
 	if !ok {
 		return false

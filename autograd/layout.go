@@ -45,20 +45,26 @@ func FirstToken(x *Var) *Var { return TakeTokens(x, make([]int32, x.Shape()[0]))
 
 // TakeTokens takes token at[i] of sequence i: x [B, L, D] to [B, D].
 func TakeTokens(x *Var, at []int32) *Var {
-	t := x.tape
-	b, l, d := x.Shape()[0], x.Shape()[1], x.Shape()[2]
-	ids := make([]int32, b)
-	for i := range ids {
-		ids[i] = int32(i*l) + at[i]
+	b, l := x.Shape()[0], x.Shape()[1]
+	rows := make([]int32, b)
+	for i := range rows {
+		rows[i] = int32(i*l) + at[i]
 	}
-	out := t.New(x.Value.Kind(), b, d)
-	tensor.Gather(out, x.Value.View(b*l, d), ids)
+	return TakeRows(x, rows)
+}
+
+// TakeRows takes rows of x [..., D], counted over all of its axes before the last: [len(rows), D]. A row may be taken several times.
+func TakeRows(x *Var, rows []int32) *Var {
+	t, d := x.tape, x.Value.Dim(1)
+	n := x.Value.Len() / d
+	out := t.New(x.Value.Kind(), len(rows), d)
+	tensor.Gather(out, x.Value.View(n, d), rows)
 	return t.Record(out, []*Var{x}, nil, func(s *Sweep, ct *tensor.Tensor) {
 		s.Accumulate(x, x.Value.Kind(), func(dx *tensor.Tensor, add bool) {
 			if !add {
 				tensor.Fill(dx, 0)
 			}
-			tensor.ScatterAdd(dx.View(s.lanes, b*l, d), ct, ids)
+			tensor.ScatterAdd(dx.View(s.lanes, n, d), ct, rows)
 		})
 	})
 }
@@ -96,7 +102,5 @@ func Gather(table *Var, ids []int32, shape ...int) *Var {
 // Matrix views a convolution weight [out, in, kh, kw] as the matrix [out, in·kh·kw].
 func Matrix(w *Var) *Var {
 	n := w.Shape()[0]
-	return w.tape.Record(w.Value.View(n, w.Value.Len()/n), []*Var{w}, nil, func(s *Sweep, ct *tensor.Tensor) {
-		s.Pass(w, ct.View(append([]int{s.lanes}, w.Shape()...)...))
-	})
+	return Reshape(w, n, w.Value.Len()/n)
 }

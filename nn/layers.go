@@ -69,6 +69,18 @@ func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
 	return a.Out.ForwardAdd(autograd.Attention(qkv, a.heads, a.causal), residual)
 }
 
+// ForwardSequences is causal attention for the rows [R, width] of several sequences, with a residual as Forward. With at, not nil, it is
+// these rows of it alone, [len(at), width], with those of the residual.
+func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
+	t := x.Tape()
+	qkv := autograd.Linear(x, a.InW.On(t), a.InB.On(t)) // [R, 3·width]
+	heads := autograd.CausalAttention(qkv, a.heads, groups)
+	if at != nil {
+		heads, residual = autograd.TakeRows(heads, at), autograd.TakeRows(residual, at)
+	}
+	return a.Out.ForwardAdd(heads, residual)
+}
+
 // ForwardFirst is token 0 of Forward, [B, width], with that of the residual, for attention that is not causal. One query a
 // sequence needs no keys and values of all tokens, which would be nearly all of the work. With head i's rows Wkᵢ, Wvᵢ of the
 // weights, and tokens x_j,
@@ -147,6 +159,14 @@ func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
 	return b.mlp(y)
 }
 
+// ForwardSequences is Forward for the rows [R, width] of several causal sequences; with at, not nil, for these rows of the
+// result alone: all that is needed of a last block.
+func (b Block) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
+	t := x.Tape()
+	y := t.Scope(func() *autograd.Var { return b.Attn.ForwardSequences(b.LN1.Forward(x), x, groups, at) })
+	return b.mlp(y)
+}
+
 // mlp is the second half; x is an intermediate of the block's and ends here.
 func (b Block) mlp(x *autograd.Var) *autograd.Var {
 	t := x.Tape()
@@ -165,7 +185,32 @@ type TransformerConfig struct {
 }
 
 // Transformer is a stack of blocks.
-type Transformer struct{ Blocks []Block }
+type Transformer struct {
+	Blocks  []Block
+	prompts Prompts
+}
+
+// Prompts are tokens of a caller's own that take the place of others on their way through a transformer.
+type Prompts struct {
+	At     int             // the first that they replace, in each sequence
+	Before []*autograd.Var // [n, width], or [B, n, width]: before block i; where nil or missing, what the block before has made of them goes on
+}
+
+// into replaces tokens of x, which ends, before a block.
+func (p Prompts) into(x *autograd.Var, block int) *autograd.Var {
+	if block >= len(p.Before) || p.Before[block] == nil {
+		return x
+	}
+	y := autograd.ReplaceTokens(x, p.Before[block], p.At)
+	x.Tape().Done(x)
+	return y
+}
+
+// With is the transformer with prompts in it.
+func (t Transformer) With(p Prompts) Transformer {
+	t.prompts = p
+	return t
+}
 
 // NewTransformer asks for resblocks.0, resblocks.1, ….
 func NewTransformer(w *Weights, c TransformerConfig) Transformer {
@@ -177,15 +222,40 @@ func NewTransformer(w *Weights, c TransformerConfig) Transformer {
 }
 
 // Forward keeps the shape of x [B, L, width]. It ends x.
-func (t Transformer) Forward(x *autograd.Var) *autograd.Var { return forward(t.Blocks, x) }
+func (t Transformer) Forward(x *autograd.Var) *autograd.Var {
+	return t.blocks(x, len(t.Blocks), Block.Forward)
+}
 
 // ForwardFirst is token 0 of Forward, [B, width]. It ends x.
 func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
 	last := len(t.Blocks) - 1
-	x = forward(t.Blocks[:last], x)
+	x = t.prompts.into(t.blocks(x, last, Block.Forward), last)
 	y := t.Blocks[last].ForwardFirst(x)
 	x.Tape().Done(x)
 	return y
+}
+
+// ForwardSequences takes the rows x [R, width] of several causal sequences through all blocks, and then the rows at of them:
+// [len(at), width]. It ends x. Places of prompts are rows.
+func (t Transformer) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
+	last := len(t.Blocks) - 1
+	x = t.prompts.into(t.blocks(x, last, func(b Block, x *autograd.Var) *autograd.Var {
+		return b.ForwardSequences(x, groups, nil)
+	}), last)
+	y := t.Blocks[last].ForwardSequences(x, groups, at)
+	x.Tape().Done(x)
+	return y
+}
+
+// blocks takes x, which ends, through the first n.
+func (t Transformer) blocks(x *autograd.Var, n int, forward func(Block, *autograd.Var) *autograd.Var) *autograd.Var {
+	for i, b := range t.Blocks[:n] {
+		x = t.prompts.into(x, i)
+		y := forward(b, x)
+		x.Tape().Done(x)
+		x = y
+	}
+	return x
 }
 
 // Pack prepares the weights of all blocks.
@@ -194,13 +264,4 @@ func (t Transformer) Pack(grad bool) {
 		b.Attn.Pack(grad)
 		b.MLP.Pack(grad)
 	}
-}
-
-func forward(blocks []Block, x *autograd.Var) *autograd.Var {
-	for _, b := range blocks {
-		y := b.Forward(x)
-		x.Tape().Done(x)
-		x = y
-	}
-	return x
 }

@@ -159,7 +159,7 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 	}
 	heads := make([]train.Head, len(parts))
 	for i, p := range parts {
-		classes, err := m.classifier(dev, p.Classes, []string{p.Template})
+		classes, err := m.classifier(ctx, dev, p.Classes, []string{p.Template})
 		if err != nil {
 			return nil, err
 		}

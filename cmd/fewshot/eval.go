@@ -117,7 +117,7 @@ func (f *evalFlags) run(ctx context.Context, u *ui, mask string, prompts func(*d
 		percent := s.Percent()
 		r.Sparsity, r.Percent = &s, &percent
 	}
-	classes, err := m.classifier(dev, ds.Classes, templates)
+	classes, err := m.classifier(ctx, dev, ds.Classes, templates)
 	if err != nil {
 		return err
 	}

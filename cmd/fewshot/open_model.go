@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	_ "embed"
 	"flag"
 	"fmt"
@@ -280,10 +281,10 @@ func (m *model) needText() error {
 }
 
 // classifier makes the zero-shot head of a data set. The caller releases its Classes.
-func (m *model) classifier(dev *tensor.Device, classes, templates []string) (*tensor.Tensor, error) {
+func (m *model) classifier(ctx context.Context, dev *tensor.Device, classes, templates []string) (*tensor.Tensor, error) {
 	if err := m.needText(); err != nil {
 		return nil, err
 	}
 	defer dev.Trim() // prompts of every length leave blocks of their own sizes
-	return text.Classifier(m.text, m.tok, dev, classes, templates)
+	return text.Classifier(ctx, m.text, m.tok, dev, classes, templates)
 }

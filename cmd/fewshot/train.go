@@ -229,7 +229,7 @@ func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *mod
 		u.warn("travel ratio %.2f: %d steps at this learning rate cannot bring a score from %g to %g, so hardly any weight can be switched off and the result will be the untouched CLIP; use -epochs auto",
 			travel, images.Batches()*config.Epochs, config.Init, config.Threshold)
 	}
-	classes, err := m.classifier(dev, ds.Classes, []string{ds.Template})
+	classes, err := m.classifier(ctx, dev, ds.Classes, []string{ds.Template})
 	if err != nil {
 		return nil, err
 	}
