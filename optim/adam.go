@@ -21,9 +21,10 @@ type Named struct {
 	Tensor *tensor.Tensor
 }
 
-// Adam is the optimizer of Kingma and Ba (2015) as torch.optim.Adam has it; with Decay it is AdamW.
+// Adam is the optimizer of Kingma and Ba (2015) as torch.optim.Adam has it; with Decay it is AdamW. L2 is what torch.optim.Adam,
+// and so Dassl, calls weight_decay: L2·w is added to the gradient.
 type Adam struct {
-	Beta1, Beta2, Eps, Decay float64
+	Beta1, Beta2, Eps, Decay, L2 float64
 
 	lr    float64
 	step  int
@@ -49,7 +50,21 @@ func (a *Adam) SetSteps(n int) { a.step = n }
 // Update is one step for w.
 func (a *Adam) Update(w, g *tensor.Tensor) {
 	s := a.moments(w)
+	if a.L2 != 0 {
+		sum := w.Device().New(tensor.Full, w.Shape()...)
+		defer sum.Release()
+		tensor.Copy(sum, g)
+		tensor.AXPY(sum, a.L2, w)
+		g = sum
+	}
 	tensor.Adam(w, s.m, s.v, g, a.args())
+}
+
+// NewAdamW is Adam with decoupled decay of the weights; torch.optim.AdamW's default is 0.01.
+func NewAdamW(decay float64) *Adam {
+	a := NewAdam()
+	a.Decay = decay
+	return a
 }
 
 // UpdateDropped is an Update by what gradient dropout makes of the lanes ga and gb, in one pass over the

@@ -44,7 +44,7 @@ func (r GradDrop) Apply(opt Optimizer, w, a, b *tensor.Tensor, key tensor.Key) {
 	o, release := r.Penalty.options(w)
 	defer release()
 	o.Leak, o.Eps, o.Key = r.Leak, r.Eps, key
-	if adam, ok := opt.(*Adam); ok {
+	if adam, ok := opt.(*Adam); ok && adam.L2 == 0 {
 		adam.UpdateDropped(w, a, b, o)
 		return
 	}

@@ -163,3 +163,41 @@ func ExampleCosine() {
 	fmt.Printf("%.6e %.6e … %.6e\n", lr(0), lr(1), lr(29))
 	// Output: 8.000000e-05 7.978088e-05 … 2.191242e-07
 }
+
+// torch.optim.Adam with weight_decay adds it to the gradient; AdamW shrinks the weight beside the step. Both through gradient dropout, too.
+func TestAdamL2(t *testing.T) {
+	dev := ref(t)
+	const lr, decay = 0.1, 0.5
+	for _, rule := range []optim.Rule{nil, optim.GradDrop{}} {
+		l2, plain := optim.NewAdam(), optim.NewAdam()
+		l2.L2 = decay
+		w, v := vector(dev, 2, -1, 0.5), vector(dev, 2, -1, 0.5)
+		for _, g := range [][]float64{{1, 2, 3}, {-1, 0.5, 0}} {
+			l2.Tick(lr)
+			plain.Tick(lr)
+			whole := vector(dev, g...)
+			tensor.AXPY(whole, decay, v)
+			if rule == nil {
+				l2.Update(w, vector(dev, g...))
+			} else {
+				rule.Apply(l2, w, vector(dev, g...), nil, tensor.NewKey(1))
+			}
+			plain.Update(v, whole)
+			near(t, "Adam with L2", w.Float64s(), v.Float64s())
+		}
+	}
+	adamw := optim.NewAdamW(decay)
+	adamw.Tick(lr)
+	w := vector(dev, 2)
+	adamw.Update(w, vector(dev, 1))
+	near(t, "AdamW", w.Float64s(), []float64{2*(1-lr*decay) - lr/(1+1e-8)})
+}
+
+func TestCosineTo(t *testing.T) {
+	s := optim.CosineTo(8, 2, 4)
+	for i, want := range map[int]float64{0: 8, 2: 5, 4: 2} {
+		if got := s(i); math.Abs(got-want) > 1e-15 {
+			t.Errorf("step %d: %g, want %g", i, got, want)
+		}
+	}
+}

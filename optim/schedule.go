@@ -14,6 +14,11 @@ func Cosine(lr float64, n int) Schedule {
 	return func(i int) float64 { return lr * (1 + math.Cos(math.Pi*float64(i)/float64(n))) / 2 }
 }
 
+// CosineTo anneals to least, which would be reached at n: CosineAnnealingLR with η_min.
+func CosineTo(lr, least float64, n int) Schedule {
+	return func(i int) float64 { return least + (lr-least)*(1+math.Cos(math.Pi*float64(i)/float64(n)))/2 }
+}
+
 // Warmup runs at a constant rate for the first n, then continues s at its own count: CoOp's warm-up
 // epoch is Warmup(1, 1e-5, Cosine(lr, epochs)) and continues at s(n-1).
 func Warmup(n int, rate float64, s Schedule) Schedule {

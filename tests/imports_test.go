@@ -52,9 +52,13 @@ text: nn autograd tensor
 rmt/train: nn autograd optim tensor
 rmt:       rmt/train nn autograd optim tensor
 
+# What is learned behind the encoders, beside them, and of all they are made of.
+rmt/probe:   rmt/train vit text nn autograd optim tensor
+rmt/adapter: rmt/probe rmt/train vit text nn autograd optim tensor
+
 # Where everything meets.
-cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train datasets
-tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train datasets cmd/fewshot
+cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter datasets
+tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter datasets cmd/fewshot
 `
 
 // leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.
@@ -89,6 +93,7 @@ var modules = map[string][]string{
 	"golang.org/x/sys":                  {"cmd", "cuda", "nn/hub", "tensor/internal"},
 	"golang.org/x/term":                 {"cmd"},
 	"golang.org/x/text":                 {"text"},
+	"gonum.org/v1/gonum":                {"rmt/probe"},
 }
 
 // underCUDA are the packages that only files with a build constraint on the tag cuda may import.

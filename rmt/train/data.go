@@ -16,12 +16,13 @@ type Data interface {
 }
 
 // Batch is a number of normalised images [N, 3, Size, Size] with their labels: Pixels, or else Fill, which puts the
-// images into a tensor of kind Compute.
+// images into a tensor of kind Compute. Where Features is not 0 there are features [N, Features] in their place, of kind Full.
 type Batch struct {
-	Pixels []float32
-	Fill   func(images *tensor.Tensor)
-	Labels []int32
-	Size   int
+	Pixels   []float32
+	Fill     func(images *tensor.Tensor)
+	Labels   []int32
+	Size     int
+	Features int
 }
 
 // Put puts a batch on the device, into the tensor of the batch before where that has the right size.
@@ -31,7 +32,11 @@ func (b Batch) Put(dev *tensor.Device, x *tensor.Tensor) *tensor.Tensor {
 		x.Release()
 		x = nil
 	}
-	if x == nil {
+	switch {
+	case x != nil:
+	case b.Features != 0:
+		x = dev.New(tensor.Full, n, b.Features)
+	default:
 		x = dev.New(tensor.Compute, n, 3, b.Size, b.Size)
 	}
 	if b.Fill != nil {

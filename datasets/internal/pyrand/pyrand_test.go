@@ -151,3 +151,23 @@ func ExampleRand_Sample() {
 	fmt.Println(r.Sample(30, 1), r.Sample(30, 2), r.Sample(22, 4))
 	// Output: [4] [18 27] [2 8 3 15]
 }
+
+// numpy.random.seed(seed), then numpy.random.choice(n, k, replace=False) one after the other, by numpy 2.4.6.
+func TestNumPyChoice(t *testing.T) {
+	type draw struct {
+		n, k int
+		want []int
+	}
+	for seed, draws := range map[uint32][]draw{
+		1:         {{10, 4, []int{2, 9, 6, 4}}, {1, 1, []int{0}}, {41, 3, []int{30, 2, 16}}, {1300, 3, []int{493, 408, 953}}},
+		2:         {{10, 4, []int{4, 1, 5, 0}}, {1, 1, []int{0}}, {41, 3, []int{37, 36, 32}}, {1300, 3, []int{818, 760, 1237}}},
+		1<<32 - 1: {{10, 4, []int{6, 9, 5, 1}}, {1, 1, []int{0}}, {41, 3, []int{38, 19, 34}}, {1300, 3, []int{309, 244, 1054}}},
+	} {
+		r := NewNumPy(seed)
+		for _, d := range draws {
+			if diff := cmp.Diff(d.want, r.Choice(d.n, d.k)); diff != "" {
+				t.Errorf("seed %d: choice(%d, %d) (-want +got):\n%s", seed, d.n, d.k, diff)
+			}
+		}
+	}
+}

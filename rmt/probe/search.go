@@ -1,0 +1,166 @@
+package probe
+
+import (
+	"fmt"
+	"math"
+)
+
+// SearchConfig are the settings of the search for C, the inverse strength of regularisation.
+type SearchConfig struct {
+	Coarse  []float64 `json:"coarse"` // tried first, the largest first: it wins if several are equally right
+	Rounds  int       `json:"rounds"` // of halving what is around the best of them
+	Tol     float64   `json:"tol"`    // a fit ends where no element of the objective's gradient is larger
+	MaxIter int       `json:"max_iter"`
+}
+
+// DefaultSearch is lpclip's protocol, with scikit-learn's stopping rule. With few images and C of 1 and more that stops far from the
+// minimum, and the accuracy is that of the solver's path; a Tol of 1e-8 or less is the minimum's.
+func DefaultSearch() SearchConfig {
+	return SearchConfig{Coarse: []float64{1e6, 1e4, 1e2, 1, 1e-2, 1e-4, 1e-6}, Rounds: 8, Tol: 1e-4, MaxIter: 1000}
+}
+
+// Validate reports the first setting that makes no sense.
+func (c SearchConfig) Validate() error {
+	if len(c.Coarse) == 0 {
+		return fmt.Errorf("the search for C has no value to begin with")
+	}
+	for _, v := range c.Coarse {
+		if !(v > 0) || math.IsInf(v, 0) {
+			return fmt.Errorf("C %g must be positive", v)
+		}
+	}
+	switch {
+	case c.Rounds < 0:
+		return fmt.Errorf("rounds %d: 0 or more", c.Rounds)
+	case !(c.Tol > 0):
+		return fmt.Errorf("tolerance %g must be positive", c.Tol)
+	case c.MaxIter < 1:
+		return fmt.Errorf("%d iterations: at least 1", c.MaxIter)
+	}
+	return nil
+}
+
+// Round is a step of the search: the ends of the range and how many validation images each gets right.
+type Round struct {
+	Left, Right               float64
+	CorrectLeft, CorrectRight int
+}
+
+// Searched is how a search went.
+type Searched struct {
+	Coarse  []int // validation images right, by C of the coarse list
+	Rounds  []Round
+	Fits    []Fit // all, in order
+	Best    Fit
+	Correct int // validation images that the result gets right
+}
+
+// SearchC fits the linear probe: logistic regression on features as the encoder gives them, with the C that a coarse list and then
+// a halving of its logarithm find by validation images, as lpclip does. Of two ends that are equally right the smaller C stays. The
+// result is the better end of the last round, though an earlier round may have been better.
+func SearchC(train, val Features, classes int, c SearchConfig) (Linear, Searched, error) {
+	var s Searched
+	if err := c.Validate(); err != nil {
+		return Linear{}, s, err
+	}
+	if val.X == nil || len(val.Labels) == 0 {
+		return Linear{}, s, fmt.Errorf("the linear probe chooses C by validation images, and there are none")
+	}
+	if err := train.Check("training", classes, true); err != nil {
+		return Linear{}, s, err
+	}
+	if err := val.Check("validation", classes, false); err != nil {
+		return Linear{}, s, err
+	}
+	if classes < 2 {
+		return Linear{}, s, fmt.Errorf("the linear probe needs at least two classes")
+	}
+	l, err := newLogistic(train, classes)
+	if err != nil {
+		return Linear{}, s, err
+	}
+	best, err := s.search(l, val, c)
+	return best, s, firstError(err, l.release())
+}
+
+func (s *Searched) search(l *logistic, val Features, c SearchConfig) (best Linear, err error) {
+	// try fits one more and keeps it if wanted.
+	try := func(v float64) (Linear, int, Fit, error) {
+		x, fit, err := l.minimize(v, c.Tol, c.MaxIter)
+		if err != nil {
+			return Linear{}, 0, fit, fmt.Errorf("logistic regression with C %g: %w", v, err)
+		}
+		s.Fits = append(s.Fits, fit)
+		h := l.linear(x)
+		return h, h.Correct(val), fit, nil
+	}
+	keep := func(h Linear, right int, fit Fit) {
+		if best.W != nil {
+			best.Release()
+		}
+		best, s.Correct, s.Best = h, right, fit
+	}
+	for _, v := range c.Coarse {
+		h, right, fit, err := try(v)
+		if err != nil {
+			return best, err
+		}
+		s.Coarse = append(s.Coarse, right)
+		if best.W == nil || right > s.Correct {
+			keep(h, right, fit)
+		} else {
+			h.Release()
+		}
+	}
+	left, right := 0.1*s.Best.C, 10*s.Best.C
+	for range c.Rounds {
+		a, na, fa, err := try(left)
+		if err != nil {
+			return best, err
+		}
+		b, nb, fb, err := try(right)
+		if err != nil {
+			return best, err
+		}
+		s.Rounds = append(s.Rounds, Round{left, right, na, nb})
+		middle := 0.5 * (math.Log10(right) + math.Log10(left))
+		if na < nb {
+			a.Release()
+			keep(b, nb, fb)
+			left, right = math.Pow(10, middle), math.Pow(10, math.Log10(right))
+		} else {
+			b.Release()
+			keep(a, na, fa)
+			left, right = math.Pow(10, math.Log10(left)), math.Pow(10, middle)
+		}
+	}
+	return best, nil
+}
+
+// FitC is logistic regression with a given C, up to the tolerance.
+func FitC(train Features, classes int, c, tol float64, maxIter int) (Linear, Fit, error) {
+	if err := (SearchConfig{Coarse: []float64{c}, Tol: tol, MaxIter: maxIter}).Validate(); err != nil {
+		return Linear{}, Fit{}, err
+	}
+	if err := train.Check("training", classes, true); err != nil {
+		return Linear{}, Fit{}, err
+	}
+	l, err := newLogistic(train, classes)
+	if err != nil {
+		return Linear{}, Fit{}, err
+	}
+	x, fit, err := l.minimize(c, tol, maxIter)
+	if err != nil {
+		return Linear{}, fit, firstError(err, l.release())
+	}
+	return l.linear(x), fit, l.release()
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
