@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"os"
@@ -20,6 +22,8 @@ import (
 
 // CheckOptions say how thorough Check is.
 type CheckOptions struct {
+	// Open says how the data set is opened.
+	Open Options
 	// Decode, if set, is called with every image's path and bytes and returns why it can not be
 	// decoded, or nil. Without it an image is judged by its first bytes. It is called from Workers
 	// goroutines at a time.
@@ -56,6 +60,12 @@ type Report struct {
 	Missing FileList `json:"missing"`
 	// Unreadable are the images that are there and no good, with the reason.
 	Unreadable FileList `json:"unreadable"`
+	// Copies are images of one part with the same bytes as one of another: results on them say too much. Mislabeled are images of
+	// a part with the same bytes and another label.
+	Copies     FileList `json:"copies"`
+	Mislabeled FileList `json:"mislabeled"`
+	// Notes are Dataset.Notes.
+	Notes []string `json:"notes,omitempty"`
 	// Warnings are Dataset.Warnings.
 	Warnings []string `json:"warnings,omitempty"`
 	// Hints say what to fetch and where it goes, for what is missing.
@@ -93,25 +103,33 @@ func Check(ctx context.Context, root, name string, opts CheckOptions) (*Report, 
 	if spec != nil {
 		r.survey(root, spec)
 	}
-	d, err := Open(root, name)
+	d, err := OpenWith(root, name, opts.Open)
 	if _, unknown := errors.AsType[*UnknownError](err); unknown {
 		return nil, err
 	}
 	if err != nil {
 		r.Problem = err.Error()
+		if spec == nil {
+			r.Name, r.Title, r.Dir = filepath.Base(name), filepath.Base(name), name
+		}
 	} else {
 		r.Name, r.Title = d.Name, d.Title
 		if spec == nil {
 			r.Dir = d.Root
 		}
 		r.Split, r.Generated, r.SplitHash = d.Split, d.Generated, d.SplitHash()
-		r.Got, r.Warnings = d.Counts(), d.Warnings
+		r.Got, r.Notes, r.Warnings = d.Counts(), d.Notes, d.Warnings
 		if err := r.inspect(ctx, d, opts); err != nil {
 			return nil, err
 		}
 	}
-	if spec != nil {
+	switch {
+	case spec != nil:
 		r.advise(spec)
+	case r.Missing.Total > 0 && d.home != "" && d.home != d.Root:
+		r.Hints = append(r.Hints, fmt.Sprintf("the images were looked for in %s and in %s", quote.Plain(d.Root), quote.Plain(d.home)))
+	case r.Missing.Total > 0:
+		r.Hints = append(r.Hints, "the images were looked for in "+quote.Plain(d.Root))
 	}
 	return r, nil
 }
@@ -169,13 +187,16 @@ func (r *Report) advise(spec *Spec) {
 type verdict struct {
 	missing bool
 	reason  string // why it is unreadable
+	start   uint64 // a hash of its size and its first bytes
 }
 
 // inspect looks at every image and fills in Missing and Unreadable.
 func (r *Report) inspect(ctx context.Context, d *Dataset, opts CheckOptions) error {
 	var all []Item
-	for _, part := range d.splits() {
-		all = append(all, part.items...)
+	var part []string // by item
+	for _, s := range d.splits() {
+		all = append(all, s.items...)
+		part = append(part, slices.Repeat([]string{s.name}, len(s.items))...)
 	}
 	verdicts := make([]verdict, len(all))
 	var next atomic.Int64
@@ -215,6 +236,52 @@ func (r *Report) inspect(ctx context.Context, d *Dataset, opts CheckOptions) err
 			r.Unreadable.add(fmt.Sprintf("%s: %s", all[i].Path, v.reason), opts.Names)
 		}
 	}
+	return r.findCopies(ctx, d, all, part, verdicts, opts)
+}
+
+// findCopies looks for images with the same bytes in different parts, or with different labels. What begins alike is read whole.
+func (r *Report) findCopies(ctx context.Context, d *Dataset, all []Item, part []string, verdicts []verdict, opts CheckOptions) error {
+	differ := func(i, j int) bool {
+		return all[i].Path != all[j].Path && (part[i] != part[j] || all[i].Label != all[j].Label)
+	}
+	byStart := make(map[uint64][]int)
+	for i, v := range verdicts {
+		if !v.missing && v.reason == "" {
+			byStart[v.start] = append(byStart[v.start], i)
+		}
+	}
+	var suspects []int
+	for i, v := range verdicts {
+		if slices.ContainsFunc(byStart[v.start], func(j int) bool { return differ(i, j) }) && !v.missing && v.reason == "" {
+			suspects = append(suspects, i)
+		}
+	}
+	sums := make([][sha256.Size]byte, len(suspects))
+	errs := make([]error, len(suspects))
+	each(ctx, len(suspects), func(k int) { sums[k], errs[k] = d.sum(all[suspects[k]]) })
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	first := make(map[[sha256.Size]byte][]int)
+	for k, i := range suspects {
+		if errs[k] != nil {
+			continue // it was readable a moment ago; training will name it
+		}
+		for _, j := range first[sums[k]] {
+			if !differ(i, j) {
+				continue
+			}
+			if part[i] == part[j] {
+				r.Mislabeled.add(fmt.Sprintf("%s, %s, is %s, %s", all[i].Path, quote.String(all[i].Class), all[j].Path, quote.String(all[j].Class)), opts.Names)
+			} else {
+				r.Copies.add(fmt.Sprintf("%s (%s) is %s (%s)", all[i].Path, part[i], all[j].Path, part[j]), opts.Names)
+			}
+			break
+		}
+		if len(first[sums[k]]) < 8 { // of thousands of equal images not every pair is compared
+			first[sums[k]] = append(first[sums[k]], i)
+		}
+	}
 	return nil
 }
 
@@ -224,53 +291,51 @@ func (l *FileList) add(name string, limit int) {
 	}
 }
 
+// headBytes is how much of an image's beginning is read to judge it: with its size it tells most images apart.
+const headBytes = 4096
+
 // look judges one image.
 func (d *Dataset) look(it Item, decode func(string, []byte) error) verdict {
-	var head []byte
-	if decode != nil {
-		data, err := d.ReadItem(it)
-		if err != nil {
-			return unreadable(err)
-		}
-		head = data
-	} else {
-		var err error
-		if head, err = d.head(it); err != nil {
-			return unreadable(err)
-		}
+	head, size, err := d.head(it, decode != nil)
+	if err != nil {
+		return unreadable(err)
 	}
 	switch {
 	case len(head) == 0:
 		return verdict{reason: "is empty"}
 	case imageFormat(head) == "":
-		return verdict{reason: "is not a JPEG, PNG, GIF or WebP image; it starts with " + quote.String(string(head[:min(16, len(head))]))}
+		return verdict{reason: "is not a JPEG, PNG, GIF, WebP or BMP image; it starts with " + quote.String(string(head[:min(16, len(head))]))}
 	case decode != nil:
 		if err := decode(it.Path, head); err != nil {
 			return verdict{reason: err.Error()}
 		}
 	}
-	return verdict{}
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d ", size)
+	h.Write(head[:min(headBytes, len(head))])
+	return verdict{start: h.Sum64()}
 }
 
-// head returns an item's first bytes.
-func (d *Dataset) head(it Item) ([]byte, error) {
-	if it.Data != nil {
-		return it.Data, nil
+// head returns an item's first bytes, or all of them, and its size.
+func (d *Dataset) head(it Item, whole bool) ([]byte, int64, error) {
+	if whole || it.Data != nil {
+		data, err := d.ReadItem(it)
+		return data, int64(len(data)), err
 	}
 	file := filepath.Join(d.Root, filepath.FromSlash(it.Path))
 	f, size, err := d.open(it.Path)
 	if err != nil {
-		return nil, readError(file, err)
+		return nil, 0, d.openError(file, err)
 	}
 	defer f.Close()
 	if size > MaxImageBytes {
-		return nil, tooLarge(file, size)
+		return nil, 0, tooLarge(file, size)
 	}
-	head := make([]byte, min(size, 16))
+	head := make([]byte, min(size, headBytes))
 	if _, err := io.ReadFull(f, head); err != nil {
-		return nil, readError(file, err)
+		return nil, 0, readError(file, err)
 	}
-	return head, nil
+	return head, size, nil
 }
 
 func unreadable(err error) verdict {
@@ -295,6 +360,8 @@ func imageFormat(head []byte) string {
 		return ".gif"
 	case len(head) >= 12 && bytes.HasPrefix(head, []byte("RIFF")) && bytes.Equal(head[8:12], []byte("WEBP")):
 		return ".webp"
+	case len(head) >= 26 && bytes.HasPrefix(head, []byte("BM")):
+		return ".bmp"
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 		}
 		if diff := cmp.Diff(FileList{3, []string{
 			"banded/1.jpg: is empty",
-			`banded/2.jpg: is not a JPEG, PNG, GIF or WebP image; it starts with "<!DOCTYPE html><"`,
+			`banded/2.jpg: is not a JPEG, PNG, GIF, WebP or BMP image; it starts with "<!DOCTYPE html><"`,
 			"banded/3.jpg: not a regular file",
 		}}, r.Unreadable); diff != "" {
 			t.Errorf("unreadable (-want +got):\n%s", diff)
@@ -178,5 +178,31 @@ func TestCheckErrors(t *testing.T) {
 	e := asError(t, d.Verify(t.Context()), "banded/4.jpg: no such file", "gone/1.jpg", "not a regular file")
 	if e.Total != 3 {
 		t.Errorf("%d problems, want 3", e.Total)
+	}
+}
+
+// TestCheckCopies finds equal bytes under different names, across parts and labels, beyond the first bytes.
+func TestCheckCopies(t *testing.T) {
+	dir := t.TempDir()
+	long := jpegHead + strings.Repeat("x", 10000)
+	for name, content := range map[string]string{
+		"train/a/1.jpg": long + "1", "train/a/2.jpg": long + "2", "train/b/1.jpg": long + "3", "train/b/2.jpg": long + "1",
+		"val/a/1.jpg": long + "2", "test/a/1.jpg": long + "4", "test/b/1.jpg": long + "3", "test/a/copy.jpg": long + "4",
+	} {
+		writeFile(t, dir, name, content)
+	}
+	r, err := Check(t.Context(), "", dir, CheckOptions{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(FileList{2, []string{"val/a/1.jpg (val) is train/a/2.jpg (train)", "test/b/1.jpg (test) is train/b/1.jpg (train)"}}, r.Copies); diff != "" {
+		t.Errorf("copies (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(FileList{1, []string{`train/b/2.jpg, "b", is train/a/1.jpg, "a"`}}, r.Mislabeled); diff != "" {
+		t.Errorf("mislabeled (-want +got):\n%s", diff)
+	}
+	var b bytes.Buffer
+	if err := r.WriteText(&b); err != nil || !strings.Contains(b.String(), "what is tested was trained on") {
+		t.Errorf("%v: %s", err, b.String())
 	}
 }

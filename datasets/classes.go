@@ -1,8 +1,10 @@
 package datasets
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"fewshot/nn/quote"
@@ -60,7 +62,48 @@ func (d *Dataset) Subset(classes string) (*Dataset, error) {
 		return kept
 	}
 	out.Train, out.Val, out.Test = keep(d.Train), keep(d.Val), keep(d.Test)
+	if classes != "all" {
+		out.half = classes
+	}
+	if len(out.Classes) == 1 && len(d.Classes) > 1 {
+		out.Warnings = append(append([]string(nil), d.Warnings...), fmt.Sprintf("of %d classes one is %s: %s", len(d.Classes), classes, oneClass))
+	}
 	return &out, nil
+}
+
+const oneClass = "with one class every model is right"
+
+// CanTrain returns why there is nothing to learn from d, or nil.
+func (d *Dataset) CanTrain() error {
+	switch {
+	case len(d.Train) == 0:
+		return fault(cmp.Or(d.Root, d.Name), nil, "", "has no training images%s (%s)", d.ofHalf(), d.Split)
+	case len(d.Classes) < 2:
+		return fault(cmp.Or(d.Root, d.Name), nil, d.fixOneClass(), "has one class, %s: %s", quote.String(d.Classes[0]), oneClass)
+	}
+	return nil
+}
+
+// CanTest returns why an accuracy on the test images of d would say nothing, or nil.
+func (d *Dataset) CanTest() error {
+	if len(d.Test) == 0 {
+		return fault(cmp.Or(d.Root, d.Name), nil, "", "has no test images%s: an accuracy would be of nothing (%s)", d.ofHalf(), d.Split)
+	}
+	return nil
+}
+
+func (d *Dataset) ofHalf() string {
+	if d.half == "" {
+		return ""
+	}
+	return " of its " + d.half + " classes"
+}
+
+func (d *Dataset) fixOneClass() string {
+	if d.half != "" || d.Root == "" {
+		return ""
+	}
+	return "if its folder is that of a class, the data set is the folder above: " + quote.Plain(filepath.Join(d.Root, ".."))
 }
 
 // WithTemplates returns the data set with other prompts: the first template is the prompt, all of them
@@ -69,12 +112,19 @@ func (d *Dataset) WithTemplates(templates ...string) (*Dataset, error) {
 	if len(templates) == 0 {
 		return nil, errors.New("no template given")
 	}
+	out := *d
+	if err := out.setTemplates(templates); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+func (d *Dataset) setTemplates(templates []string) error {
 	for _, t := range templates {
 		if problem := checkTemplate(t); problem != "" {
-			return nil, fmt.Errorf("template %s %s", quote.String(t), problem)
+			return fmt.Errorf("template %s %s", quote.String(t), problem)
 		}
 	}
-	out := *d
-	out.Template, out.Templates = templates[0], append([]string(nil), templates...)
-	return &out, nil
+	d.Template, d.Templates = templates[0], append([]string(nil), templates...)
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -59,13 +58,22 @@ type Dataset struct {
 	// Generated is true if the division was made here, because the published one is missing or does
 	// not exist. Results on it are not comparable with published ones.
 	Generated bool
+	// Notes say how the folder was read where that is not plain: which folders were taken for which part, which were passed
+	// through.
+	Notes []string
 	// Warnings are things a user should know that do not keep the data set from being used:
 	// unexpected counts, duplicates, classes with few images.
 	Warnings []string
 
-	// mounts are first path components under Root that may themselves be symbolic links: folders
-	// that the table of data sets names, which people do link to where their disks are.
+	half string // "base" or "new", after Subset took it
+
+	// home is the folder that confines the images: Root, or a folder above it that belongs to the data set as well.
+	home string
+	// mounts are folders under Root, by their paths, that may themselves be symbolic links out of home: those that the table of
+	// data sets names, and parts, which people do link to where their disks are.
 	mounts []string
+	// loose says that paths in a split file may begin at home, or with a folder's name above it, as well as at Root.
+	loose bool
 }
 
 // ReadItem returns the encoded bytes of an item of d.
@@ -80,7 +88,7 @@ func (d *Dataset) ReadItem(it Item) ([]byte, error) {
 	file := filepath.Join(d.Root, filepath.FromSlash(it.Path))
 	f, size, err := d.open(it.Path)
 	if err != nil {
-		return nil, readError(file, err)
+		return nil, d.openError(file, err)
 	}
 	defer f.Close()
 	if size > MaxImageBytes {
@@ -93,49 +101,6 @@ func (d *Dataset) ReadItem(it Item) ([]byte, error) {
 	return data, nil
 }
 
-// open opens the image at path and returns its size.
-func (d *Dataset) open(path string) (*os.File, int64, error) {
-	if d.Root == "" || !fs.ValidPath(path) {
-		return nil, 0, errBadPath
-	}
-	dir, name := d.place(path)
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer root.Close()
-	// Opening a pipe would wait for its writer, so the kind is asked before, and the size after.
-	info, err := root.Stat(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, errNotRegular
-	}
-	f, err := root.Open(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	if info, err = f.Stat(); err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
-}
-
-// place divides an item's path into the directory that confines it and the name below that.
-func (d *Dataset) place(path string) (dir, name string) {
-	first, rest, ok := strings.Cut(path, "/")
-	if ok {
-		for _, m := range d.mounts {
-			if m == first {
-				return filepath.Join(d.Root, m), filepath.FromSlash(rest)
-			}
-		}
-	}
-	return d.Root, filepath.FromSlash(path)
-}
-
 // tooLarge refuses a file that is no image.
 func tooLarge(file string, size int64) *Error {
 	return fault(file, nil, "", "is %d bytes; the limit for an image is %d", size, MaxImageBytes)
@@ -145,6 +110,15 @@ var (
 	errBadPath    = errors.New("not a relative path inside the data set")
 	errNotRegular = errors.New("not a regular file")
 )
+
+// openError is readError for what open returns.
+func (d *Dataset) openError(file string, err error) *Error {
+	e := readError(file, err)
+	if d.loose && errors.Is(err, fs.ErrNotExist) && d.home != d.Root {
+		e.Fix = "it is not in " + quote.Plain(d.home) + " either"
+	}
+	return e
+}
 
 // readError turns an operating system's error on an image into an *Error.
 func readError(file string, err error) *Error {

@@ -67,7 +67,7 @@ func (d *Dataset) sum(it Item) (sum [sha256.Size]byte, err error) {
 	file := filepath.Join(d.Root, filepath.FromSlash(it.Path))
 	f, size, err := d.open(it.Path)
 	if err != nil {
-		return sum, readError(file, err)
+		return sum, d.openError(file, err)
 	}
 	defer f.Close()
 	if size > MaxImageBytes {

@@ -8,13 +8,16 @@
 //
 //	split.go     split_zhou_*.json, CoOp's published train/val/test divisions
 //	lists.go     official text lists: FGVC-Aircraft, and the fall-backs of Pets, SUN397 and UCF101
+//	layout.go    what the folders of people's own images are for, from their names (tree.go)
 //	folder.go    a folder per class: people's own images, and further fall-backs
+//	place.go     where an image's file lies, and what confines it
 //	imagenet.go  ImageNet, V2, Sketch, A and R, whose labels are ranks of WordNet ids
 //
 // [Open] takes a data root, laid out as CoOp's DATASETS.md says, and a name or a path; [OpenFolder]
 // takes a folder. Both return a [Dataset]: class names ready for a prompt, a prompt template, and
 // three lists of items. No image is opened; [Dataset.ReadItem] does that, [Dataset.Verify] makes sure
-// before a long run that they are there, and [Check] looks at every one and says what to fetch.
+// before a long run that they are there, [Check] looks at every one and says what to fetch, and
+// [Dataset.Digest] tells whether they hold what they held.
 //
 // A data set can also live in memory ([New]); [Export] writes it, or a subset of one on disk, in
 // CoOp's layout, and the copy has the same [Dataset.SplitHash] as the original.

@@ -159,9 +159,9 @@ func TestExportRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
 			c.build(dir)
-			before := tree(t, filepath.Dir(dir))
+			before := listing(t, filepath.Dir(dir))
 			asError(t, Export(dir, d), c.want)
-			if diff := cmp.Diff(before, tree(t, filepath.Dir(dir))); diff != "" {
+			if diff := cmp.Diff(before, listing(t, filepath.Dir(dir))); diff != "" {
 				t.Errorf("the refused export changed something:\n%s", diff)
 			}
 		})
@@ -175,14 +175,14 @@ func TestExportFails(t *testing.T) {
 	if err := Export(dir, d); err != nil {
 		t.Fatal(err)
 	}
-	before := tree(t, filepath.Dir(dir))
+	before := listing(t, filepath.Dir(dir))
 	broken := *d
 	broken.Test = append([]Item(nil), d.Test...)
 	broken.Test[2].Data = nil // now a file, and there is none
 	if err := Export(dir, &broken); err == nil {
 		t.Fatal("no error")
 	}
-	if diff := cmp.Diff(before, tree(t, filepath.Dir(dir))); diff != "" {
+	if diff := cmp.Diff(before, listing(t, filepath.Dir(dir))); diff != "" {
 		t.Errorf("the failed export changed something:\n%s", diff)
 	}
 }
@@ -214,8 +214,8 @@ func TestExportFiles(t *testing.T) {
 	}
 }
 
-// tree returns the files below a folder with their contents.
-func tree(t *testing.T, dir string) map[string]string {
+// listing returns the files below a folder with their contents.
+func listing(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
 	err := filepath.WalkDir(dir, func(name string, e os.DirEntry, err error) error {

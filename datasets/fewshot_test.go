@@ -157,7 +157,7 @@ func TestGeneratedDivisions(t *testing.T) {
 		}
 		classes = append(classes, c)
 	}
-	s, err := divideFolders("here", classes)
+	s, err := Division{}.folders("here", classes)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -19,22 +20,18 @@ const defaultTemplate = photo
 // maxTemplateBytes bounds template.txt.
 const maxTemplateBytes = 1 << 20
 
-// OpenFolder opens a folder of the user's own images. It has one of three layouts, tried in this
-// order:
-//
-//	dir/split_zhou_*.json            CoOp's split format, images in dir/images or in dir itself
-//	dir/{train,val,test}/CLASS/…     an ImageFolder with its own division; val is optional
-//	dir/CLASS/…                      an ImageFolder, divided 50/20/30 within each class as CoOp would
-//
-// A class is called like its folder, with spaces for underscores, and labels follow the sorted folder
-// names. Images are files ending in .jpg, .jpeg, .png, .gif or .webp, at any depth below the class;
-// what begins with a dot is passed over. If there is no test folder, val is the test set, as in
-// ImageNet, and nothing is left for validation.
-//
-// template is the prompt, with {} for the class name. If it is empty, it is the first line of
-// dir/template.txt, whose further lines are the prompt ensemble; without that file it is
+// OpenFolder opens a folder of the user's own images as [OpenWith] does. template is the prompt, with {} for the class name. If it
+// is empty, it is the first line of dir/template.txt, whose further lines are the prompt ensemble; without that file it is
 // "a photo of a {}.".
 func OpenFolder(dir, template string) (*Dataset, error) {
+	var o Options
+	if template != "" {
+		o.Templates = []string{template}
+	}
+	return openFolder(dir, o)
+}
+
+func openFolder(dir string, o Options) (*Dataset, error) {
 	if info, err := os.Stat(dir); err != nil {
 		return nil, readError(dir, err)
 	} else if !info.IsDir() {
@@ -45,28 +42,61 @@ func OpenFolder(dir, template string) (*Dataset, error) {
 		name = filepath.Base(abs) // for "." and ".."
 	}
 	d := &Dataset{Name: name, Title: name, Root: dir}
-	if err := d.useTemplate(dir, template); err != nil {
+	if err := d.useTemplates(dir, o.Templates); err != nil {
 		return nil, err
 	}
 	splitFiles, err := filepath.Glob(filepath.Join(escapeGlob(dir), splitPrefix+"*.json"))
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(splitFiles) > 1:
-		return nil, fault(dir, nil, "keep the one that counts", "has %d split files: %s", len(splitFiles), quote.String(strings.Join(splitFiles, " ")))
-	case len(splitFiles) == 1:
-		err = d.readCustomSplit(dir, splitFiles[0])
-	case isDir(filepath.Join(dir, "train")):
-		err = d.readDivided()
-	default:
-		err = d.readUndivided()
+	if len(splitFiles) > 0 { // the images need not be listed
+		for i, file := range splitFiles {
+			splitFiles[i] = filepath.Base(file)
+		}
+		err = d.readOwnSplit(dir, splitFiles, o)
+	} else {
+		err = d.readFolder(dir, o)
 	}
 	if err != nil {
 		return nil, err
 	}
 	d.finish()
 	return d, nil
+}
+
+// readFolder reads a folder by its layout.
+func (d *Dataset) readFolder(dir string, o Options) error {
+	t, err := d.walk("")
+	if err != nil {
+		return err
+	}
+	l, err := recognize(dir, t, o.ClassLevel)
+	if err != nil {
+		return err
+	}
+	d.Notes = l.notes
+	divided := l.inner || len(l.split) > 0 || l.test != nil || l.val != nil
+	switch {
+	case o.Division.set() && divided:
+		return fault(dir, nil, "leave -split out", "has parts of its own: it is not divided again")
+	case len(l.split) > 0:
+		return d.readOwnSplit(filepath.Join(dir, filepath.FromSlash(l.at.path)), l.split, o)
+	case l.inner:
+		return d.readInner(l)
+	case l.folds != nil:
+		return d.readFolds(dir, l, o.Division)
+	case divided:
+		return d.readDivided(l)
+	case l.train != nil && !o.Division.set():
+		fix := fmt.Sprintf("to divide its images add -split 0.8, or give %s", quote.Plain(filepath.Join(dir, filepath.FromSlash(l.train.path))))
+		if len(l.unused) > 0 {
+			fix = fmt.Sprintf("if %s is for testing, call it test; ", shown(l.unused[:1])) + fix
+		}
+		return fault(dir, nil, fix, "has %s but neither test/ nor val/", shown([]*tree{l.train}))
+	case l.train != nil:
+		return d.readUndivided(l.train, l, o.Division)
+	}
+	return d.readUndivided(l.all, l, o.Division)
 }
 
 const splitPrefix = "split_zhou_"
@@ -79,14 +109,10 @@ func escapeGlob(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
-// useTemplate sets the prompts from the argument, from dir/template.txt, or to the default.
-func (d *Dataset) useTemplate(dir, template string) error {
-	if template != "" {
-		if problem := checkTemplate(template); problem != "" {
-			return fmt.Errorf("template %s %s", quote.String(template), problem)
-		}
-		d.Template = template
-		return nil
+// useTemplates sets the prompts from the argument, from dir/template.txt, or to the default.
+func (d *Dataset) useTemplates(dir string, templates []string) error {
+	if len(templates) > 0 {
+		return d.setTemplates(templates)
 	}
 	file := filepath.Join(dir, "template.txt")
 	data, err := readText(file, maxTemplateBytes)
@@ -114,12 +140,22 @@ func (d *Dataset) useTemplate(dir, template string) error {
 	return p.err("a template is a line such as: " + defaultTemplate)
 }
 
-// readCustomSplit reads a data set that has CoOp's split file but no row in the table.
-func (d *Dataset) readCustomSplit(dir, file string) error {
-	d.Title = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), splitPrefix), ".json")
+// readOwnSplit reads a data set that has CoOp's split file but no row in the table.
+func (d *Dataset) readOwnSplit(dir string, files []string, o Options) error {
+	switch {
+	case len(files) > 1:
+		return fault(dir, nil, "keep the one that counts", "has %d split files: %s", len(files), quote.String(strings.Join(files, " ")))
+	case o.Division.set():
+		return fault(filepath.Join(dir, files[0]), nil, "leave -split out", "divides the images already")
+	case o.ClassLevel != 0:
+		return fault(filepath.Join(dir, files[0]), nil, "leave -class-level out", "says the classes already")
+	}
+	d.Title = strings.TrimSuffix(strings.TrimPrefix(files[0], splitPrefix), ".json")
+	d.Root, d.home, d.loose = dir, dir, true
 	if images := filepath.Join(dir, "images"); isDir(images) {
 		d.Root = images
 	}
+	file := filepath.Join(dir, files[0])
 	data, err := readText(file, maxSplitBytes)
 	if err != nil {
 		return err
@@ -127,82 +163,215 @@ func (d *Dataset) readCustomSplit(dir, file string) error {
 	return d.useSplitFile(file, data)
 }
 
-// readDivided reads train/, val/ and test/.
-func (d *Dataset) readDivided() error {
-	d.mounts = []string{"train", "val", "test"}
-	train, err := d.scan("train")
-	if err != nil {
-		return err
+// classFolder is a class in a part: its path below the part in one spelling, its own name, and its images' paths below Root.
+type classFolder struct {
+	key    string
+	folder *tree
+	images []string
+}
+
+// name is the folder's own, in one spelling.
+func (c classFolder) name() string { return canonical(c.folder.name) }
+
+// classes lists the class folders of a part, sorted by name. What is wrong with them goes to p; empty says that a folder without
+// images is wrong.
+func (d *Dataset) classes(part *tree, level int, empty bool, p *problems) []classFolder {
+	var classes []classFolder
+	var loose, other tally
+	var visit func(t *tree, key string, level int)
+	visit = func(t *tree, key string, level int) {
+		if level > 0 {
+			for _, name := range t.images {
+				loose.add(path.Join(t.path, name))
+			}
+			for _, c := range t.dirs {
+				if c.broken != "" {
+					p.add("%s: %s", quote.String(c.path), c.broken)
+					continue
+				}
+				visit(c, path.Join(key, canonical(c.name)), level-1)
+			}
+			return
+		}
+		if problem := checkClass(t.name); problem != "" {
+			p.add("folder name %s %s", quote.String(t.name), problem)
+			return
+		}
+		if t.count == 0 && empty {
+			p.add("%s: %s", quote.Plain(t.path), t.why())
+			return
+		}
+		images := t.all()
+		for _, image := range images {
+			if clean, problem := cleanPath(image); problem != "" || clean != image {
+				p.add("file name %s %s", quote.String(image), problem)
+			}
+		}
+		t.each(func(t *tree) {
+			for _, name := range t.others {
+				other.add(path.Join(t.path, name))
+			}
+			for _, c := range t.dirs {
+				if c.broken != "" {
+					d.warn(fmt.Sprintf("%s %s, not used", quote.Plain(c.path), c.broken))
+				}
+			}
+		})
+		classes = append(classes, classFolder{key, t, images})
 	}
+	visit(part, "", level)
+	where := filepath.Join(d.Root, filepath.FromSlash(part.path))
+	if loose.total > 0 {
+		d.warn(fmt.Sprintf("%s: images outside of any class folder, not used: %s", where, &loose))
+	}
+	if other.total > 0 {
+		d.warn(fmt.Sprintf("%s: files that are not named like an image, not used: %s", where, &other))
+	}
+	slices.SortStableFunc(classes, func(a, b classFolder) int { return strings.Compare(a.key, b.key) })
+	for i := range classes {
+		if i > 0 && classes[i].key == classes[i-1].key {
+			p.add("%s and %s are the same name in two spellings", quote.String(classes[i-1].folder.name), quote.String(classes[i].folder.name))
+		}
+	}
+	return classes
+}
+
+const classFix = "images belong into one folder per class"
+
+// readDivided reads folders of parts.
+func (d *Dataset) readDivided(l *layout) error {
 	p := problems{file: d.Root}
-	label := make(map[string]int, len(train))
-	for i, c := range train {
-		label[c.name] = i
-		d.Classes = append(d.Classes, c.name)
-		d.Train = appendItems(d.Train, i, c.images)
-		if len(c.images) == 0 {
-			p.add("train/%s: has no images", quote.Plain(c.name))
+	var first *tree // the part that says which classes there are
+	for _, part := range []*tree{l.train, l.test, l.val} {
+		if part != nil {
+			first = part
+			break
 		}
 	}
-	part := func(sub string) (items []Item, ok bool, err error) {
-		if !isDir(filepath.Join(d.Root, sub)) {
-			return nil, false, nil
+	label := make(map[string]int)
+	read := func(part *tree) (items []Item) {
+		if part == nil {
+			return nil
 		}
-		classes, err := d.scan(sub)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, c := range classes {
-			l, known := label[c.name]
+		for i, c := range d.classes(part, l.level, part == first, &p) {
+			if part == first {
+				label[c.key] = i
+				d.Classes = append(d.Classes, c.name())
+			}
+			y, known := label[c.key]
 			if !known {
-				p.add("%s/%s: there is no such class in train/", sub, quote.Plain(c.name))
+				if len(c.images) > 0 {
+					p.add("%s: there is no such class in %s/%s", quote.Plain(c.folder.path), quote.Plain(first.path), alike(c.key, label))
+				}
 				continue
 			}
-			items = appendItems(items, l, c.images)
+			items = appendItems(items, y, c.images)
 		}
-		return items, true, nil
+		return items
 	}
-	val, hasVal, err := part("val")
-	if err != nil {
-		return err
+	if d.Split = "folders"; first != l.train {
+		d.Split = "folder " + quote.Plain(first.path) + "/, all for testing"
 	}
-	test, hasTest, err := part("test")
-	if err != nil {
-		return err
+	d.Train, d.Test, d.Val = read(l.train), read(l.test), read(l.val)
+	if l.test == nil {
+		d.Test, d.Val = d.Val, nil
+		d.warn(fmt.Sprintf("there is no test/ folder, so %s/ is the test set and nothing is left for validation", quote.Plain(l.val.path)))
 	}
-	d.Split = "folders"
-	switch {
-	case hasTest:
-		d.Val, d.Test = val, test
-	case hasVal:
-		d.Test = val
-		d.warn("there is no test/ folder, so val/ is the test set and nothing is left for validation")
-	default:
-		p.add("has train/ but neither test/ nor val/")
+	if len(l.unused) > 0 {
+		d.warn("folders of images that are no part of the split, not used: " + shown(l.unused))
 	}
-	return p.err("")
+	if len(d.Classes) == 0 {
+		p.add("%s has no class folders", quote.Plain(first.path+"/"))
+	}
+	return p.err(classFix)
+}
+
+// alike names a class that differs in case only.
+func alike(key string, label map[string]int) string {
+	for other := range label {
+		if strings.EqualFold(key, other) {
+			return fmt.Sprintf(" (there is %s)", quote.String(other))
+		}
+	}
+	return ""
+}
+
+// readInner reads class folders that have folders of parts in them.
+func (d *Dataset) readInner(l *layout) error {
+	p := problems{file: d.Root}
+	for y, c := range d.classes(l.all, 1, true, &p) {
+		d.Classes = append(d.Classes, c.name())
+		for _, part := range c.folder.live() {
+			items := map[string]*[]Item{partTrain: &d.Train, partVal: &d.Val, partTest: &d.Test}[partOf(part.name)]
+			*items = appendItems(*items, y, part.all())
+		}
+	}
+	d.Split = "folders in each class"
+	if len(d.Test) == 0 && len(d.Val) > 0 {
+		d.Test, d.Val = d.Val, nil
+		d.warn("no class has a test/ folder, so val/ is the test set and nothing is left for validation")
+	}
+	return p.err(classFix)
 }
 
 // readUndivided reads a folder per class and divides each.
-func (d *Dataset) readUndivided() error {
-	classes, err := d.scan("")
-	if err != nil {
+func (d *Dataset) readUndivided(t *tree, l *layout, by Division) error {
+	p := problems{file: filepath.Join(d.Root, filepath.FromSlash(t.path))}
+	// Beside class folders lie annotations and what programs wrote.
+	if l.train == nil {
+		var passed []*tree
+		t.dirs = slices.DeleteFunc(slices.Clone(t.dirs), func(c *tree) bool {
+			if c.count > 0 || c.broken != "" || c.bare() {
+				return false
+			}
+			passed = append(passed, c)
+			return true
+		})
+		if len(passed) > 0 {
+			d.warn("folders without images, not used: " + shown(passed))
+		}
+	}
+	var classes []folder
+	for _, c := range d.classes(t, l.level, true, &p) {
+		d.Classes = append(d.Classes, c.name())
+		classes = append(classes, folder{c.name(), c.images})
+	}
+	if err := p.err(classFix); err != nil {
 		return err
 	}
-	s, err := divideFolders(d.Root, classes)
-	if err != nil {
-		return err
-	}
-	for _, c := range classes {
-		d.Classes = append(d.Classes, c.name)
-	}
-	d.Train, d.Val, d.Test = s.train, s.val, s.test
-	d.Split = generatedFolders
-	d.Generated = true
-	return nil
+	return d.divideClasses(p.file, classes, by)
 }
 
-const generatedFolders = "made here: files sorted by name, Python's shuffle with seed 1, 50/20/30 in each class"
+// readFolds reads the folds of a cross-validation, one of them for testing.
+func (d *Dataset) readFolds(dir string, l *layout, by Division) error {
+	n := len(l.folds)
+	if by.Folds != n {
+		return fault(dir, nil, fmt.Sprintf("say which is for testing: -split 1/%d; or give one of them, %s", n, quote.Plain(filepath.Join(dir, filepath.FromSlash(l.folds[0].path)))),
+			"has %d folds: %s", n, shown(l.folds))
+	}
+	p := problems{file: dir}
+	byKey := make(map[string][]classFolder)
+	names := make(map[string]string)
+	for _, f := range l.folds {
+		for _, c := range d.classes(f, l.level, false, &p) {
+			names[c.key] = c.name()
+			byKey[c.key] = append(byKey[c.key], c)
+		}
+	}
+	test := l.folds[by.Fold-1]
+	for y, key := range slices.Sorted(maps.Keys(names)) {
+		d.Classes = append(d.Classes, names[key])
+		for _, c := range byKey[key] {
+			if strings.HasPrefix(c.folder.path, test.path+"/") {
+				d.Test = appendItems(d.Test, y, c.images)
+			} else {
+				d.Train = appendItems(d.Train, y, c.images)
+			}
+		}
+	}
+	d.Split = fmt.Sprintf("folds: %s/ for testing, the rest for training", quote.Plain(test.path))
+	return p.err(classFix)
+}
 
 // readFolders is the fall-back of data sets whose split file is missing and whose images lie in a
 // folder per class.
@@ -212,7 +381,7 @@ func readFolders(s *source) error {
 		return err
 	}
 	classes = slices.DeleteFunc(classes, func(c folder) bool { return slices.Contains(s.spec.ignore, c.name) })
-	parts, err := divideFolders(s.d.Root, classes)
+	parts, err := Division{}.folders(s.d.Root, classes)
 	if err != nil {
 		return err
 	}
@@ -224,7 +393,7 @@ func readFolders(s *source) error {
 		s.d.Classes = append(s.d.Classes, name)
 	}
 	s.d.Train, s.d.Val, s.d.Test = parts.train, parts.val, parts.test
-	s.d.Split = generatedFolders
+	s.d.Split = Division{}.String()
 	return nil
 }
 
@@ -237,98 +406,24 @@ type folder struct {
 // scan lists the class folders in a folder of the data set, "" for Root itself, sorted by name.
 func (d *Dataset) scan(sub string) ([]folder, error) {
 	dir := filepath.Join(d.Root, sub)
-	root, err := os.OpenRoot(dir)
+	t, err := d.walk(sub)
 	if err != nil {
-		return nil, readError(dir, err)
+		return nil, err
 	}
-	defer root.Close()
-	fsys := root.FS()
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return nil, readError(dir, err)
+	if live := t.live(); sub == "" && len(live) == 1 && live[0].name == filepath.Base(dir) && !live[0].flat() {
+		t = live[0] // unpacked into a folder of its own name
 	}
 	p := problems{file: dir}
-	var classes []folder
-	var loose, other tally
-	for _, e := range entries {
-		name := e.Name()
-		if strings.HasPrefix(name, ".") {
-			continue
-		}
-		if info, err := fs.Stat(fsys, name); err != nil {
-			p.add("%s: %s", quote.String(name), strings.Join(readError(name, err).Problems, ""))
-			continue
-		} else if !info.IsDir() {
-			if isImageName(name) {
-				loose.add(name)
-			}
-			continue
-		}
-		if problem := checkClass(name); problem != "" {
-			p.add("folder name %s %s", quote.String(name), problem)
-			continue
-		}
-		images, err := listImages(fsys, name, &other)
-		if err != nil {
-			return nil, readError(filepath.Join(dir, name), err)
-		}
-		for i, image := range images {
-			full := path.Join(sub, image)
-			if clean, problem := cleanPath(full); problem != "" || clean != full {
-				p.add("file name %s %s", quote.String(full), problem)
-			}
-			images[i] = full
-		}
-		classes = append(classes, folder{name, images})
-	}
-	if len(classes) == 0 && p.total == 0 {
-		if loose.total > 0 {
-			p.add("has %d images but no class folders", loose.total)
+	if len(t.dirs) == 0 {
+		if len(t.images) > 0 {
+			p.add("has %d images but no class folders", len(t.images))
 		} else {
 			p.add("has no class folders")
 		}
 	}
-	if err := p.err("images belong into one folder per class"); err != nil {
-		return nil, err
+	var classes []folder
+	for _, c := range d.classes(t, 1, false, &p) {
+		classes = append(classes, folder{c.folder.name, c.images})
 	}
-	if loose.total > 0 {
-		d.warn(fmt.Sprintf("%s: images outside of any class folder, not used: %s", dir, &loose))
-	}
-	if other.total > 0 {
-		d.warn(fmt.Sprintf("%s: files that are not named like an image, not used: %s", dir, &other))
-	}
-	return classes, nil
-}
-
-// listImages returns the images below a class folder, sorted. A link counts as a file here; reading
-// it is what decides.
-func listImages(fsys fs.FS, dir string, other *tally) ([]string, error) {
-	var images []string
-	err := fs.WalkDir(fsys, dir, func(name string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case name != dir && strings.HasPrefix(e.Name(), "."):
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-		case e.IsDir():
-		case isImageName(name):
-			images = append(images, name)
-		default:
-			other.add(name)
-		}
-		return nil
-	})
-	slices.Sort(images)
-	return images, err
-}
-
-// isImageName reports whether a file is called like an image that this program reads.
-func isImageName(name string) bool {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".jpg", ".jpeg", ".png", ".gif", ".webp":
-		return true
-	}
-	return false
+	return classes, p.err(classFix)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// layout builds one data set's folder in miniature and says what Open must make of it.
-type layout struct {
+// published builds one data set's folder in miniature and says what Open must make of it.
+type published struct {
 	label   string
 	name    string // what is opened
 	build   func(t *testing.T, root string)
@@ -23,7 +23,7 @@ type layout struct {
 }
 
 // jsonLayout is a data set with a split file of two classes and files at the given image folder.
-func jsonLayout(name, dir, images, file string, tmpl string) layout {
+func jsonLayout(name, dir, images, file string, tmpl string) published {
 	paths := func(part string, n int) (items []Item) {
 		for i := range n {
 			y := int32(i % 2)
@@ -45,7 +45,7 @@ func jsonLayout(name, dir, images, file string, tmpl string) layout {
 		}
 	}
 	train, val, test := paths("train", 5), paths("val", 2), paths("test", 3)
-	return layout{
+	return published{
 		label: name + "/json", name: name, tmpl: tmpl,
 		build: func(t *testing.T, root string) {
 			base := filepath.Join(root, dir)
@@ -71,7 +71,7 @@ func classImages(t *testing.T, dir string, n int, folders ...string) {
 	}
 }
 
-var layouts = []layout{
+var layouts = []published{
 	jsonLayout("caltech101", "caltech-101", "101_ObjectCategories", "split_zhou_Caltech101.json", "a photo of a {}."),
 	jsonLayout("oxford_pets", "oxford_pets", "images", "split_zhou_OxfordPets.json", "a photo of a {}, a type of pet."),
 	jsonLayout("stanford_cars", "stanford_cars", "", "split_zhou_StanfordCars.json", "a photo of a {}."),
@@ -176,8 +176,8 @@ var layouts = []layout{
 	},
 }
 
-func aircraft(dir string) layout {
-	return layout{
+func aircraft(dir string) published {
+	return published{
 		label: "fgvc_aircraft/" + dir, name: "fgvc", tmpl: "a photo of a {}, a type of aircraft.",
 		build: func(t *testing.T, root string) {
 			base := filepath.Join(root, dir)
@@ -195,8 +195,8 @@ func aircraft(dir string) layout {
 	}
 }
 
-func imagenet(images, names string) layout {
-	return layout{
+func imagenet(images, names string) published {
+	return published{
 		label: "imagenet/" + images, name: "imagenet", tmpl: "a photo of a {}.",
 		build: func(t *testing.T, root string) {
 			writeFile(t, root, names+"classnames.txt", classnames(5))
@@ -210,8 +210,8 @@ func imagenet(images, names string) layout {
 	}
 }
 
-func imagenetTest(name, images string) layout {
-	return layout{
+func imagenetTest(name, images string) published {
+	return published{
 		label: name, name: name, tmpl: "a photo of a {}.",
 		build: func(t *testing.T, root string) {
 			writeFile(t, root, "imagenet/classnames.txt", classnames(5))

@@ -21,13 +21,17 @@ type line struct {
 	text   string
 }
 
-// textLines returns the lines of data that are not blank. A line that is no text goes to p.
+// textLines returns the lines of data that are not blank, with spaces for tabs. A line that is no text goes to p.
 func textLines(p *problems, data []byte) []line {
 	var lines []line
 	number := 0
-	for text := range bytes.Lines(data) {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		p.add("is UTF-16 text: save it as UTF-8")
+		return nil
+	}
+	for text := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) {
 		number++
-		text = bytes.TrimSpace(text)
+		text = bytes.TrimSpace(bytes.ReplaceAll(text, []byte("\t"), []byte(" ")))
 		switch {
 		case len(text) == 0:
 		case len(text) > maxPathBytes:

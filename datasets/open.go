@@ -13,24 +13,103 @@ import (
 )
 
 // Open opens a data set by name under a data root laid out as CoOp's DATASETS.md describes, or by
-// the path of a folder.
+// the path of a folder, as [OpenWith] does without options.
+func Open(root, name string) (*Dataset, error) { return OpenWith(root, name, Options{}) }
+
+// Options say how a data set is opened. The zero value takes what the data set says itself.
+type Options struct {
+	// Templates are the prompts, with {} for the class name, in place of the data set's own.
+	Templates []string
+	// ClassLevel is how many folders below its part, or below the data set where it has no parts, a class is: 1 or more. 0 means
+	// that the folders show it.
+	ClassLevel int
+	// Division divides a folder that has no parts; the zero value divides it 50/20/30, as CoOp does.
+	Division Division
+}
+
+// OpenWith opens a data set.
 //
 // A name of the table ([Names], or another usual spelling) opens that data set. Any other name is
 // one of the user's own: root/name, or name itself if it is a path (it has a slash in it or is "." or
-// ".."), is opened as [OpenFolder] does. Errors are *Error, or *UnknownError for a name that is
-// neither.
-func Open(root, name string) (*Dataset, error) {
+// ".."). Errors are *Error, or *UnknownError for a name that is neither.
+//
+// A folder of one's own is read by what its folders are called and where its images lie:
+//
+//	dir/split_zhou_*.json          CoOp's split format, images in dir/images or in dir itself
+//	dir/train/CLASS/…              parts: train, training; val, valid, validation, dev; test, testing; in any case, alone (test/
+//	                               is enough to evaluate), in a folder of their own, or with a word before or behind (seg_train)
+//	dir/CLASS/train/…              parts within each class
+//	dir/CLASS/…                    a folder per class, divided by Options.Division
+//	dir/fold1/CLASS/…              folds, one of them for testing by Options.Division
+//
+// Folders that are alone are passed through. What was read as what is in Dataset.Notes where it is not plain, and what could be
+// read in two ways is refused, with the path or the flag that would do. A class is called like its folder, with spaces for
+// underscores, and labels follow the sorted folder names. Images count at any depth below their class; what systems and programs
+// leave behind (names that begin with a dot, __MACOSX, @eaDir, …) is passed over. If there is no test folder, val is the test set,
+// as in ImageNet, and nothing is left for validation.
+func OpenWith(root, name string, o Options) (*Dataset, error) {
+	if o.ClassLevel < 0 || o.ClassLevel > maxTreeDepth {
+		return nil, fmt.Errorf("class level %d: not a number of folders from 1 to %d", o.ClassLevel, maxTreeDepth)
+	}
 	if spec := lookup(name); spec != nil {
-		return openSpec(root, spec)
+		return openNamed(root, name, spec, o)
 	}
 	if isPath(name) {
-		return OpenFolder(name, "")
+		return openFolder(name, o)
 	}
 	dir := filepath.Join(root, name)
-	if name == "" || !isDir(dir) {
-		return nil, &UnknownError{Root: root, Name: name}
+	switch {
+	case name == "":
+		return nil, unknown(root, name)
+	case isDir(dir):
+		return openFolder(dir, o)
+	case strings.ContainsRune(name, '.') && isDir(name):
+		return openFolder(name, o)
 	}
-	return OpenFolder(dir, "")
+	return nil, unknown(root, name)
+}
+
+// openNamed opens a data set of the table.
+func openNamed(root, name string, spec *Spec, o Options) (*Dataset, error) {
+	switch {
+	case o.Division.set():
+		return nil, fmt.Errorf("%s has a published division: leave -split out", spec.Title)
+	case o.ClassLevel != 0:
+		return nil, fmt.Errorf("%s has classes of its own: leave -class-level out", spec.Title)
+	}
+	d, err := openSpec(root, spec)
+	if err != nil {
+		return nil, notThat(root, name, spec, err)
+	}
+	if len(o.Templates) > 0 {
+		err = d.setTemplates(o.Templates)
+	}
+	return d, err
+}
+
+// notThat says so where a folder is called like a data set of the table and is none.
+func notThat(root, name string, spec *Spec, err error) error {
+	if _, _, missing := spec.locate(root); missing == nil {
+		return err
+	}
+	dirs := []string{filepath.Join(root, name), name}
+	for _, d := range spec.dirs {
+		dirs = append(dirs, filepath.Join(root, filepath.FromSlash(d)))
+	}
+	for _, dir := range dirs {
+		if !isDir(dir) {
+			continue
+		}
+		if _, other := openFolder(dir, Options{}); other != nil {
+			continue
+		}
+		path := filepath.ToSlash(dir)
+		if !isPath(path) || !filepath.IsAbs(dir) && !strings.HasPrefix(path, ".") {
+			path = "./" + path
+		}
+		return fault(dir, err, "to open it write -dataset "+quote.Plain(path), "is not %s, which %s stands for", spec.Title, quote.Plain(name))
+	}
+	return err
 }
 
 // isPath reports whether a data set's name is a path to a folder.
@@ -41,12 +120,66 @@ func isPath(name string) bool {
 // An UnknownError is returned for a data set that is neither in the table nor a folder.
 type UnknownError struct {
 	Root, Name string
+	// Nearest is a name that may be meant, or empty.
+	Nearest string
+}
+
+func unknown(root, name string) *UnknownError {
+	return &UnknownError{root, name, nearest(root, name)}
 }
 
 // Error lists the names that would be known.
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("unknown data set %s: not a folder in %s (a path needs a slash, as in ./%s) and not one of %s",
-		quote.String(e.Name), e.Root, e.Name, strings.Join(Names(), ", "))
+	hint := ""
+	if e.Nearest != "" {
+		hint = fmt.Sprintf(" Did you mean %s?", quote.Plain(e.Nearest))
+	}
+	return fmt.Sprintf("unknown data set %s: not a folder in %s (a path needs a slash, as in %s) and not one of %s.%s",
+		quote.String(e.Name), quote.Plain(e.Root), quote.Plain("./"+e.Name), strings.Join(Names(), ", "), hint)
+}
+
+// nearest is the name of a data set, of the table or a folder in root, that differs from name by few letters, or "".
+func nearest(root, name string) string {
+	best, least := "", 1+len(fold(name))/3
+	try := func(known, spelling string) {
+		if n := distance(fold(name), fold(spelling)); n < least {
+			best, least = known, n
+		}
+	}
+	for i := range table {
+		for _, spelling := range append([]string{table[i].Name, table[i].Title}, table[i].aliases...) {
+			try(table[i].Name, spelling)
+		}
+	}
+	entries, _ := os.ReadDir(root) // a root that cannot be listed has no near names
+	for _, e := range entries {
+		if !isJunk(e.Name()) && isDir(filepath.Join(root, e.Name())) {
+			try(e.Name(), e.Name())
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to put in, leave out or change between two names, at most 64 letters of each.
+func distance(a, b string) int {
+	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := last
+			if a[i] != b[j] {
+				change++
+			}
+			last = row[j+1]
+			row[j+1] = min(change, row[j]+1, last+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // source is a data set of the table while it is being read.
@@ -65,7 +198,7 @@ func openSpec(root string, spec *Spec) (*Dataset, error) {
 	s := &source{spec: spec, root: root, dir: dir, d: &Dataset{
 		Name: spec.Name, Title: spec.Title, Root: images,
 		Template: spec.Template, Templates: spec.Templates,
-		mounts: spec.mounts,
+		home: dir, mounts: spec.mounts,
 	}}
 	if err := s.readSplit(); err != nil {
 		return nil, err
@@ -195,20 +328,32 @@ func (d *Dataset) finish() {
 	if twins.total > 0 {
 		d.warn("class names that belong to more than one class, which no model can tell apart: " + twins.String())
 	}
-	if len(d.Train) > 0 {
-		trained := make([]bool, len(d.Classes))
-		for _, it := range d.Train {
-			trained[it.Label] = true
+	for _, part := range []struct {
+		what  string
+		items []Item
+	}{{"training", d.Train}, {"test", d.Test}} {
+		if len(part.items) == 0 {
+			continue
 		}
-		var untrained tally
+		has := make([]bool, len(d.Classes))
+		for _, it := range part.items {
+			has[it.Label] = true
+		}
+		var without tally
 		for l, c := range d.Classes {
-			if !trained[l] {
-				untrained.add(c)
+			if !has[l] {
+				without.add(c)
 			}
 		}
-		if untrained.total > 0 {
-			d.warn("classes without a training image: " + untrained.String())
+		if without.total > 0 {
+			d.warn("classes without a " + part.what + " image: " + without.String())
 		}
+	}
+	if len(d.Test) == 0 {
+		d.warn("there are no test images, so nothing can be evaluated")
+	}
+	if len(d.Classes) == 1 {
+		d.warn(fmt.Sprintf("there is one class, %s: %s", quote.String(d.Classes[0]), oneClass))
 	}
 }
 

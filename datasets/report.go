@@ -24,9 +24,12 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\nIt does not open:\n  %s\n", indent(r.Problem))
 	} else {
 		r.writeCounts(&b)
-		r.Missing.write(&b, "missing")
-		r.Unreadable.write(&b, "unreadable")
+		r.Missing.write(&b, "images missing")
+		r.Unreadable.write(&b, "images unreadable")
+		r.Copies.write(&b, "images that are in more than one part, under different names: what is tested was trained on")
+		r.Mislabeled.write(&b, "images that have another label under another name")
 	}
+	writeList(&b, "How it was read", r.Notes)
 	writeList(&b, "Warnings", r.Warnings)
 	writeList(&b, "What to do", r.Hints)
 	if r.OK() {
@@ -70,7 +73,7 @@ func (l *FileList) write(b *bytes.Buffer, what string) {
 	if l.Total == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%d images %s:\n", l.Total, what)
+	fmt.Fprintf(b, "\n%d %s:\n", l.Total, what)
 	for _, f := range l.First {
 		fmt.Fprintf(b, "  %s\n", f)
 	}

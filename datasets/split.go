@@ -45,8 +45,9 @@ func parseSplit(file string, data []byte) (*split, error) {
 	if len(data) > maxSplitBytes {
 		return nil, fault(file, nil, "", "is %d bytes; the limit for a split file is %d", len(data), maxSplitBytes)
 	}
-	if !utf8.Valid(data) {
-		return nil, fault(file, nil, splitFix, "is not UTF-8 text")
+	data, problem := plainText(data)
+	if problem != "" {
+		return nil, fault(file, nil, splitFix, "%s", problem)
 	}
 	s, p := new(split), newSplitParser(file, bytes.NewReader(data))
 	if err := p.file(s); err == errGaveUp {
@@ -63,6 +64,17 @@ func parseSplit(file string, data []byte) (*split, error) {
 }
 
 var errGaveUp = errors.New("too many problems")
+
+// plainText returns a text file without the byte order mark that editors on Windows put in front, or what is wrong with it.
+func plainText(data []byte) (text []byte, problem string) {
+	switch {
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return nil, "is UTF-16 text: save it as UTF-8"
+	case !utf8.Valid(data):
+		return nil, "is not UTF-8 text"
+	}
+	return bytes.TrimPrefix(data, []byte("\ufeff")), ""
+}
 
 // splitParser walks a split file's tokens. Its methods return an error only for what ends the
 // reading (bad JSON); everything else goes to problems.

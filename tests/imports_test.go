@@ -92,7 +92,7 @@ var modules = map[string][]string{
 	"golang.org/x/image":                {"cmd", "datasets"},
 	"golang.org/x/sys":                  {"cmd", "cuda", "nn/hub", "tensor/internal"},
 	"golang.org/x/term":                 {"cmd"},
-	"golang.org/x/text":                 {"text"},
+	"golang.org/x/text":                 {"datasets", "text"},
 	"gonum.org/v1/gonum":                {"rmt/probe"},
 }
 
@@ -196,7 +196,7 @@ func TestImportRulesBite(t *testing.T) {
 		"tests/import_of_itself.go: tests may not import surprise",
 		"text/testing.go: testing is for tensor/tensortest, autograd/gradcheck: test support stays out of the program",
 		"vit/down_test.go: vit may not import rmt",
-		"vit/module.go: golang.org/x/text/unicode/norm is for text",
+		"vit/module.go: golang.org/x/text/unicode/norm is for datasets, text",
 		"vit/unsafe.go: unsafe is for cuda, tensor/internal: memory is handled in one place",
 	}
 	got, _ := faults(t, tree, "m")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"fewshot/datasets"
+	"fewshot/nn/quote"
 )
 
 var dataCheckCommand = command{
@@ -28,27 +29,32 @@ type checkResult struct {
 }
 
 func setupDataCheck(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
-	var root, name string
+	var d dataFlags
 	opts := datasets.CheckOptions{Workers: runtime.GOMAXPROCS(0)}
-	fs.StringVar(&root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
-	fs.StringVar(&name, "dataset", "", "data set: "+strings.Join(datasets.Names(), ", ")+"; or a folder of your own images")
+	fs.StringVar(&d.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
+	fs.StringVar(&d.name, "dataset", "", "data set: "+strings.Join(datasets.Names(), ", ")+"; or a folder of your own images")
+	d.declareReading(fs)
 	fs.IntVar(&opts.Names, "names", 20, "how many files of each kind are named")
 	decode := fs.Bool("decode", false, "decode every image, not only look at its first bytes")
 	return func(ctx context.Context, u *ui, args []string) error {
 		switch {
 		case len(args) > 0:
 			return usagef("unexpected argument %q", args[0])
-		case name == "":
+		case d.name == "":
 			return usagef("-dataset is missing: which data set, or which folder?")
-		case strings.HasPrefix(name, synthPrefix):
-			return usagef("-dataset %s is drawn by this program; there are no files to check", name)
+		case strings.HasPrefix(d.name, synthPrefix):
+			return usagef("-dataset %s is drawn by this program; there are no files to check", d.name)
 		case opts.Names < 1:
 			return usagef("-names %d: at least 1", opts.Names)
 		}
 		if *decode {
 			opts.Decode = datasets.CheckImage
 		}
-		return checkData(ctx, u, root, name, opts)
+		var err error
+		if opts.Open, err = d.options(); err != nil {
+			return err
+		}
+		return checkData(ctx, u, d.root, d.name, opts)
 	}
 }
 
@@ -72,7 +78,7 @@ func checkData(ctx context.Context, u *ui, root, name string, opts datasets.Chec
 		return err
 	}
 	if !r.OK() {
-		return fmt.Errorf("%s is not complete", r.Name)
+		return fmt.Errorf("%s is not complete", quote.Plain(r.Name))
 	}
 	return nil
 }

@@ -3,26 +3,38 @@ package main
 import (
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 
 	"fewshot/datasets"
 	"fewshot/datasets/synth"
+	"fewshot/nn/quote"
 )
 
 // dataFlags choose a data set and what to take of it.
 type dataFlags struct {
 	root, name, template, classes string
+	split                         string
+	splitSeed                     uint64
+	level                         int
 	shots                         int
 	seed                          uint64
+	trains                        bool // the command trains on the images, not only tests
 }
 
 // declare declares what every command needs that reads a data set.
 func (d *dataFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
 	fs.StringVar(&d.name, "dataset", "", "data set: "+strings.Join(datasets.Names(), ", ")+
-		"; a folder of your own images (FOLDER/train/CLASS/*.jpg, FOLDER/test/CLASS/*.jpg); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+"; things-shift and letters-shift are tested in another style)")
+		"; a folder of your own images (FOLDER/train/CLASS/*.jpg, FOLDER/test/CLASS/*.jpg, or FOLDER/CLASS/*.jpg; all that is read: docs/data.md); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+"; things-shift and letters-shift are tested in another style)")
+	d.declareReading(fs)
 	fs.StringVar(&d.classes, "classes", "all", "which classes: all, base (the first half) or new (the rest)")
+}
+
+// declareReading declares how a folder of one's own is read.
+func (d *dataFlags) declareReading(fs *flag.FlagSet) {
+	fs.StringVar(&d.split, "split", "", "how to divide a folder of your own that has no train and test folders: 0.8 (that share of each class for training), 0.7,0.1 (training, validation), or 1/5 (the first of five folds for testing); default 0.5,0.2")
+	fs.Uint64Var(&d.splitSeed, "split-seed", 1, "seed of that division")
+	fs.IntVar(&d.level, "class-level", 0, "which level of folders below train, or below the folder, is the class, where folders lie in folders; 0 if only one can be")
 }
 
 func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
@@ -31,6 +43,7 @@ func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
 
 // declareSample declares which of the training images are taken.
 func (d *dataFlags) declareSample(fs *flag.FlagSet) {
+	d.trains = true
 	fs.IntVar(&d.shots, "shots", 16, "labelled images per class; 0 for all")
 	fs.Uint64Var(&d.seed, "seed", 1, "seed of the few-shot sample, the order of images and gradient dropout")
 }
@@ -54,40 +67,82 @@ func (d *dataFlags) canonical() string {
 	return d.name
 }
 
-// open opens the data set, takes the shots (0 for all), then the classes.
+// open opens the data set, takes the shots (0 for all), then the classes. What is left can be trained on, if the command does,
+// and tested.
 func (d *dataFlags) open() (*datasets.Dataset, error) {
 	if d.name == "" {
 		return nil, usagef("-dataset is missing: which data set, folder or synth:TASK?")
 	}
-	ds, err := openDataset(d.root, d.name, d.template)
+	if d.shots < 0 {
+		return nil, usagef("-shots %d: a number of images per class, or 0 for all", d.shots)
+	}
+	o, err := d.options()
 	if err != nil {
 		return nil, err
+	}
+	ds, err := openDataset(d.root, d.name, o)
+	if err != nil {
+		return nil, err
+	}
+	if d.trains {
+		if err := ds.CanTrain(); err != nil {
+			return nil, err
+		}
 	}
 	if ds, err = ds.FewShot(d.shots, d.seed); err != nil {
 		return nil, err
 	}
-	return ds.Subset(d.classes)
+	if ds, err = ds.Subset(d.classes); err != nil {
+		return nil, err
+	}
+	if d.trains {
+		if err := ds.CanTrain(); err != nil {
+			return nil, err
+		}
+	}
+	return ds, ds.CanTest()
 }
 
-func openDataset(root, name, template string) (*datasets.Dataset, error) {
-	var ds *datasets.Dataset
-	var err error
-	if task, ok := strings.CutPrefix(name, synthPrefix); ok {
-		ds, err = synthetic(task)
-	} else if s, statErr := os.Stat(name); statErr == nil && s.IsDir() && strings.ContainsAny(name, `/\.`) {
-		return datasets.OpenFolder(name, template)
-	} else {
-		ds, err = datasets.Open(root, name)
+// options are those of the flags.
+func (d *dataFlags) options() (o datasets.Options, err error) {
+	o.ClassLevel = d.level
+	if d.level < 0 {
+		return o, usagef("-class-level %d: 1 or more, or 0 for what the folders show", d.level)
 	}
-	if err == nil && template != "" {
-		if !strings.Contains(template, "{}") {
-			return nil, usagef("-template %q has no {} for the class name", template)
+	if d.split != "" {
+		if o.Division, err = datasets.ParseDivision(d.split, d.splitSeed); err != nil {
+			return o, usagef("-split %v", err)
 		}
-		changed := *ds
-		changed.Template, changed.Templates = template, []string{template}
-		ds = &changed
 	}
-	return ds, err
+	if d.template != "" {
+		if strings.Count(d.template, "{}") != 1 {
+			return o, usagef("-template %s: the class name goes in once, where {} stands", quote.String(d.template))
+		}
+		o.Templates = []string{d.template}
+	}
+	return o, nil
+}
+
+func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, error) {
+	task, ok := strings.CutPrefix(name, synthPrefix)
+	if !ok {
+		return datasets.OpenWith(root, name, o)
+	}
+	ds, err := synthetic(task)
+	if err != nil || len(o.Templates) == 0 {
+		return ds, err
+	}
+	return ds.WithTemplates(o.Templates...)
+}
+
+// about says what a person should know of a data set before its results.
+func (u *ui) about(ds *datasets.Dataset) {
+	for _, n := range ds.Notes {
+		u.note("%s: %s", ds.Name, n)
+	}
+	for _, w := range ds.Warnings {
+		u.warn("%s: %s", ds.Name, w)
+	}
 }
 
 // synthPrefix of -dataset means a task drawn on the fly.

@@ -93,12 +93,7 @@ func (f *evalFlags) run(ctx context.Context, u *ui, mask string, prompts func(*d
 	if err != nil {
 		return err
 	}
-	for _, w := range ds.Warnings {
-		u.warn("%s: %s", ds.Name, w)
-	}
-	if len(ds.Test) == 0 {
-		return fmt.Errorf("%s has no test images", ds.Name)
-	}
+	u.about(ds)
 	templates, err := prompts(ds)
 	if err != nil {
 		return err

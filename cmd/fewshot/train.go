@@ -187,9 +187,7 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range ds.Warnings {
-		u.warn("%s: %s", ds.Name, w)
-	}
+	u.about(ds)
 	m, err := f.model.open(dev, u)
 	if err != nil {
 		return err

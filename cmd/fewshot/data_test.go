@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fewshot/datasets/synth"
+)
+
+// pictures writes n images that can be decoded into every folder below dir.
+func pictures(t *testing.T, dir string, n int, folders ...string) {
+	t.Helper()
+	rgb := make([]uint8, synth.Size*synth.Size*3)
+	for k, f := range folders {
+		for i := range n {
+			rgb[0], rgb[1] = uint8(k), uint8(i)
+			png, err := synth.EncodePNG(rgb)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, f, fmt.Sprintf("%d.png", i))
+			if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, png, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Folders of parts never become classes, what was read is said, and no accuracy is of nothing.
+func TestOwnFolders(t *testing.T) {
+	dir := t.TempDir()
+	pictures(t, dir, 2, "Train/cat", "Train/dog", "Testing/cat", "Testing/dog")
+	out := must(t, "zeroshot", "-dataset", dir)
+	for _, want := range []string{"read Train/ as train, Testing/ as test", "of 4 images, 2 classes"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+	only := t.TempDir()
+	pictures(t, only, 2, "test/cat", "test/dog")
+	if out := must(t, "zeroshot", "-dataset", only); !strings.Contains(out, "of 4 images, 2 classes") {
+		t.Error(out)
+	}
+	one := t.TempDir()
+	pictures(t, one, 2, "train/cat", "test/cat")
+	if _, out, errw := cli(t, "zeroshot", "-dataset", one); !strings.Contains(errw, "with one class every model is right") {
+		t.Error(out, errw)
+	}
+	untested := t.TempDir()
+	pictures(t, untested, 2, "train/a", "train/b", "train/c", "train/d", "test/d")
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{exitFailed, "has no training images", []string{"train", "-dataset", only}},
+		{exitFailed, `has one class, "cat"`, []string{"train", "-dataset", one}},
+		{exitFailed, "has no test images of its base classes", []string{"train", "-dataset", untested, "-classes", "base"}},
+		{exitFailed, "has no test images of its base classes", []string{"zeroshot", "-dataset", untested, "-classes", "base"}},
+		{exitUsage, "-shots -1", []string{"train", "-dataset", dir, "-shots", "-1"}},
+		{exitUsage, `-split "2": `, []string{"zeroshot", "-dataset", dir, "-split", "2"}},
+		{exitUsage, "-class-level -1", []string{"data", "check", "-dataset", dir, "-class-level", "-1"}},
+		{exitFailed, "has parts of its own", []string{"zeroshot", "-dataset", dir, "-split", "0.8"}},
+		{exitFailed, "has a published division", []string{"zeroshot", "-dataset", "dtd", "-split", "0.8"}},
+		{exitFailed, "Did you mean eurosat?", []string{"zeroshot", "-dataset", "eurosta"}},
+	} {
+		code, out, errw := cli(t, c.args...)
+		if code != c.code || !strings.Contains(errw, c.want) {
+			t.Errorf("%v: exit code %d, want %d with %q:\n%s%s", c.args, code, c.code, c.want, out, errw)
+		}
+	}
+}
