@@ -11,13 +11,17 @@
 //	shape, ok := m.Shape("visual.proj")           // [768 512]
 //	err = m.Read("visual.proj", weights)          // always float32
 //
-// Containers: safetensors; torch.save archives of a state dict, also wrapped
-// as {"state_dict": …} and with DataParallel's "module." before every name;
-// TorchScript archives, the form OpenAI released its models in; folders of
-// Hugging Face (config.json with model.safetensors, shards with an index, or
-// pytorch_model.bin) and of open_clip (open_clip_config.json with
-// open_clip_model.safetensors or open_clip_pytorch_model.bin). The content
-// decides which it is, never the file's name.
+// Containers: safetensors; torch.save's files of a state dict, archives and
+// the format of before version 1.6, also wrapped as {"state_dict": …},
+// {"model": …} or {"model_state_dict": …}, and with "module.", "_orig_mod.",
+// "model.", "clip." or "clip_model." before every name; TorchScript archives,
+// the form OpenAI released its models in; folders of Hugging Face (config.json
+// with model.safetensors or pytorch_model.bin, whole or in shards with an
+// index), also as its hub's cache keeps them, and of open_clip
+// (open_clip_config.json with open_clip_model.safetensors or
+// open_clip_pytorch_model.bin). The content decides which it is; only the
+// names of those weights files, given themselves, make the configuration
+// beside them count.
 //
 // Dialects: OpenAI's names, vision transformers and ResNets; Hugging Face's
 // CLIPModel and CLIPVisionModel, whose separate query, key and value matrices
@@ -47,8 +51,8 @@
 //     that share a storage may add up to twice the file's size, no more.
 //
 // A safetensors file carries no checksum: a flipped bit in a payload is only
-// found by comparing [Model.Digest] with a known one. Torch archives carry a
-// CRC-32 of every record, which is checked.
+// found by comparing [Model.Digest] with a known one; nor does torch's old
+// format. Torch archives carry a CRC-32 of every record, which is checked.
 //
 // # Writing
 //
@@ -60,7 +64,7 @@
 //
 // # Not handled
 //
-// torch.save files from before version 1.6 (not archives), whole pickled
+// Whole pickled
 // modules, quantised and sparse tensors, safetensors' 8-bit floats, CLIP's
 // relatives with another architecture (SigLIP, CoCa, timm image encoders,
 // Hugging Face text encoders). All are refused by name where they can be told.

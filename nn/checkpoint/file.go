@@ -22,6 +22,7 @@ type File struct {
 	names    []string
 	metadata map[string]string
 	classes  []string
+	nested   map[string]bool
 	opened   []openFile
 	folder   *folder
 
@@ -106,6 +107,9 @@ func NewFile(name string, r io.ReaderAt, size int64) (*File, error) {
 	case formatSafetensors:
 		f.format = formatSafetensors
 		c, err = readSafetensors(name, r, size)
+	case formatTorchOld:
+		f.format = formatTorch
+		c, err = readLegacy(name, r, size)
 	default:
 		var scripted bool
 		c, scripted, err = readTorch(name, r, size)
@@ -117,10 +121,14 @@ func NewFile(name string, r io.ReaderAt, size int64) (*File, error) {
 	if err != nil {
 		return nil, inFile(name, err)
 	}
-	f.tensors, f.metadata, f.classes = c.tensors, c.metadata, c.classes
+	f.tensors, f.metadata, f.classes, f.nested = c.tensors, c.metadata, c.classes, c.nested
 	f.names = slices.Sorted(maps.Keys(f.tensors))
 	return f, nil
 }
+
+// formatTorchOld is how torch.save wrote before it wrote archives; to users
+// it is "torch" too.
+const formatTorchOld = "torch before 1.6"
 
 // What [File.Format] returns.
 const (
@@ -134,7 +142,6 @@ const (
 // strangers are beginnings of files that people give instead of a checkpoint.
 var strangers = []struct{ magic, what string }{
 	{"version https://git-lfs", "a Git LFS pointer, not the weights; run git lfs pull or download the file itself"},
-	{"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "a torch.save file older than version 1.6; load and save it again with a newer torch"},
 	{"\x80\x02", "a bare pickle, not a torch.save archive"},
 	{"\x80\x03", "a bare pickle, not a torch.save archive"},
 	{"\x80\x04", "a bare pickle, not a torch.save archive"},
@@ -159,9 +166,14 @@ func sniff(r io.ReaderAt, size int64) (string, error) {
 	}
 	zip := bytes.HasPrefix(head, []byte("PK\x03\x04"))
 	safetensors := len(head) > 8 && head[8] == '{'
+	legacy := bytes.HasPrefix(head, []byte(legacyMagic))
 	switch {
 	case safetensors && (zip || endsAsZip(r, size)):
 		return "", fault(Corrupt, "both a safetensors file and a zip archive").at(0)
+	case legacy && endsAsZip(r, size):
+		return "", fault(Corrupt, "both a torch.save file of the old format and a zip archive").at(0)
+	case legacy:
+		return formatTorchOld, nil
 	case zip:
 		return formatTorch, nil
 	case safetensors:

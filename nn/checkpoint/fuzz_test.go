@@ -66,7 +66,7 @@ func FuzzSafetensors(f *testing.F) {
 	f.Add(written(f, nil, zeros("vision_model.embeddings.class_embedding", F32, 2), zeros("text_projection.weight", F64, 2, 1)))
 	f.Add(sealed(f))
 	f.Add(torchFile(stateDict("FloatStorage", 6, 1, []int{2, 2}, []int{1, 2}), floats(6)))
-	for _, path := range []string{"legacy.pt", "small_script.pt"} {
+	for _, path := range []string{"legacy.pt", "small_script.pt", "gelu_script.pt"} {
 		b, err := os.ReadFile(filepath.Join("testdata", path))
 		if err != nil {
 			f.Fatal(err)

@@ -71,7 +71,10 @@ func NewModel(f *File) (*Model, error) {
 
 // plan assigns every stored tensor to one of OpenAI's.
 func (m *Model) plan() error {
-	bare := unwrap(m.file.names)
+	bare, err := unwrap(m.file.names, m.file.nested)
+	if err != nil {
+		return err
+	}
 	names := slices.Sorted(maps.Keys(bare))
 	d, err := detect(names)
 	if err != nil {
@@ -139,6 +142,9 @@ func (p *plan) finish(name string, f *File, wrong *problems) {
 		}
 	}
 	p.shape = slices.Clone(first.Shape)
+	if name == "logit_scale" && slices.Equal(p.shape, []int{1}) {
+		p.shape = []int{} // SigLIP's writers and some trainers keep it so
+	}
 	// Tensors without elements would be the one way to claim sizes that the file does not hold.
 	if elements(p.shape).n == 0 {
 		wrong.add("%s has shape %v, which has no elements", quote(first.Name), p.shape)

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,6 +54,8 @@ func TestModelInEveryForm(t *testing.T) {
 		{"vit_script.pt", "torchscript", "openai", "quickgelu", "vit", [2]int{}},
 		{"vit_half.pt", "torch", "openai", "", "vit", [2]int{}},
 		{"vit_wrapped_bf16.pt", "torch", "openai", "", "vit", [2]int{}},
+		{"vit_wrapped.pt", "torch", "openai", "", "vit", [2]int{}},
+		{"vit_old.pt", "torch", "openai", "", "vit", [2]int{}},
 		{"vit.safetensors", "safetensors", "openai", "quickgelu", "vit", [2]int{}},
 		{"hf", "huggingface", "huggingface", "quickgelu", "vit", [2]int{1, 1}},
 		{"hf/model.safetensors", "huggingface", "huggingface", "quickgelu", "vit", [2]int{1, 1}},
@@ -91,6 +94,63 @@ func TestModelInEveryForm(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What lies around a state dict. Each name stands for a tensor of the tiny model, or one that is not part of it.
+func TestUnwrap(t *testing.T) {
+	for _, c := range []struct {
+		names, nested, want string
+	}{
+		{"visual.proj logit_scale", "", "logit_scale visual.proj"},
+		{"state_dict.visual.proj optimizer.0", "", "visual.proj"},
+		{"model.visual.proj model.logit_scale optimizer.state.0.exp_avg", "model optimizer", "logit_scale visual.proj"},
+		{"model_state_dict.visual.proj step", "model_state_dict", "visual.proj"},
+		{"model_state_dict.module._orig_mod.visual.proj", "model_state_dict", "visual.proj"},
+		{"_orig_mod.module.visual.proj _orig_mod.module.logit_scale", "", "logit_scale visual.proj"},
+		{"model.visual.proj model.logit_scale", "", "logit_scale visual.proj"},
+		{"clip.visual.proj", "", "visual.proj"},
+		{"model.clip_model.visual.proj", "", "visual.proj"},
+		{"module.visual.proj module.logit_scale n_averaged", "", "logit_scale visual.proj"},
+		// Nothing is dropped that may be part of the model.
+		{"model.visual.proj head.weight", "", "head.weight model.visual.proj"},
+		{"module.visual.proj logit_scale", "", "logit_scale module.visual.proj"},
+		{"n_averaged", "", "n_averaged"},
+		{"module.", "", "module."},
+		{"", "", ""},
+		{"state_dict.visual.proj model.visual.proj", "model state_dict", `two sets of weights, under "state_dict" and "model"`},
+	} {
+		nested := make(map[string]bool)
+		for _, key := range strings.Fields(c.nested) {
+			nested[key] = true
+		}
+		bare, err := unwrap(strings.Fields(c.names), nested)
+		if err != nil {
+			if !strings.Contains(err.Error(), c.want) {
+				t.Error(err)
+			}
+			continue
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(bare)), " "); got != c.want {
+			t.Errorf("%s: %s, want %s", c.names, got, c.want)
+		}
+	}
+}
+
+// A scale of one element is a scale.
+func TestScaleOfOneElement(t *testing.T) {
+	m, err := NewModel(memory(t, nil, zeros("visual.proj", F32, 2, 3), zeros("logit_scale", F32, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := m.Shape("logit_scale"); len(s) != 0 {
+		t.Error(s)
+	}
+}
+
+// Tensors without elements would be the one way to claim sizes that no file has to hold.
+func TestNoElements(t *testing.T) {
+	_, err := NewModel(memory(t, nil, zeros("visual.proj", F32, 0, 1<<33)))
+	expectKind(t, err, Mismatch, "no elements")
 }
 
 func TestMaskedDigest(t *testing.T) {

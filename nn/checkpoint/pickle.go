@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -109,6 +110,12 @@ type pickleMachine struct {
 	at          int // of the current instruction
 	torchScript bool
 
+	// In the format of before torch 1.6 a storage's id has one part more, and
+	// its data come after the pickles, so that the machine keeps the storages.
+	legacy   bool
+	storages map[string]*pickleStorage
+
+	start int // of the pickle in src
 	stack []pickleValue
 	marks []int // stack heights at the open MARKs
 	memo  map[uint32]pickleValue
@@ -118,7 +125,18 @@ type pickleMachine struct {
 // unpickle runs src and returns the one value it leaves. Records of opaque
 // __torch__ classes are allowed in TorchScript archives only.
 func unpickle(src []byte, torchScript bool) (pickleValue, error) {
-	m := &pickleMachine{src: src, torchScript: torchScript, memo: make(map[uint32]pickleValue)}
+	m := &pickleMachine{src: src, torchScript: torchScript}
+	top, err := m.run()
+	if err == nil && m.pos != len(m.src) {
+		return nil, m.fail(Corrupt, "%d bytes after the end of the pickle", len(m.src)-m.pos)
+	}
+	return top, err
+}
+
+// run runs the pickle at pos to its end.
+func (m *pickleMachine) run() (pickleValue, error) {
+	m.start, m.memo = m.pos, make(map[uint32]pickleValue)
+	m.stack, m.marks = nil, nil
 	for {
 		m.at = m.pos
 		if m.steps++; m.steps > maxSteps {
@@ -128,7 +146,7 @@ func unpickle(src []byte, torchScript bool) (pickleValue, error) {
 		if err != nil {
 			return nil, err
 		}
-		if m.at == 0 && op[0] != opProto {
+		if m.at == m.start && op[0] != opProto {
 			return nil, m.fail(Corrupt, "pickle does not start with its protocol")
 		}
 		if op[0] == opStop {
@@ -145,10 +163,7 @@ func (m *pickleMachine) fail(kind Kind, format string, args ...any) *Error {
 }
 
 func (m *pickleMachine) result() (pickleValue, error) {
-	switch {
-	case m.pos != len(m.src):
-		return nil, m.fail(Corrupt, "%d bytes after the end of the pickle", len(m.src)-m.pos)
-	case len(m.stack) != 1 || len(m.marks) != 0:
+	if len(m.stack) != 1 || len(m.marks) != 0 {
 		return nil, m.fail(Corrupt, "pickle leaves %d values and %d marks", len(m.stack), len(m.marks)).wanted("one value", len(m.stack))
 	}
 	return m.stack[0], nil
@@ -221,7 +236,7 @@ func (m *pickleMachine) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		if m.at != 0 {
+		if m.at != m.start {
 			return m.fail(Corrupt, "pickle protocol set twice")
 		}
 		if b[0] != 2 {
@@ -477,24 +492,41 @@ func (m *pickleMachine) checkGlobal(g pickleGlobal) error {
 }
 
 var (
-	globalOrderedDict = pickleGlobal{"collections", "OrderedDict"}
-	globalTensor      = pickleGlobal{"torch._utils", "_rebuild_tensor_v2"}
-	globalParameter   = pickleGlobal{"torch._utils", "_rebuild_parameter"}
+	globalOrderedDict    = pickleGlobal{"collections", "OrderedDict"}
+	globalTensor         = pickleGlobal{"torch._utils", "_rebuild_tensor_v2"}
+	globalParameter      = pickleGlobal{"torch._utils", "_rebuild_parameter"}
+	globalParameterState = pickleGlobal{"torch._utils", "_rebuild_parameter_with_state"}
 )
 
 // allowedGlobals are the globals besides torch's storage classes and, in
-// TorchScript archives, opaque __torch__ classes. The last five wrap typed
-// list and dict attributes of TorchScript modules, such as a convolution's
-// padding.
-var allowedGlobals = map[pickleGlobal]bool{
-	globalOrderedDict:                         true,
-	globalTensor:                              true,
-	globalParameter:                           true,
-	{"torch.jit._pickle", "build_intlist"}:    true,
-	{"torch.jit._pickle", "build_doublelist"}: true,
-	{"torch.jit._pickle", "build_boollist"}:   true,
-	{"torch.jit._pickle", "build_tensorlist"}: true,
-	{"torch.jit._pickle", "restore_type_tag"}: true,
+// TorchScript archives, opaque __torch__ classes.
+var allowedGlobals = func() map[pickleGlobal]bool {
+	allowed := map[pickleGlobal]bool{globalOrderedDict: true, globalTensor: true, globalParameter: true, globalParameterState: true}
+	for _, g := range opaqueCalls {
+		allowed[g] = true
+	}
+	// Element types, as values beside a state dict.
+	for _, dtype := range strings.Fields("bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 half float double int long") {
+		allowed[pickleGlobal{"torch", dtype}] = true
+	}
+	return allowed
+}()
+
+// opaqueCalls make values of which only the existence matters. The first wrap
+// typed list and dict attributes of TorchScript modules, such as a
+// convolution's padding; the others lie beside a state dict in what training
+// loops save.
+var opaqueCalls = []pickleGlobal{
+	{"torch.jit._pickle", "build_intlist"},
+	{"torch.jit._pickle", "build_doublelist"},
+	{"torch.jit._pickle", "build_boollist"},
+	{"torch.jit._pickle", "build_tensorlist"},
+	{"torch.jit._pickle", "restore_type_tag"},
+	{"torch", "Size"},
+	{"torch", "device"},
+	{"__builtin__", "set"},
+	{"__builtin__", "frozenset"},
+	{"collections", "Counter"},
 }
 
 // newObject makes an empty record of an opaque class.
@@ -570,9 +602,13 @@ func (m *pickleMachine) reduce() error {
 			return err
 		}
 		return m.push(t)
-	case globalParameter: // (tensor, requires_grad, backward hooks)
-		if len(args) != 3 {
-			return m.fail(Corrupt, "parameter with %d arguments", len(args)).wanted(3, len(args))
+	case globalParameter, globalParameterState: // (tensor, requires_grad, backward hooks) and, with state, attributes
+		want := 3
+		if callee == globalParameterState {
+			want = 4
+		}
+		if len(args) != want {
+			return m.fail(Corrupt, "parameter with %d arguments", len(args)).wanted(want, len(args))
 		}
 		t, ok := args[0].(*pickleTensor)
 		if !ok {
@@ -580,7 +616,7 @@ func (m *pickleMachine) reduce() error {
 		}
 		return m.push(t)
 	}
-	if callee.module == "torch.jit._pickle" {
+	if slices.Contains(opaqueCalls, callee) {
 		return m.push(pickleOpaque{})
 	}
 	return m.fail(Forbidden, "pickle calls %s", quote(callee.String()))
@@ -658,14 +694,19 @@ func (m *pickleMachine) checkView(t *pickleTensor) error {
 	return nil
 }
 
-// persistentID reads ("storage", class, key, device, element count). The
-// device is where the tensor once was, and is ignored.
+// persistentID reads ("storage", class, key, device, element count), in the
+// older format with a sixth part that says which view of another storage it
+// is, which no version since 2017 has written. The device is where the tensor
+// once was, and is ignored.
 func (m *pickleMachine) persistentID() error {
 	top, err := m.pop(1)
 	if err != nil {
 		return err
 	}
 	id, _ := top[0].(pickleTuple)
+	if m.legacy && len(id) == 6 && id[5] == nil {
+		id = id[:5]
+	}
 	if len(id) != 5 || id[0] != pickleValue("storage") {
 		return m.fail(Corrupt, "persistent id").wanted("a storage tuple of 5", typeName(top[0]))
 	}
@@ -683,7 +724,14 @@ func (m *pickleMachine) persistentID() error {
 	if key == "" || len(key) > 64 || !validName(key) || strings.Contains(key, "/") {
 		return m.fail(Corrupt, "storage key %s", quote(key))
 	}
-	return m.push(&pickleStorage{dtype: dtype, key: key, count: count})
+	s := &pickleStorage{dtype: dtype, key: key, count: count}
+	if m.legacy {
+		if before := m.storages[key]; before != nil && *before != *s {
+			return m.fail(Corrupt, "one storage with two types or lengths").in(key)
+		}
+		m.storages[key] = s
+	}
+	return m.push(s)
 }
 
 func keyText(key pickleValue) string {

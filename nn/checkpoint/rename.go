@@ -164,30 +164,69 @@ func detect(names []string) (*dialect, error) {
 	return nil, fault(Unsupported, "no tensors")
 }
 
-// unwrap removes what training loops put around a state dict: a dict with
-// the state dict under "state_dict", and DataParallel's "module." before
-// every name. Tensors outside "state_dict", such as an optimizer's, are left
-// behind. It returns, for each bare name, the stored one.
-func unwrap(stored []string) map[string]string {
-	bare := make(map[string]string, len(stored))
-	for _, name := range stored {
-		if rest, ok := strings.CutPrefix(name, "state_dict."); ok {
-			bare[rest] = name
+// wrappers are keys under which training loops save a state dict, beside an
+// optimizer's and others.
+var wrappers = []string{"state_dict", "model_state_dict", "model"}
+
+// prefixes stand before every name of a state dict that was saved from
+// inside something: DataParallel, torch.compile, a Lightning module, one
+// attribute of a larger model.
+var prefixes = []string{"module.", "_orig_mod.", "model.", "clip.", "clip_model."}
+
+// unwrap removes what training loops put around a state dict. It returns,
+// for each bare name, the stored one. Tensors beside the dict of weights, such
+// as an optimizer's, are left behind; nested says which keys of a pickle's
+// outermost dict hold dicts.
+func unwrap(stored []string, nested map[string]bool) (map[string]string, error) {
+	bare, from := make(map[string]string, len(stored)), ""
+	for _, key := range wrappers {
+		// In a dict of dicts, or by the name alone where that can mean nothing else.
+		if !nested[key] && key == "model" {
+			continue
+		}
+		inner := make(map[string]string)
+		for _, name := range stored {
+			if rest, ok := strings.CutPrefix(name, key+"."); ok {
+				inner[rest] = name
+			}
+		}
+		switch {
+		case len(inner) == 0:
+		case from != "":
+			return nil, fault(Unsupported, "two sets of weights, under %s and %s; save one of them alone", quote(from), quote(key))
+		default:
+			bare, from = inner, key
 		}
 	}
-	if len(bare) == 0 {
+	if from == "" {
 		for _, name := range stored {
 			bare[name] = name
 		}
 	}
-	for name := range bare {
-		if !strings.HasPrefix(name, "module.") {
-			return bare
+	// torch.optim.swa_utils.AveragedModel counts beside its module.
+	if len(bare) > 1 && commonPrefix(bare, "n_averaged") == "module." {
+		delete(bare, "n_averaged")
+	}
+	for prefix := commonPrefix(bare, ""); prefix != ""; prefix = commonPrefix(bare, "") {
+		inner := make(map[string]string, len(bare))
+		for name, from := range bare {
+			inner[strings.TrimPrefix(name, prefix)] = from
+		}
+		bare = inner
+	}
+	return bare, nil
+}
+
+// commonPrefix is the one of the prefixes that all names but one have, or "".
+func commonPrefix(names map[string]string, but string) string {
+	for _, prefix := range prefixes {
+		all := true
+		for name := range names {
+			all = all && (name == but || strings.HasPrefix(name, prefix) && name != prefix)
+		}
+		if all && len(names) > 0 {
+			return prefix
 		}
 	}
-	inner := make(map[string]string, len(bare))
-	for name, from := range bare {
-		inner[strings.TrimPrefix(name, "module.")] = from
-	}
-	return inner
+	return ""
 }

@@ -14,7 +14,8 @@ const metadataKey = "__metadata__"
 type container struct {
 	tensors  map[string]*tensor
 	metadata map[string]string
-	classes  []string // TorchScript only: class names of the saved modules
+	classes  []string        // TorchScript only: class names of the saved modules
+	nested   map[string]bool // torch only: keys of the outermost dict whose values are dicts
 }
 
 // readSafetensors parses the header of a safetensors file and checks that the

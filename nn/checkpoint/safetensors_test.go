@@ -155,7 +155,6 @@ func TestOtherFiles(t *testing.T) {
 		kind Kind
 		text string
 	}{
-		{"testdata/legacy.pt", Unsupported, "older than version 1.6"},
 		{"testdata/module.pt", Forbidden, "save model.state_dict()"},
 		{filepath.Join(dir, "missing.pt"), IO, "missing.pt"},
 		{dir, Unsupported, "not a model folder"},

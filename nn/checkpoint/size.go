@@ -21,7 +21,7 @@ const (
 	maxPickle     = 8 << 20  // bytes of data.pkl
 	maxSteps      = 1 << 19  // pickle instructions; a tensor takes about 45
 	maxMemo       = 1 << 18  // memoised pickle values; a tensor takes about 10
-	maxVisits     = 1 << 19  // values visited while naming a pickle's tensors
+	maxVisits     = 1 << 17  // values visited while naming a pickle's tensors
 	maxDepth      = 64       // nesting of a pickle's or JSON file's values
 )
 

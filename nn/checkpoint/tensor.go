@@ -163,6 +163,20 @@ func (t *tensor) gather(span []byte, use func([]byte) error) error {
 	}
 }
 
+// span is the number of elements from the tensor's first in its storage to
+// its last, or of its elements where they overlap.
+func (t *tensor) span() size {
+	count := elements(t.Shape)
+	if t.strides == nil || count.n == 0 {
+		return count
+	}
+	reach := sizeOf(1)
+	for i, d := range t.Shape { // checked against the storage before
+		reach = reach.plus(uint64(d-1) * uint64(t.strides[i]))
+	}
+	return sizeOf(max(reach.n, count.n))
+}
+
 // float32s widens the tensor into dst.
 func (t *tensor) float32s(dst []float32) error {
 	if !t.DType.Float() {

@@ -30,7 +30,12 @@ func readTorch(path string, r io.ReaderAt, fileSize int64) (c *container, torchS
 				in(order.name).wanted(`"little"`, quote(string(text)))
 		}
 	}
-	if err := checkVersion(r, entries[root+"/version"]); err != nil {
+	// torch.jit.save has it in one place or the other, by what operators the code uses.
+	version := entries[root+"/version"]
+	if version == nil {
+		version = entries[root+"/.data/version"]
+	}
+	if err := checkVersion(r, version); err != nil {
 		return nil, false, err
 	}
 	pickle, err := data.content(r, maxPickle)
@@ -42,17 +47,12 @@ func readTorch(path string, r io.ReaderAt, fileSize int64) (c *container, torchS
 	if err != nil {
 		return nil, false, entryFault(err, data.name)
 	}
-	w := pickleWalk{
-		r: r, path: path, prefix: root + "/data/", entries: entries,
-		room:     sizeOf(uint64(fileSize)).times(2),
-		storages: make(map[string]*sharedStorage),
-		tensors:  make(map[string]*tensor),
-		classes:  make(map[string]bool),
-	}
+	records := zipRecords{r: r, path: path, prefix: root + "/data/", entries: entries, storages: make(map[string]*sharedStorage)}
+	w := newPickleWalk(fileSize, records.storage)
 	if err := w.top(top, torchScript); err != nil {
 		return nil, false, entryFault(err, data.name)
 	}
-	return &container{tensors: w.tensors, classes: slices.Sorted(maps.Keys(w.classes))}, torchScript, nil
+	return w.container(), torchScript, nil
 }
 
 // checkVersion requires the archive's version record to be a small number.
@@ -75,15 +75,26 @@ func checkVersion(r io.ReaderAt, e *zipEntry) error {
 // A pickleWalk names the tensors of an unpickled value by their paths: dict
 // keys, attribute names and list positions joined by dots.
 type pickleWalk struct {
-	r        io.ReaderAt
-	path     string
-	prefix   string // of storage records
-	entries  map[string]*zipEntry
-	room     size // bytes all tensors together may have
-	used     size
-	storages map[string]*sharedStorage
-	tensors  map[string]*tensor
-	classes  map[string]bool
+	room    size // bytes all tensors together may have
+	used    size
+	storage func(*pickleStorage) (*storage, error)
+	tensors map[string]*tensor
+	classes map[string]bool
+	nested  map[string]bool // keys of the outermost dict whose values are dicts
+}
+
+func newPickleWalk(fileSize int64, storage func(*pickleStorage) (*storage, error)) *pickleWalk {
+	return &pickleWalk{
+		room:    sizeOf(uint64(fileSize)).times(2),
+		storage: storage,
+		tensors: make(map[string]*tensor),
+		classes: make(map[string]bool),
+		nested:  make(map[string]bool),
+	}
+}
+
+func (w *pickleWalk) container() *container {
+	return &container{tensors: w.tensors, classes: slices.Sorted(maps.Keys(w.classes)), nested: w.nested}
 }
 
 // A sharedStorage is a record that one or more tensors view.
@@ -108,11 +119,19 @@ func (w *pickleWalk) top(top pickleValue, torchScript bool) error {
 	} else if _, ok := top.(*pickleDict); !ok {
 		return fault(Unsupported, "not a state dict; save model.state_dict()").wanted("dict", typeName(top))
 	}
+	if dict, ok := top.(*pickleDict); ok {
+		for i, key := range dict.keys {
+			if _, ok := dict.values[i].(*pickleDict); ok {
+				w.nested[keyText(key)] = true
+			}
+		}
+	}
 	// A loop with its own stack, and a budget: a few kilobytes of shared or
-	// circular references unfold into a tree of any size.
+	// circular references unfold into a tree of any size. What waits on the
+	// stack counts as visited: one dict may put a hundred thousand there.
 	stack := []visit{{value: top}}
 	for visits := 0; len(stack) > 0; visits++ {
-		if visits == maxVisits {
+		if visits+len(stack) > maxVisits {
 			return fault(Limit, "pickle unfolds into more than %d values", maxVisits)
 		}
 		v := stack[len(stack)-1]
@@ -182,11 +201,6 @@ func (w *pickleWalk) addTensor(name string, t *pickleTensor) error {
 	if err != nil {
 		return err
 	}
-	bytes := elements(t.shape).times(uint64(t.storage.dtype.Size()))
-	w.used = w.used.plus(bytes.n)
-	if bytes.overflow || w.used.overflow || w.used.n > w.room.n {
-		return fault(Limit, "tensors that share storages add up to more than twice the file").in(name).at(t.offset)
-	}
 	result := &tensor{
 		Info:  Info{Name: name, DType: t.storage.dtype, Shape: t.shape},
 		store: store, first: t.first,
@@ -194,13 +208,29 @@ func (w *pickleWalk) addTensor(name string, t *pickleTensor) error {
 	if !rowMajor(t.shape, t.strides) {
 		result.strides = t.strides
 	}
+	// What reading it takes, which for rows that lie apart is more than its
+	// elements.
+	bytes := result.span().times(uint64(t.storage.dtype.Size()))
+	w.used = w.used.plus(bytes.n)
+	if bytes.overflow || w.used.overflow || w.used.n > w.room.n {
+		return fault(Limit, "tensors that share storages add up to more than twice the file").in(name).at(t.offset)
+	}
 	w.tensors[name] = result
 	return nil
 }
 
+// zipRecords are the storages of an archive.
+type zipRecords struct {
+	r        io.ReaderAt
+	path     string
+	prefix   string // of storage records
+	entries  map[string]*zipEntry
+	storages map[string]*sharedStorage
+}
+
 // storage finds the record of a storage and requires that it is as large as
 // the pickle says.
-func (w *pickleWalk) storage(s *pickleStorage) (*storage, error) {
+func (w *zipRecords) storage(s *pickleStorage) (*storage, error) {
 	if known := w.storages[s.key]; known != nil {
 		if known.dtype != s.dtype || known.count != s.count {
 			return nil, fault(Corrupt, "one storage with two types or lengths").in(w.prefix + s.key)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -359,6 +360,92 @@ func TestActivationOfClasses(t *testing.T) {
 			t.Errorf("%q: %q", c.classes, m.Activation())
 		}
 	}
+}
+
+// The version of a TorchScript archive is at .data/version where its code uses operators that were changed since.
+func TestVersionInData(t *testing.T) {
+	m := openModel(t, "testdata/gelu_script.pt")
+	if m.Activation() != "gelu" || m.Format() != formatTorchScript {
+		t.Errorf("%s, %s", m.Activation(), m.Format())
+	}
+}
+
+// Files in the format of before torch 1.6, with one thing wrong.
+func TestOldTorchFormat(t *testing.T) {
+	good, err := os.ReadFile("testdata/legacy.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := openBytes(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []float32{1, 1}
+	if err := f.Read("a", got); err != nil || got[0] != 0 || got[1] != 0 || f.Format() != formatTorch {
+		t.Errorf("%v, %v, %s", got, err, f.Format())
+	}
+	edit := func(old, new string) []byte {
+		if !bytes.Contains(good, []byte(old)) {
+			t.Fatalf("no %q", old)
+		}
+		return bytes.Replace(good, []byte(old), []byte(new), 1)
+	}
+	for _, c := range []struct {
+		b    []byte
+		kind Kind
+		text string
+	}{
+		{append(slices.Clone(good), 0), Corrupt, "after the last storage"},
+		{good[:len(good)-1], Corrupt, "truncated"},
+		{good[:len(good)-9], Corrupt, "truncated"},
+		{edit("M\xe9\x03.", "M\xea\x03."), Unsupported, "version"},
+		{edit("little_endianq\x02\x88", "little_endianq\x02\x89"), Unsupported, "byte order"},
+		{edit("collections\nOrderedDict", "collections\nOrderedDicu"), Forbidden, "OrderedDicu"},
+		{append(slices.Clone(good[:len(good)-16]), append([]byte{3}, good[len(good)-15:]...)...), Corrupt, "size of its tensors"},
+	} {
+		_, err := openBytes(c.b)
+		expectKind(t, err, c.kind, c.text)
+	}
+	for n := range good {
+		if _, err := openBytes(good[:n]); err == nil {
+			t.Errorf("the first %d bytes were read", n)
+		}
+	}
+}
+
+// A few bytes that claim much work: each is refused by what it would take, not by how long it took.
+func TestPickleBudgets(t *testing.T) {
+	// A dict whose many values are the dict itself: what waits to be visited counts.
+	circular := pickleOf(func(p *pickler) {
+		p.op(opEmptyDict, opBinPut, 0, opMark)
+		for i := range 20_000 {
+			p.num(i)
+			p.op(opBinGet, 0)
+		}
+		p.op(opSetItems)
+	})
+	w := newPickleWalk(1<<20, nil)
+	top, err := unpickle(circular, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := testing.AllocsPerRun(1, func() { err = w.top(top, false) })
+	expectKind(t, inFile("x", err), Limit, "unfolds")
+	if before > 3*maxVisits {
+		t.Errorf("%v allocations before it was refused", before)
+	}
+
+	// Views of two elements that lie at either end of one storage: reading each takes all of it.
+	const views, elements = 1000, 1000
+	p := &pickler{opProto, 2, opEmptyDict}
+	for i := range views {
+		p.str("w" + strconv.Itoa(i))
+		p.tensor("FloatStorage", "0", elements, 0, []int{2}, []int{elements - 1})
+		p.op(opSetItem)
+	}
+	p.op(opStop)
+	_, err = openBytes(torchFile(*p, floats(elements)))
+	expectKind(t, err, Limit, "more than twice the file")
 }
 
 func keys[K comparable, V any](m map[K]V) func(func(K) bool) {
