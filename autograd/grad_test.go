@@ -90,6 +90,10 @@ var gradients = map[string][]struct {
 		{[][]int{{3, 2, 1, 1}, {3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], v[1]) })},
 		{[][]int{{3, 5, 1, 1}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], nil) })},
 	},
+	"Concat": {
+		{[][]int{{2, 3, 2}, {2, 3, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Concat(v[0], v[1]) })},
+		{[][]int{{3, 2}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Concat(v[0], v[0]) })},
+	},
 	"ChannelsLast": {{[][]int{{2, 3, 2, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ChannelsLast(v[0]) })}},
 	"AvgPool":      {{[][]int{{2, 4, 6, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.AvgPool(v[0], 2) })}},
 	"PrependMean":  {{[][]int{{2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.PrependMean(v[0]) })}},

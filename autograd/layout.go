@@ -99,6 +99,28 @@ func Gather(table *Var, ids []int32, shape ...int) *Var {
 	})
 }
 
+// Concat puts x [..., D] and y [..., E] side by side: [..., D+E].
+func Concat(x, y *Var) *Var {
+	t := x.tape
+	d, e := x.Value.Dim(1), y.Value.Dim(1)
+	rows := x.Value.Len() / d
+	out := t.New(x.Value.Kind(), replaceLast(x.Shape(), d+e)...)
+	tensor.CopyBlocks(out, x.Value, rows, d, 0, d+e, 0, d)
+	tensor.CopyBlocks(out, y.Value, rows, e, d, d+e, 0, e)
+	return t.Record(out, []*Var{x, y}, nil, func(s *Sweep, ct *tensor.Tensor) {
+		at := 0
+		for _, v := range []*Var{x, y} {
+			n := v.Value.Dim(1)
+			if v.NeedsGrad() {
+				g := s.New(v)
+				tensor.CopyBlocks(g, ct, s.lanes*rows, n, 0, n, at, d+e)
+				s.Give(v, g)
+			}
+			at += n
+		}
+	})
+}
+
 // Matrix views a convolution weight [out, in, kh, kw] as the matrix [out, in·kh·kw].
 func Matrix(w *Var) *Var {
 	n := w.Shape()[0]

@@ -35,7 +35,7 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	proj, ok := s.Shape("visual.proj")
 	if !ok {
 		if _, resnet := s.Shape("visual.layer1.0.conv1.weight"); resnet {
-			return Config{}, errors.New("the image encoder is a ResNet; this build runs vision transformers")
+			return Config{}, errors.New("the image encoder is a ResNet, no vision transformer")
 		}
 		return Config{}, errors.New("no visual.proj: this is no CLIP with a vision transformer")
 	}
