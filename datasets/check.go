@@ -1,7 +1,6 @@
 package datasets
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -17,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"fewshot/datasets/internal/imaging"
 	"fewshot/nn/quote"
 )
 
@@ -300,14 +300,17 @@ func (d *Dataset) look(it Item, decode func(string, []byte) error) verdict {
 	if err != nil {
 		return unreadable(err)
 	}
-	switch {
-	case len(head) == 0:
+	if len(head) == 0 {
 		return verdict{reason: "is empty"}
-	case imageFormat(head) == "":
-		return verdict{reason: "is not a JPEG, PNG, GIF, WebP or BMP image; it starts with " + quote.String(string(head[:min(16, len(head))]))}
+	}
+	switch format, decoded := imaging.Format(head); {
+	case format == "":
+		return verdict{reason: "is not an image of a format that is read; it starts with " + quote.String(string(head[:min(16, len(head))]))}
+	case !decoded:
+		return verdict{reason: "is a " + format + " image, which is not read; convert it to PNG or JPEG"}
 	case decode != nil:
 		if err := decode(it.Path, head); err != nil {
-			return verdict{reason: err.Error()}
+			return unreadable(err)
 		}
 	}
 	h := fnv.New64a()
@@ -345,25 +348,17 @@ func unreadable(err error) verdict {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return verdict{reason: e.Problems[0]}
 	}
+	if e, ok := errors.AsType[*ImageError](err); ok {
+		return verdict{reason: e.Fault()}
+	}
 	return verdict{reason: err.Error()}
 }
 
-// imageFormat names the format that an image's first bytes announce, by its file name extension,
-// or "".
+// imageFormat is the file name extension of the format that an image's first bytes announce, or "" for those that are not
+// read.
 func imageFormat(head []byte) string {
-	switch {
-	case bytes.HasPrefix(head, []byte("\xff\xd8\xff")):
-		return ".jpg"
-	case bytes.HasPrefix(head, []byte("\x89PNG\r\n\x1a\n")):
-		return ".png"
-	case bytes.HasPrefix(head, []byte("GIF87a")), bytes.HasPrefix(head, []byte("GIF89a")):
-		return ".gif"
-	case len(head) >= 12 && bytes.HasPrefix(head, []byte("RIFF")) && bytes.Equal(head[8:12], []byte("WEBP")):
-		return ".webp"
-	case len(head) >= 26 && bytes.HasPrefix(head, []byte("BM")):
-		return ".bmp"
-	}
-	return ""
+	name, _ := imaging.Format(head)
+	return map[string]string{"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WebP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PNM": ".ppm"}[name]
 }
 
 // Verify makes sure that the images of d are there before a long run begins. It returns an *Error

@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 		}
 		if diff := cmp.Diff(FileList{3, []string{
 			"banded/1.jpg: is empty",
-			`banded/2.jpg: is not a JPEG, PNG, GIF, WebP or BMP image; it starts with "<!DOCTYPE html><"`,
+			`banded/2.jpg: is not an image of a format that is read; it starts with "<!DOCTYPE html><"`,
 			"banded/3.jpg: not a regular file",
 		}}, r.Unreadable); diff != "" {
 			t.Errorf("unreadable (-want +got):\n%s", diff)

@@ -15,7 +15,7 @@ import (
 )
 
 // MaxImageBytes is the largest encoded image that ReadItem returns.
-const MaxImageBytes = 64 << 20
+const MaxImageBytes = 256 << 20
 
 // An Item is one labelled image: a file of its data set, or encoded bytes in memory.
 type Item struct {

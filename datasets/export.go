@@ -39,7 +39,7 @@ func New(name, title, template string, classes []string, train, val, test []Item
 			}
 			format := imageFormat(it.Data)
 			if format == "" {
-				return nil, fmt.Errorf("%s: %s[%d] is not a JPEG, PNG, GIF or WebP image", name, part.name, i)
+				return nil, fmt.Errorf("%s: %s[%d] is not an image of a format that is read", name, part.name, i)
 			}
 			counts[it.Label]++
 			it.Class = classes[it.Label]

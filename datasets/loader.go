@@ -349,12 +349,17 @@ func (w *worker) read(index int) (*imaging.RGB, error) {
 
 // name is what an error calls an item.
 func (l *Loader) name(index int) string {
-	item := l.items[index]
-	switch {
-	case item.Data == nil:
+	if item := l.items[index]; item.Data == nil {
 		return quote.Plain(filepath.Join(l.ds.Root, filepath.FromSlash(item.Path)))
-	case item.Path != "":
-		return quote.Plain(item.Path)
+	} else {
+		return item.name(index)
 	}
-	return fmt.Sprintf("image %d of class %s", index, quote.String(item.Class))
+}
+
+// name is what an error calls item number i of its list, without the folder.
+func (it Item) name(i int) string {
+	if it.Path != "" {
+		return quote.Plain(it.Path)
+	}
+	return fmt.Sprintf("image %d of class %s", i, quote.String(it.Class))
 }

@@ -211,7 +211,7 @@ func TestReadItem(t *testing.T) {
 	if err := os.Truncate(filepath.Join(root, "in.jpg"), MaxImageBytes+1); err != nil {
 		t.Fatal(err)
 	}
-	asError(t, read("in.jpg"), "the limit for an image is 67108864")
+	asError(t, read("in.jpg"), "the limit for an image is 268435456")
 
 	data, err := (&Dataset{}).ReadItem(Item{Data: []byte("x"), Path: "../name"})
 	if err != nil || string(data) != "x" {

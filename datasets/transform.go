@@ -46,7 +46,7 @@ func CLIPTransform(size int) Transform {
 	}
 }
 
-// Image decodes an encoded image (JPEG, PNG, GIF, WebP or BMP, told by its content) and writes its pixels, [3, Size, Size],
+// Image decodes an encoded image (JPEG, PNG, GIF, WebP, BMP, TIFF or PNM, told by its content) and writes its pixels, [3, Size, Size],
 // to dst. The name is for the error, which is an *ImageError.
 func (t Transform) Image(dst []float32, name string, data []byte) error {
 	m, err := imaging.Decode(name, data, imaging.DefaultLimits)

@@ -48,10 +48,11 @@ func isImageName(name string) bool {
 	return slices.Contains(imageNames, strings.ToLower(path.Ext(name)))
 }
 
-var imageNames = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp"}
+var imageNames = []string{".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
+	".pnm"}
 
 // unreadNames are endings of pictures that this program does not read.
-var unreadNames = []string{".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd",
+var unreadNames = []string{".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd",
 	".dng", ".cr2", ".nef", ".dcm", ".ico", ".tga"}
 
 // walk reads the folder sub of the data set, "" for Root itself, and all below it.

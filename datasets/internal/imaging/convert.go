@@ -11,8 +11,30 @@ import (
 func fromImage(m image.Image) (*RGB, error) {
 	b := m.Bounds()
 	w, h := b.Dx(), b.Dy()
+	// take never writes ahead of what it reads.
+	if pix := straightSamples(m); pix != nil && w*h > largePixels {
+		return &RGB{W: w, H: h, Pix: pix[:3*w*h]}, convert(pix[:3*w*h], m, w, h)
+	}
 	out := NewRGB(w, h)
-	d := out.Pix
+	return out, convert(out.Pix, m, w, h)
+}
+
+// straightSamples are the samples of the image types that are longer than RGB.
+func straightSamples(m image.Image) []uint8 {
+	switch m := m.(type) {
+	case *image.RGBA:
+		return m.Pix
+	case *image.NRGBA:
+		return m.Pix
+	case *image.RGBA64:
+		return m.Pix
+	case *image.NRGBA64:
+		return m.Pix
+	}
+	return nil
+}
+
+func convert(d []uint8, m image.Image, w, h int) error {
 	switch m := m.(type) {
 	case *image.Gray:
 		for y := range h {
@@ -22,7 +44,7 @@ func fromImage(m image.Image) (*RGB, error) {
 			}
 		}
 	case *image.Gray16:
-		return fromGray16(m.Pix, m.Stride, 2, w, h), nil
+		clampGray16(d, m.Pix, m.Stride, 2, w, h)
 	case *image.RGBA:
 		take(d, m.Pix, m.Stride, w, h, 4, 1)
 	case *image.NRGBA:
@@ -34,7 +56,7 @@ func fromImage(m image.Image) (*RGB, error) {
 	case *image.Paletted:
 		palette, err := straightPalette(m.Palette)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for y := range h {
 			for _, i := range m.Pix[y*m.Stride:][:w] {
@@ -43,9 +65,9 @@ func fromImage(m image.Image) (*RGB, error) {
 			}
 		}
 	default:
-		return nil, reason{Unsupported, fmt.Sprintf("decodes to %T", m)}
+		return reason{Unsupported, fmt.Sprintf("decodes to %T", m)}
 	}
-	return out, nil
+	return nil
 }
 
 // take copies the first byte of the first three channels: a 16-bit sample is cut to its high byte, as in Pillow.
@@ -68,6 +90,8 @@ func straightPalette(p color.Palette) (rgb [256][3]uint8, err error) {
 			rgb[i] = [3]uint8{c.R, c.G, c.B}
 		case color.NRGBA:
 			rgb[i] = [3]uint8{c.R, c.G, c.B}
+		case color.RGBA64: // of TIFF
+			rgb[i] = [3]uint8{uint8(c.R >> 8), uint8(c.G >> 8), uint8(c.B >> 8)}
 		case color.Gray:
 			rgb[i] = [3]uint8{c.Y, c.Y, c.Y}
 		default:
@@ -77,11 +101,9 @@ func straightPalette(p color.Palette) (rgb [256][3]uint8, err error) {
 	return rgb, nil
 }
 
-// fromGray16 is Pillow's conversion of 16-bit grey, which clamps to 255 where that of 16-bit colour takes the high byte. The
+// clampGray16 is Pillow's conversion of 16-bit grey, which clamps to 255 where that of 16-bit colour takes the high byte. The
 // big-endian samples lie pixel bytes apart.
-func fromGray16(src []uint8, stride, pixel, w, h int) *RGB {
-	out := NewRGB(w, h)
-	d := out.Pix
+func clampGray16(d, src []uint8, stride, pixel, w, h int) {
 	for y := range h {
 		row := src[y*stride:][:w*pixel]
 		for x := range w {
@@ -93,5 +115,4 @@ func fromGray16(src []uint8, stride, pixel, w, h int) *RGB {
 			d = d[3:]
 		}
 	}
-	return out
 }

@@ -9,7 +9,7 @@ import (
 	"io"
 	"sync"
 
-	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 
 	"fewshot/datasets/internal/imaging/jpeg"
 )
@@ -21,22 +21,34 @@ type format struct {
 	// config reads the size from the header. decode decodes; it is only called with a size within the limits.
 	config func(data []byte) (w, h int, err error)
 	decode func(data []byte) (*RGB, error)
+	// whole reports whether the file goes on to its end, for Inspect. It costs little, and only looks at files whose config
+	// is good. Formats without it are decoded.
+	whole func(data []byte) bool
 }
 
 var formats = []format{
-	{"JPEG", []string{"\xff\xd8\xff"}, jpegConfig, decodeJPEG},
-	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, stdConfig(png.DecodeConfig), decodePNG},
-	{"GIF", []string{"GIF87a", "GIF89a"}, gifConfig, decodeGIF},
-	{"WebP", []string{"RIFF????WEBP"}, webpConfig, decodeWebP},
-	{"BMP", []string{"BM"}, stdConfig(bmp.DecodeConfig), decodeBMP},
+	{"JPEG", []string{"\xff\xd8\xff"}, jpegConfig, decodeJPEG, jpegWhole},
+	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, stdConfig(png.DecodeConfig), decodePNG, pngWhole},
+	{"GIF", []string{"GIF87a", "GIF89a"}, gifConfig, decodeGIF, gifWhole},
+	{"WebP", []string{"RIFF????WEBP"}, webpConfig, decodeWebP, webpWhole},
+	{"BMP", []string{"BM"}, bmpConfig, decodeBMP, bmpWhole},
+	{"TIFF", []string{"II*\x00", "MM\x00*"}, tiffConfig, decodeTIFF, nil},
+	{"PNM", pnmMagic(), pnmConfig, decodePNM, pnmWhole},
 	// Known, so that the refusal can name them.
-	{name: "TIFF", magic: []string{"II*\x00", "MM\x00*"}},
+	{name: "BigTIFF", magic: []string{"II+\x00", "MM\x00+"}},
 	{name: "JPEG 2000", magic: []string{"\x00\x00\x00\x0cjP  ", "\xff\x4f\xff\x51"}},
 	{name: "AVIF", magic: []string{"????ftypavif", "????ftypavis"}},
 	{name: "HEIF", magic: []string{"????ftyp"}},
 	{name: "JPEG XL", magic: []string{"\xff\x0a", "\x00\x00\x00\x0cJXL "}},
 	{name: "PSD", magic: []string{"8BPS"}},
-	{name: "PNM", magic: []string{"P4\n", "P5\n", "P6\n"}},
+}
+
+// Format names the format that a file's first bytes announce, as errors do, and whether it is decoded; or "".
+func Format(head []byte) (name string, decoded bool) {
+	if f := sniff(head); f != nil {
+		return f.name, f.decode != nil
+	}
+	return "", false
 }
 
 // sniff finds the format by the first bytes: names lie. Oxford-IIIT Pet alone has GIF, PNG and BMP files named .jpg.
@@ -71,11 +83,46 @@ type reason struct {
 
 func (r reason) Error() string { return r.text }
 
-// large holds back the decoding of pictures above largePixels to one at a time, so that memory stays bounded however many
-// workers meet such pictures at once.
-var large sync.Mutex
+// budget holds decoders back, so that the memory of all stays bounded however many workers meet large pictures at once: a
+// picture that takes more than what is left of it waits until there is room, or until it is alone.
+type budget struct {
+	mu   sync.Mutex
+	room *sync.Cond
+	used int64
+}
 
-const largePixels = 8_000_000
+func newBudget() *budget {
+	b := new(budget)
+	b.room = sync.NewCond(&b.mu)
+	return b
+}
+
+func (b *budget) take(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.used > 0 && b.used+n > budgetBytes {
+		b.room.Wait()
+	}
+	b.used += n
+}
+
+func (b *budget) give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	b.room.Broadcast()
+}
+
+var decoding = newBudget()
+
+const (
+	budgetBytes = 1 << 30
+	// pixelBytes is what decoders hold for a pixel at most: three bytes of RGB and, in a progressive JPEG file with colours in
+	// full, six of coefficients; eight bytes of 16-bit PNG and TIFF files, which become RGB in place if they are large.
+	pixelBytes = 9
+	// largePixels is where pictures are converted in place, though their memory is then longer than their pixels.
+	largePixels = 8_000_000
+)
 
 // Decode decodes a picture of any supported format into the bytes of Pillow's Image.open(name).convert("RGB"). Alpha is
 // dropped, not composited; orientation tags and colour profiles are ignored. The name is used in errors only. Every error is
@@ -92,7 +139,7 @@ func Decode(name string, data []byte, limits Limits) (img *RGB, err error) {
 	}
 	f := sniff(data)
 	if f == nil {
-		return fail("", Unsupported, fmt.Sprintf("unknown format, file begins with %.16q; known are JPEG, PNG, GIF, WebP and BMP", data))
+		return fail("", Unsupported, fmt.Sprintf("unknown format, file begins with %.16q; known are JPEG, PNG, GIF, WebP, BMP, TIFF and PNM", data))
 	}
 	if f.decode == nil {
 		return fail(f.name, Unsupported, "convert it to PNG or JPEG")
@@ -115,10 +162,9 @@ func Decode(name string, data []byte, limits Limits) (img *RGB, err error) {
 		}
 		return fail(f.name, kind, why)
 	}
-	if int64(w)*int64(h) > largePixels {
-		large.Lock()
-		defer large.Unlock()
-	}
+	n := pixelBytes * int64(w) * int64(h)
+	decoding.take(n)
+	defer decoding.give(n)
 	if img, err = f.decode(data); err != nil {
 		return fail(f.name, kindOf(err), err.Error())
 	}
@@ -139,7 +185,7 @@ func kindOf(err error) Kind {
 	if _, ok := errors.AsType[png.UnsupportedError](err); ok {
 		return Unsupported
 	}
-	if errors.Is(err, bmp.ErrUnsupported) {
+	if _, ok := errors.AsType[tiff.UnsupportedError](err); ok {
 		return Unsupported
 	}
 	return Corrupt
@@ -163,30 +209,4 @@ func decodeJPEG(data []byte) (*RGB, error) {
 		return nil, err
 	}
 	return &RGB{W: m.Width, H: m.Height, Pix: m.Pix, Warning: m.Warning}, nil
-}
-
-func decodePNG(data []byte) (*RGB, error) {
-	m, err := png.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	if deep, ok := m.(*image.NRGBA64); ok && data[pngColorType] == pngGray {
-		// Go makes colour of grey with a transparent value.
-		return fromGray16(deep.Pix, deep.Stride, 8, deep.Rect.Dx(), deep.Rect.Dy()), nil
-	}
-	return fromImage(m)
-}
-
-// The colour type is the 26th byte of every PNG file.
-const (
-	pngColorType = 25
-	pngGray      = 0
-)
-
-func decodeBMP(data []byte) (*RGB, error) {
-	m, err := bmp.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	return fromImage(m)
 }

@@ -19,6 +19,9 @@ type gifFrame struct {
 	data           []byte // the image data's sub-blocks and all that follows
 }
 
+// onlyFirstFrame is the warning for animations of all formats.
+const onlyFirstFrame = "animated; only the first frame is used"
+
 var errGIFTruncated = errors.New("file ends before its first frame does")
 
 // parseGIF finds the first frame. It goes by the GIF89a specification; what the frame does not need is skipped.
@@ -178,7 +181,7 @@ func decodeGIF(data []byte) (*RGB, error) {
 		}
 	}
 	if bytes.IndexByte(f.after(), ',') == 0 {
-		out.Warning = "animated; only the first frame is used"
+		out.Warning = onlyFirstFrame
 	}
 	return out, nil
 }

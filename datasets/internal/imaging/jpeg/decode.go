@@ -51,6 +51,31 @@ func Decode(data []byte) (*Image, error) {
 	return &Image{d.width, d.height, d.pixels(), d.warning}, nil
 }
 
+// Whole reports whether markers lead from the start of a file to an end-of-image marker, with a frame and a scan on the way.
+// Of the codes between them it knows nothing.
+func Whole(data []byte) bool {
+	d := decoder{bits: bitReader{data: data}}
+	d.bits.pos = 2
+	for frame, scan := false, false; ; {
+		marker, _, err := d.nextMarker()
+		switch {
+		case err != nil || marker == soi:
+			return false
+		case marker == eoi:
+			return frame && scan
+		case marker == tem || rst0 <= marker && marker <= rst7:
+			continue
+		}
+		p := d.bits.pos
+		if p+2 > len(data) {
+			return false
+		}
+		d.bits.pos = p + int(binary.BigEndian.Uint16(data[p:]))
+		frame = frame || sof0 <= marker && marker <= sof2
+		scan = scan || marker == sos
+	}
+}
+
 // Marker codes (ITU-T T.81, table B.1).
 const (
 	tem   = 0x01

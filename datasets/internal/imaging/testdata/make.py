@@ -16,7 +16,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 HERE = Path(__file__).parent
 rng = np.random.default_rng(1)
@@ -342,6 +342,225 @@ for name in ("420", "gray", "420-restart-blocks"):
     data = files[name + ".jpg"]
     files[f"no-tables-{name}.jpg"] = patch(data, lambda m, b: None if m == 0xC4 else b)
     files[f"no-end-{name}.jpg"] = data[:-2] + b"\0" * 40
+
+# --- PNG that ends after its picture ---------------------------------------------------------------------------------------
+
+data = files["filtered.png"]
+files["no-end.png"] = data[:-12]
+files["no-end-nor-checksum.png"] = data[:-14]
+files["no-end-but-zeros.png"] = data[:-12] + b"\0" * 30
+
+# --- animated WebP ---------------------------------------------------------------------------------------------------------
+
+still = [picture(37, 29) for _ in range(3)]
+clear = [p.copy() for p in still]
+for p in clear:
+    p.putalpha(picture(37, 29).convert("L"))
+files["animated-lossy.webp"] = encode(still[0], "WEBP", save_all=True, append_images=still[1:], quality=80)
+files["animated-lossless.webp"] = encode(still[0], "WEBP", save_all=True, append_images=still[1:], lossless=True)
+files["animated-lossy-alpha.webp"] = encode(clear[0], "WEBP", save_all=True, append_images=clear[1:], quality=80)
+files["animated-lossless-alpha.webp"] = encode(
+    clear[0], "WEBP", save_all=True, append_images=clear[1:], lossless=True, exact=True, background=(9, 99, 199, 255)
+)
+
+
+def canvas(data, w, h, x, y):
+    """Puts the first frame on a larger canvas, with a background that nobody is to see."""
+    b = bytearray(data)
+    b[24:30] = struct.pack("<I", w - 1)[:3] + struct.pack("<I", h - 1)[:3]
+    at = b.index(b"ANMF") + 8
+    b[at : at + 6] = struct.pack("<I", x // 2)[:3] + struct.pack("<I", y // 2)[:3]
+    at = b.index(b"ANIM") + 8
+    b[at : at + 4] = b"\x10\x80\xf0\xff"
+    return bytes(b)
+
+
+for name in ("lossy", "lossless-alpha"):
+    files[f"animated-canvas-{name}.webp"] = canvas(files[f"animated-{name}.webp"], 51, 40, 6, 8)
+
+# --- BMP of all kinds ------------------------------------------------------------------------------------------------------
+
+
+def bmp(w, h, depth, rows, header=40, compression=0, masks=(), palette=b"", colors=0, offset=True):
+    """rows: h arrays of bytes, top row first."""
+    body = b"".join(bytes(r) + b"\0" * (-len(r) % 4) for r in reversed(rows))
+    if header == 12:
+        info = struct.pack("<IHHHH", 12, w, h, 1, depth)
+    else:
+        info = struct.pack("<IiiHHIIiiII", header, w, h, 1, depth, compression, len(body), 0, 0, colors, 0)
+    masks = b"".join(struct.pack("<I", m) for m in masks)
+    rest = (info + masks).ljust(header, b"\0") + palette
+    at = 14 + len(rest) if offset else 0
+    return b"BM" + struct.pack("<IHHI", 14 + len(rest) + len(body), 0, 0, at) + rest + body
+
+
+w, h = 23, 5
+deep = [rng.integers(0, 256, 2 * w, dtype=np.uint8) for _ in range(h)]
+files["bits16.bmp"] = bmp(w, h, 16, deep)
+files["bits16-565.bmp"] = bmp(w, h, 16, deep, compression=3, masks=(0xF800, 0x7E0, 0x1F))
+files["bits16-555-v4.bmp"] = bmp(w, h, 16, deep, header=108, compression=3, masks=(0x7C00, 0x3E0, 0x1F, 0))
+# Every level of 5 and of 6 bits.
+levels = [np.arange(64, dtype="<u2").view(np.uint8), (np.arange(64, dtype="<u2") << 5).view(np.uint8), (np.arange(64) << 10).astype("<u2").view(np.uint8)]
+files["bits16-levels.bmp"] = bmp(64, 3, 16, levels)
+files["bits16-565-levels.bmp"] = bmp(64, 3, 16, levels, compression=3, masks=(0xF800, 0x7E0, 0x1F))
+full = [rng.integers(0, 256, 4 * w, dtype=np.uint8) for _ in range(h)]
+files["bits32.bmp"] = bmp(w, h, 32, full)
+for i, masks in enumerate(
+    (
+        (0xFF0000, 0xFF00, 0xFF),
+        (0xFF000000, 0xFF0000, 0xFF00, 0),
+        (0xFF000000, 0xFF00, 0xFF, 0),
+        (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
+        (0xFF, 0xFF00, 0xFF0000, 0xFF000000),
+        (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+        (0xFF000000, 0xFF00, 0xFF, 0xFF0000),
+        (0, 0, 0, 0),
+    )
+):
+    files[f"bits32-masks{i}.bmp"] = bmp(w, h, 32, full, header=(56, 124)[i % 2] if i else 40, compression=3, masks=masks)
+rgb24 = [rng.integers(0, 256, 3 * w, dtype=np.uint8) for _ in range(h)]
+files["bits24-masks.bmp"] = bmp(w, h, 24, rgb24, header=52, compression=3, masks=(0xFF0000, 0xFF00, 0xFF))
+files["os2.bmp"] = bmp(w, h, 24, rgb24, header=12)
+files["os2-v2.bmp"] = bmp(w, h, 24, rgb24, header=64)
+for depth in (1, 4, 8):
+    indices = [rng.integers(0, 256, (w * depth + 7) // 8, dtype=np.uint8) for _ in range(h)]
+    colours = rng.integers(0, 256, 4 << depth, dtype=np.uint8).tobytes()
+    files[f"palette{depth}.bmp"] = bmp(w, h, depth, indices, palette=colours)
+    files[f"palette{depth}-os2.bmp"] = bmp(w, h, depth, indices, header=12, palette=colours[: 3 << depth])
+few = [rng.integers(0, 6, w, dtype=np.uint8) for _ in range(h)]
+files["palette-six.bmp"] = bmp(w, h, 8, few, palette=colours[:24], colors=6)
+files["palette-no-offset.bmp"] = bmp(w, h, 8, few, palette=colours[:24], colors=6, offset=False)
+data = bytearray(files["palette-six.bmp"])
+struct.pack_into("<I", data, 10, 54)
+files["palette-offset-of-palette.bmp"] = bytes(data)
+files["palette-index-beyond.bmp"] = bmp(w, h, 8, [rng.integers(0, 256, w, dtype=np.uint8) for _ in range(h)], palette=colours[:24], colors=6)
+data = bytearray(files["bits16.bmp"])
+struct.pack_into("<i", data, 22, -h)
+files["bits16-top-down.bmp"] = bytes(data)
+files["no-padding-at-end.bmp"] = files["os2.bmp"][:-3]
+
+# --- PPM, PGM, PBM ---------------------------------------------------------------------------------------------------------
+
+w, h = 13, 7
+
+
+def pnm(name, kind, most, channels, comment=""):
+    a = rng.integers(0, most + 1, (h, w * channels))
+    a[0, :4] = [0, most, most // 2, most // 3]
+    head = f"P{kind}\n{comment}{w} {h}\n" + (f"{most}\n" if kind not in "14" else "")
+    if kind in "123":
+        body = "\n".join(" ".join(map(str, row)) for row in a).encode() + b"\n"
+    elif kind == "4":
+        body = np.packbits(a.astype(np.uint8), axis=1).tobytes()
+    else:
+        body = a.astype("u1" if most < 256 else ">u2").tobytes()
+    files[name] = head.encode() + body
+
+
+pnm("bits.pbm", "4", 1, 1)
+pnm("bits-plain.pbm", "1", 1, 1)
+files["bits-dense.pbm"] = files["bits-plain.pbm"][:8] + files["bits-plain.pbm"][8:].replace(b" ", b"")
+pnm("comment.ppm", "6", 255, 3, "# a comment\n# and another 7 8\n")
+for most in (1, 7, 100, 255, 256, 1000, 65535):
+    for kind, channels in (("2", 1), ("3", 3), ("5", 1), ("6", 3)):
+        pnm(f"{'plain' if kind in '23' else 'raw'}{most}.{'ppm' if channels == 3 else 'pgm'}", kind, most, channels)
+files["plain-comment.ppm"] = files["plain100.ppm"].replace(b" ", b" # eleven 12\n", 20).replace(b"P3\n13 # eleven 12\n", b"P3\n13 ")
+files["beyond-largest.pgm"] = b"P5 2 2 100\n" + bytes([0, 100, 101, 255])
+files["blanks.pgm"] = b"P5\t\r\n 2\v2\f255 " + bytes([1, 2, 3, 4])
+
+# --- TIFF ------------------------------------------------------------------------------------------------------------------
+
+
+def tiff(name, image, compression=None, **tags):
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        info[int(tag[1:])] = value
+    files[name + ".tif"] = encode(image, "TIFF", compression=compression, tiffinfo=info)
+
+
+photo = picture(37, 29)
+for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"):
+    tiff("rgb-" + compression, photo, compression, t278=7)
+    tiff("gray-" + compression, photo.convert("L"), compression)
+    tiff("palette-" + compression, photo.quantize(40), compression)
+    tiff("bilevel-" + compression, photo.convert("1"), compression)
+    tiff("alpha-" + compression, alpha, compression)
+for compression in ("group3", "group4"):
+    tiff("bilevel-" + compression, photo.convert("1"), compression)
+for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+    for what, image in (("rgb", photo), ("gray", photo.convert("L")), ("alpha", alpha)):
+        tiff(f"{what}-predicted-{compression}", image, compression, t317=2)
+for o in range(1, 10):
+    tiff(f"orientation{o}", photo.crop((0, 0, 9, 5)), t274=o)
+gray16 = Image.fromarray(rng.integers(0, 65536, (9, 13), dtype=np.uint16))
+for compression in ("raw", "tiff_lzw"):
+    tiff("gray16-" + compression, gray16, compression)
+
+
+def tiff_file(order, w, h, tags, strips):
+    """A file of entries (tag, type, values) and strips of bytes, for what Pillow does not write."""
+    e = "<" if order == "II" else ">"
+    sizes = {1: "B", 3: "H", 4: "I"}
+    data = b"".join(strips)
+    offsets, at = [], 8
+    for s in strips:
+        offsets.append(at)
+        at += len(s)
+    data += b"\0" * (at % 2)
+    at += at % 2
+    tags = dict(tags)
+    tags |= {256: (3, [w]), 257: (3, [h]), 273: (4, offsets), 279: (4, [len(s) for s in strips])}
+    entries, extra, base = b"", b"", at + 2 + 12 * len(tags) + 4
+    for tag, (kind, values) in sorted(tags.items()):
+        v = struct.pack(f"{e}{len(values)}{sizes[kind]}", *values)
+        if len(v) > 4:
+            extra += b"\0" * (len(extra) % 2)
+            pointer = struct.pack(e + "I", base + len(extra))
+            extra += v
+            v = pointer
+        entries += struct.pack(e + "HHI", tag, kind, len(values)) + v.ljust(4, b"\0")
+    head = order.encode() + struct.pack(e + "HI", 42, at)
+    return head + data + struct.pack(e + "H", len(tags)) + entries + b"\0\0\0\0" + extra
+
+
+for order in ("II", "MM"):
+    e = "<" if order == "II" else ">"
+    for samples, extra in ((3, None), (4, 2)):
+        a = rng.integers(0, 65536, (9, 13 * samples)).astype(e + "u2")
+        tags = {258: (3, [16] * samples), 259: (3, [1]), 262: (3, [2]), 277: (3, [samples]), 278: (3, [4])}
+        if extra is not None:
+            tags[338] = (3, [extra])
+        raw = [a[y : y + 4].tobytes() for y in range(0, 9, 4)]
+        files[f"rgb16-{samples}-{order}.tif"] = tiff_file(order, 13, 9, tags, raw)
+        packed = [zlib.compress(s) for s in raw]
+        files[f"rgb16-{samples}-{order}-deflate.tif"] = tiff_file(order, 13, 9, tags | {259: (3, [8])}, packed)
+        d = a.reshape(9, 13, samples)
+        d = np.concatenate([d[:, :1], d[:, 1:] - d[:, :-1]], 1).astype(e + "u2").reshape(9, -1)
+        packed = [zlib.compress(d[y : y + 4].tobytes()) for y in range(0, 9, 4)]
+        files[f"rgb16-{samples}-{order}-predicted.tif"] = tiff_file(order, 13, 9, tags | {259: (3, [8]), 317: (3, [2])}, packed)
+    a = rng.integers(0, 65536, (9, 13)).astype(e + "u2")
+    a[0, :5] = [0, 1, 255, 256, 65535]
+    files[f"gray16-{order}.tif"] = tiff_file(order, 13, 9, {258: (3, [16]), 259: (3, [1]), 262: (3, [1]), 277: (3, [1])}, [a.tobytes()])
+    a = rng.integers(0, 256, (9, 13 * 4), dtype=np.uint8)
+    a[0, :16] = [200, 100, 50, 0, 200, 100, 50, 255, 200, 100, 50, 60, 10, 5, 3, 20]
+    tags = {258: (3, [8] * 4), 259: (3, [1]), 262: (3, [2]), 277: (3, [4]), 338: (3, [1])}
+    files[f"premultiplied-{order}.tif"] = tiff_file(order, 13, 9, tags, [a.tobytes()])
+a = rng.integers(0, 256, (9, 13), dtype=np.uint8)
+files["white-is-zero.tif"] = tiff_file("II", 13, 9, {258: (3, [8]), 259: (3, [1]), 262: (3, [0]), 277: (3, [1])}, [a.tobytes()])
+bits = np.packbits(a & 1, axis=1).tobytes()
+files["white-is-zero-bits.tif"] = tiff_file("II", 13, 9, {258: (3, [1]), 259: (3, [1]), 262: (3, [0]), 277: (3, [1])}, [bits])
+files["no-bits-per-sample.tif"] = tiff_file("MM", 13, 9, {259: (3, [1]), 262: (3, [1])}, [bits])
+colours = rng.integers(0, 65536, 768).tolist()
+files["palette-of-16-bits.tif"] = tiff_file(
+    "II", 13, 9, {258: (3, [8]), 259: (3, [1]), 262: (3, [3]), 277: (3, [1]), 320: (3, colours)}, [a.tobytes()]
+)
+for compression in (3, 4):
+    data = files[f"bilevel-group{compression}.tif"]
+    at = struct.unpack("<I", data[4:8])[0]
+    strip = data[8 : 8 + [struct.unpack("<HHII", data[at + 2 + 12 * i :][:12])[3] for i in range(8)][7]]
+    tags = {258: (3, [1]), 259: (3, [compression]), 262: (3, [0]), 277: (3, [1])}
+    files[f"bilevel-white-is-zero-group{compression}.tif"] = tiff_file("MM", 37, 29, tags, [strip])
+files["several.tif"] = encode(photo, "TIFF", save_all=True, append_images=[picture(9, 9)])
 
 # ---------------------------------------------------------------------------------------------------------------------------
 
