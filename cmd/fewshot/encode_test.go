@@ -156,6 +156,9 @@ func TestEncodeWithMask(t *testing.T) {
 	if !slices.Equal(plain[0].Feature, masked[0].Feature) || slices.Equal(plain[1].Feature, masked[1].Feature) {
 		t.Error("a mask changes the features of images, not of texts")
 	}
+	if whole := objects(t, must(t, "encode", "-model", tiny(t), "-json", "-mask", dir, file)); !slices.Equal(whole[0].Feature, masked[1].Feature) {
+		t.Error("the folder of a run does not stand for its mask")
+	}
 	if code, _, errw := cli(t, "encode", "-model", other(t), "-mask", mask, file); code != exitFailed || !strings.Contains(errw, "another backbone") {
 		t.Errorf("a mask of other weights: exit code %d, %s", code, errw)
 	}

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -143,6 +145,9 @@ func (f *evalFlags) test(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 
 // mask puts the masks of a file on the image encoder.
 func (m *model) mask(path string) (rmt.Sparsity, error) {
+	if s, err := os.Stat(path); err == nil && s.IsDir() { // a run's folder stands for the mask in it
+		path = filepath.Join(path, maskName)
+	}
 	f, err := rmt.OpenMasks(path)
 	if err != nil {
 		return rmt.Sparsity{}, err

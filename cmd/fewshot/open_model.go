@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -42,7 +41,7 @@ type modelFlags struct {
 
 func (m *modelFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&m.path, "model", embeddedName, "CLIP `checkpoint`: an OpenAI .pt, a torch.save or safetensors file, a Hugging Face or open_clip folder, or embedded for the small one in this program")
-	fs.StringVar(&m.vocab, "vocab", "", "BPE vocabulary `file`: bpe_simple_vocab_16e6.txt.gz or merges.txt (default: found beside the model)")
+	fs.StringVar(&m.vocab, "vocab", "", "BPE vocabulary `file`: bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json (default: found beside the model)")
 	fs.StringVar(&m.activation, "activation", "", "quickgelu or gelu, where the checkpoint does not say (OpenAI's weights: quickgelu)")
 	fs.IntVar(&m.pillow, "pillow", newestPillow, "major `version` of Pillow whose resize is reproduced: 13, or 12 for results of that and older ones, which differ on tall images and some random crops")
 	m.declareHeads(fs)
@@ -190,6 +189,9 @@ func (m *modelFlags) pickHeads(src *checkpoint.Model) (image, words int, err err
 	return image, words, nil
 }
 
+// maxVocabulary is more than any vocabulary file has; package text has a limit of its own for what comes out of a packed one.
+const maxVocabulary = 64 << 20
+
 // tokenizer reads the vocabulary that was asked for, or found; nil if there is none.
 func (m *modelFlags) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, error) {
 	merges := found.Merges
@@ -201,21 +203,18 @@ func (m *modelFlags) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, er
 	case merges == "":
 		return nil, nil
 	}
-	f, err := os.Open(merges)
+	b, err := checkpoint.ReadFile(merges, maxVocabulary)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	tok, err := text.ReadMerges(merges, f)
+	tok, err := text.ReadVocabulary(merges, bytes.NewReader(b))
 	if err != nil || found.IDs == "" {
 		return tok, err
 	}
-	ids, err := os.Open(found.IDs)
-	if err != nil {
+	if b, err = checkpoint.ReadFile(found.IDs, maxVocabulary); err != nil {
 		return nil, err
 	}
-	defer ids.Close()
-	return tok, tok.CheckVocab(found.IDs, ids)
+	return tok, tok.CheckVocab(found.IDs, bytes.NewReader(b))
 }
 
 // newCLIP builds both encoders of a source with OpenAI's names, and reports all faults of its tensors together. image and words
@@ -274,8 +273,8 @@ func (m *model) needText() error {
 	case m.text == nil:
 		return fmt.Errorf("%s has no text encoder, so class names cannot become a classifier; use a full CLIP checkpoint", m.name)
 	case m.tok == nil:
-		return usagef("no BPE vocabulary beside %s: put bpe_simple_vocab_16e6.txt.gz (from OpenAI's CLIP repository) or merges.txt into %s, or name it with -vocab",
-			m.name, filepath.Dir(m.name))
+		return usagef("no BPE vocabulary beside %s: put bpe_simple_vocab_16e6.txt.gz (from OpenAI's CLIP repository), merges.txt or tokenizer.json into %s, or name it with -vocab",
+			m.name, filepath.Clean(m.source.Dir()))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -325,7 +326,7 @@ func shardIndex(src []byte) (shardMap, error) {
 // Vocabulary is where a checkpoint's byte-pair vocabulary lies; empty paths
 // where there is none.
 type Vocabulary struct {
-	Merges string // OpenAI's bpe_simple_vocab_16e6.txt.gz or a merges.txt
+	Merges string // OpenAI's bpe_simple_vocab_16e6.txt.gz, a merges.txt, or a tokenizer.json, which has all in one
 	IDs    string // vocab.json, which goes with a merges.txt
 }
 
@@ -338,9 +339,8 @@ func findVocabulary(dir string) Vocabulary {
 		}
 		return path
 	}
-	v := Vocabulary{Merges: at("merges.txt"), IDs: at("vocab.json")}
-	if v.Merges == "" {
-		v = Vocabulary{Merges: at("bpe_simple_vocab_16e6.txt.gz")}
+	if merges := at("merges.txt"); merges != "" {
+		return Vocabulary{Merges: merges, IDs: at("vocab.json")}
 	}
-	return v
+	return Vocabulary{Merges: cmp.Or(at("tokenizer.json"), at("bpe_simple_vocab_16e6.txt.gz"))}
 }

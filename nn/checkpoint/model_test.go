@@ -205,6 +205,11 @@ func TestPreprocessingAndVocabulary(t *testing.T) {
 	if v := openModel(t, filepath.Join(dir, "ViT.pt")).Vocabulary(); v != (Vocabulary{Merges: gz}) {
 		t.Errorf("beside a .pt file: %+v", v)
 	}
+	whole := filepath.Join(dir, "tokenizer.json")
+	writeBytes(t, whole, []byte("{}"))
+	if v := openModel(t, filepath.Join(dir, "ViT.pt")).Vocabulary(); v != (Vocabulary{Merges: whole}) {
+		t.Errorf("beside a .pt file: %+v", v)
+	}
 }
 
 // memory opens a safetensors file that is built in memory.
