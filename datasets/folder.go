@@ -34,8 +34,10 @@ func OpenFolder(dir, template string) (*Dataset, error) {
 func openFolder(dir string, o Options) (*Dataset, error) {
 	if info, err := os.Stat(dir); err != nil {
 		return nil, readError(dir, err)
+	} else if info.Mode().IsRegular() && isTable(dir) {
+		return openTable(dir, o)
 	} else if !info.IsDir() {
-		return nil, fault(dir, nil, "a data set is a folder of images", "is not a folder")
+		return nil, fault(dir, nil, "a data set is a folder of images, or a table of them (.csv, .tsv, .jsonl)", "is not a folder")
 	}
 	name := filepath.Base(dir)
 	if abs, err := filepath.Abs(dir); err == nil {
@@ -60,8 +62,7 @@ func openFolder(dir string, o Options) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.finish()
-	return d, nil
+	return d.named(dir, o)
 }
 
 // readFolder reads a folder by its layout.
@@ -81,6 +82,10 @@ func (d *Dataset) readFolder(dir string, o Options) error {
 		return fault(dir, nil, "leave -split out", "has parts of its own: it is not divided again")
 	case len(l.split) > 0:
 		return d.readOwnSplit(filepath.Join(dir, filepath.FromSlash(l.at.path)), l.split, o)
+	case l.inTables:
+		return d.readPartTables(l, o)
+	case l.table != nil:
+		return d.readLabels(dir, l, o)
 	case l.inner:
 		return d.readInner(l)
 	case l.folds != nil:

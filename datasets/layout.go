@@ -3,7 +3,6 @@ package datasets
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,6 +29,8 @@ type layout struct {
 	// are in.
 	split, table []string
 	at           *tree
+	// inTables says that each part has a table of its images, and no class folders.
+	inTables bool
 	// notes say what was read as what, where that is not plain.
 	notes []string
 	// unused are folders of images that are no part of it.
@@ -140,7 +141,7 @@ func recognize(dir string, root *tree, level int) (*layout, error) {
 		if r.split != nil {
 			break
 		}
-		r.table = tables(t)
+		r.table = tablesOf(t)
 		if found, err := r.parts(t); found || err != nil {
 			return r.done(err)
 		}
@@ -166,12 +167,12 @@ func recognize(dir string, root *tree, level int) (*layout, error) {
 
 // marked reports whether a folder holds what only a data set has: a split file or a table.
 func (r *recognizer) marked(t *tree) bool {
-	return len(tables(t)) > 0 || slices.ContainsFunc(t.others, func(name string) bool { return strings.HasPrefix(name, splitPrefix) })
+	return len(tablesOf(t)) > 0 || slices.ContainsFunc(t.others, func(name string) bool { return strings.HasPrefix(name, splitPrefix) })
 }
 
 // passed says that the tables in a folder are not read, as the folders tell the classes.
 func (r *recognizer) passed(t *tree) {
-	for _, name := range tables(t) {
+	for _, name := range tablesOf(t) {
 		r.note("%s is not read; to read it give it as the data set: -dataset %s", quote.Plain(name), quote.Plain(filepath.Join(r.path(t), name)))
 	}
 }
@@ -237,6 +238,15 @@ func (r *recognizer) parts(t *tree) (found bool, err error) {
 		return named[p][0]
 	}
 	r.train, r.val, r.test, r.unused = one(partTrain), one(partVal), one(partTest), rest
+	tabled := 0
+	for _, c := range all {
+		if c.flat() {
+			tabled++
+		}
+	}
+	if r.inTables = tabled == len(all); tabled > 0 && !r.inTables {
+		return false, fault(r.path(t), nil, "give every part such folders, or a table", "has parts with class folders and parts without: %s", shown(all))
+	}
 	plain := t.path == ""
 	var reads []string
 	for _, c := range []struct {
@@ -257,6 +267,9 @@ func (r *recognizer) parts(t *tree) (found bool, err error) {
 		}
 	}
 	r.passed(t)
+	if r.table = nil; r.inTables {
+		return true, nil
+	}
 	return true, r.levels()
 }
 
@@ -447,12 +460,11 @@ func (r *recognizer) levels() error {
 		"has folders within folders: the classes may be %s, or %s", shown(classes), shown(below))
 }
 
-// tables are the tables of paths and labels in a folder.
-func tables(t *tree) []string {
+// tablesOf are the tables of paths and labels in a folder.
+func tablesOf(t *tree) []string {
 	var found []string
 	for _, name := range t.others {
-		switch strings.ToLower(path.Ext(name)) {
-		case ".csv", ".tsv", ".jsonl":
+		if isTable(name) {
 			found = append(found, name)
 		}
 	}

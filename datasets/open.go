@@ -25,6 +25,8 @@ type Options struct {
 	ClassLevel int
 	// Division divides a folder that has no parts; the zero value divides it 50/20/30, as CoOp does.
 	Division Division
+	// ClassNames is a file that says what the classes are called, in place of classes.txt in the data set's folder.
+	ClassNames string
 }
 
 // OpenWith opens a data set.
@@ -41,6 +43,11 @@ type Options struct {
 //	dir/CLASS/train/…              parts within each class
 //	dir/CLASS/…                    a folder per class, divided by Options.Division
 //	dir/fold1/CLASS/…              folds, one of them for testing by Options.Division
+//	dir/labels.csv, dir/images/…   a table of paths and labels (.csv, .tsv, .jsonl), where there are no class folders; train.csv
+//	                               and test.csv; metadata.csv in each part; a table's own path may be given too
+//
+// A table has columns for the path and the label of an image, and one for its part if it divides them. classes.txt in the folder,
+// or Options.ClassNames, gives the classes other names than their folders or labels have.
 //
 // Folders that are alone are passed through. What was read as what is in Dataset.Notes where it is not plain, and what could be
 // read in two ways is refused, with the path or the flag that would do. A class is called like its folder, with spaces for
@@ -61,9 +68,9 @@ func OpenWith(root, name string, o Options) (*Dataset, error) {
 	switch {
 	case name == "":
 		return nil, unknown(root, name)
-	case isDir(dir):
+	case isDir(dir), isTable(name) && exists(dir):
 		return openFolder(dir, o)
-	case strings.ContainsRune(name, '.') && isDir(name):
+	case strings.ContainsRune(name, '.') && (isDir(name) || isTable(name) && exists(name)):
 		return openFolder(name, o)
 	}
 	return nil, unknown(root, name)
@@ -76,6 +83,8 @@ func openNamed(root, name string, spec *Spec, o Options) (*Dataset, error) {
 		return nil, fmt.Errorf("%s has a published division: leave -split out", spec.Title)
 	case o.ClassLevel != 0:
 		return nil, fmt.Errorf("%s has classes of its own: leave -class-level out", spec.Title)
+	case o.ClassNames != "":
+		return nil, fmt.Errorf("%s has names of its own: leave -class-names out", spec.Title)
 	}
 	d, err := openSpec(root, spec)
 	if err != nil {
@@ -378,6 +387,12 @@ func (d *Dataset) compare(want Counts) {
 // Counts returns the sizes of d.
 func (d *Dataset) Counts() Counts {
 	return Counts{len(d.Classes), len(d.Train), len(d.Val), len(d.Test)}
+}
+
+// exists reports whether there is something at path.
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // isDir reports whether path is a folder, or a link to one.
