@@ -44,6 +44,20 @@ var gradients = map[string][]struct {
 			return autograd.MatMul(autograd.Activate(v[0], tensor.GELU), v[1])
 		})},
 	},
+	"LowRank": {
+		{[][]int{{2, 3, 5}, {2, 5}, {4, 2}, {1, 5}, {3, 1}}, on(func(v []*autograd.Var) *autograd.Var {
+			return autograd.LowRank(v[0], 8, 0.7, []autograd.Path{{A: v[1], B: v[2]}, {A: v[3], B: v[4], At: 5}})
+		})},
+		{[][]int{{2, 3, 5}, {2, 5}, {4, 2}, {1, 5}, {4, 1}}, func(t *autograd.Tape, v []*autograd.Var) *autograd.Var {
+			u := t.Device().New(tensor.Full, 7, 5)
+			tensor.Uniform(u, tensor.NewKey(8))
+			drop := &autograd.Dropout{Uniform: u, Rows: []int32{3, 0, 6, 1, 2, 5}, P: 0.4}
+			return autograd.LowRank(v[0], 8, 0.7, []autograd.Path{{A: v[1], B: v[2], Drop: drop}, {A: v[3], B: v[4], At: 4}})
+		}},
+		{[][]int{{3, 5}, {2, 5}, {4, 2}}, scoped(func(v []*autograd.Var) *autograd.Var { // the input is computed again
+			return autograd.LowRank(autograd.Activate(v[0], tensor.GELU), 4, 1, []autograd.Path{{A: v[1], B: v[2]}})
+		})},
+	},
 	"LayerNorm":   {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
 	"L2Normalize": {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.L2Normalize(v[0]) })}},
 	"Attention": {
@@ -123,11 +137,6 @@ var gradients = map[string][]struct {
 				{First: 10, Count: 2, Len: 1, Prefix: 3, Shared: 3}, {First: 12, Count: 1, Len: 3, Prefix: 4, Shared: 2}, {First: 15, Count: 1, Len: 4}})
 		})},
 	},
-	"Checkpoint": {{[][]int{{4, 3}, {3, 2}, {2}}, on(func(v []*autograd.Var) *autograd.Var {
-		return autograd.Checkpoint(v, 2, func(_ *autograd.Tape, part int, v []*autograd.Var) *autograd.Var {
-			return autograd.Add(autograd.Activate(autograd.MatMul(autograd.Rows(v[0], part, 3), v[1]), tensor.GELU), v[2])
-		})
-	})}},
 	"Rows": {{[][]int{{5, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Rows(v[0], 1, 3) })},
 		{[][]int{{2, 3}, {6, 3}}, on(func(v []*autograd.Var) *autograd.Var { // two parts of one weight meet again
 			return autograd.Add(autograd.Linear(v[0], autograd.Rows(v[1], 0, 2), nil), autograd.Linear(v[0], autograd.Rows(v[1], 4, 6), nil))
@@ -202,11 +211,8 @@ func TestEveryOperationIsChecked(t *testing.T) {
 }
 
 func isVar(e ast.Expr) bool {
-	switch list := e.(type) {
-	case *ast.Ellipsis:
-		e = list.Elt
-	case *ast.ArrayType:
-		e = list.Elt
+	if l, ok := e.(*ast.Ellipsis); ok {
+		e = l.Elt
 	}
 	p, ok := e.(*ast.StarExpr)
 	if !ok {

@@ -18,12 +18,12 @@ func NewLinear(w *Weights, in, out int) Linear {
 
 // Forward maps [..., in] to [..., out].
 func (l Linear) Forward(x *autograd.Var) *autograd.Var {
-	return autograd.Linear(x, l.W.On(x.Tape()), l.B.On(x.Tape()))
+	return l.W.product(x, l.B.On(x.Tape()), nil)
 }
 
 // ForwardAdd is Forward plus a residual [..., out], in one operation.
 func (l Linear) ForwardAdd(x, residual *autograd.Var) *autograd.Var {
-	return autograd.LinearAdd(x, l.W.On(x.Tape()), l.B.On(x.Tape()), residual)
+	return l.W.product(x, l.B.On(x.Tape()), residual)
 }
 
 // Pack prepares the layer's weight (see [Param.Pack]); so do the other layers' methods of this name.
@@ -64,16 +64,14 @@ func NewAttention(w *Weights, width, heads int, causal bool) Attention {
 
 // Forward maps [B, L, width] to the same shape, and adds the residual, of that shape too, unless it is nil.
 func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
-	t := x.Tape()
-	qkv := autograd.Linear(x, a.InW.On(t), a.InB.On(t)) // [B, L, 3·width]
+	qkv := a.InW.product(x, a.InB.On(x.Tape()), nil) // [B, L, 3·width]
 	return a.Out.ForwardAdd(autograd.Attention(qkv, a.heads, a.causal), residual)
 }
 
 // ForwardSequences is causal attention for the rows [R, width] of several sequences, with a residual as Forward. With at, not nil, it is
 // these rows of it alone, [len(at), width], with those of the residual.
 func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
-	t := x.Tape()
-	qkv := autograd.Linear(x, a.InW.On(t), a.InB.On(t)) // [R, 3·width]
+	qkv := a.InW.product(x, a.InB.On(x.Tape()), nil) // [R, 3·width]
 	heads := autograd.CausalAttention(qkv, a.heads, groups)
 	if at != nil {
 		heads, residual = autograd.TakeRows(heads, at), autograd.TakeRows(residual, at)
@@ -89,8 +87,13 @@ func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd
 //	Σ_j pᵢⱼ·(Wvᵢ·x_j + bvᵢ) = Wvᵢ·cᵢ + bvᵢ       with cᵢ = Σ_j pᵢⱼ·x_j, as Σ_j pᵢⱼ = 1
 //
 // and the softmax over j does not see qᵢ·bkᵢ, so that bk has no part in this. Each head is a query u to the tokens themselves.
+// Not so where the input projection has a second path, which may be no matrix.
 func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
+	if a.InW.path != nil {
+		qkv := a.InW.product(x, a.InB.On(t), nil)
+		return a.Out.ForwardAdd(autograd.FirstToken(autograd.Attention(qkv, a.heads, a.causal)), residual)
+	}
 	w, b := a.InW.On(t), a.InB.On(t)
 	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d)) // [B, width]
 	u := autograd.SplitHeads(q, autograd.Rows(w, d, 2*d), a.heads)                               // [B, heads, width]

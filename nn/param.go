@@ -12,6 +12,7 @@ type Param struct {
 	Trainable bool // a leaf of recording tapes; otherwise constant
 
 	view func(*autograd.Tape, *autograd.Var) *autograd.Var
+	path func(x *autograd.Var) *autograd.Var
 
 	// The Var last made, so that layers that share the parameter share it on a tape too.
 	tape *autograd.Tape
@@ -22,6 +23,22 @@ type Param struct {
 // view off again. Whoever uses the parameter cannot tell.
 func (p *Param) Parametrize(f func(*autograd.Tape, *autograd.Var) *autograd.Var) {
 	p.view, p.tape, p.on = f, nil, nil
+}
+
+// Extend gives the parameter, a layer's weight W [out, in], a second path: a layer that makes x·Wᵀ of its input x [..., in] adds
+// f(x) [..., out] to that, as LoRA does. nil takes it off again. A view and a path do not know of each other.
+func (p *Param) Extend(f func(x *autograd.Var) *autograd.Var) { p.path = f }
+
+// product is x·Wᵀ + b + residual, either of which may be nil, with what the second path makes of x.
+func (p *Param) product(x, b, residual *autograd.Var) *autograd.Var {
+	if p.path != nil {
+		y := p.path(x)
+		if residual != nil {
+			y = autograd.Add(residual, y)
+		}
+		residual = y
+	}
+	return autograd.LinearAdd(x, p.On(x.Tape()), b, residual)
 }
 
 // Pack prepares the parameter, a layer's weight, for inputs of few rows, and if grad for their gradients too; see [tensor.Pack]. One

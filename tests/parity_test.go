@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"cmp"
 	"math"
 	"path/filepath"
 	"slices"
@@ -87,7 +88,7 @@ func (s sketch) apart(got []float64) float64 {
 		}
 		off = max(off, math.Abs(dot-want)/math.Sqrt(float64(len(got))/12))
 	}
-	if off /= s.RMS; math.IsNaN(off) {
+	if off /= cmp.Or(s.RMS, 1); math.IsNaN(off) { // of zeros, as it is
 		return math.Inf(1)
 	}
 	return off

@@ -43,6 +43,7 @@ type Run struct {
 	Epochs   int
 	Schedule optim.Schedule // learning rate by epoch, from 0
 	PerStep  bool           // rather by step
+	Steps    int            // where not 0, the run ends after so many steps, though an epoch be not
 	Data     Data
 	At       Position // where to start: the zero value, or what Restore returned
 	Done     Progress // what came before that
@@ -67,7 +68,7 @@ func (r *Run) Train(ctx context.Context) (err error) {
 	}()
 	began, before := time.Now(), r.Done.Seconds
 	clock := func() { r.Done.Seconds = before + time.Since(began) }
-	for at := &r.At; at.Epoch < r.Epochs; {
+	for at := &r.At; at.Epoch < r.Epochs && !r.done(); {
 		if ctx.Err() != nil {
 			return r.interrupted(ctx)
 		}
@@ -101,6 +102,9 @@ func (r *Run) Train(ctx context.Context) (err error) {
 					return err
 				}
 			}
+			if r.done() {
+				break
+			}
 		}
 		if ctx.Err() != nil {
 			return r.interrupted(ctx)
@@ -111,6 +115,9 @@ func (r *Run) Train(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// done reports whether all steps were made, where their number is given.
+func (r *Run) done() bool { return r.Steps > 0 && r.Trainer.Steps() >= r.Steps }
 
 // endEpoch goes over to the next epoch.
 func (r *Run) endEpoch(lr float64) error {

@@ -4,116 +4,37 @@
 
 #include "textflag.h"
 
-// func dot1x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -121,7 +42,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -132,190 +53,67 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot2x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -323,7 +121,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -338,231 +136,76 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z30, Z30
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot3x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -570,7 +213,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -589,28 +232,27 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -619,36 +261,24 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z29, Z29
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z29, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot4x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -657,18 +287,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -677,185 +307,11 @@ fetched3:
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -863,7 +319,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -886,29 +342,28 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -920,9 +375,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z28, Z28
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -930,28 +383,18 @@ fresh13:
 	VMOVUPS Z29, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z28, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot5x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -962,18 +405,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -984,219 +427,11 @@ fetched3:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1204,7 +439,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1232,30 +467,29 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1270,9 +504,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z27, Z27
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1282,28 +514,18 @@ fresh13:
 	VMOVUPS Z28, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z27, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot6x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1316,18 +538,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1339,251 +561,11 @@ fetched3:
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1591,7 +573,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1623,20 +605,19 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1644,10 +625,10 @@ done6:
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1665,9 +646,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z26, Z26
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1679,28 +658,18 @@ fresh13:
 	VMOVUPS Z27, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z26, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot7x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1715,18 +684,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1739,283 +708,11 @@ fetched3:
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2023,7 +720,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2059,20 +756,19 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -2081,10 +777,10 @@ done6:
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -2105,9 +801,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z25, Z25
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -2121,28 +815,18 @@ fresh13:
 	VMOVUPS Z26, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z25, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot8x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -2159,18 +843,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2184,315 +868,11 @@ fetched3:
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS (R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 4(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 8(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 12(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 28(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 84(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 140(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 196(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2500,7 +880,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2540,20 +920,19 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -2563,10 +942,10 @@ done6:
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -2590,9 +969,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z24, Z24
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -2608,28 +985,18 @@ fresh13:
 	VMOVUPS Z25, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z24, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot9x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -2648,18 +1015,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2675,349 +1042,11 @@ fetched3:
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS (R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS (R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 4(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 4(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 8(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 8(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 12(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 12(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 28(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 32(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 84(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 88(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 140(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 144(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 196(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 200(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3025,7 +1054,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3070,20 +1099,19 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -3094,10 +1122,10 @@ done6:
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -3124,9 +1152,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z23, Z23
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -3144,28 +1170,18 @@ fresh13:
 	VMOVUPS Z24, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z23, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot10x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -3186,18 +1202,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3214,381 +1230,11 @@ fetched3:
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS (R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS (R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS (R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 4(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 4(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 4(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 8(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 8(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 8(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 12(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 12(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 12(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 28(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 32(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 36(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 84(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 88(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 92(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 140(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 144(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 148(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 196(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 200(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 204(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3596,7 +1242,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3645,20 +1291,19 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -3670,10 +1315,10 @@ done6:
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -3703,9 +1348,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z22, Z22
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -3725,28 +1368,18 @@ fresh13:
 	VMOVUPS Z23, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z22, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot11x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -3769,18 +1402,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3798,413 +1431,11 @@ fetched3:
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS (R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS (R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS (R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS (R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 4(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 4(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 4(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 4(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 8(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 8(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 8(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 8(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 12(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 12(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 12(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 12(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 28(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 32(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 36(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 40(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 84(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 88(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 92(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 96(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 140(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 144(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 148(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 152(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 196(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 200(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 204(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 208(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4212,7 +1443,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4265,20 +1496,19 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -4291,10 +1521,10 @@ done6:
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -4327,9 +1557,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z21, Z21
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -4351,28 +1579,18 @@ fresh13:
 	VMOVUPS Z22, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z21, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot12x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -4397,18 +1615,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -4427,445 +1645,11 @@ fetched3:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS (R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS (R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS (R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS (R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS (R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 4(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 4(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 4(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 4(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 4(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 8(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 8(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 8(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 8(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 8(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 12(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 12(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 12(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 12(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 12(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 28(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 32(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 36(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 40(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 44(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 84(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 88(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 92(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 96(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 100(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 140(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 144(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 148(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 152(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 156(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 196(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 200(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 204(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 208(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 212(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4873,7 +1657,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4930,20 +1714,19 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -4957,10 +1740,10 @@ done6:
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -4996,9 +1779,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z20, Z20
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -5022,28 +1803,18 @@ fresh13:
 	VMOVUPS Z21, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z20, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot13x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -5070,18 +1841,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -5102,479 +1873,11 @@ fetched3:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS (R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS (R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS (R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS (R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS (R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS (R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 4(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 4(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 4(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 4(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 4(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 4(R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 8(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 8(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 8(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 8(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 8(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 8(R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 12(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 12(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 12(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 12(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 12(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 12(R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $16, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 28(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 32(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 36(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 40(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 44(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 48(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 84(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 88(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 92(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 96(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 100(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 104(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 140(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 144(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 148(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 152(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 156(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 160(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 196(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 200(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 204(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 208(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 212(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 216(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $224, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -5582,7 +1885,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -5644,20 +1947,19 @@ k5:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -5672,10 +1974,10 @@ done6:
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -5714,9 +2016,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z19, Z19
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -5742,28 +2042,18 @@ fresh13:
 	VMOVUPS Z20, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z19, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot14x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -5792,18 +2082,18 @@ fetch2:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -5825,511 +2115,11 @@ fetched3:
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS (R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS (R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS (R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS (R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS (R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS (R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS (R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS (R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS (R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS (R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS (R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS (R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS (R13)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 4(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 4(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 4(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 4(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 4(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 4(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 4(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 4(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 4(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 4(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 4(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 4(R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS 4(R13)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 8(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 8(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 8(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 8(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 8(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 8(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 8(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 8(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 8(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 8(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 8(R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS 8(R13)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 12(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 12(R8)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 12(R8)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 12(R11), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 12(R11)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 12(R11)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 12(R11)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 12(R12), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 12(R12)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 12(R12)(R9*2), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 12(R12)(R10*1), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 12(R13), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS 12(R13)(R9*1), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $16, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VBROADCASTSS (R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 8(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 16(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 20(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 24(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 28(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 32(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 36(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 40(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 44(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 48(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS 52(R8), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	VMOVUPS 128(BX), Z0
-	VBROADCASTSS 56(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 60(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 64(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 68(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 72(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 76(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 80(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 84(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 88(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 92(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 96(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 100(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 104(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS 108(R8), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	VMOVUPS 256(BX), Z0
-	VBROADCASTSS 112(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 116(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 120(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 124(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 128(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 132(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 136(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 140(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 144(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 148(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 152(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 156(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 160(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS 164(R8), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	VMOVUPS 384(BX), Z0
-	VBROADCASTSS 168(R8), Z1
-	// VDPBF16PS Z0, Z1, Z31
-	LONG $0x48766262
-	WORD $0xf852
-	VBROADCASTSS 172(R8), Z2
-	// VDPBF16PS Z0, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf052
-	VBROADCASTSS 176(R8), Z1
-	// VDPBF16PS Z0, Z1, Z29
-	LONG $0x48766262
-	WORD $0xe852
-	VBROADCASTSS 180(R8), Z2
-	// VDPBF16PS Z0, Z2, Z28
-	LONG $0x486e6262
-	WORD $0xe052
-	VBROADCASTSS 184(R8), Z1
-	// VDPBF16PS Z0, Z1, Z27
-	LONG $0x48766262
-	WORD $0xd852
-	VBROADCASTSS 188(R8), Z2
-	// VDPBF16PS Z0, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd052
-	VBROADCASTSS 192(R8), Z1
-	// VDPBF16PS Z0, Z1, Z25
-	LONG $0x48766262
-	WORD $0xc852
-	VBROADCASTSS 196(R8), Z2
-	// VDPBF16PS Z0, Z2, Z24
-	LONG $0x486e6262
-	WORD $0xc052
-	VBROADCASTSS 200(R8), Z1
-	// VDPBF16PS Z0, Z1, Z23
-	LONG $0x4876e262
-	WORD $0xf852
-	VBROADCASTSS 204(R8), Z2
-	// VDPBF16PS Z0, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf052
-	VBROADCASTSS 208(R8), Z1
-	// VDPBF16PS Z0, Z1, Z21
-	LONG $0x4876e262
-	WORD $0xe852
-	VBROADCASTSS 212(R8), Z2
-	// VDPBF16PS Z0, Z2, Z20
-	LONG $0x486ee262
-	WORD $0xe052
-	VBROADCASTSS 216(R8), Z1
-	// VDPBF16PS Z0, Z1, Z19
-	LONG $0x4876e262
-	WORD $0xd852
-	VBROADCASTSS 220(R8), Z2
-	// VDPBF16PS Z0, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd052
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $224, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -6337,7 +2127,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -6403,20 +2193,19 @@ k5:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -6432,10 +2221,10 @@ done6:
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z0, Z18, Z18
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -6477,9 +2266,7 @@ nobias12:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z18, Z18
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -6507,162 +2294,42 @@ fresh13:
 	VMOVUPS Z19, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z18, K1, (DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot1x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -6670,7 +2337,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -6685,78 +2352,65 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z30, Z30
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot2x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -6764,177 +2418,11 @@ fetched3:
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -6942,7 +2430,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -6964,31 +2452,30 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z1, Z28, Z28
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -6998,36 +2485,24 @@ nobias12:
 	VADDPS Z0, Z29, Z29
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z28, Z28
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
 	VMOVUPS Z29, (DI)
 	VMOVUPS Z28, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot3x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -7037,18 +2512,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -7058,233 +2533,11 @@ fetched3:
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -7292,7 +2545,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -7321,21 +2574,20 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -7344,10 +2596,10 @@ done6:
 	VADDPS Z1, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z1, Z26, Z26
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -7362,9 +2614,7 @@ nobias12:
 	VADDPS Z0, Z27, Z27
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z26, Z26
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -7373,28 +2623,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z27, (DI)
 	VMOVUPS Z26, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot4x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -7407,18 +2647,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -7431,289 +2671,11 @@ fetched3:
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	ADDQ $16, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	ADDQ $224, R8
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -7721,7 +2683,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -7757,21 +2719,20 @@ k5:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -7782,10 +2743,10 @@ done6:
 	VADDPS Z1, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z1, Z24, Z24
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -7805,9 +2766,7 @@ nobias12:
 	VADDPS Z0, Z25, Z25
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z24, Z24
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -7819,28 +2778,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z25, (DI)
 	VMOVUPS Z24, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot5x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -7856,18 +2805,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -7883,347 +2832,11 @@ fetched3:
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -8231,7 +2844,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -8275,21 +2888,20 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -8302,10 +2914,10 @@ done6:
 	VADDPS Z1, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z1, Z22, Z22
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -8330,9 +2942,7 @@ nobias12:
 	VADDPS Z0, Z23, Z23
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z22, Z22
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -8347,28 +2957,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z23, (DI)
 	VMOVUPS Z22, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot6x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -8387,18 +2987,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -8416,403 +3016,11 @@ fetched3:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -8820,7 +3028,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -8871,21 +3079,20 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -8900,10 +3107,10 @@ done6:
 	VADDPS Z1, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z1, Z20, Z20
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -8933,9 +3140,7 @@ nobias12:
 	VADDPS Z0, Z21, Z21
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z20, Z20
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -8953,28 +3158,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z21, (DI)
 	VMOVUPS Z20, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot7x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -8996,18 +3191,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -9027,459 +3222,11 @@ fetched3:
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -9487,7 +3234,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -9545,21 +3292,20 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -9576,10 +3322,10 @@ done6:
 	VADDPS Z1, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z1, Z18, Z18
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -9614,9 +3360,7 @@ nobias12:
 	VADDPS Z0, Z19, Z19
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z18, Z18
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -9637,28 +3381,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z19, (DI)
 	VMOVUPS Z18, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot8x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -9683,18 +3417,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -9716,515 +3450,11 @@ fetched3:
 	VPXORD Z18, Z18, Z18
 	VPXORD Z17, Z17, Z17
 	VPXORD Z16, Z16, Z16
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS (R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 4(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 8(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 12(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 28(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 84(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 140(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 196(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -10232,7 +3462,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -10297,21 +3527,20 @@ k5:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -10330,10 +3559,10 @@ done6:
 	VADDPS Z1, Z18, Z18
 	VADDPS Z0, Z17, Z17
 	VADDPS Z1, Z16, Z16
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -10373,9 +3602,7 @@ nobias12:
 	VADDPS Z0, Z17, Z17
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z16, Z16
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -10399,28 +3626,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z17, (DI)
 	VMOVUPS Z16, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot9x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -10448,18 +3665,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -10484,573 +3701,11 @@ fetched3:
 	VPXORD Z16, Z16, Z16
 	VPXORD Z15, Z15, Z15
 	VPXORD Z14, Z14, Z14
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS (R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS (R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 4(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 4(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 8(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 8(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 12(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 12(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 28(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 32(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 84(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 88(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 140(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 144(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 196(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 200(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -11058,7 +3713,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -11131,21 +3786,20 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -11166,10 +3820,10 @@ done6:
 	VADDPS Z1, Z16, Z16
 	VADDPS Z0, Z15, Z15
 	VADDPS Z1, Z14, Z14
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -11214,9 +3868,7 @@ nobias12:
 	VADDPS Z0, Z15, Z15
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z14, Z14
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -11243,28 +3895,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z15, (DI)
 	VMOVUPS Z14, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot10x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -11295,18 +3937,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -11333,629 +3975,11 @@ fetched3:
 	VPXORD Z14, Z14, Z14
 	VPXORD Z13, Z13, Z13
 	VPXORD Z12, Z12, Z12
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS (R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS (R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS (R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 4(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 4(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 4(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 8(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 8(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 8(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 12(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 12(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 12(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 28(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 32(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 36(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 84(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 88(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 92(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 140(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 144(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 148(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 196(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 200(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 204(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -11963,7 +3987,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -12043,21 +4067,20 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -12080,10 +4103,10 @@ done6:
 	VADDPS Z1, Z14, Z14
 	VADDPS Z0, Z13, Z13
 	VADDPS Z1, Z12, Z12
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -12133,9 +4156,7 @@ nobias12:
 	VADDPS Z0, Z13, Z13
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z12, Z12
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -12165,28 +4186,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z13, (DI)
 	VMOVUPS Z12, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot11x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -12220,18 +4231,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -12260,685 +4271,11 @@ fetched3:
 	VPXORD Z12, Z12, Z12
 	VPXORD Z11, Z11, Z11
 	VPXORD Z10, Z10, Z10
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS (R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS (R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS (R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS (R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 4(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 4(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 4(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 4(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 8(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 8(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 8(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 8(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 12(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 12(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 12(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 12(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 28(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 32(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 36(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 40(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 84(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 88(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 92(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 96(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 140(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 144(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 148(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 152(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 196(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 200(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 204(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 208(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -12946,7 +4283,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -13033,21 +4370,20 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -13072,10 +4408,10 @@ done6:
 	VADDPS Z1, Z12, Z12
 	VADDPS Z0, Z11, Z11
 	VADDPS Z1, Z10, Z10
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -13130,9 +4466,7 @@ nobias12:
 	VADDPS Z0, Z11, Z11
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z10, Z10
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -13165,28 +4499,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z11, (DI)
 	VMOVUPS Z10, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot12x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -13223,18 +4547,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -13265,741 +4589,11 @@ fetched3:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z9, Z9, Z9
 	VPXORD Z8, Z8, Z8
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS (R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS (R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS (R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS (R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS (R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 4(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 4(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 4(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 4(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 4(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 8(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 8(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 8(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 8(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 8(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 12(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 12(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 12(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 12(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 12(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 28(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 32(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 36(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 40(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 44(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 84(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 88(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 92(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 96(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 100(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 140(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 144(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 148(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 152(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 156(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 196(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 200(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 204(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 208(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 212(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -14007,7 +4601,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -14101,21 +4695,20 @@ k5:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -14142,10 +4735,10 @@ done6:
 	VADDPS Z1, Z10, Z10
 	VADDPS Z0, Z9, Z9
 	VADDPS Z1, Z8, Z8
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -14205,9 +4798,7 @@ nobias12:
 	VADDPS Z0, Z9, Z9
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z8, Z8
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -14243,28 +4834,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z9, (DI)
 	VMOVUPS Z8, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot13x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -14304,18 +4885,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -14349,799 +4930,11 @@ fetched3:
 	VPXORD Z8, Z8, Z8
 	VPXORD Z7, Z7, Z7
 	VPXORD Z6, Z6, Z6
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS (R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS (R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS (R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS (R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS (R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS (R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 4(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 4(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 4(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 4(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 4(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 4(R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 8(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 8(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 8(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 8(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 8(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 8(R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 12(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 12(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 12(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 12(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 12(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 12(R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $16, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 28(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 32(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 36(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 40(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 44(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 48(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 84(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 88(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 92(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 96(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 100(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 104(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 140(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 144(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 148(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 152(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 156(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 160(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 196(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 200(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 204(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 208(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 212(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 216(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $224, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -15149,7 +4942,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -15251,21 +5044,20 @@ k5:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -15294,10 +5086,10 @@ done6:
 	VADDPS Z1, Z8, Z8
 	VADDPS Z0, Z7, Z7
 	VADDPS Z1, Z6, Z6
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -15362,9 +5154,7 @@ nobias12:
 	VADDPS Z0, Z7, Z7
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z6, Z6
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -15403,28 +5193,18 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z7, (DI)
 	VMOVUPS Z6, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot14x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-112
-	MOVQ ldc+64(FP), SI
+// func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
+	MOVQ c+40(FP), DI
+	MOVQ ldc+48(FP), SI
 	SHLQ $2, SI
-tile1:
-	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+72(FP), BX
+	MOVQ add+56(FP), BX
 	MOVQ DI, DX
-fetch2:
+fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -15467,18 +5247,18 @@ fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched3
+	JZ fetched2
 	CMPQ BX, DI
-	JEQ fetched3
+	JEQ fetched2
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch2
-fetched3:
-	MOVQ k+8(FP), CX
-	MOVQ a+16(FP), R8
-	MOVQ rs+32(FP), R9
-	MOVQ ks+40(FP), AX
-	MOVQ b+48(FP), BX
+	JMP fetch1
+fetched2:
+	MOVQ k+0(FP), CX
+	MOVQ a+8(FP), R8
+	MOVQ rs+16(FP), R9
+	MOVQ ks+24(FP), AX
+	MOVQ b+32(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -15514,855 +5294,11 @@ fetched3:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z5, Z5, Z5
 	VPXORD Z4, Z4, Z4
-	MOVQ next+96(FP), R14
-	MOVQ ns+104(FP), R15
+	// While k goes along a cache line, that of each of the rows to come is fetched.
+	MOVQ next+80(FP), R14
+	MOVQ ns+88(FP), R15
 	SHLQ $2, R15
-	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
-	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
-	TESTQ R15, R15
-	JNZ line4
-	CMPQ AX, $4
-	JNE packed7
-	SUBQ $4, CX
-	JLT rest9
-	PCALIGN $64
-turn8:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS (R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS (R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS (R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS (R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS (R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS (R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS (R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS (R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS (R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS (R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS (R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS (R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS (R13)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 4(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 4(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 4(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 4(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 4(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 4(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 4(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 4(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 4(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 4(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 4(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 4(R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS 4(R13)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 8(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 8(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 8(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 8(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 8(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 8(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 8(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 8(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 8(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 8(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 8(R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS 8(R13)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 12(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 12(R8)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 12(R8)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 12(R11), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 12(R11)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 12(R11)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 12(R11)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 12(R12), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 12(R12)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 12(R12)(R9*2), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 12(R12)(R10*1), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 12(R13), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS 12(R13)(R9*1), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	ADDQ $16, R8
-	ADDQ $16, R11
-	ADDQ $16, R12
-	ADDQ $16, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn8
-rest9:
-	ADDQ $4, CX
-	JZ done6
-	JMP line4
-packed7:
-	CMPQ R9, $4
-	JNE line4
-	CMPQ AX, $56
-	JNE line4
-	SUBQ $4, CX
-	JLT rest11
-	PCALIGN $64
-turn10:
-	PREFETCHT1 (R14)
-	ADDQ $64, R14
-	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VBROADCASTSS (R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 4(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 8(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 12(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 16(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 20(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 24(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 28(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 32(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 36(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 40(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 44(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 48(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS 52(R8), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	VMOVUPS 128(BX), Z0
-	VMOVUPS 192(BX), Z1
-	VBROADCASTSS 56(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 60(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 64(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 68(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 72(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 76(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 80(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 84(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 88(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 92(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 96(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 100(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 104(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS 108(R8), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	VMOVUPS 256(BX), Z0
-	VMOVUPS 320(BX), Z1
-	VBROADCASTSS 112(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 116(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 120(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 124(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 128(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 132(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 136(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 140(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 144(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 148(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 152(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 156(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 160(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS 164(R8), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	VMOVUPS 384(BX), Z0
-	VMOVUPS 448(BX), Z1
-	VBROADCASTSS 168(R8), Z2
-	// VDPBF16PS Z0, Z2, Z31
-	LONG $0x486e6262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z30
-	LONG $0x486e6262
-	WORD $0xf152
-	VBROADCASTSS 172(R8), Z3
-	// VDPBF16PS Z0, Z3, Z29
-	LONG $0x48666262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z28
-	LONG $0x48666262
-	WORD $0xe152
-	VBROADCASTSS 176(R8), Z2
-	// VDPBF16PS Z0, Z2, Z27
-	LONG $0x486e6262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z26
-	LONG $0x486e6262
-	WORD $0xd152
-	VBROADCASTSS 180(R8), Z3
-	// VDPBF16PS Z0, Z3, Z25
-	LONG $0x48666262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z24
-	LONG $0x48666262
-	WORD $0xc152
-	VBROADCASTSS 184(R8), Z2
-	// VDPBF16PS Z0, Z2, Z23
-	LONG $0x486ee262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z22
-	LONG $0x486ee262
-	WORD $0xf152
-	VBROADCASTSS 188(R8), Z3
-	// VDPBF16PS Z0, Z3, Z21
-	LONG $0x4866e262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z20
-	LONG $0x4866e262
-	WORD $0xe152
-	VBROADCASTSS 192(R8), Z2
-	// VDPBF16PS Z0, Z2, Z19
-	LONG $0x486ee262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z18
-	LONG $0x486ee262
-	WORD $0xd152
-	VBROADCASTSS 196(R8), Z3
-	// VDPBF16PS Z0, Z3, Z17
-	LONG $0x4866e262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z16
-	LONG $0x4866e262
-	WORD $0xc152
-	VBROADCASTSS 200(R8), Z2
-	// VDPBF16PS Z0, Z2, Z15
-	LONG $0x486e7262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z14
-	LONG $0x486e7262
-	WORD $0xf152
-	VBROADCASTSS 204(R8), Z3
-	// VDPBF16PS Z0, Z3, Z13
-	LONG $0x48667262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z12
-	LONG $0x48667262
-	WORD $0xe152
-	VBROADCASTSS 208(R8), Z2
-	// VDPBF16PS Z0, Z2, Z11
-	LONG $0x486e7262
-	WORD $0xd852
-	// VDPBF16PS Z1, Z2, Z10
-	LONG $0x486e7262
-	WORD $0xd152
-	VBROADCASTSS 212(R8), Z3
-	// VDPBF16PS Z0, Z3, Z9
-	LONG $0x48667262
-	WORD $0xc852
-	// VDPBF16PS Z1, Z3, Z8
-	LONG $0x48667262
-	WORD $0xc152
-	VBROADCASTSS 216(R8), Z2
-	// VDPBF16PS Z0, Z2, Z7
-	LONG $0x486ef262
-	WORD $0xf852
-	// VDPBF16PS Z1, Z2, Z6
-	LONG $0x486ef262
-	WORD $0xf152
-	VBROADCASTSS 220(R8), Z3
-	// VDPBF16PS Z0, Z3, Z5
-	LONG $0x4866f262
-	WORD $0xe852
-	// VDPBF16PS Z1, Z3, Z4
-	LONG $0x4866f262
-	WORD $0xe152
-	ADDQ $224, R8
-	ADDQ $224, R11
-	ADDQ $224, R12
-	ADDQ $224, R13
-	ADDQ $512, BX
-	SUBQ $4, CX
-	JGE turn10
-rest11:
-	ADDQ $4, CX
-	JZ done6
-	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
-line4:
+line3:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -16370,7 +5306,7 @@ line4:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k5:
+k4:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -16479,21 +5415,20 @@ k5:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k5
+	JNZ k4
 	TESTQ CX, CX
-	JNZ line4
-done6:
-	MOVQ c+56(FP), DI
+	JNZ line3
+	MOVQ c+40(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+88(FP), CX
+	MOVQ cols+72(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+80(FP), AX
+	MOVQ bias+64(FP), AX
 	TESTQ AX, AX
-	JZ nobias12
+	JZ nobias5
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -16524,10 +5459,10 @@ done6:
 	VADDPS Z1, Z6, Z6
 	VADDPS Z0, Z5, Z5
 	VADDPS Z1, Z4, Z4
-nobias12:
-	MOVQ add+72(FP), DX
+nobias5:
+	MOVQ add+56(FP), DX
 	TESTQ DX, DX
-	JZ fresh13
+	JZ fresh6
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -16597,9 +5532,7 @@ nobias12:
 	VADDPS Z0, Z5, Z5
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z4, Z4
-	ADDQ SI, DX
-	MOVQ DX, add+72(FP)
-fresh13:
+fresh6:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -16641,15 +5574,6 @@ fresh13:
 	ADDQ SI, DI
 	VMOVUPS Z5, (DI)
 	VMOVUPS Z4, K1, 64(DI)
-	ADDQ SI, DI
-	// The next tile begins where this one ends.
-	MOVQ DI, c+56(FP)
-	MOVQ R14, next+96(FP)
-	MOVQ ts+24(FP), AX
-	SHLQ $2, AX
-	ADDQ AX, a+16(FP)
-	DECQ tiles+0(FP)
-	JNZ tile1
 	VZEROUPPER
 	RET
 

@@ -1,0 +1,326 @@
+package adapter
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/optim"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+	"fewshot/text"
+	"fewshot/vit"
+)
+
+// LoRAConfig are the settings of CLIP-LoRA.
+type LoRAConfig struct {
+	Encoder    string   `json:"encoder"` // vision, text or both
+	Params     []string `json:"params"`  // of q, k, v and o, the projections that get a path, in every block
+	Rank       int      `json:"rank"`
+	Alpha      float64  `json:"alpha"`   // what a path says counts by alpha/√rank
+	Dropout    float64  `json:"dropout"` // of the paths' inputs
+	Iterations int      `json:"iterations"`
+	LR         float64  `json:"lr"`
+	LeastLR    float64  `json:"least_lr"` // where the cosine ends
+	Decay      float64  `json:"weight_decay"`
+	Batch      int      `json:"batch"`
+	Seed       uint64   `json:"seed"`
+}
+
+// DefaultLoRA has the published settings, which are the same for all data sets.
+func DefaultLoRA(shots int) LoRAConfig {
+	return LoRAConfig{Encoder: "both", Params: []string{"q", "k", "v"}, Rank: 2, Alpha: 1, Dropout: 0.25, Iterations: 500 * max(shots, 1),
+		LR: 2e-4, LeastLR: 1e-6, Decay: 0.01, Batch: 32, Seed: 1}
+}
+
+// LoRAEncoders are what LoRAConfig.Encoder may be.
+func LoRAEncoders() []string { return []string{"vision", "text", "both"} }
+
+// projections are those of attention by their letter: the names of their paths, and which third of the packed input projection they are.
+var projections = map[string]struct {
+	name  string
+	third int
+}{"q": {"q_proj", 0}, "k": {"k_proj", 1}, "v": {"v_proj", 2}, "o": {"proj", -1}}
+
+// Validate reports the first setting that makes no sense.
+func (c LoRAConfig) Validate() error {
+	if !slices.Contains(LoRAEncoders(), c.Encoder) {
+		return fmt.Errorf("encoder %q: there are %s", c.Encoder, strings.Join(LoRAEncoders(), ", "))
+	}
+	if len(c.Params) == 0 {
+		return fmt.Errorf("clip-lora has no projection to change: of q, k, v and o at least one")
+	}
+	for i, p := range c.Params {
+		if _, ok := projections[p]; !ok {
+			return fmt.Errorf("projection %q: there are q, k, v and o", p)
+		}
+		if slices.Contains(c.Params[:i], p) {
+			return fmt.Errorf("projection %q is named twice", p)
+		}
+	}
+	switch {
+	case c.Rank < 1:
+		return fmt.Errorf("rank %d: at least 1", c.Rank)
+	case c.Alpha == 0 || math.IsNaN(c.Alpha) || math.IsInf(c.Alpha, 0):
+		return fmt.Errorf("alpha %g: a path needs a factor other than 0", c.Alpha)
+	case !(c.Dropout >= 0 && c.Dropout < 1):
+		return fmt.Errorf("dropout %g must lie in [0, 1)", c.Dropout)
+	case !(c.LeastLR >= 0 && c.LeastLR <= c.LR):
+		return fmt.Errorf("the learning rate goes from %g to %g, which must be no more and not negative", c.LR, c.LeastLR)
+	}
+	return validate(c.Iterations, c.LR, c.Decay, c.Batch)
+}
+
+// Schedule is the learning rate by step.
+func (c LoRAConfig) Schedule() optim.Schedule { return optim.CosineTo(c.LR, c.LeastLR, c.Iterations) }
+
+// LoRA is CLIP-LoRA (Zanella and Ben Ayed, CVPRW 2024): beside projections W of the attention of one or both encoders stand paths of
+// low rank,
+//
+//	y = W·x + b + alpha/√rank·B·A·drop(x)
+//
+// of which A begins at random and B at zero. The encoders do not know of it. With the text encoder among them, the classes' prompts go
+// through it at every step, each class by one template.
+//
+// Gradients are exact. The released program's are not where there is no dropout: it takes the path out of the weights again before the
+// way back, so that the gradient that a layer hands to those before it lacks the path's part.
+type LoRA struct {
+	train.Base
+	Config LoRAConfig
+	Head   train.Head // classes of a frozen text encoder; otherwise only its Scale counts
+	Key    tensor.Key // of the dropout
+
+	image   vit.Image
+	text    *text.Encoder
+	prompts [][]int32
+	ends    []int32 // of the prompts
+	length  int     // of the longest up to its end
+	sites   []*site
+	group   train.Group
+
+	first, images, batch int           // of the part of a batch that is being computed, and of that
+	classes              *autograd.Var // on the tape that is being recorded
+}
+
+// site is a weight with its paths.
+type site struct {
+	weight *nn.Param
+	text   bool
+	paths  []*path
+}
+
+type path struct {
+	name    string // <block>.attn.q_proj
+	at      int    // column of the packed projection
+	a, b    *nn.Param
+	uniform *tensor.Tensor // numbers of the dropout, by token and then by image or class; nil without
+}
+
+// NewLoRA puts paths on the encoders, Detach takes them off. prompts are the classes', tokenised; where the text encoder is frozen, the
+// head has their features.
+func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.Head, c LoRAConfig) (*LoRA, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	l := &LoRA{Config: c, Head: head, image: image, text: txt, prompts: prompts, Key: tensor.NewKey(c.Seed).Name("clip-lora")}
+	if c.Encoder != "text" {
+		l.attach(image.Params(), false, c.Batch*image.Sizes().Tokens)
+		if len(l.sites) == 0 {
+			return nil, fmt.Errorf("clip-lora changes the attention of transformers, and this image encoder is none; encoder text would leave it alone")
+		}
+	}
+	if c.Encoder != "vision" {
+		l.ends, l.length = endsOf(prompts)
+		l.attach(txt.Params(), true, len(prompts)*l.length)
+	}
+	l.group.Optimizer = optim.NewAdamW(c.Decay)
+	for _, s := range l.sites {
+		for _, p := range s.paths {
+			l.group.Params = append(l.group.Params, p.a, p.b)
+		}
+		s.weight.Extend(func(x *autograd.Var) *autograd.Var { return l.along(s, x) })
+	}
+	return l, nil
+}
+
+// endsOf are where prompts have their end-of-text tokens, the first occurrence of the largest id, and the length up to the last of them.
+func endsOf(prompts [][]int32) (ends []int32, length int) {
+	for _, ids := range prompts {
+		end := 0
+		for j, id := range ids {
+			if id > ids[end] {
+				end = j
+			}
+		}
+		ends, length = append(ends, int32(end)), max(length, end+1)
+	}
+	return ends, length
+}
+
+// attach makes the paths of an encoder, whose attention sees at most so many rows at a time.
+func (l *LoRA) attach(params []*nn.Param, text bool, rows int) {
+	const in, out = ".attn.in_proj_weight", ".attn.out_proj.weight"
+	for _, p := range params {
+		block, input := strings.CutSuffix(p.Name, in)
+		if !input {
+			var output bool
+			if block, output = strings.CutSuffix(p.Name, out); !output {
+				continue
+			}
+		}
+		s := &site{weight: p, text: text}
+		width := p.Value.Dim(1)
+		for _, letter := range l.Config.Params {
+			if of := projections[letter]; input == (of.third >= 0) {
+				s.paths = append(s.paths, l.path(p.Value.Device(), block+".attn."+of.name, max(of.third, 0)*width, width, rows))
+			}
+		}
+		if len(s.paths) > 0 {
+			l.sites = append(l.sites, s)
+		}
+	}
+}
+
+func (l *LoRA) path(dev *tensor.Device, name string, at, width, rows int) *path {
+	p := &path{name: name, at: at,
+		a: &nn.Param{Name: name + ".w_lora_A", Value: dev.New(tensor.Full, l.Config.Rank, width)},
+		b: &nn.Param{Name: name + ".w_lora_B", Value: dev.Zeros(tensor.Full, width, l.Config.Rank)}}
+	uniform(p.a.Value, l.Key.Name(p.a.Name), 1/math.Sqrt(float64(width)))
+	tensor.Fill(p.b.Value, 0)
+	if l.Config.Dropout > 0 {
+		p.uniform = dev.Zeros(tensor.Full, rows, width)
+		tensor.Fill(p.uniform, 0)
+	}
+	return p
+}
+
+// along is what a site's paths make of an input. Where nothing is being learned nothing is dropped.
+func (l *LoRA) along(s *site, x *autograd.Var) *autograd.Var {
+	t, width := x.Tape(), s.weight.Value.Shape()[0]
+	var rows []int32
+	if l.Config.Dropout > 0 && t.Recording() {
+		rows = l.rows(s.text, x.Value.Len()/x.Value.Dim(1))
+	}
+	var paths []autograd.Path
+	for _, p := range s.paths {
+		along := autograd.Path{A: p.a.On(t), B: p.b.On(t), At: p.at}
+		if rows != nil {
+			along.Drop = &autograd.Dropout{Uniform: p.uniform, Rows: rows, P: l.Config.Dropout}
+		}
+		paths = append(paths, along)
+	}
+	return autograd.LowRank(x, width, l.Config.Alpha/math.Sqrt(float64(l.Config.Rank)), paths)
+}
+
+// rows says which numbers of the dropout are those of n rows: all tokens of all images or texts, or one of each, the one that becomes
+// the feature. The numbers are ordered by token first.
+func (l *LoRA) rows(ofText bool, n int) []int32 {
+	rows := make([]int32, 0, n)
+	switch {
+	case ofText && n == len(l.prompts):
+		for c, end := range l.ends {
+			rows = append(rows, end*int32(n)+int32(c))
+		}
+	case ofText:
+		for c := range l.prompts {
+			for j := range l.length {
+				rows = append(rows, int32(j*len(l.prompts)+c))
+			}
+		}
+	default:
+		for i := range l.images {
+			for j := range n / l.images {
+				rows = append(rows, int32(j*l.batch+l.first+i))
+			}
+		}
+	}
+	return rows
+}
+
+// Groups are all paths.
+func (l *LoRA) Groups() []train.Group { return []train.Group{l.group} }
+
+// Plan has one loss.
+func (l *LoRA) Plan() train.Plan { return train.Plan{Classes: l.count(), Lanes: 1} }
+
+func (l *LoRA) count() int {
+	if l.trainsText() {
+		return len(l.prompts)
+	}
+	return l.Head.Classes.Shape()[0]
+}
+
+func (l *LoRA) trainsText() bool { return l.Config.Encoder != "vision" }
+
+// Shared encodes the prompts.
+func (l *LoRA) Shared(t *autograd.Tape) {
+	if l.classes = nil; l.trainsText() {
+		l.classes = autograd.L2Normalize(l.encodeText(t))
+	}
+}
+
+// encodeText gives the features of the prompts. With dropout each text has tokens of its own, though it share its beginning with others.
+func (l *LoRA) encodeText(t *autograd.Tape) *autograd.Var {
+	if l.Config.Dropout == 0 || !t.Recording() {
+		return l.text.Encode(t, l.prompts)
+	}
+	ids := make([]int32, 0, len(l.prompts)*l.length)
+	for _, p := range l.prompts {
+		row := make([]int32, l.length) // what lies behind a text's end is never looked at
+		copy(row, p)
+		ids = append(ids, row...)
+	}
+	x := autograd.Reshape(l.text.Embeddings(t, ids), len(l.prompts), l.length, l.text.Width)
+	return l.text.EncodeEmbeddings(x, l.ends)
+}
+
+// Losses are the cross-entropy.
+func (l *LoRA) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autograd.Var) {
+	l.first, l.images, l.batch = p.First, len(p.Labels), p.Batch
+	classes := l.classes
+	if classes == nil {
+		classes = t.Const(l.Head.Classes)
+	}
+	features := autograd.L2Normalize(l.image.Encode(t.Const(p.Images)))
+	logits := autograd.Scale(autograd.Linear(features, classes, nil), l.Head.Scale)
+	return []*autograd.Var{autograd.CrossEntropy(logits, p.Labels)}, logits
+}
+
+// Begin draws the dropout of a step.
+func (l *LoRA) Begin(step int) {
+	for _, s := range l.sites {
+		for _, p := range s.paths {
+			if p.uniform == nil {
+				continue
+			}
+			rows := len(l.prompts) * l.length
+			if !s.text {
+				rows = l.batch * l.image.Sizes().Tokens
+			}
+			tensor.Uniform(p.uniform.Rows(0, rows), l.Key.Name("dropout").Fold(uint64(step)).Name(p.name+".dropout"))
+		}
+	}
+}
+
+// Model is the classifier as it stands, for the classes that it was trained on. Its head is the caller's, where the text encoder has
+// paths, and the learner's where not.
+func (l *LoRA) Model() train.Model {
+	if !l.trainsText() {
+		return train.Model{Encoder: l.image, Head: l.Head}
+	}
+	t := autograd.NoGrad(l.group.Params[0].Value.Device())
+	defer t.Release()
+	c := autograd.L2Normalize(l.encodeText(t)).Value
+	c.Retain()
+	return train.Model{Encoder: l.image, Head: train.Head{Classes: c, Scale: l.Head.Scale}}
+}
+
+// Detach takes the paths off the encoders again.
+func (l *LoRA) Detach() {
+	for _, s := range l.sites {
+		s.weight.Extend(nil)
+	}
+}
