@@ -109,7 +109,8 @@ func openCLIPText(heads *int) fields {
 	f["embed_cls"] = wantBool(false)
 	f["no_causal_mask"] = wantBool(false)
 	f["hf_model_name"] = wantAbsent("Hugging Face text encoder")
-	f["hf_tokenizer_name"] = wantAbsent("tokenizer other than CLIP's")
+	// "." is the folder's own, which fewshot export writes: open_clip takes that one whatever the name. A merges.txt says which.
+	f["hf_tokenizer_name"] = wantText(".")
 	f["tokenizer_kwargs"] = wantAbsent("tokenizer other than CLIP's")
 	for _, key := range []string{
 		"context_length", "vocab_size", "width", "layers", "pad_id", "eos_id", "tokenizer_mode",
