@@ -18,6 +18,7 @@ type Learner struct {
 	Student, Teacher train.Encoder // over the same weights; only the student sees the masks
 	Head             train.Head
 	Masks            []*Mask
+	Temperature      float64 // T of the distillation, whose logits are divided by it and whose loss is multiplied by T²; 0 is 1
 
 	groups  []train.Group
 	taught  bool // the rule asks for a teacher
@@ -67,17 +68,24 @@ func (l *Learner) Shared(t *autograd.Tape) {
 func (l *Learner) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autograd.Var) {
 	logits := l.Head.Logits(l.Student.Encode(t.Const(p.Images)))
 	losses := []*autograd.Var{autograd.CrossEntropy(logits, p.Labels)}
-	if p.Targets != nil {
+	switch t := l.Temperature; {
+	case p.Targets == nil:
+	case t == 0:
 		losses = append(losses, autograd.SoftCrossEntropy(logits, p.Targets))
+	default:
+		losses = append(losses, autograd.Scale(autograd.SoftCrossEntropy(autograd.Scale(logits, 1/t), p.Targets), t*t))
 	}
 	return losses, logits
 }
 
-// Targets are the teacher's logits [N, C].
+// Targets are the teacher's logits [N, C], by the temperature.
 func (l *Learner) Targets(images *tensor.Tensor) *tensor.Tensor {
 	tape := autograd.NoGrad(images.Device())
 	defer tape.Release()
 	z := l.Head.Logits(l.Teacher.Encode(tape.Const(images))).Value
+	if l.Temperature != 0 {
+		tensor.Scale(z, z, 1/l.Temperature)
+	}
 	z.Retain()
 	return z
 }

@@ -2,6 +2,7 @@ package rmt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"fewshot/nn"
@@ -12,7 +13,30 @@ var (
 	attention = []string{"visual.*.attn.in_proj_weight", "visual.*.attn.out_proj.weight"}
 	mlp       = []string{"visual.*.mlp.c_fc.weight", "visual.*.mlp.c_proj.weight"}
 	stem      = []string{"visual.conv1.weight"}
+
+	// All that carries masks in a ResNet: every convolution, and the attention pool's projections.
+	resNet = []string{"visual.conv*.weight", "visual.layer*.conv*.weight", "visual.layer*.downsample.0.weight", "visual.attnpool.*_proj.weight"}
 )
+
+// For is c with the patterns of its method's weights in an encoder of these parameters. Those that [Defaults] gives are a vision transformer's; a
+// ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt say what is masked there. Patterns that somebody chose stay.
+func (c Config) For(params []*nn.Param) (Config, error) {
+	if !slices.ContainsFunc(params, func(p *nn.Param) bool { return p.Name == "visual.layer1.0.conv1.weight" }) {
+		return c, nil
+	}
+	kind := strings.TrimPrefix(c.Method, "r-")
+	published, err := Defaults(c.Method, c.Recipe, "", 16, false)
+	switch {
+	case err != nil:
+		return c, err
+	case !slices.Equal(c.Patterns, published.Patterns):
+		return c, nil
+	case kind != "pmt":
+		return c, fmt.Errorf("method %s masks weights that a ResNet does not have; pmt and r-pmt mask its convolutions and attention pool", c.Method)
+	}
+	c.Patterns = slices.Clone(resNet)
+	return c, nil
+}
 
 // Select picks the parameters whose names match any of the patterns, in the parameters' order. It is an
 // error if a pattern matches nothing, or a vector: biases and norms carry no masks.

@@ -147,3 +147,29 @@ func fits(pattern, name string) bool {
 	}
 	return reached[len(name)]
 }
+
+// The patterns of a vision transformer's placement become a ResNet's where the encoder is one, and those that were chosen stay.
+func TestPlacementOnResNets(t *testing.T) {
+	transformer, net := []*nn.Param{{Name: "visual.conv1.weight"}}, []*nn.Param{{Name: "visual.conv1.weight"}, {Name: "visual.layer1.0.conv1.weight"}}
+	for _, recipe := range Recipes() {
+		for _, method := range Methods() {
+			c, err := Defaults(method, recipe, "", 16, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := c.For(transformer); err != nil || !slices.Equal(got.Patterns, c.Patterns) {
+				t.Errorf("%s, %s: %v, %v on a transformer", method, recipe, got.Patterns, err)
+			}
+			got, err := c.For(net)
+			if pmt := strings.HasSuffix(method, "pmt"); pmt && (err != nil || !slices.Equal(got.Patterns, resNet)) {
+				t.Errorf("%s, %s: %v, %v", method, recipe, got.Patterns, err)
+			} else if !pmt && (err == nil || !strings.Contains(err.Error(), "pmt and r-pmt")) {
+				t.Errorf("%s, %s: error %v", method, recipe, err)
+			}
+			c.Patterns = []string{"visual.layer4.*.conv2.weight"}
+			if got, err := c.For(net); err != nil || !slices.Equal(got.Patterns, c.Patterns) {
+				t.Errorf("%s, %s: chosen patterns become %v, %v", method, recipe, got.Patterns, err)
+			}
+		}
+	}
+}
