@@ -206,6 +206,10 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 // tune trains, evaluates, and writes the output folder.
 func (f *trainFlags) tune(ctx context.Context, u *ui, dev *tensor.Device, m *model, ds *datasets.Dataset, config rmt.Config, auto bool) (*trainResult, error) {
 	start := time.Now()
+	// A damaged image is to be known now, and not after the evaluation that comes first.
+	if err := ds.Inspect(ctx, ds.Train); err != nil {
+		return nil, err
+	}
 	images, err := f.loader.training(dev, u, m, ds, config)
 	if err != nil {
 		return nil, err

@@ -520,3 +520,24 @@ func TestMaskCannotBeWritten(t *testing.T) {
 		t.Error("another mask")
 	}
 }
+
+// Truncated training images are found before anything is evaluated, and all of them.
+func TestTrainLooksAtImagesFirst(t *testing.T) {
+	root := t.TempDir()
+	if err := os.CopyFS(filepath.Join(root, "few"), os.DirFS(filepath.Join(tinyData(t), "few"))); err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob(filepath.Join(root, "few", "images", "*", "*.png"))
+	if err != nil || len(all) == 0 {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		if info, err := os.Stat(name); err != nil || os.Truncate(name, info.Size()/2) != nil {
+			t.Fatal(name, err)
+		}
+	}
+	code, out, errw := cli(t, "train", "-model", tiny(t), "-data", root, "-dataset", "few", "-shots", "1", "-epochs", "1", "-out", filepath.Join(t.TempDir(), "run"))
+	if code != exitFailed || out != "" || strings.Contains(errw, "zero-shot") || !strings.Contains(errw, "problems:") || !strings.Contains(errw, "corrupt PNG image") {
+		t.Errorf("exit code %d\n%s%s", code, out, errw)
+	}
+}
