@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -312,14 +313,24 @@ func TestDecodeDamaged(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
+// fuzz decodes what the fuzzer makes of the small fixtures with an extension.
+func fuzz(f *testing.F, extensions ...string) {
 	for _, p := range pictures(f) {
-		if data := readPicture(f, p.name); len(data) < 1000 {
+		if data := readPicture(f, p.name); len(data) < 1000 && slices.Contains(extensions, filepath.Ext(p.name)) {
 			f.Add(data)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) { decodeAny(t, data) })
 }
+
+func FuzzDecode(f *testing.F) {
+	fuzz(f, ".jpg", ".png", ".gif", ".webp", ".bmp", ".tif", ".ppm", ".pgm", ".pbm")
+}
+func FuzzPNG(f *testing.F)  { fuzz(f, ".png") }
+func FuzzWebP(f *testing.F) { fuzz(f, ".webp") }
+func FuzzBMP(f *testing.F)  { fuzz(f, ".bmp") }
+func FuzzTIFF(f *testing.F) { fuzz(f, ".tif") }
+func FuzzPNM(f *testing.F)  { fuzz(f, ".ppm", ".pgm", ".pbm") }
 
 func BenchmarkDecode(b *testing.B) {
 	for _, name := range []string{"420-large.jpg", "420-progressive.jpg", "filtered.png", "lossy-67x45.webp"} {
