@@ -137,6 +137,11 @@ var gradients = map[string][]struct {
 				{First: 10, Count: 2, Len: 1, Prefix: 3, Shared: 3}, {First: 12, Count: 1, Len: 3, Prefix: 4, Shared: 2}, {First: 15, Count: 1, Len: 4}})
 		})},
 	},
+	"Checkpoint": {{[][]int{{4, 3}, {3, 2}, {2}}, on(func(v []*autograd.Var) *autograd.Var {
+		return autograd.Checkpoint(v, 2, func(_ *autograd.Tape, part int, v []*autograd.Var) *autograd.Var {
+			return autograd.Add(autograd.Activate(autograd.MatMul(autograd.Rows(v[0], part, 3), v[1]), tensor.GELU), v[2])
+		})
+	})}},
 	"Rows": {{[][]int{{5, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Rows(v[0], 1, 3) })},
 		{[][]int{{2, 3}, {6, 3}}, on(func(v []*autograd.Var) *autograd.Var { // two parts of one weight meet again
 			return autograd.Add(autograd.Linear(v[0], autograd.Rows(v[1], 0, 2), nil), autograd.Linear(v[0], autograd.Rows(v[1], 4, 6), nil))
@@ -211,8 +216,11 @@ func TestEveryOperationIsChecked(t *testing.T) {
 }
 
 func isVar(e ast.Expr) bool {
-	if l, ok := e.(*ast.Ellipsis); ok {
-		e = l.Elt
+	switch list := e.(type) {
+	case *ast.Ellipsis:
+		e = list.Elt
+	case *ast.ArrayType:
+		e = list.Elt
 	}
 	p, ok := e.(*ast.StarExpr)
 	if !ok {

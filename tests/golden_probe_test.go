@@ -27,17 +27,21 @@ func (g *goldenCase) Tensor(file, name string) *tensor.Tensor {
 	return x
 }
 
-// Ints reads a tensor of 32-bit integers of a file of the folder.
+// Ints reads a tensor of integers of a file of the folder, of 32 bits or of 64 with a high half of zeros.
 func (g *goldenCase) Ints(file, name string) []int32 {
 	g.Helper()
 	f, info := g.entry(file, name)
 	b, err := f.ReadBytes(name)
-	if err != nil || len(b) != 4*tensor.Len(info.Shape) {
+	v := make([]int32, tensor.Len(info.Shape))
+	each := len(b) / max(len(v), 1)
+	if err != nil || len(b) != each*len(v) || each != 4 && each != 8 {
 		g.Fatalf("%s: %s: %d bytes, %v", file, name, len(b), err)
 	}
-	v := make([]int32, len(b)/4)
 	for i := range v {
-		v[i] = int32(binary.LittleEndian.Uint32(b[4*i:]))
+		v[i] = int32(binary.LittleEndian.Uint32(b[each*i:]))
+		if each == 8 && binary.LittleEndian.Uint32(b[each*i+4:]) != 0 {
+			g.Fatalf("%s: %s: number %d needs 64 bits", file, name, i)
+		}
 	}
 	return v
 }

@@ -52,13 +52,14 @@ text: nn autograd tensor
 rmt/train: nn autograd optim tensor
 rmt:       rmt/train nn autograd optim tensor
 
-# What is learned behind the encoders, beside them, and of all they are made of.
+# What is learned before the encoders, behind them, beside them, and of all they are made of.
 rmt/probe:   rmt/train vit text nn autograd optim tensor
 rmt/adapter: rmt/probe rmt/train vit text nn autograd optim tensor
+rmt/prompt:  rmt/train vit text nn autograd optim tensor
 
 # Where everything meets.
-cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter datasets
-tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter datasets cmd/fewshot
+cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter rmt/prompt datasets
+tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter rmt/prompt datasets cmd/fewshot
 `
 
 // leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.

@@ -73,17 +73,11 @@ func (e *Encoder) EncodeWith(images *autograd.Var, p Prompts) *autograd.Var {
 	return autograd.MatMul(e.post.Forward(x), e.proj.On(images.Tape()))
 }
 
-// EncodeTokens is EncodeWith for all tokens of the images: [N, 1+grid², Embed], the class token's feature first, then local ones
+// EncodeTokens is Encode for all tokens of the images: [N, 1+grid², Embed], the class token's feature first, then local ones
 // in the order of rows. They are what ln_post and the projection make of a token, as they are of the class token.
-func (e *Encoder) EncodeTokens(images *autograd.Var, p Prompts) *autograd.Var {
-	stack, x := e.start(images, p)
-	x = stack.Forward(x)
-	if n := e.Tokens(); x.Shape()[1] > n {
-		y := autograd.Tokens(x, 0, n)
-		x.Tape().Done(x)
-		x = y
-	}
-	return autograd.MatMul(e.post.Forward(x), e.proj.On(images.Tape()))
+func (e *Encoder) EncodeTokens(images *autograd.Var) *autograd.Var {
+	stack, x := e.start(images, Prompts{})
+	return autograd.MatMul(e.post.Forward(stack.Forward(x)), e.proj.On(images.Tape()))
 }
 
 // Tokens is how many an image has, the class token's included.

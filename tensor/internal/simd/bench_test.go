@@ -63,6 +63,35 @@ func benchmarkGemm(b *testing.B, p *par.Pool, op string, m, n, k int) {
 	b.ReportMetric(100*rate/top, "%peak")
 }
 
+// BenchmarkGain is what the parts of a product are worth, each switched off once: several steps of k in a turn of the kernel's loop, fetching the
+// next panel of B, blocks of A as large as the L2 cache permits, and large pages for what is packed beforehand. Some count where the core has its
+// second hardware thread busy, others where the cache is small.
+func BenchmarkGain(b *testing.B) {
+	p := par.New(1)
+	defer p.Close()
+	for _, v := range machine {
+		for _, m := range []int{50, 197, 1600} {
+			for _, gain := range []struct {
+				name string
+				off  *bool
+			}{{"none", new(bool)}, {"turns", &off.turns}, {"fetching", &off.fetching}, {"resident", &off.resident}, {"pages", &off.pages}} {
+				b.Run(fmt.Sprintf("m=%d/impl=%s/off=%s", m, v.name, gain.name), func(b *testing.B) {
+					defer Use(v.name)()
+					*gain.off = true
+					defer func() { *gain.off = false }()
+					const n, k = 3072, 768
+					x, w, y := filled(m*k), filled(n*k), filled(m*n)
+					g := &GemmArgs{Dst: y, A: x, B: w, M: m, N: n, K: k, TransB: true, LDA: k, LDB: k, LDC: n, Batch: 1, Packed: Pack(p, w, n, k, true)}
+					for b.Loop() {
+						Gemm(p, g)
+					}
+					b.ReportMetric(2*float64(m*n*k)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
+				})
+			}
+		}
+	}
+}
+
 func filled(n int) []float32 {
 	x := make([]float32, n)
 	for i := range x {

@@ -5,6 +5,7 @@
 // # What is where
 //
 //	gemm.go      matrix multiplication: cutting into blocks and tasks
+//	blocks.go    how large the pieces are that a product is worked on in, and why
 //	panels.go    the packed form of a right-hand operand, and products of small matrices
 //	packed.go    right-hand operands packed beforehand
 //	strassen.go  large products by fewer multiplications
@@ -28,11 +29,19 @@
 // straight ahead. A is read where it lies, whether transposed or not, because broadcasting does not mind
 // strides, and is packed only where it would be read across many cache lines.
 //
+// Where another program is busy on the other hardware thread of a core, it is not multiplications that are short but instructions. So a turn of the
+// kernel's loop takes several steps of k, with the places of numbers written into the instructions, and one call goes through all tiles of a block
+// that lie beneath each other.
+//
+// A block of A, some hundred rows, stays in the L2 cache, and panels of B go by: each one meets all tiles of the block, while the next one is fetched
+// little by little. The other way round, a row of tiles at a time with a block of B resident, every number of A is used once and B is what
+// must fit; there the AVX2 kernel, which takes twice as many bytes of B for a multiplication as that of AVX-512, waited for it.
+//
 // After B is packed, in parallel, rectangles of tiles are tasks. Each worker begins with its own, which are neighbours, and then takes
 // others' one by one: one that is held up, by another program or a slower core, does fewer of them. Where A must be packed, a task packs its
-// own tiles and takes all of B by, or a part of its columns; and where A has few rows, a task is a stripe of columns that its worker multiplies alone,
+// own tiles, a block at a time, and takes all of B by, or a part of its columns; and where A has few rows, a task is a stripe of columns that its worker multiplies alone,
 // packing included. Both keep what is packed in the cache of one core, and a worker's tasks become smaller and smaller, so that
-// workers end together. While a tile is computed, the rows of A that come next are fetched.
+// workers end together.
 //
 // What one core has written another reads slowly, most of all where they share no cache: weights' gradients with all of B packed for all
 // took a fifth longer there with two workers. So they divide the larger of M and N among them, and only what belongs to the smaller is read by all,

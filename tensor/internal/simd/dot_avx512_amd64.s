@@ -4,37 +4,116 @@
 
 #include "textflag.h"
 
-// func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot1x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot1x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -42,7 +121,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -53,67 +132,190 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot2x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot2x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -121,7 +323,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -136,76 +338,231 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z30, Z30
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot3x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot3x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -213,7 +570,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -232,27 +589,28 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -261,24 +619,36 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z29, Z29
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z29, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot4x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot4x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -287,18 +657,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -307,11 +677,185 @@ fetched2:
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -319,7 +863,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -342,28 +886,29 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -375,7 +920,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z28, Z28
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -383,18 +930,28 @@ fresh6:
 	VMOVUPS Z29, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z28, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot5x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot5x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -405,18 +962,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -427,11 +984,219 @@ fetched2:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -439,7 +1204,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -467,29 +1232,30 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -504,7 +1270,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z27, Z27
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -514,18 +1282,28 @@ fresh6:
 	VMOVUPS Z28, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z27, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot6x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot6x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -538,18 +1316,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -561,11 +1339,251 @@ fetched2:
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -573,7 +1591,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -605,19 +1623,20 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -625,10 +1644,10 @@ k4:
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -646,7 +1665,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z26, Z26
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -658,18 +1679,28 @@ fresh6:
 	VMOVUPS Z27, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z26, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot7x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot7x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -684,18 +1715,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -708,11 +1739,283 @@ fetched2:
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -720,7 +2023,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -756,19 +2059,20 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -777,10 +2081,10 @@ k4:
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -801,7 +2105,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z25, Z25
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -815,18 +2121,28 @@ fresh6:
 	VMOVUPS Z26, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z25, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot8x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot8x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -843,18 +2159,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -868,11 +2184,315 @@ fetched2:
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS (R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 28(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 84(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 140(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 196(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -880,7 +2500,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -920,19 +2540,20 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -942,10 +2563,10 @@ k4:
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -969,7 +2590,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z24, Z24
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -985,18 +2608,28 @@ fresh6:
 	VMOVUPS Z25, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z24, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot9x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot9x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1015,18 +2648,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1042,11 +2675,349 @@ fetched2:
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS (R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS (R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 4(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 8(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 12(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 28(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 32(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 84(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 88(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 140(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 144(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 196(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 200(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1054,7 +3025,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1099,19 +3070,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1122,10 +3094,10 @@ k4:
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1152,7 +3124,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z23, Z23
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1170,18 +3144,28 @@ fresh6:
 	VMOVUPS Z24, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z23, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot10x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot10x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1202,18 +3186,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1230,11 +3214,381 @@ fetched2:
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS (R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS (R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS (R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 4(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 8(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 12(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 28(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 32(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 36(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 84(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 88(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 92(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 140(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 144(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 148(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 196(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 200(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 204(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1242,7 +3596,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1291,19 +3645,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1315,10 +3670,10 @@ k4:
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1348,7 +3703,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z22, Z22
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1368,18 +3725,28 @@ fresh6:
 	VMOVUPS Z23, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z22, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot11x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot11x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1402,18 +3769,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1431,11 +3798,413 @@ fetched2:
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS (R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS (R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS (R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS (R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 4(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 8(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 12(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 28(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 32(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 36(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 40(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 84(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 88(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 92(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 96(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 140(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 144(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 148(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 152(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 196(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 200(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 204(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 208(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1443,7 +4212,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1496,19 +4265,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1521,10 +4291,10 @@ k4:
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1557,7 +4327,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z21, Z21
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1579,18 +4351,28 @@ fresh6:
 	VMOVUPS Z22, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z21, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot12x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot12x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1615,18 +4397,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1645,11 +4427,445 @@ fetched2:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS (R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS (R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS (R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS (R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS (R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 4(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 4(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 8(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 8(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 12(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 12(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 28(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 32(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 36(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 40(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 44(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 84(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 88(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 92(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 96(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 100(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 140(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 144(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 148(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 152(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 156(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 196(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 200(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 204(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 208(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 212(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1657,7 +4873,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1714,19 +4930,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1740,10 +4957,10 @@ k4:
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1779,7 +4996,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z20, Z20
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1803,18 +5022,28 @@ fresh6:
 	VMOVUPS Z21, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z20, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot13x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot13x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1841,18 +5070,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1873,11 +5102,479 @@ fetched2:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS (R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS (R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS (R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS (R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS (R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS (R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 4(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 4(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 4(R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 8(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 8(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 8(R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 12(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 12(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 12(R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 28(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 32(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 36(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 40(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 44(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 48(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 84(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 88(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 92(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 96(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 100(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 104(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 140(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 144(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 148(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 152(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 156(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 160(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 196(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 200(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 204(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 208(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 212(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 216(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1885,7 +5582,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1947,19 +5644,20 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1974,10 +5672,10 @@ k4:
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -2016,7 +5714,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z19, Z19
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -2042,18 +5742,28 @@ fresh6:
 	VMOVUPS Z20, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z19, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot14x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot14x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -2082,18 +5792,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2115,11 +5825,511 @@ fetched2:
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS (R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS (R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS (R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS (R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS (R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS (R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS (R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS (R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS (R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS (R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS (R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS (R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS (R13)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 4(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 4(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 4(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 4(R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS 4(R13)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 8(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 8(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 8(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 8(R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS 8(R13)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 12(R11), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 12(R12), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 12(R12)(R10*1), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 12(R13), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS 12(R13)(R9*1), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 8(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 16(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 20(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 24(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 28(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 32(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 36(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 40(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 44(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 48(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS 52(R8), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 60(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 64(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 68(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 72(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 76(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 80(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 84(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 88(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 92(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 96(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 100(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 104(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS 108(R8), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 116(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 120(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 124(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 128(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 132(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 136(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 140(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 144(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 148(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 152(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 156(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 160(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS 164(R8), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	// VDPBF16PS Z0, Z1, Z31
+	LONG $0x48766262
+	WORD $0xf852
+	VBROADCASTSS 172(R8), Z2
+	// VDPBF16PS Z0, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf052
+	VBROADCASTSS 176(R8), Z1
+	// VDPBF16PS Z0, Z1, Z29
+	LONG $0x48766262
+	WORD $0xe852
+	VBROADCASTSS 180(R8), Z2
+	// VDPBF16PS Z0, Z2, Z28
+	LONG $0x486e6262
+	WORD $0xe052
+	VBROADCASTSS 184(R8), Z1
+	// VDPBF16PS Z0, Z1, Z27
+	LONG $0x48766262
+	WORD $0xd852
+	VBROADCASTSS 188(R8), Z2
+	// VDPBF16PS Z0, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd052
+	VBROADCASTSS 192(R8), Z1
+	// VDPBF16PS Z0, Z1, Z25
+	LONG $0x48766262
+	WORD $0xc852
+	VBROADCASTSS 196(R8), Z2
+	// VDPBF16PS Z0, Z2, Z24
+	LONG $0x486e6262
+	WORD $0xc052
+	VBROADCASTSS 200(R8), Z1
+	// VDPBF16PS Z0, Z1, Z23
+	LONG $0x4876e262
+	WORD $0xf852
+	VBROADCASTSS 204(R8), Z2
+	// VDPBF16PS Z0, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf052
+	VBROADCASTSS 208(R8), Z1
+	// VDPBF16PS Z0, Z1, Z21
+	LONG $0x4876e262
+	WORD $0xe852
+	VBROADCASTSS 212(R8), Z2
+	// VDPBF16PS Z0, Z2, Z20
+	LONG $0x486ee262
+	WORD $0xe052
+	VBROADCASTSS 216(R8), Z1
+	// VDPBF16PS Z0, Z1, Z19
+	LONG $0x4876e262
+	WORD $0xd852
+	VBROADCASTSS 220(R8), Z2
+	// VDPBF16PS Z0, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd052
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2127,7 +6337,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2193,19 +6403,20 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -2221,10 +6432,10 @@ k4:
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z0, Z18, Z18
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -2266,7 +6477,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z18, Z18
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -2294,42 +6507,162 @@ fresh6:
 	VMOVUPS Z19, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z18, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot1x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot1x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2337,7 +6670,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2352,65 +6685,78 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z30, Z30
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot2x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot2x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2418,11 +6764,177 @@ fetched2:
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2430,7 +6942,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2452,30 +6964,31 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z1, Z28, Z28
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2485,24 +6998,36 @@ nobias5:
 	VADDPS Z0, Z29, Z29
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z28, Z28
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
 	VMOVUPS Z29, (DI)
 	VMOVUPS Z28, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot3x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot3x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2512,18 +7037,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2533,11 +7058,233 @@ fetched2:
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2545,7 +7292,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2574,20 +7321,21 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2596,10 +7344,10 @@ k4:
 	VADDPS Z1, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z1, Z26, Z26
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2614,7 +7362,9 @@ nobias5:
 	VADDPS Z0, Z27, Z27
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z26, Z26
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2623,18 +7373,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z27, (DI)
 	VMOVUPS Z26, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot4x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot4x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2647,18 +7407,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2671,11 +7431,289 @@ fetched2:
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2683,7 +7721,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2719,20 +7757,21 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2743,10 +7782,10 @@ k4:
 	VADDPS Z1, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z1, Z24, Z24
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2766,7 +7805,9 @@ nobias5:
 	VADDPS Z0, Z25, Z25
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z24, Z24
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2778,18 +7819,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z25, (DI)
 	VMOVUPS Z24, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot5x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot5x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2805,18 +7856,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2832,11 +7883,347 @@ fetched2:
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2844,7 +8231,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2888,20 +8275,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2914,10 +8302,10 @@ k4:
 	VADDPS Z1, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z1, Z22, Z22
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2942,7 +8330,9 @@ nobias5:
 	VADDPS Z0, Z23, Z23
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z22, Z22
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2957,18 +8347,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z23, (DI)
 	VMOVUPS Z22, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot6x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot6x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2987,18 +8387,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3016,11 +8416,403 @@ fetched2:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3028,7 +8820,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3079,20 +8871,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3107,10 +8900,10 @@ k4:
 	VADDPS Z1, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z1, Z20, Z20
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3140,7 +8933,9 @@ nobias5:
 	VADDPS Z0, Z21, Z21
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z20, Z20
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3158,18 +8953,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z21, (DI)
 	VMOVUPS Z20, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot7x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot7x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3191,18 +8996,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3222,11 +9027,459 @@ fetched2:
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3234,7 +9487,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3292,20 +9545,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3322,10 +9576,10 @@ k4:
 	VADDPS Z1, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z1, Z18, Z18
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3360,7 +9614,9 @@ nobias5:
 	VADDPS Z0, Z19, Z19
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z18, Z18
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3381,18 +9637,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z19, (DI)
 	VMOVUPS Z18, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot8x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot8x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3417,18 +9683,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3450,11 +9716,515 @@ fetched2:
 	VPXORD Z18, Z18, Z18
 	VPXORD Z17, Z17, Z17
 	VPXORD Z16, Z16, Z16
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS (R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 28(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 84(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 140(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 196(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3462,7 +10232,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3527,20 +10297,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3559,10 +10330,10 @@ k4:
 	VADDPS Z1, Z18, Z18
 	VADDPS Z0, Z17, Z17
 	VADDPS Z1, Z16, Z16
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3602,7 +10373,9 @@ nobias5:
 	VADDPS Z0, Z17, Z17
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z16, Z16
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3626,18 +10399,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z17, (DI)
 	VMOVUPS Z16, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot9x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot9x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3665,18 +10448,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3701,11 +10484,573 @@ fetched2:
 	VPXORD Z16, Z16, Z16
 	VPXORD Z15, Z15, Z15
 	VPXORD Z14, Z14, Z14
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS (R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS (R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 4(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 8(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 12(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 28(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 32(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 84(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 88(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 140(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 144(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 196(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 200(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3713,7 +11058,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3786,20 +11131,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3820,10 +11166,10 @@ k4:
 	VADDPS Z1, Z16, Z16
 	VADDPS Z0, Z15, Z15
 	VADDPS Z1, Z14, Z14
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3868,7 +11214,9 @@ nobias5:
 	VADDPS Z0, Z15, Z15
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z14, Z14
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3895,18 +11243,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z15, (DI)
 	VMOVUPS Z14, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot10x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot10x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3937,18 +11295,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3975,11 +11333,629 @@ fetched2:
 	VPXORD Z14, Z14, Z14
 	VPXORD Z13, Z13, Z13
 	VPXORD Z12, Z12, Z12
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS (R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS (R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS (R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 4(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 8(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 12(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 28(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 32(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 36(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 84(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 88(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 92(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 140(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 144(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 148(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 196(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 200(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 204(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3987,7 +11963,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4067,20 +12043,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4103,10 +12080,10 @@ k4:
 	VADDPS Z1, Z14, Z14
 	VADDPS Z0, Z13, Z13
 	VADDPS Z1, Z12, Z12
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4156,7 +12133,9 @@ nobias5:
 	VADDPS Z0, Z13, Z13
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z12, Z12
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4186,18 +12165,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z13, (DI)
 	VMOVUPS Z12, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot11x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot11x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4231,18 +12220,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -4271,11 +12260,685 @@ fetched2:
 	VPXORD Z12, Z12, Z12
 	VPXORD Z11, Z11, Z11
 	VPXORD Z10, Z10, Z10
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS (R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS (R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS (R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS (R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 4(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 8(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 12(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 28(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 32(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 36(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 40(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 84(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 88(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 92(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 96(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 140(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 144(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 148(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 152(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 196(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 200(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 204(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 208(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4283,7 +12946,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4370,20 +13033,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4408,10 +13072,10 @@ k4:
 	VADDPS Z1, Z12, Z12
 	VADDPS Z0, Z11, Z11
 	VADDPS Z1, Z10, Z10
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4466,7 +13130,9 @@ nobias5:
 	VADDPS Z0, Z11, Z11
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z10, Z10
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4499,18 +13165,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z11, (DI)
 	VMOVUPS Z10, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot12x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot12x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4547,18 +13223,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -4589,11 +13265,741 @@ fetched2:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z9, Z9, Z9
 	VPXORD Z8, Z8, Z8
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS (R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS (R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS (R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS (R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS (R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 4(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 4(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 8(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 8(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 12(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 12(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 28(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 32(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 36(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 40(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 44(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 84(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 88(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 92(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 96(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 100(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 140(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 144(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 148(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 152(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 156(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 196(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 200(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 204(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 208(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 212(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4601,7 +14007,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4695,20 +14101,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4735,10 +14142,10 @@ k4:
 	VADDPS Z1, Z10, Z10
 	VADDPS Z0, Z9, Z9
 	VADDPS Z1, Z8, Z8
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4798,7 +14205,9 @@ nobias5:
 	VADDPS Z0, Z9, Z9
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z8, Z8
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4834,18 +14243,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z9, (DI)
 	VMOVUPS Z8, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot13x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot13x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4885,18 +14304,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -4930,11 +14349,799 @@ fetched2:
 	VPXORD Z8, Z8, Z8
 	VPXORD Z7, Z7, Z7
 	VPXORD Z6, Z6, Z6
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS (R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS (R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS (R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS (R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS (R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS (R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 4(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 4(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 4(R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 8(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 8(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 8(R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 12(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 12(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 12(R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 28(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 32(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 36(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 40(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 44(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 48(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 84(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 88(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 92(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 96(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 100(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 104(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 140(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 144(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 148(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 152(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 156(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 160(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 196(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 200(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 204(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 208(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 212(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 216(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4942,7 +15149,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -5044,20 +15251,21 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -5086,10 +15294,10 @@ k4:
 	VADDPS Z1, Z8, Z8
 	VADDPS Z0, Z7, Z7
 	VADDPS Z1, Z6, Z6
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -5154,7 +15362,9 @@ nobias5:
 	VADDPS Z0, Z7, Z7
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z6, Z6
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -5193,18 +15403,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z7, (DI)
 	VMOVUPS Z6, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func dot14x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·dot14x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -5247,18 +15467,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -5294,11 +15514,855 @@ fetched2:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z5, Z5, Z5
 	VPXORD Z4, Z4, Z4
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS (R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS (R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS (R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS (R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS (R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS (R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS (R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS (R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS (R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS (R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS (R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS (R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS (R13)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 4(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 4(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 4(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 4(R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS 4(R13)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 8(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 8(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 8(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 8(R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS 8(R13)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 12(R11), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 12(R12), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 12(R12)(R10*1), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 12(R13), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS 12(R13)(R9*1), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 4(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 8(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 12(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 16(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 20(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 24(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 28(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 32(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 36(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 40(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 44(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 48(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS 52(R8), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 60(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 64(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 68(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 72(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 76(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 80(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 84(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 88(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 92(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 96(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 100(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 104(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS 108(R8), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 116(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 120(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 124(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 128(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 132(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 136(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 140(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 144(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 148(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 152(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 156(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 160(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS 164(R8), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	// VDPBF16PS Z0, Z2, Z31
+	LONG $0x486e6262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z30
+	LONG $0x486e6262
+	WORD $0xf152
+	VBROADCASTSS 172(R8), Z3
+	// VDPBF16PS Z0, Z3, Z29
+	LONG $0x48666262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z28
+	LONG $0x48666262
+	WORD $0xe152
+	VBROADCASTSS 176(R8), Z2
+	// VDPBF16PS Z0, Z2, Z27
+	LONG $0x486e6262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z26
+	LONG $0x486e6262
+	WORD $0xd152
+	VBROADCASTSS 180(R8), Z3
+	// VDPBF16PS Z0, Z3, Z25
+	LONG $0x48666262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z24
+	LONG $0x48666262
+	WORD $0xc152
+	VBROADCASTSS 184(R8), Z2
+	// VDPBF16PS Z0, Z2, Z23
+	LONG $0x486ee262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z22
+	LONG $0x486ee262
+	WORD $0xf152
+	VBROADCASTSS 188(R8), Z3
+	// VDPBF16PS Z0, Z3, Z21
+	LONG $0x4866e262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z20
+	LONG $0x4866e262
+	WORD $0xe152
+	VBROADCASTSS 192(R8), Z2
+	// VDPBF16PS Z0, Z2, Z19
+	LONG $0x486ee262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z18
+	LONG $0x486ee262
+	WORD $0xd152
+	VBROADCASTSS 196(R8), Z3
+	// VDPBF16PS Z0, Z3, Z17
+	LONG $0x4866e262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z16
+	LONG $0x4866e262
+	WORD $0xc152
+	VBROADCASTSS 200(R8), Z2
+	// VDPBF16PS Z0, Z2, Z15
+	LONG $0x486e7262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z14
+	LONG $0x486e7262
+	WORD $0xf152
+	VBROADCASTSS 204(R8), Z3
+	// VDPBF16PS Z0, Z3, Z13
+	LONG $0x48667262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z12
+	LONG $0x48667262
+	WORD $0xe152
+	VBROADCASTSS 208(R8), Z2
+	// VDPBF16PS Z0, Z2, Z11
+	LONG $0x486e7262
+	WORD $0xd852
+	// VDPBF16PS Z1, Z2, Z10
+	LONG $0x486e7262
+	WORD $0xd152
+	VBROADCASTSS 212(R8), Z3
+	// VDPBF16PS Z0, Z3, Z9
+	LONG $0x48667262
+	WORD $0xc852
+	// VDPBF16PS Z1, Z3, Z8
+	LONG $0x48667262
+	WORD $0xc152
+	VBROADCASTSS 216(R8), Z2
+	// VDPBF16PS Z0, Z2, Z7
+	LONG $0x486ef262
+	WORD $0xf852
+	// VDPBF16PS Z1, Z2, Z6
+	LONG $0x486ef262
+	WORD $0xf152
+	VBROADCASTSS 220(R8), Z3
+	// VDPBF16PS Z0, Z3, Z5
+	LONG $0x4866f262
+	WORD $0xe852
+	// VDPBF16PS Z1, Z3, Z4
+	LONG $0x4866f262
+	WORD $0xe152
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -5306,7 +16370,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -5415,20 +16479,21 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -5459,10 +16524,10 @@ k4:
 	VADDPS Z1, Z6, Z6
 	VADDPS Z0, Z5, Z5
 	VADDPS Z1, Z4, Z4
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -5532,7 +16597,9 @@ nobias5:
 	VADDPS Z0, Z5, Z5
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z4, Z4
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -5574,6 +16641,15 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z5, (DI)
 	VMOVUPS Z4, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 

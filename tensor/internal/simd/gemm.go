@@ -26,46 +26,6 @@ type GemmArgs struct {
 // maxTile is the size of the largest tile.
 const maxTile = 14 * 32
 
-const (
-	// blockK bounds the piece of K that one pass over C takes. It is the only thing on which the bits of a
-	// result depend, beside the operands: an element is one chain of multiply-adds for each piece of K,
-	// and their sum in order. (Tiles that are rounded at once are one chain.) All of K at once for CLIP's width is worth more than panels that fit L1.
-	blockK = 768
-
-	// blockN bounds the scratch memory: columns of B that are packed at a time.
-	blockN = 4096
-
-	// A task takes taskTiles tiles of rows and taskPanels panels of columns, or less where there
-	// would be too few tasks. The panels of a task (8·32·768 floats) fit an L2 cache of 1 MiB.
-	taskTiles, taskPanels = 8, 8
-
-	// leastPanels is how many panels there are for each worker, at least, where it multiplies stripes of columns.
-	leastPanels = 8
-
-	// leastColumns is how many columns workers have, at least, where each packs or copies all of A for its own.
-	leastColumns = 384
-
-	// linesInSet is how many lines a set of the L1 cache has, on processors with AVX2 alone and with AVX-512: 8, or more.
-	linesInSet = 8
-
-	// packPanels is how many neighbouring panels one packing task fills.
-	packPanels = 8
-
-	// tasksPerWorker is how finely work is cut at least: a worker that is held up by others on the
-	// machine costs the rest no more than one task in so many.
-	tasksPerWorker = 16
-
-	// leastParallel is the number of multiply-adds, some microseconds' worth, from which on dividing a
-	// product among workers gains more than waking them costs.
-	leastParallel = 1 << 18
-)
-
-// FewRows is the number of rows up to which workers multiply stripes of columns, see stripes.
-const FewRows = 448
-
-// fewRows is that number, which benchmarks change.
-var fewRows = FewRows
-
 // Gemm multiplies, on all workers of p. It reports whether it did: false means that the arguments have
 // not been touched, because there are no kernels, or because the matrices of a batch are to be summed into one.
 // The bits of the result do not depend on the number of workers.
@@ -169,14 +129,16 @@ type gemm struct {
 	sums      []float32
 
 	// The current matrices of the batch, and block of them.
-	a, b, c, add     []float32
-	at               int // of the current matrix in the destination
-	n0, n1           int // columns of C
-	k0, k1           int
-	rowTiles, panels int
-	rowsK            int // K in numbers, where K counts pairs
+	a, b, c, add []float32
+	at           int // of the current matrix in the destination
+	n0, n1       int // columns of C
+	k0, k1       int
+	panels       int
+	rowsK        int // K in numbers, where K counts pairs
 
 	// How the block is worked on, see cut.
+	tiling
+	resident            int  // tiles of A that a task works on at a time
 	homes, down, across int  // tasks: parts of the rows that workers have to themselves, and how each of these is cut
 	packsA              bool // each task packs its rows of A
 	copiesRows          bool // of A, all to apart or each task its own
@@ -184,6 +146,7 @@ type gemm struct {
 
 	packed panels    // B
 	right  panels    // what tiles read of B: packed, or a part of Packed
+	then   panels    // what they will read of Packed for the next piece of K, if there is one
 	apart  []float32 // A, its rows at another distance
 	copied bool      // to there, by the worker for itself
 
@@ -226,7 +189,8 @@ func (j *gemm) release() {
 // end forgets the operands.
 func (j *gemm) end() {
 	j.GemmArgs = GemmArgs{}
-	j.a, j.b, j.c, j.add, j.pool, j.narrow, j.narrowAdd, j.rounded, j.right = nil, nil, nil, nil, nil, nil, nil, nil, panels{}
+	j.a, j.b, j.c, j.add, j.pool, j.narrow, j.narrowAdd, j.rounded = nil, nil, nil, nil, nil, nil, nil, nil
+	j.right, j.then = panels{}, panels{}
 }
 
 // items multiplies matrices of the batch on one worker.
@@ -269,7 +233,8 @@ func (j *gemm) multiply(i int) {
 	v := j.v
 	// Where B is but a panel or two, packing A costs more than reading it across. Pairs must be made, though.
 	j.packsA = j.TransA && (j.N > 2*v.width || v.pairs)
-	if j.pool == nil || j.packsA || j.M > fewRows || ceil(j.N, v.width) < leastPanels*j.pool.Workers() {
+	alone := j.pool == nil || j.Packed != nil && j.pool.Workers() == 1 // nobody to share with, and nothing to pack
+	if alone || j.packsA || j.M > fewRows || ceil(j.N, v.width) < leastPanels*j.pool.Workers() {
 		j.columns(0, j.N)
 		return
 	}
@@ -283,14 +248,16 @@ func (j *gemm) multiply(i int) {
 			j.parallel(j.M, j.copyFunc)
 		}
 	}
-	j.across = tasksPerWorker * j.pool.Workers()
-	if j.Packed == nil {
-		_, most := bounds(ceil(ceil(j.N, v.width), j.pool.Workers()), tasksPerWorker, 0, true)
+	j.across = tasksPerWorker
+	if j.Packed != nil {
+		j.across = shrinkingTasks
+	} else {
+		_, most := bounds(ceil(ceil(j.N, v.width), j.pool.Workers()), j.across, 0, true)
 		for _, own := range j.shares {
 			own.packed.reserve(most, min(j.K, j.step())*v.width)
 		}
 	}
-	j.parallel(j.across, j.stripesFunc)
+	j.parallel(j.across*j.pool.Workers(), j.stripesFunc)
 }
 
 // widen begins sums with what is to be added.
@@ -321,7 +288,7 @@ func (j *gemm) stripes(worker, lo, hi int) {
 		own.a, own.LDA = from.apart, j.distance()
 	}
 	for t := lo; t < hi; t++ {
-		p0, p1 := homeBounds(ceil(j.N, j.v.width), j.pool.Workers(), tasksPerWorker, t, true)
+		p0, p1 := homeBounds(ceil(j.N, j.v.width), j.pool.Workers(), j.across, t, true)
 		own.columns(p0*j.v.width, min(p1*j.v.width, j.N))
 	}
 	own.end()
@@ -339,10 +306,10 @@ func (j *gemm) copyRows(to []float32, lo, hi int) {
 
 func (j *gemm) distance() int { return j.K + padding/2 }
 
-// conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the L1 cache and would drive
-// each other out between one panel and the next. A tile with no more rows than a set has lines does not suffer from that.
+// conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the caches and would drive
+// each other out: those of a tile in L1, which B passes through, those of a block in L2.
 func (j *gemm) conflicts() bool {
-	return j.v.rows > linesInSet && !j.TransA && j.LDA%512 == 0 && j.K >= 64
+	return !j.TransA && j.LDA%512 == 0 && j.K >= 64
 }
 
 // columns goes through columns n0 to n1 in blocks, and in these through K.
@@ -352,7 +319,7 @@ func (j *gemm) columns(n0, n1 int) {
 		j.Packed = nil
 	}
 	for j.n0 = n0; j.n0 < n1; j.n0 = j.n1 {
-		j.n1 = min(j.n0+blockN, n1)
+		j.n1 = min(j.n0+j.v.blockColumns(step), n1)
 		for j.k0 = 0; j.k0 < j.K; j.k0 = j.k1 {
 			j.k1 = min(j.k0+step, j.K)
 			j.block()
@@ -374,11 +341,17 @@ func stepK(k int) int { return ceil(ceil(k, ceil(k, blockK)), 16) * 16 }
 // block multiplies the current block: it packs B unless that is done already, then works on tiles.
 func (j *gemm) block() {
 	v, k := j.v, j.k1-j.k0
-	j.panels, j.rowTiles = ceil(j.n1-j.n0, v.width), ceil(j.M, v.rows)
+	j.panels, j.tiling, j.resident = ceil(j.n1-j.n0, v.width), cutEvenly(j.M, v.rows), v.residentTiles(k)
+	if j.packsA {
+		j.tiling = cutWhole(j.M, v.rows)
+	}
 	j.copiesRows = j.conflicts() && j.panels >= 4
 	j.cut()
 	if j.Packed != nil {
 		j.right = j.Packed.part(j.k0, j.n0/v.width)
+		if j.then = (panels{}); j.k1 < j.K {
+			j.then = j.Packed.part(j.k1, j.n0/v.width)
+		}
 	} else {
 		j.packed.reserve(j.panels, k*v.width)
 		j.right = j.packed
@@ -397,12 +370,12 @@ func (j *gemm) block() {
 // reserve makes room for what a task packs or copies; before tasks begin, so that a worker that comes late another time need not.
 func (j *gemm) reserve(own *gemm) {
 	k := j.k1 - j.k0
+	tiles := min(j.resident, j.tiles)
 	if j.packsA {
-		_, most := bounds(ceil(j.rowTiles, j.homes), j.down, 0, true)
-		own.ownA.reserve(most, k*j.v.rows)
+		own.ownA.reserve(tiles, k*j.v.rows)
 	}
 	if j.copiesRows {
-		own.rows = grow(own.rows, j.v.rows*(k+padding/2))
+		own.rows = grow(own.rows, tiles*j.v.rows*(k+padding/2))
 	}
 }
 
@@ -417,29 +390,63 @@ func (j *gemm) share(worker int) *gemm {
 // cut divides the block into tasks, home after home: down counts those of a home that are beneath each other, across those side by side.
 // The pool gives a worker neighbouring tasks, so that panels of B which it has packed itself, or rows of C, stay in the caches near its core.
 func (j *gemm) cut() {
-	workers, want := 1, 1
-	if j.pool != nil {
-		workers = j.pool.Workers()
-		want = tasksPerWorker * workers
+	j.homes, j.down, j.across = 1, 1, 1
+	if j.pool == nil || j.pool.Workers() == 1 {
+		return
 	}
-	j.homes, j.down, j.across = 1, ceil(j.rowTiles, taskTiles), ceil(j.panels, taskPanels)
+	workers := j.pool.Workers()
 	if j.packsA { // the less often the better
-		j.across = min(ceil(4*workers, j.rowTiles), j.panels)
+		j.across = min(ceil(4*workers, j.tiles), j.panels)
 		if j.M > j.n1-j.n0 {
 			j.homes = workers
 		} else {
 			j.across = max(j.across, min(workers, (j.n1-j.n0)/leastColumns))
 		}
-		j.down = max(ceil(2*j.rowTiles, taskTiles*j.homes), ceil(want, j.homes*j.across))
+		j.down = ceil(shrinkingTasks*workers, j.homes*j.across)
 		return
 	}
-	for j.down*j.across < min(want, j.rowTiles*j.panels) {
-		if j.down < j.rowTiles && j.rowTiles/j.down >= j.panels/j.across/2 || j.across == j.panels {
-			j.down = min(2*j.down, j.rowTiles)
-		} else {
+	want := min(tasksPerWorker*workers, j.tiles*j.panels)
+	widest := j.panels
+	if j.copiesRows {
+		widest = max((j.n1-j.n0)/leastColumns, 1)
+	}
+	j.down = max(ceil(j.tiles, j.resident), min(want, j.M/leastRows), 1)
+	for j.down*j.across < want {
+		switch {
+		case j.across < widest:
+			j.across = min(2*j.across, widest)
+		case j.down < j.tiles:
+			j.down = min(2*j.down, j.tiles)
+		default:
 			j.across = min(2*j.across, j.panels)
 		}
 	}
+}
+
+// A tiling is how rows are cut into tiles: the first of one height, and then others of another.
+type tiling struct{ tiles, tall, high, low int }
+
+// cutEvenly makes as few tiles as possible of at most the given height, and these as equal as possible: a tile of a single row would take a
+// third of the time of a full one.
+func cutEvenly(rows, height int) tiling {
+	tiles := ceil(rows, height)
+	return tiling{tiles, rows % tiles, rows/tiles + 1, rows / tiles}
+}
+
+// cutWhole makes full tiles, and one of what is left.
+func cutWhole(rows, height int) tiling {
+	return tiling{ceil(rows, height), rows / height, height, rows % height}
+}
+
+// row is the first one of tile i.
+func (t tiling) row(i int) int { return min(i, t.tall)*t.high + max(i-t.tall, 0)*t.low }
+
+// height is that of tile i and of those behind it up to end.
+func (t tiling) height(i int) (rows, end int) {
+	if i < t.tall {
+		return t.high, t.tall
+	}
+	return t.low, t.tiles
 }
 
 // bounds are the i-th of the parts that n tiles or panels are divided into. Those of shrinking parts become smaller and smaller, down to
@@ -487,7 +494,7 @@ func (j *gemm) tasks(worker, lo, hi int) {
 	own := j.share(worker)
 	for t := lo; t < hi; t++ {
 		home, i := t/(j.down*j.across), t%(j.down*j.across)
-		r0, r1 := homeBounds(j.rowTiles, j.homes, j.down, home*j.down+i%j.down, j.packsA)
+		r0, r1 := homeBounds(j.tiles, j.homes, j.down, home*j.down+i%j.down, j.packsA)
 		c0, c1 := bounds(j.panels, j.across, i/j.down, false)
 		if r0 < r1 && c0 < c1 {
 			j.task(own, r0, r1, c0, c1)
@@ -495,88 +502,98 @@ func (j *gemm) tasks(worker, lo, hi int) {
 	}
 }
 
-// task computes the tiles r0 to r1 from the top in panels c0 to c1, with memory of its own.
+// task computes the tiles r0 to r1 from the top in panels c0 to c1, with memory of its own. As many tiles as stay in the L2 cache meet a panel
+// of B before the next one comes, which is fetched meanwhile.
 func (j *gemm) task(own *gemm, r0, r1, c0, c1 int) {
-	if j.packsA {
-		j.packedRows(own, r0, r1, c0, c1)
-		return
-	}
-	for t := r0; t < r1; t++ {
-		l := j.left(own, t)
+	blocks := ceil(r1-r0, j.resident)
+	for i := range blocks {
+		t0, t1 := bounds(r1-r0, blocks, i, false)
+		a := j.left(own, r0+t0, r0+t1)
 		for p := c0; p < c1; p++ {
-			j.multiplyTile(own, &l, p)
-			l.next, l.ns = nil, 0
+			from, next := &j.right, p+1
+			switch {
+			case next < c1:
+			case i < blocks-1:
+				next = c0
+			case j.then.x != nil:
+				from, next = &j.then, c0
+			}
+			j.sweep(own, &a, p, from, next)
 		}
 	}
 }
 
-// packedRows is a task that packs its rows of A; they stay in the cache while panels go by.
-func (j *gemm) packedRows(own *gemm, r0, r1, c0, c1 int) {
-	v := j.v
-	m := r0 * v.rows
-	own.ownA.packRows(v, v.packRowsA, v.rows, 0, j.deep(), min(r1*v.rows, j.M)-m, j.a[j.k0*j.LDA+v.across(m):], j.LDA)
-	l := left{rs: 1, ks: v.rows}
-	for p := c0; p < c1; p++ {
-		for t := r0; t < r1; t++ {
-			// Field by field: a copy of all would read in other pieces than it was written in, and so wait until the tile before is in the cache.
-			l.m0, l.m1, l.a = t*v.rows, min((t+1)*v.rows, j.M), own.ownA.at(t-r0)
-			j.multiplyTile(own, &l, p)
-		}
-	}
-}
-
-// left is the rows m0 to m1 of A.
+// left is tiles t0 to t1 of A as they are read.
 type left struct {
-	m0, m1 int
-	a      *float32
-	rs, ks int      // strides of rows and k
-	next   *float32 // the rows after these, to be fetched meanwhile; nil for none
-	ns     int      // stride of theirs
+	t0, t1     int
+	a          []float32 // from the first row of the first tile on
+	ts, rs, ks int       // strides of tiles, 0 if that is their rows', of rows and of k
 }
 
-// left is tile t of an A that is not packed.
-func (j *gemm) left(own *gemm, t int) (l left) {
-	l.m0, l.m1 = part(j.M, j.v.rows, t)
-	if j.TransA {
-		l.a, l.rs, l.ks = &j.a[j.k0*j.LDA+l.m0], 1, j.LDA
-		return l
-	}
-	l.a, l.rs, l.ks = &j.a[l.m0*j.LDA+j.k0], j.LDA, 1
-	if l.m1 < j.M {
-		l.next, l.ns = &j.a[l.m1*j.LDA+j.k0], j.LDA
-	}
-	if j.copiesRows {
-		k := j.k1 - j.k0
-		l.rs = k + padding/2
-		for r := range l.m1 - l.m0 {
-			copy(own.rows[r*l.rs:][:k], j.a[(l.m0+r)*j.LDA+j.k0:])
+// left prepares some tiles of A.
+func (j *gemm) left(own *gemm, t0, t1 int) left {
+	v, k := j.v, j.k1-j.k0
+	m0, m1 := j.row(t0), j.row(t1)
+	switch {
+	case j.packsA:
+		own.ownA.packRows(v, v.packRowsA, v.rows, 0, j.deep(), m1-m0, j.a[j.k0*j.LDA+v.across(m0):], j.LDA)
+		return left{t0, t1, own.ownA.x, own.ownA.stride, 1, v.rows}
+	case j.TransA:
+		return left{t0, t1, j.a[j.k0*j.LDA+m0:], 0, 1, j.LDA}
+	case j.copiesRows:
+		to := k + padding/2
+		for r := range m1 - m0 {
+			copy(own.rows[r*to:][:k], j.a[(m0+r)*j.LDA+j.k0:])
 		}
-		l.a = &own.rows[0]
+		return left{t0, t1, own.rows, 0, to, 1}
 	}
-	return l
+	return left{t0, t1, j.a[m0*j.LDA+j.k0:], 0, j.LDA, 1}
 }
 
-// multiplyTile computes the tile of C in rows l and panel p.
-func (j *gemm) multiplyTile(own *gemm, l *left, p int) {
+// sweep multiplies tiles of A by panel p. Meanwhile panel next of some is fetched.
+func (j *gemm) sweep(own *gemm, a *left, p int, from *panels, next int) {
 	v, k := j.v, j.k1-j.k0
 	n := j.n0 + p*v.width
+	cols := min(v.width, j.n1-n)
 	var bias *float32
 	if j.k0 == 0 && len(j.Bias) > 0 {
 		bias = &j.Bias[n]
 	}
-	rows, cols, at := l.m1-l.m0, min(v.width, j.n1-n), l.m0*j.LDC+n
-	if j.narrow == nil {
-		v.tile(rows, k, l.a, l.rs, l.ks, j.right.at(p), &j.c[at], j.LDC, addend(j.add, j.c, at, j.k0), bias, cols, l.next, l.ns)
-		return
+	for t := a.t0; t < a.t1; {
+		rows, end := j.height(t)
+		tiles, m0 := min(end, a.t1)-t, j.row(t)
+		ts, at := a.ts, (t-a.t0)*a.ts
+		if ts == 0 {
+			ts, at = rows*a.rs, (m0-j.row(a.t0))*a.rs
+		}
+		next, ns := from.ahead(next, (t-a.t0)*k/fetchingTiles*v.width), 0
+		if off.fetching {
+			next = &a.a[at]
+		}
+		if off.turns {
+			ns = 1
+		}
+		if j.narrow != nil {
+			tiles = 1
+			j.narrowTile(own, m0, n, rows, cols, k, &a.a[at], a.rs, a.ks, j.right.at(p), bias, next, ns)
+		} else {
+			c := m0*j.LDC + n
+			v.column(cols)[rows-1](tiles, k, &a.a[at], ts, a.rs, a.ks, j.right.at(p), &j.c[c], j.LDC, addend(j.add, j.c, c, j.k0), bias, cols, next, ns)
+		}
+		t += tiles
 	}
-	at += j.at
+}
+
+// narrowTile computes a tile in float32 apart, and rounds it.
+func (j *gemm) narrowTile(own *gemm, m, n, rows, cols, k int, a *float32, rs, ks int, b, bias, next *float32, ns int) {
+	at := j.at + m*j.LDC + n
 	var add *float32
 	if j.narrowAdd != nil {
-		widenRows(rows, cols, own.tile[:], v.width, j.narrowAdd[at:], j.LDC)
+		widenRows(rows, cols, own.tile[:], j.v.width, j.narrowAdd[at:], j.LDC)
 		add = &own.tile[0]
 	}
-	v.tile(rows, k, l.a, l.rs, l.ks, j.right.at(p), &own.tile[0], v.width, add, bias, cols, l.next, l.ns)
-	narrowRows(rows, cols, j.narrow[at:], j.LDC, own.tile[:], v.width)
+	j.v.column(cols)[rows-1](1, k, a, 0, rs, ks, b, &own.tile[0], j.v.width, add, bias, cols, next, ns)
+	narrowRows(rows, cols, j.narrow[at:], j.LDC, own.tile[:], j.v.width)
 }
 
 // addTo is what is added to the product of matrix i of the batch, empty if nothing is.

@@ -4,37 +4,100 @@
 
 #include "textflag.h"
 
-// func gemm1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm1x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm1x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -42,7 +105,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -51,67 +114,158 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm2x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm2x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -119,7 +273,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -130,76 +284,183 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z30, Z30
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm3x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm3x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -207,7 +468,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -220,27 +481,28 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -249,24 +511,36 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z29, Z29
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z29, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm4x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm4x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -275,18 +549,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -295,11 +569,121 @@ fetched2:
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -307,7 +691,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -322,28 +706,29 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -355,7 +740,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z28, Z28
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -363,18 +750,28 @@ fresh6:
 	VMOVUPS Z29, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z28, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm5x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm5x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -385,18 +782,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -407,11 +804,139 @@ fetched2:
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -419,7 +944,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -437,29 +962,30 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -474,7 +1000,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z27, Z27
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -484,18 +1012,28 @@ fresh6:
 	VMOVUPS Z28, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z27, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm6x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm6x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -508,18 +1046,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -531,11 +1069,155 @@ fetched2:
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -543,7 +1225,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -563,19 +1245,20 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -583,10 +1266,10 @@ k4:
 	VADDPS Z0, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -604,7 +1287,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z26, Z26
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -616,18 +1301,28 @@ fresh6:
 	VMOVUPS Z27, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z26, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm7x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm7x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -642,18 +1337,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -666,11 +1361,171 @@ fetched2:
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -678,7 +1533,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -700,19 +1555,20 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -721,10 +1577,10 @@ k4:
 	VADDPS Z0, Z27, Z27
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -745,7 +1601,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z25, Z25
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -759,18 +1617,28 @@ fresh6:
 	VMOVUPS Z26, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z25, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm8x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm8x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -787,18 +1655,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -812,11 +1680,187 @@ fetched2:
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS (R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 28(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 84(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 140(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 196(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -824,7 +1868,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -848,19 +1892,20 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -870,10 +1915,10 @@ k4:
 	VADDPS Z0, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -897,7 +1942,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z24, Z24
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -913,18 +1960,28 @@ fresh6:
 	VMOVUPS Z25, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z24, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm9x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm9x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -943,18 +2000,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -970,11 +2027,205 @@ fetched2:
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS (R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS (R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 4(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 8(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 12(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 28(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 32(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 84(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 88(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 140(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 144(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 196(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 200(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -982,7 +2233,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1009,19 +2260,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1032,10 +2284,10 @@ k4:
 	VADDPS Z0, Z25, Z25
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1062,7 +2314,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z23, Z23
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1080,18 +2334,28 @@ fresh6:
 	VMOVUPS Z24, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z23, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm10x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm10x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1112,18 +2376,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1140,11 +2404,221 @@ fetched2:
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS (R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS (R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS (R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 4(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 8(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 12(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 28(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 32(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 36(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 84(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 88(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 92(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 140(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 144(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 148(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 196(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 200(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 204(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1152,7 +2626,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1181,19 +2655,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1205,10 +2680,10 @@ k4:
 	VADDPS Z0, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1238,7 +2713,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z22, Z22
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1258,18 +2735,28 @@ fresh6:
 	VMOVUPS Z23, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z22, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm11x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm11x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1292,18 +2779,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1321,11 +2808,237 @@ fetched2:
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS (R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS (R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS (R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS (R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 4(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 8(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 12(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 28(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 32(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 36(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 40(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 84(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 88(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 92(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 96(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 140(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 144(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 148(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 152(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 196(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 200(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 204(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 208(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1333,7 +3046,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1364,19 +3077,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1389,10 +3103,10 @@ k4:
 	VADDPS Z0, Z23, Z23
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1425,7 +3139,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z21, Z21
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1447,18 +3163,28 @@ fresh6:
 	VMOVUPS Z22, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z21, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm12x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm12x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1483,18 +3209,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1513,11 +3239,253 @@ fetched2:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS (R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS (R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS (R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS (R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS (R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 4(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 4(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 8(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 8(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 12(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 12(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 28(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 32(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 36(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 40(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 44(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 84(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 88(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 92(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 96(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 100(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 140(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 144(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 148(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 152(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 156(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 196(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 200(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 204(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 208(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 212(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1525,7 +3493,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1558,19 +3526,20 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1584,10 +3553,10 @@ k4:
 	VADDPS Z0, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1623,7 +3592,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z20, Z20
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1647,18 +3618,28 @@ fresh6:
 	VMOVUPS Z21, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z20, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm13x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm13x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1685,18 +3666,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1717,11 +3698,271 @@ fetched2:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS (R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS (R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS (R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS (R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS (R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS (R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 4(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 4(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 4(R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 8(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 8(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 8(R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 12(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 12(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 12(R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 28(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 32(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 36(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 40(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 44(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 48(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 84(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 88(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 92(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 96(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 100(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 104(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 140(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 144(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 148(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 152(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 156(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 160(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 196(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 200(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 204(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 208(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 212(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 216(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1729,7 +3970,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1765,19 +4006,20 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -1792,10 +4034,10 @@ k4:
 	VADDPS Z0, Z21, Z21
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -1834,7 +4076,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z19, Z19
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -1860,18 +4104,28 @@ fresh6:
 	VMOVUPS Z20, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z19, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm14x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm14x16AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
@@ -1900,18 +4154,18 @@ fetch1:
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -1933,11 +4187,287 @@ fetched2:
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS (R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS (R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS (R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS (R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS (R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS (R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS (R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS (R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS (R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS (R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS (R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS (R13)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z18
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 4(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 4(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 4(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 4(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 4(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 4(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 4(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 4(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 4(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 4(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 4(R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS 4(R13)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z18
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 8(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 8(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 8(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 8(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 8(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 8(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 8(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 8(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 8(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 8(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 8(R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS 8(R13)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z18
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 12(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 12(R8)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 12(R11), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 12(R11)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 12(R11)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 12(R11)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 12(R12), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 12(R12)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 12(R12)(R9*2), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 12(R12)(R10*1), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 12(R13), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS 12(R13)(R9*1), Z2
+	VFMADD231PS Z0, Z2, Z18
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VBROADCASTSS (R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 8(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 16(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 20(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 24(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 28(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 32(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 36(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 40(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 44(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 48(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS 52(R8), Z2
+	VFMADD231PS Z0, Z2, Z18
+	VMOVUPS 128(BX), Z0
+	VBROADCASTSS 56(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 60(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 64(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 68(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 72(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 76(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 80(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 84(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 88(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 92(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 96(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 100(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 104(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS 108(R8), Z2
+	VFMADD231PS Z0, Z2, Z18
+	VMOVUPS 256(BX), Z0
+	VBROADCASTSS 112(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 116(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 120(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 124(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 128(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 132(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 136(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 140(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 144(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 148(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 152(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 156(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 160(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS 164(R8), Z2
+	VFMADD231PS Z0, Z2, Z18
+	VMOVUPS 384(BX), Z0
+	VBROADCASTSS 168(R8), Z1
+	VFMADD231PS Z0, Z1, Z31
+	VBROADCASTSS 172(R8), Z2
+	VFMADD231PS Z0, Z2, Z30
+	VBROADCASTSS 176(R8), Z1
+	VFMADD231PS Z0, Z1, Z29
+	VBROADCASTSS 180(R8), Z2
+	VFMADD231PS Z0, Z2, Z28
+	VBROADCASTSS 184(R8), Z1
+	VFMADD231PS Z0, Z1, Z27
+	VBROADCASTSS 188(R8), Z2
+	VFMADD231PS Z0, Z2, Z26
+	VBROADCASTSS 192(R8), Z1
+	VFMADD231PS Z0, Z1, Z25
+	VBROADCASTSS 196(R8), Z2
+	VFMADD231PS Z0, Z2, Z24
+	VBROADCASTSS 200(R8), Z1
+	VFMADD231PS Z0, Z1, Z23
+	VBROADCASTSS 204(R8), Z2
+	VFMADD231PS Z0, Z2, Z22
+	VBROADCASTSS 208(R8), Z1
+	VFMADD231PS Z0, Z1, Z21
+	VBROADCASTSS 212(R8), Z2
+	VFMADD231PS Z0, Z2, Z20
+	VBROADCASTSS 216(R8), Z1
+	VFMADD231PS Z0, Z1, Z19
+	VBROADCASTSS 220(R8), Z2
+	VFMADD231PS Z0, Z2, Z18
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -1945,7 +4475,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -1983,19 +4513,20 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	VADDPS Z0, Z30, Z30
@@ -2011,10 +4542,10 @@ k4:
 	VADDPS Z0, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z0, Z18, Z18
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z31, Z31
 	ADDQ SI, DX
@@ -2056,7 +4587,9 @@ nobias5:
 	ADDQ SI, DX
 	VMOVUPS.Z (DX), K1, Z0
 	VADDPS Z0, Z18, Z18
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z30, K1, (DI)
@@ -2084,42 +4617,130 @@ fresh6:
 	VMOVUPS Z19, K1, (DI)
 	ADDQ SI, DI
 	VMOVUPS Z18, K1, (DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm1x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm1x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	VPXORD Z31, Z31, Z31
 	VPXORD Z30, Z30, Z30
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2127,7 +4748,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2138,65 +4759,78 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z30, Z30
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm2x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm2x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2204,11 +4838,113 @@ fetched2:
 	VPXORD Z30, Z30, Z30
 	VPXORD Z29, Z29, Z29
 	VPXORD Z28, Z28, Z28
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2216,7 +4952,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2230,30 +4966,31 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
 	VADDPS Z1, Z30, Z30
 	VADDPS Z0, Z29, Z29
 	VADDPS Z1, Z28, Z28
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2263,24 +5000,36 @@ nobias5:
 	VADDPS Z0, Z29, Z29
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z28, Z28
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
 	VMOVUPS Z29, (DI)
 	VMOVUPS Z28, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm3x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm3x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2290,18 +5039,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2311,11 +5060,137 @@ fetched2:
 	VPXORD Z28, Z28, Z28
 	VPXORD Z27, Z27, Z27
 	VPXORD Z26, Z26, Z26
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2323,7 +5198,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2340,20 +5215,21 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2362,10 +5238,10 @@ k4:
 	VADDPS Z1, Z28, Z28
 	VADDPS Z0, Z27, Z27
 	VADDPS Z1, Z26, Z26
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2380,7 +5256,9 @@ nobias5:
 	VADDPS Z0, Z27, Z27
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z26, Z26
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2389,18 +5267,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z27, (DI)
 	VMOVUPS Z26, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm4x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm4x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2413,18 +5301,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2437,11 +5325,161 @@ fetched2:
 	VPXORD Z26, Z26, Z26
 	VPXORD Z25, Z25, Z25
 	VPXORD Z24, Z24, Z24
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	ADDQ $16, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	ADDQ $224, R8
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2449,7 +5487,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2469,20 +5507,21 @@ k4:
 	ADDQ AX, R8
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2493,10 +5532,10 @@ k4:
 	VADDPS Z1, Z26, Z26
 	VADDPS Z0, Z25, Z25
 	VADDPS Z1, Z24, Z24
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2516,7 +5555,9 @@ nobias5:
 	VADDPS Z0, Z25, Z25
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z24, Z24
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2528,18 +5569,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z25, (DI)
 	VMOVUPS Z24, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm5x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm5x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2555,18 +5606,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2582,11 +5633,187 @@ fetched2:
 	VPXORD Z24, Z24, Z24
 	VPXORD Z23, Z23, Z23
 	VPXORD Z22, Z22, Z22
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2594,7 +5821,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2618,20 +5845,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2644,10 +5872,10 @@ k4:
 	VADDPS Z1, Z24, Z24
 	VADDPS Z0, Z23, Z23
 	VADDPS Z1, Z22, Z22
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2672,7 +5900,9 @@ nobias5:
 	VADDPS Z0, Z23, Z23
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z22, Z22
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2687,18 +5917,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z23, (DI)
 	VMOVUPS Z22, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm6x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm6x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2717,18 +5957,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2746,11 +5986,211 @@ fetched2:
 	VPXORD Z22, Z22, Z22
 	VPXORD Z21, Z21, Z21
 	VPXORD Z20, Z20, Z20
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2758,7 +6198,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2785,20 +6225,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -2813,10 +6254,10 @@ k4:
 	VADDPS Z1, Z22, Z22
 	VADDPS Z0, Z21, Z21
 	VADDPS Z1, Z20, Z20
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -2846,7 +6287,9 @@ nobias5:
 	VADDPS Z0, Z21, Z21
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z20, Z20
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -2864,18 +6307,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z21, (DI)
 	VMOVUPS Z20, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm7x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm7x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -2897,18 +6350,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -2928,11 +6381,235 @@ fetched2:
 	VPXORD Z20, Z20, Z20
 	VPXORD Z19, Z19, Z19
 	VPXORD Z18, Z18, Z18
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -2940,7 +6617,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -2970,20 +6647,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3000,10 +6678,10 @@ k4:
 	VADDPS Z1, Z20, Z20
 	VADDPS Z0, Z19, Z19
 	VADDPS Z1, Z18, Z18
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3038,7 +6716,9 @@ nobias5:
 	VADDPS Z0, Z19, Z19
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z18, Z18
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3059,18 +6739,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z19, (DI)
 	VMOVUPS Z18, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm8x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm8x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3095,18 +6785,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3128,11 +6818,259 @@ fetched2:
 	VPXORD Z18, Z18, Z18
 	VPXORD Z17, Z17, Z17
 	VPXORD Z16, Z16, Z16
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS (R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 28(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 84(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 140(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 196(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3140,7 +7078,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3173,20 +7111,21 @@ k4:
 	ADDQ AX, R11
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3205,10 +7144,10 @@ k4:
 	VADDPS Z1, Z18, Z18
 	VADDPS Z0, Z17, Z17
 	VADDPS Z1, Z16, Z16
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3248,7 +7187,9 @@ nobias5:
 	VADDPS Z0, Z17, Z17
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z16, Z16
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3272,18 +7213,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z17, (DI)
 	VMOVUPS Z16, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm9x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm9x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3311,18 +7262,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3347,11 +7298,285 @@ fetched2:
 	VPXORD Z16, Z16, Z16
 	VPXORD Z15, Z15, Z15
 	VPXORD Z14, Z14, Z14
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS (R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS (R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 4(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 8(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 12(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 28(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 32(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 84(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 88(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 140(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 144(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 196(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 200(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3359,7 +7584,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3396,20 +7621,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3430,10 +7656,10 @@ k4:
 	VADDPS Z1, Z16, Z16
 	VADDPS Z0, Z15, Z15
 	VADDPS Z1, Z14, Z14
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3478,7 +7704,9 @@ nobias5:
 	VADDPS Z0, Z15, Z15
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z14, Z14
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3505,18 +7733,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z15, (DI)
 	VMOVUPS Z14, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm10x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm10x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3547,18 +7785,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3585,11 +7823,309 @@ fetched2:
 	VPXORD Z14, Z14, Z14
 	VPXORD Z13, Z13, Z13
 	VPXORD Z12, Z12, Z12
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS (R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS (R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS (R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 4(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 8(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 12(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 28(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 32(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 36(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 84(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 88(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 92(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 140(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 144(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 148(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 196(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 200(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 204(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3597,7 +8133,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3637,20 +8173,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3673,10 +8210,10 @@ k4:
 	VADDPS Z1, Z14, Z14
 	VADDPS Z0, Z13, Z13
 	VADDPS Z1, Z12, Z12
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3726,7 +8263,9 @@ nobias5:
 	VADDPS Z0, Z13, Z13
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z12, Z12
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -3756,18 +8295,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z13, (DI)
 	VMOVUPS Z12, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm11x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm11x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -3801,18 +8350,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -3841,11 +8390,333 @@ fetched2:
 	VPXORD Z12, Z12, Z12
 	VPXORD Z11, Z11, Z11
 	VPXORD Z10, Z10, Z10
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS (R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS (R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS (R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS (R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 4(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 8(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 12(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 28(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 32(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 36(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 40(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 84(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 88(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 92(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 96(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 140(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 144(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 148(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 152(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 196(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 200(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 204(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 208(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -3853,7 +8724,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -3896,20 +8767,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -3934,10 +8806,10 @@ k4:
 	VADDPS Z1, Z12, Z12
 	VADDPS Z0, Z11, Z11
 	VADDPS Z1, Z10, Z10
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -3992,7 +8864,9 @@ nobias5:
 	VADDPS Z0, Z11, Z11
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z10, Z10
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4025,18 +8899,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z11, (DI)
 	VMOVUPS Z10, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm12x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4073,18 +8957,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -4115,11 +8999,357 @@ fetched2:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z9, Z9, Z9
 	VPXORD Z8, Z8, Z8
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS (R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS (R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS (R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS (R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS (R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 4(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 4(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 8(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 8(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 12(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 12(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 28(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 32(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 36(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 40(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 44(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 84(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 88(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 92(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 96(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 100(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 140(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 144(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 148(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 152(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 156(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 196(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 200(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 204(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 208(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 212(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4127,7 +9357,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4173,20 +9403,21 @@ k4:
 	ADDQ AX, R12
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4213,10 +9444,10 @@ k4:
 	VADDPS Z1, Z10, Z10
 	VADDPS Z0, Z9, Z9
 	VADDPS Z1, Z8, Z8
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4276,7 +9507,9 @@ nobias5:
 	VADDPS Z0, Z9, Z9
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z8, Z8
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4312,18 +9545,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z9, (DI)
 	VMOVUPS Z8, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm13x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm13x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4363,18 +9606,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -4408,11 +9651,383 @@ fetched2:
 	VPXORD Z8, Z8, Z8
 	VPXORD Z7, Z7, Z7
 	VPXORD Z6, Z6, Z6
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS (R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS (R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS (R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS (R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS (R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS (R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 4(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 4(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 4(R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 8(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 8(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 8(R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 12(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 12(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 12(R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 28(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 32(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 36(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 40(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 44(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 48(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 84(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 88(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 92(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 96(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 100(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 104(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 140(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 144(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 148(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 152(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 156(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 160(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 196(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 200(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 204(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 208(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 212(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 216(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4420,7 +10035,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4470,20 +10085,21 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4512,10 +10128,10 @@ k4:
 	VADDPS Z1, Z8, Z8
 	VADDPS Z0, Z7, Z7
 	VADDPS Z1, Z6, Z6
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4580,7 +10196,9 @@ nobias5:
 	VADDPS Z0, Z7, Z7
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z6, Z6
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4619,18 +10237,28 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z7, (DI)
 	VMOVUPS Z6, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET
 
-// func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
-TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-96
-	MOVQ c+40(FP), DI
-	MOVQ ldc+48(FP), SI
+// func gemm14x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+TEXT ·gemm14x32AVX512(SB), NOSPLIT, $0-112
+	MOVQ ldc+64(FP), SI
 	SHLQ $2, SI
+tile1:
+	MOVQ c+56(FP), DI
 	// C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.
-	MOVQ add+56(FP), BX
+	MOVQ add+72(FP), BX
 	MOVQ DI, DX
-fetch1:
+fetch2:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	ADDQ SI, DX
@@ -4673,18 +10301,18 @@ fetch1:
 	PREFETCHT0 (DX)
 	PREFETCHT0 64(DX)
 	TESTQ BX, BX
-	JZ fetched2
+	JZ fetched3
 	CMPQ BX, DI
-	JEQ fetched2
+	JEQ fetched3
 	MOVQ BX, DX
 	XORL BX, BX
-	JMP fetch1
-fetched2:
-	MOVQ k+0(FP), CX
-	MOVQ a+8(FP), R8
-	MOVQ rs+16(FP), R9
-	MOVQ ks+24(FP), AX
-	MOVQ b+32(FP), BX
+	JMP fetch2
+fetched3:
+	MOVQ k+8(FP), CX
+	MOVQ a+16(FP), R8
+	MOVQ rs+32(FP), R9
+	MOVQ ks+40(FP), AX
+	MOVQ b+48(FP), BX
 	SHLQ $2, R9
 	SHLQ $2, AX
 	// Up to four rows of A are reached from one pointer: p, p+rs, p+2·rs, p+3·rs.
@@ -4720,11 +10348,407 @@ fetched2:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z5, Z5, Z5
 	VPXORD Z4, Z4, Z4
-	// While k goes along a cache line, that of each of the rows to come is fetched.
-	MOVQ next+80(FP), R14
-	MOVQ ns+88(FP), R15
+	MOVQ next+96(FP), R14
+	MOVQ ns+104(FP), R15
 	SHLQ $2, R15
-line3:
+	// Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose
+	// places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.
+	TESTQ R15, R15
+	JNZ line4
+	CMPQ AX, $4
+	JNE packed7
+	SUBQ $4, CX
+	JLT rest9
+	PCALIGN $64
+turn8:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS (R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS (R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS (R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS (R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS (R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS (R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS (R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS (R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS (R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS (R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS (R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS (R13)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 4(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 4(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 4(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 4(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 4(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 4(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 4(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 4(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 4(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 4(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 4(R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS 4(R13)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 8(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 8(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 8(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 8(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 8(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 8(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 8(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 8(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 8(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 8(R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS 8(R13)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 12(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 12(R8)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 12(R8)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 12(R11), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 12(R11)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 12(R11)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 12(R11)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 12(R12), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 12(R12)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 12(R12)(R9*2), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 12(R12)(R10*1), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 12(R13), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS 12(R13)(R9*1), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	ADDQ $16, R8
+	ADDQ $16, R11
+	ADDQ $16, R12
+	ADDQ $16, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn8
+rest9:
+	ADDQ $4, CX
+	JZ done6
+	JMP line4
+packed7:
+	CMPQ R9, $4
+	JNE line4
+	CMPQ AX, $56
+	JNE line4
+	SUBQ $4, CX
+	JLT rest11
+	PCALIGN $64
+turn10:
+	PREFETCHT1 (R14)
+	ADDQ $64, R14
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VBROADCASTSS (R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 4(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 8(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 12(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 16(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 20(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 24(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 28(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 32(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 36(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 40(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 44(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 48(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS 52(R8), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS 128(BX), Z0
+	VMOVUPS 192(BX), Z1
+	VBROADCASTSS 56(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 60(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 64(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 68(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 72(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 76(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 80(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 84(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 88(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 92(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 96(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 100(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 104(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS 108(R8), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS 256(BX), Z0
+	VMOVUPS 320(BX), Z1
+	VBROADCASTSS 112(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 116(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 120(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 124(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 128(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 132(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 136(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 140(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 144(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 148(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 152(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 156(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 160(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS 164(R8), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	VMOVUPS 384(BX), Z0
+	VMOVUPS 448(BX), Z1
+	VBROADCASTSS 168(R8), Z2
+	VFMADD231PS Z0, Z2, Z31
+	VFMADD231PS Z1, Z2, Z30
+	VBROADCASTSS 172(R8), Z3
+	VFMADD231PS Z0, Z3, Z29
+	VFMADD231PS Z1, Z3, Z28
+	VBROADCASTSS 176(R8), Z2
+	VFMADD231PS Z0, Z2, Z27
+	VFMADD231PS Z1, Z2, Z26
+	VBROADCASTSS 180(R8), Z3
+	VFMADD231PS Z0, Z3, Z25
+	VFMADD231PS Z1, Z3, Z24
+	VBROADCASTSS 184(R8), Z2
+	VFMADD231PS Z0, Z2, Z23
+	VFMADD231PS Z1, Z2, Z22
+	VBROADCASTSS 188(R8), Z3
+	VFMADD231PS Z0, Z3, Z21
+	VFMADD231PS Z1, Z3, Z20
+	VBROADCASTSS 192(R8), Z2
+	VFMADD231PS Z0, Z2, Z19
+	VFMADD231PS Z1, Z2, Z18
+	VBROADCASTSS 196(R8), Z3
+	VFMADD231PS Z0, Z3, Z17
+	VFMADD231PS Z1, Z3, Z16
+	VBROADCASTSS 200(R8), Z2
+	VFMADD231PS Z0, Z2, Z15
+	VFMADD231PS Z1, Z2, Z14
+	VBROADCASTSS 204(R8), Z3
+	VFMADD231PS Z0, Z3, Z13
+	VFMADD231PS Z1, Z3, Z12
+	VBROADCASTSS 208(R8), Z2
+	VFMADD231PS Z0, Z2, Z11
+	VFMADD231PS Z1, Z2, Z10
+	VBROADCASTSS 212(R8), Z3
+	VFMADD231PS Z0, Z3, Z9
+	VFMADD231PS Z1, Z3, Z8
+	VBROADCASTSS 216(R8), Z2
+	VFMADD231PS Z0, Z2, Z7
+	VFMADD231PS Z1, Z2, Z6
+	VBROADCASTSS 220(R8), Z3
+	VFMADD231PS Z0, Z3, Z5
+	VFMADD231PS Z1, Z3, Z4
+	ADDQ $224, R8
+	ADDQ $224, R11
+	ADDQ $224, R12
+	ADDQ $224, R13
+	ADDQ $512, BX
+	SUBQ $4, CX
+	JGE turn10
+rest11:
+	ADDQ $4, CX
+	JZ done6
+	// Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.
+line4:
 	MOVQ R14, DI
 	ADDQ $64, R14
 	MOVQ $16, DX
@@ -4732,7 +10756,7 @@ line3:
 	CMOVQLT CX, DX
 	SUBQ DX, CX
 	PCALIGN $64
-k4:
+k5:
 	PREFETCHT1 (DI)
 	ADDQ R15, DI
 	VMOVUPS (BX), Z0
@@ -4785,20 +10809,21 @@ k4:
 	ADDQ AX, R13
 	ADDQ $128, BX
 	DECQ DX
-	JNZ k4
+	JNZ k5
 	TESTQ CX, CX
-	JNZ line3
-	MOVQ c+40(FP), DI
+	JNZ line4
+done6:
+	MOVQ c+56(FP), DI
 	// Only the last vector can have columns that do not exist.
-	MOVQ cols+72(FP), CX
+	MOVQ cols+88(FP), CX
 	SUBQ $16, CX
 	MOVL $0xffff, R8
 	BZHIL CX, R8, R8
 	KMOVW R8, K1
 	// The bias is the same for each row.
-	MOVQ bias+64(FP), AX
+	MOVQ bias+80(FP), AX
 	TESTQ AX, AX
-	JZ nobias5
+	JZ nobias12
 	VMOVUPS (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VADDPS Z0, Z31, Z31
@@ -4829,10 +10854,10 @@ k4:
 	VADDPS Z1, Z6, Z6
 	VADDPS Z0, Z5, Z5
 	VADDPS Z1, Z4, Z4
-nobias5:
-	MOVQ add+56(FP), DX
+nobias12:
+	MOVQ add+72(FP), DX
 	TESTQ DX, DX
-	JZ fresh6
+	JZ fresh13
 	VMOVUPS (DX), Z0
 	VADDPS Z0, Z31, Z31
 	VMOVUPS.Z 64(DX), K1, Z1
@@ -4902,7 +10927,9 @@ nobias5:
 	VADDPS Z0, Z5, Z5
 	VMOVUPS.Z 64(DX), K1, Z1
 	VADDPS Z1, Z4, Z4
-fresh6:
+	ADDQ SI, DX
+	MOVQ DX, add+72(FP)
+fresh13:
 	VMOVUPS Z31, (DI)
 	VMOVUPS Z30, K1, 64(DI)
 	ADDQ SI, DI
@@ -4944,5 +10971,14 @@ fresh6:
 	ADDQ SI, DI
 	VMOVUPS Z5, (DI)
 	VMOVUPS Z4, K1, 64(DI)
+	ADDQ SI, DI
+	// The next tile begins where this one ends.
+	MOVQ DI, c+56(FP)
+	MOVQ R14, next+96(FP)
+	MOVQ ts+24(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, a+16(FP)
+	DECQ tiles+0(FP)
+	JNZ tile1
 	VZEROUPPER
 	RET

@@ -1,6 +1,8 @@
 package simd
 
 import (
+	"runtime"
+
 	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/par"
 )
@@ -48,7 +50,12 @@ func (w *Packed) fill(p *par.Pool, b []float32) {
 	for k0 := 0; k0 < w.k; k0 += w.step {
 		deep := min(w.step, w.k-k0)
 		part := panels{stride: deep*v.width + padding}
-		part.x = make([]float32, ceil(w.n, v.width)*part.stride)
+		if n := ceil(w.n, v.width) * part.stride; off.pages {
+			part.x = make([]float32, n)
+		} else {
+			part.x = grow[float32](nil, n)
+			runtime.AddCleanup(w, release[float32], part.x) // programs may hold w for longer than who packed it
+		}
 		rows := deep
 		if v.pairs {
 			rows *= 2

@@ -22,6 +22,12 @@ func (p panels) from(i int) panels { return panels{p.x[i*p.stride:], p.stride} }
 
 func (p *panels) at(i int) *float32 { return &p.x[i*p.stride] }
 
+// fetchingTiles is how many tiles a tile kernel takes to fetch a panel as deep as its own.
+const fetchingTiles = 8
+
+// ahead is number at of panel i, or, behind the last panel, where nothing is that will be wanted but fetching does no harm.
+func (p *panels) ahead(i, at int) *float32 { return &p.x[min(i*p.stride+at, len(p.x)-1)] }
+
 // clear makes numbers lo to hi of panel i zero.
 func (p *panels) clear(i, lo, hi int) { clear(p.x[i*p.stride:][lo:hi]) }
 
@@ -126,11 +132,15 @@ func (v *variant) tile(rows, k int, a *float32, rs, ks int, b, c *float32, ldc i
 	if next == nil {
 		next = a
 	}
-	kernels := v.tiles[0]
+	v.column(cols)[rows-1](1, k, a, 0, rs, ks, b, c, ldc, add, bias, cols, next, ns)
+}
+
+// column is the kernels for so many columns.
+func (v *variant) column(cols int) []tileKernel {
 	if cols > v.lanes {
-		kernels = v.tiles[1]
+		return v.tiles[1]
 	}
-	kernels[rows-1](k, a, rs, ks, b, c, ldc, add, bias, cols, next, ns)
+	return v.tiles[0]
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

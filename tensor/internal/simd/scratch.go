@@ -37,13 +37,20 @@ var scratch struct {
 	pages.Memory
 }
 
+// release gives memory from grow back.
+func release[T float32 | uint16](s []T) {
+	scratch.mu.Lock()
+	defer scratch.mu.Unlock()
+	pages.Free(&scratch.Memory, s[:cap(s)])
+}
+
 // grow returns s with at least n elements; what they hold is lost, and s must not be used any more.
 func grow[T float32 | uint16](s []T, n int) []T {
 	if cap(s) >= n {
 		return s[:cap(s)]
 	}
+	release(s)
 	scratch.mu.Lock()
 	defer scratch.mu.Unlock()
-	pages.Free(&scratch.Memory, s[:cap(s)])
 	return pages.New[T](&scratch.Memory, n+n/8)
 }

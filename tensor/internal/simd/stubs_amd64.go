@@ -7,157 +7,161 @@ package simd
 // gemm1x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm1x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm2x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm2x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm3x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm3x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm4x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm4x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm5x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm5x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm6x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm6x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm7x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm7x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm8x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm8x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm9x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm9x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm10x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm10x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm11x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm11x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm12x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm12x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm13x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm13x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm14x16AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm14x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm1x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm1x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm2x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm2x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm3x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm3x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm4x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm4x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm5x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm5x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm6x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm6x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm7x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm7x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm8x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm8x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm9x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm9x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm10x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm10x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm11x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm11x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm12x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm12x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm13x32AVX512: see gemm14x32AVX512.
 //
 //go:noescape
-func gemm13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm13x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
-// gemm14x32AVX512 is the multiplication of 14 rows of A and a panel of B, 32 columns of it at most:
+// gemm14x32AVX512 is the multiplication of tiles of 14 rows of A each, one below the other in C, and a panel of B, 32 columns of it
+// at most:
 //
-//	for i := range 14 {
-//		for j := range cols {
-//			s := 0
-//			for l := range k {
-//				s = fma(a[i·rs+l·ks], b[l·32+j], s)
+//	for t := range tiles {
+//		for i := range 14 {
+//			for j := range cols {
+//				s := 0
+//				for l := range k {
+//					s = fma(a[t·ts+i·rs+l·ks], b[l·32+j], s)
+//				}
+//				if bias != nil { s += bias[j] }
+//				if add != nil { s += add[(14·t+i)·ldc+j] }
+//				c[(14·t+i)·ldc+j] = s
 //			}
-//			if bias != nil { s += bias[j] }
-//			if add != nil { s += add[i·ldc+j] }
-//			c[i·ldc+j] = s
 //		}
 //	}
 //
-// for k ≥ 1; add may be c. The kernels for one vector take 1 to 16 columns, those for two 16+1 to 32. Meanwhile 16
-// rows from next on, at distances of ns, are fetched into the L2 cache.
+// for tiles ≥ 1 and k ≥ 1; add may be c. The kernels for one vector take 1 to 16 columns, those for two 16+1 to 32. Meanwhile
+// what is wanted next is fetched into the L2 cache: 16 rows from next on, at distances of ns, or if ns is 0 lines one behind the
+// other, in each tile an eighth of a panel as deep as this one.
 //
 //go:noescape
-func gemm14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm14x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // strassenSumsAAVX512 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, of each block some
 // rows of n numbers:
@@ -419,196 +423,196 @@ func narrowAVX512(rows, n int, dst *uint16, ldd int, src *float32, lds int)
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot1x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot1x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot2x16AVX512 is gemm2x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot2x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot2x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot3x16AVX512 is gemm3x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot3x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot3x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot4x16AVX512 is gemm4x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot4x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot4x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot5x16AVX512 is gemm5x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot5x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot5x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot6x16AVX512 is gemm6x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot6x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot6x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot7x16AVX512 is gemm7x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot7x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot7x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot8x16AVX512 is gemm8x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot8x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot8x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot9x16AVX512 is gemm9x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot9x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot9x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot10x16AVX512 is gemm10x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot10x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot10x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot11x16AVX512 is gemm11x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot11x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot11x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot12x16AVX512 is gemm12x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot12x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot12x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot13x16AVX512 is gemm13x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot13x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot13x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot14x16AVX512 is gemm14x16AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot14x16AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot14x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot1x32AVX512 is gemm1x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot1x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot1x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot2x32AVX512 is gemm2x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot2x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot2x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot3x32AVX512 is gemm3x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot3x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot3x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot4x32AVX512 is gemm4x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot4x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot4x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot5x32AVX512 is gemm5x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot5x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot5x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot6x32AVX512 is gemm6x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot6x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot6x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot7x32AVX512 is gemm7x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot7x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot7x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot8x32AVX512 is gemm8x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot8x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot8x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot9x32AVX512 is gemm9x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot9x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot9x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot10x32AVX512 is gemm10x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot10x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot10x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot11x32AVX512 is gemm11x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot11x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot11x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot12x32AVX512 is gemm12x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot12x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot12x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot13x32AVX512 is gemm13x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot13x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot13x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // dot14x32AVX512 is gemm14x32AVX512 for operands in bfloat16, two neighbours in k at a time: a and b are pairs, 32 bits
 // each, and k counts them. The products of a pair are added to the sum in one step of VDPBF16PS, which
 // rounds to nearest, twice, and takes denormal numbers for zeros.
 //
 //go:noescape
-func dot14x32AVX512(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func dot14x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // packPairs32xAVX512 weaves rows of a matrix in bfloat16 into panels of pairs, 32 wide:
 //
@@ -655,77 +659,81 @@ func peakBF16AVX512(n int)
 // gemm1x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm1x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm1x8AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm2x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm2x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm2x8AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm3x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm3x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm3x8AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm4x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm4x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm4x8AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm5x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm5x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm5x8AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm6x8AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm6x8AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm6x8AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm1x16AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm1x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm1x16AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm2x16AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm2x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm2x16AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm3x16AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm3x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm3x16AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm4x16AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm4x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm4x16AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // gemm5x16AVX2: see gemm6x16AVX2.
 //
 //go:noescape
-func gemm5x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm5x16AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
-// gemm6x16AVX2 is the multiplication of 6 rows of A and a panel of B, 16 columns of it at most:
+// gemm6x16AVX2 is the multiplication of tiles of 6 rows of A each, one below the other in C, and a panel of B, 16 columns of it
+// at most:
 //
-//	for i := range 6 {
-//		for j := range cols {
-//			s := 0
-//			for l := range k {
-//				s = fma(a[i·rs+l·ks], b[l·16+j], s)
+//	for t := range tiles {
+//		for i := range 6 {
+//			for j := range cols {
+//				s := 0
+//				for l := range k {
+//					s = fma(a[t·ts+i·rs+l·ks], b[l·16+j], s)
+//				}
+//				if bias != nil { s += bias[j] }
+//				if add != nil { s += add[(6·t+i)·ldc+j] }
+//				c[(6·t+i)·ldc+j] = s
 //			}
-//			if bias != nil { s += bias[j] }
-//			if add != nil { s += add[i·ldc+j] }
-//			c[i·ldc+j] = s
 //		}
 //	}
 //
-// for k ≥ 1; add may be c. The kernels for one vector take 1 to 8 columns, those for two 8+1 to 16. Meanwhile 16
-// rows from next on, at distances of ns, are fetched into the L2 cache.
+// for tiles ≥ 1 and k ≥ 1; add may be c. The kernels for one vector take 1 to 8 columns, those for two 8+1 to 16. Meanwhile
+// what is wanted next is fetched into the L2 cache: 16 rows from next on, at distances of ns, or if ns is 0 lines one behind the
+// other, in each tile an eighth of a panel as deep as this one.
 //
 //go:noescape
-func gemm6x16AVX2(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+func gemm6x16AVX2(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 
 // strassenSumsAAVX2 computes the sums of blocks of A that Strassen's algorithm, applied twice, multiplies, of each block some
 // rows of n numbers:

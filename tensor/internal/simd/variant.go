@@ -53,7 +53,7 @@ type variant struct {
 }
 
 type (
-	tileKernel func(k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+	tileKernel func(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
 	packRows   func(k, panels int, src *float32, ld int, dst *float32, stride, cols int)
 	packCols   func(k, cols int, src *float32, ld int, dst *float32)
 )

@@ -16,14 +16,15 @@ type set struct {
 	letter   byte // of their names
 	rows     int  // height of a full Gemm tile
 	vectors  int  // its width in vectors
+	steps    int  // of k, that a turn of its loop takes: a multiple of 8 by the width in cache lines
 }
 
 // The tiles: as many accumulators as registers allow beside the vectors of B and two for broadcasts,
 // so shaped that a step of k needs fewer loads than it has multiply-adds, and narrow, so that little
 // of B passes through for each row of A. 64, the size of CLIP's heads, is a multiple of both widths.
 var (
-	avx512 = &set{name: "AVX512", fileName: "avx512", lanes: 16, regs: 32, letter: 'Z', rows: 14, vectors: 2}
-	avx2   = &set{name: "AVX2", fileName: "avx2", lanes: 8, regs: 16, letter: 'Y', rows: 6, vectors: 2}
+	avx512 = &set{name: "AVX512", fileName: "avx512", lanes: 16, regs: 32, letter: 'Z', rows: 14, vectors: 2, steps: 4}
+	avx2   = &set{name: "AVX2", fileName: "avx2", lanes: 8, regs: 16, letter: 'Y', rows: 6, vectors: 2, steps: 8}
 )
 
 // bytes is the size of a vector, width the number of columns of a Gemm tile.

@@ -5,24 +5,28 @@ import (
 	"strings"
 )
 
-const tileArgs = "k int, a *float32, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int"
+const tileArgs = "tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int"
 
-const tileDoc = `%[1]s is the multiplication of %[2]d rows of A and a panel of B, %[3]d columns of it at most:
+const tileDoc = `%[1]s is the multiplication of tiles of %[2]d rows of A each, one below the other in C, and a panel of B, %[3]d columns of it
+at most:
 
-	for i := range %[2]d {
-		for j := range cols {
-			s := 0
-			for l := range k {
-				s = fma(a[i·rs+l·ks], b[l·%[4]d+j], s)
+	for t := range tiles {
+		for i := range %[2]d {
+			for j := range cols {
+				s := 0
+				for l := range k {
+					s = fma(a[t·ts+i·rs+l·ks], b[l·%[4]d+j], s)
+				}
+				if bias != nil { s += bias[j] }
+				if add != nil { s += add[(%[2]d·t+i)·ldc+j] }
+				c[(%[2]d·t+i)·ldc+j] = s
 			}
-			if bias != nil { s += bias[j] }
-			if add != nil { s += add[i·ldc+j] }
-			c[i·ldc+j] = s
 		}
 	}
 
-for k ≥ 1; add may be c. The kernels for one vector take 1 to %[5]d columns, those for two %[5]d+1 to %[3]d. Meanwhile 16
-rows from next on, at distances of ns, are fetched into the L2 cache.`
+for tiles ≥ 1 and k ≥ 1; add may be c. The kernels for one vector take 1 to %[5]d columns, those for two %[5]d+1 to %[3]d. Meanwhile
+what is wanted next is fetched into the L2 cache: 16 rows from next on, at distances of ns, or if ns is 0 lines one behind the
+other, in each tile an eighth of a panel as deep as this one.`
 
 // emitGemm writes the tile kernels: one for each number of rows up to the full tile, for one vector of
 // columns and for all. An element of C is one chain of fused multiply-adds over k whichever kernel
@@ -53,8 +57,11 @@ func (f *function) multiplyAdd(x, y, acc int) { f.ins("VFMADD231PS", f.reg(x), f
 
 // tile is a tile kernel; step adds to an accumulator what a vector of B and a broadcast number of A contribute.
 func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
-	f.load("c", "DI", "ldc", "SI")
+	tile := f.label("tile")
+	f.load("ldc", "SI")
 	f.ins("SHLQ", "$2", "SI")
+	f.place(tile)
+	f.load("c", "DI")
 	f.comment("C is wanted at the end, and what is added, if it lies elsewhere: start fetching them.")
 	fetch, fetched := f.label("fetch"), f.label("fetched")
 	f.load("add", "BX")
@@ -118,10 +125,9 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 			f.read(maskOf(j), at(j*f.set.bytes(), "DX"), j)
 			f.ins("VADDPS", f.reg(j), f.reg(acc(i, j)), f.reg(acc(i, j)))
 		}
-		if i < rows-1 {
-			f.ins("ADDQ", "SI", "DX")
-		}
+		f.ins("ADDQ", "SI", "DX")
 	}
+	f.ins("MOVQ", "DX", f.arg("add"))
 	f.place(fresh)
 
 	store := func(maskOf func(j int) mask) {
@@ -129,24 +135,31 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 			for j := range vectors {
 				f.write(maskOf(j), acc(i, j), at(j*f.set.bytes(), "DI"))
 			}
-			if i < rows-1 {
-				f.ins("ADDQ", "SI", "DI")
-			}
+			f.ins("ADDQ", "SI", "DI")
 		}
 	}
 	if f.set != avx2 {
 		store(maskOf)
-		return
+	} else {
+		f.comment("Stores with a mask take AMD's processors a dozen cycles each.")
+		part, stored := f.label("part"), f.label("stored")
+		f.ins("CMPQ", f.arg("cols"), fmt.Sprintf("$%d", vectors*f.lanes))
+		f.ins("JLT", part)
+		store(func(int) mask { return allLanes })
+		f.ins("JMP", stored)
+		f.place(part)
+		store(maskOf)
+		f.place(stored)
 	}
-	f.comment("Stores with a mask take AMD's processors a dozen cycles each.")
-	part, stored := f.label("part"), f.label("stored")
-	f.ins("CMPQ", f.arg("cols"), fmt.Sprintf("$%d", vectors*f.lanes))
-	f.ins("JLT", part)
-	store(func(int) mask { return allLanes })
-	f.ins("JMP", stored)
-	f.place(part)
-	store(maskOf)
-	f.place(stored)
+
+	f.comment("The next tile begins where this one ends.")
+	f.ins("MOVQ", "DI", f.arg("c"))
+	f.ins("MOVQ", "R14", f.arg("next"))
+	f.load("ts", "AX")
+	f.ins("SHLQ", "$2", "AX")
+	f.ins("ADDQ", "AX", f.arg("a"))
+	f.ins("DECQ", f.arg("tiles"))
+	f.ins("JNZ", tile)
 }
 
 // accumulator is the register of row i, vector j of a tile. Accumulators take the upper registers, row by row; what B and the
@@ -178,10 +191,71 @@ func (f *function) chains(rows, vectors int, step func(b, a, acc int)) {
 		}
 	}
 
-	f.comment("While k goes along a cache line, that of each of the rows to come is fetched.")
 	f.load("next", "R14", "ns", "R15")
 	f.ins("SHLQ", "$2", "R15")
-	line, loop := f.label("line"), f.label("k")
+	line, loop, done := f.label("line"), f.label("k"), f.label("done")
+	vectorsOfB := func(u int) {
+		for j := range vectors {
+			f.ins("VMOVUPS", at(u*4*f.width()+j*f.set.bytes(), "BX"), f.reg(j))
+		}
+	}
+	rowsOfA := func(operand func(i int) string) {
+		for i := range rows {
+			bcast := vectors + i%2
+			f.ins("VBROADCASTSS", operand(i), f.reg(bcast))
+			for j := range vectors {
+				step(j, bcast, f.accumulator(i, j, vectors))
+			}
+		}
+	}
+
+	f.comment("Where no rows are to be fetched and A lies in one of the usual ways, a turn of the loop is several steps of k, whose")
+	f.comment("places in memory are in the instructions: beside loads and multiply-adds there is next to nothing to do.")
+	f.ins("TESTQ", "R15", "R15")
+	f.ins("JNZ", line)
+	turns := func(advance int, pointers []string, operand func(i, u int) string) {
+		turn, rest := f.label("turn"), f.label("rest")
+		f.ins("SUBQ", fmt.Sprintf("$%d", f.steps), "CX")
+		f.ins("JLT", rest)
+		f.ins("PCALIGN", "$64")
+		f.place(turn)
+		lines := f.steps * 4 * f.width() / 64 / 8 // an eighth of this part of a panel
+		for i := range lines {
+			f.ins("PREFETCHT1", at(64*i, "R14"))
+		}
+		f.ins("ADDQ", fmt.Sprintf("$%d", 64*lines), "R14")
+		for u := range f.steps {
+			vectorsOfB(u)
+			rowsOfA(func(i int) string { return operand(i, u) })
+		}
+		for _, p := range pointers {
+			f.ins("ADDQ", fmt.Sprintf("$%d", f.steps*advance), p)
+		}
+		f.ins("ADDQ", fmt.Sprintf("$%d", f.steps*4*f.width()), "BX")
+		f.ins("SUBQ", fmt.Sprintf("$%d", f.steps), "CX")
+		f.ins("JGE", turn)
+		f.place(rest)
+		f.ins("ADDQ", fmt.Sprintf("$%d", f.steps), "CX")
+		f.ins("JZ", done)
+	}
+	packed := f.label("packed")
+	f.ins("CMPQ", "AX", "$4")
+	f.ins("JNE", packed)
+	turns(4, pointers, func(i, u int) string {
+		if u == 0 {
+			return row(i)
+		}
+		return fmt.Sprintf("%d%s", 4*u, row(i))
+	})
+	f.ins("JMP", line)
+	f.place(packed)
+	f.ins("CMPQ", "R9", "$4")
+	f.ins("JNE", line)
+	f.ins("CMPQ", "AX", fmt.Sprintf("$%d", 4*f.rows))
+	f.ins("JNE", line)
+	turns(4*f.rows, pointers, func(i, u int) string { return at(4*(u*f.rows+i), "R8") })
+
+	f.comment("Any strides, and what is left: while k goes along a cache line, that of each of the rows to come is fetched.")
 	f.place(line)
 	f.ins("MOVQ", "R14", "DI")
 	f.ins("ADDQ", "$64", "R14")
@@ -193,16 +267,8 @@ func (f *function) chains(rows, vectors int, step func(b, a, acc int)) {
 	f.place(loop)
 	f.ins("PREFETCHT1", "(DI)")
 	f.ins("ADDQ", "R15", "DI")
-	for j := range vectors {
-		f.ins("VMOVUPS", at(j*f.set.bytes(), "BX"), f.reg(j))
-	}
-	for i := range rows {
-		bcast := vectors + i%2
-		f.ins("VBROADCASTSS", row(i), f.reg(bcast))
-		for j := range vectors {
-			step(j, bcast, f.accumulator(i, j, vectors))
-		}
-	}
+	vectorsOfB(0)
+	rowsOfA(row)
 	for _, p := range pointers {
 		f.ins("ADDQ", "AX", p)
 	}
@@ -211,4 +277,5 @@ func (f *function) chains(rows, vectors int, step func(b, a, acc int)) {
 	f.ins("JNZ", loop)
 	f.ins("TESTQ", "CX", "CX")
 	f.ins("JNZ", line)
+	f.place(done)
 }
