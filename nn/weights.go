@@ -105,13 +105,34 @@ func (r *root) load(kind tensor.Kind, name string, want []int) *tensor.Tensor {
 	case r.dev == nil:
 		return nil
 	}
-	v := make([]float32, tensor.Len(want))
-	if err := r.src.(Source).Read(name, v); err != nil {
+	t := r.dev.New(kind, want...)
+	if err := r.read(name, t); err != nil {
 		return r.fault(err)
 	}
-	t := r.dev.New(kind, want...)
-	t.Set(v)
 	return t
+}
+
+// A streamer is a source that can give a tensor's values in order, a few at a time, with the index of the first: a model is then
+// opened without a second copy of its largest tensor.
+type streamer interface {
+	Stream(name string, use func(at int, values []float32) error) error
+}
+
+// read fills a tensor from the source.
+func (r *root) read(name string, t *tensor.Tensor) error {
+	if s, ok := r.src.(streamer); ok {
+		flat := t.View(t.Len())
+		return s.Stream(name, func(at int, values []float32) error {
+			flat.Rows(at, at+len(values)).Set(values)
+			return nil
+		})
+	}
+	v := make([]float32, t.Len())
+	if err := r.src.(Source).Read(name, v); err != nil {
+		return err
+	}
+	t.Set(v)
+	return nil
 }
 
 // fault notes what is wrong and gives a scalar in place of the tensor, so that the constructor can go on and find the rest.

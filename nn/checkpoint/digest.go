@@ -42,7 +42,7 @@ func (m *Model) digest(names []string) (string, error) {
 		if p == nil {
 			return "", inFile(m.file.path, fault(Mismatch, "no such tensor").in(name))
 		}
-		sum, err := m.valueSum(name, p)
+		sum, err := m.valueSum(name)
 		if err != nil {
 			return "", err
 		}
@@ -59,29 +59,54 @@ func (m *Model) digest(names []string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+// KeepDigests makes Read and Stream hash what they read, so that a Digest
+// after them reads only what is left: for who opens a model to use it and
+// needs its digest as well. It comes before the first of them.
+func (m *Model) KeepDigests() { m.keep = true }
+
+// hashOf is the hash that reading a tensor is to fill, nil if none.
+func (m *Model) hashOf(name string) hash.Hash {
+	if !m.keep {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.sums[name]; known {
+		return nil
+	}
+	return sha256.New()
+}
+
+func (m *Model) keepSum(name string, h hash.Hash) {
+	m.mu.Lock()
+	m.sums[name] = [32]byte(h.Sum(nil))
+	m.mu.Unlock()
+}
+
 // valueSum is the SHA-256 of a tensor's values, computed once.
-func (m *Model) valueSum(name string, p *plan) ([32]byte, error) {
+func (m *Model) valueSum(name string) ([32]byte, error) {
 	m.mu.Lock()
 	sum, known := m.sums[name]
 	m.mu.Unlock()
 	if known {
 		return sum, nil
 	}
-	n, ok := elements(p.shape).int()
-	if !ok {
-		return sum, inFile(m.file.path, fault(Limit, "shape %v overflows", p.shape).in(name))
-	}
-	values := make([]float32, n)
-	if err := m.Read(name, values); err != nil {
+	h := sha256.New()
+	err := m.Stream(name, func(_ int, values []float32) error {
+		if !m.keep { // else Stream does it
+			hashFloats(h, values)
+		}
+		return nil
+	})
+	if err != nil {
 		return sum, err
 	}
-	h := sha256.New()
-	hashFloats(h, values)
-	h.Sum(sum[:0])
+	if !m.keep {
+		m.keepSum(name, h)
+	}
 	m.mu.Lock()
-	m.sums[name] = sum
-	m.mu.Unlock()
-	return sum, nil
+	defer m.mu.Unlock()
+	return m.sums[name], nil
 }
 
 // hashFloats writes values to h as little-endian float32.

@@ -243,6 +243,19 @@ func (f *File) Read(name string, dst []float32) error {
 	return f.unchanged()
 }
 
+// stream is Read for who puts the values elsewhere: use gets them in order, a
+// few at a time, in memory that is used again.
+func (f *File) stream(name string, use func([]float32) error) error {
+	t, err := f.tensor(name)
+	if err != nil {
+		return err
+	}
+	if err := t.stream(use); err != nil {
+		return inFile(t.store.path, entryFault(err, name))
+	}
+	return f.unchanged()
+}
+
 // ReadBytes returns a tensor's payload in row-major order, little-endian, in
 // the type that Info tells.
 func (f *File) ReadBytes(name string) ([]byte, error) {

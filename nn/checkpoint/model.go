@@ -29,6 +29,7 @@ type Model struct {
 	plans      map[string]*plan
 
 	mu   sync.Mutex
+	keep bool                // whether reading fills sums
 	sums map[string][32]byte // of values, by name; filled by digests
 }
 
@@ -224,34 +225,66 @@ func (m *Model) Shape(name string) ([]int, bool) {
 // infinite is an error of kind [NonFinite] unless AllowNonFinite is set.
 func (m *Model) Read(name string, dst []float32) error {
 	p := m.plans[name]
+	if p != nil {
+		if n, ok := elements(p.shape).int(); !ok || n != len(dst) {
+			return inFile(m.file.path, fault(Mismatch, "wrong destination length for shape %v", p.shape).in(name).
+				wanted(elements(p.shape).n, len(dst)))
+		}
+	}
+	return m.Stream(name, func(at int, values []float32) error {
+		copy(dst[at:], values)
+		return nil
+	})
+}
+
+// Stream is Read for who puts the values elsewhere: it gives them in order, a
+// few at a time, with the index of the first. The slice is used again. Of a
+// tensor that is stored transposed all come at once; these are small.
+//
+// Where digests are kept (see [Model.KeepDigests]) they are computed in passing.
+func (m *Model) Stream(name string, use func(at int, values []float32) error) error {
+	p := m.plans[name]
 	if p == nil {
 		return inFile(m.file.path, fault(Mismatch, "no such tensor").in(name))
 	}
-	if n, ok := elements(p.shape).int(); !ok || n != len(dst) {
-		return inFile(m.file.path, fault(Mismatch, "wrong destination length for shape %v", p.shape).in(name).
-			wanted(elements(p.shape).n, len(dst)))
-	}
-	if p.transposed {
-		stored := make([]float32, len(dst))
-		if err := m.file.Read(p.parts[0], stored); err != nil {
-			return err
+	h := m.hashOf(name)
+	at := 0
+	err := m.parts(p, func(values []float32) error {
+		if !m.AllowNonFinite {
+			if i := slices.IndexFunc(values, func(v float32) bool { return !finite(v) }); i >= 0 {
+				return inFile(m.file.path, fault(NonFinite, "element %s", indexText(p.shape, at+i)).in(name).wanted("a finite number", values[i]))
+			}
 		}
-		transpose(dst, stored, p.shape[0], p.shape[1])
-	} else {
-		n := len(dst) / len(p.parts)
-		for i, part := range p.parts {
-			if err := m.file.Read(part, dst[i*n:(i+1)*n]); err != nil {
+		if h != nil {
+			hashFloats(h, values)
+		}
+		err := use(at, values)
+		at += len(values)
+		return err
+	})
+	if err == nil && h != nil {
+		m.keepSum(name, h)
+	}
+	return err
+}
+
+// parts hands out the values of a plan in order.
+func (m *Model) parts(p *plan, use func([]float32) error) error {
+	if !p.transposed {
+		for _, part := range p.parts {
+			if err := m.file.stream(part, use); err != nil {
 				return err
 			}
 		}
-	}
-	if m.AllowNonFinite {
 		return nil
 	}
-	if i := slices.IndexFunc(dst, func(v float32) bool { return !finite(v) }); i >= 0 {
-		return inFile(m.file.path, fault(NonFinite, "element %s", indexText(p.shape, i)).in(name).wanted("a finite number", dst[i]))
+	n, _ := elements(p.shape).int() // checked when the tensor was opened
+	stored, turned := make([]float32, n), make([]float32, n)
+	if err := m.file.Read(p.parts[0], stored); err != nil {
+		return err
 	}
-	return nil
+	transpose(turned, stored, p.shape[0], p.shape[1])
+	return use(turned)
 }
 
 // transpose fills dst [rows, cols] from src [cols, rows].

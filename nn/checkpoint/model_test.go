@@ -1,8 +1,10 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -151,6 +153,60 @@ func TestScaleOfOneElement(t *testing.T) {
 func TestNoElements(t *testing.T) {
 	_, err := NewModel(memory(t, nil, zeros("visual.proj", F32, 0, 1<<33)))
 	expectKind(t, err, Mismatch, "no elements")
+}
+
+// counted counts the bytes that are read.
+type counted struct {
+	io.ReaderAt
+	bytes *int
+}
+
+func (c counted) ReadAt(p []byte, at int64) (int, error) {
+	*c.bytes += len(p)
+	return c.ReaderAt.ReadAt(p, at)
+}
+
+// Where digests are kept, a model that was read whole is not read again for its digest; a tensor that was not is.
+func TestKeepDigests(t *testing.T) {
+	for _, path := range []string{"vit.safetensors", "vit_half.pt", "hf/model.safetensors"} {
+		b, err := os.ReadFile(filepath.Join("testdata", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := 0
+		f, err := NewFile(path, counted{bytes.NewReader(b), &read}, int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := NewModel(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.KeepDigests()
+		names := m.Names()
+		for _, name := range names[1:] {
+			at := 0
+			err := m.Stream(name, func(first int, values []float32) error {
+				if first != at {
+					t.Fatalf("%s: value %d after %d", name, first, at)
+				}
+				at += len(values)
+				return nil
+			})
+			if n, _ := elements(m.plans[name].shape).int(); err != nil || at != n {
+				t.Fatalf("%s: %d values, %v", name, at, err)
+			}
+		}
+		before := read
+		got, err := m.Digest()
+		if want := readExpected(t)["vit"].Digest; err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", path, got, err, want)
+		}
+		shape, _ := m.Shape(names[0])
+		if n, _ := elements(shape).int(); read-before > 8*n || read == before {
+			t.Errorf("%s: %d bytes were read for the digest, of which one tensor of shape %v was missing", path, read-before, shape)
+		}
+	}
 }
 
 func TestMaskedDigest(t *testing.T) {

@@ -179,19 +179,28 @@ func (t *tensor) span() size {
 
 // float32s widens the tensor into dst.
 func (t *tensor) float32s(dst []float32) error {
-	if !t.DType.Float() {
-		return fault(Mismatch, "not a floating-point tensor").wanted("F64, F32, F16 or BF16", t.DType)
-	}
 	count, _ := elements(t.Shape).int64()
 	if int64(len(dst)) != count {
 		return fault(Mismatch, "wrong destination length for shape %v", t.Shape).wanted(count, len(dst))
 	}
+	return t.stream(func(values []float32) error {
+		dst = dst[copy(dst, values):]
+		return nil
+	})
+}
+
+// stream hands out the elements, widened, in memory that is used again.
+func (t *tensor) stream(use func([]float32) error) error {
+	if !t.DType.Float() {
+		return fault(Mismatch, "not a floating-point tensor").wanted("F64, F32, F16 or BF16", t.DType)
+	}
 	item := t.DType.Size()
+	count, _ := elements(t.Shape).int64()
+	values := make([]float32, min(count, chunkSize/int64(item)))
 	return t.payload(func(chunk []byte) error {
 		n := len(chunk) / item
-		widen(dst[:n], chunk, t.DType)
-		dst = dst[n:]
-		return nil
+		widen(values[:n], chunk, t.DType)
+		return use(values[:n])
 	})
 }
 
