@@ -120,7 +120,7 @@ func (d *Dataset) useTemplates(dir string, templates []string) error {
 		return d.setTemplates(templates)
 	}
 	file := filepath.Join(dir, "template.txt")
-	data, err := readText(file, maxTemplateBytes)
+	templates, err := ReadTemplates(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		d.Template = defaultTemplate
 		return nil
@@ -128,21 +128,12 @@ func (d *Dataset) useTemplates(dir string, templates []string) error {
 	if err != nil {
 		return err
 	}
-	p := problems{file: file}
-	for i, l := range textLines(&p, data) {
-		if problem := checkTemplate(l.text); problem != "" {
-			p.add("line %d: %s %s", l.number, quote.String(l.text), problem)
-		}
-		if i == 0 {
-			d.Template = l.text
-		} else {
-			d.Templates = append(d.Templates, l.text)
-		}
+	// The first is the prompt, and those after it are the ensemble.
+	d.Template = templates[0]
+	if len(templates) > 1 {
+		d.Templates = templates[1:]
 	}
-	if d.Template == "" {
-		p.add("is empty")
-	}
-	return p.err("a template is a line such as: " + defaultTemplate)
+	return nil
 }
 
 // readOwnSplit reads a data set that has CoOp's split file but no row in the table.

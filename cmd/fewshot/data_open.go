@@ -13,7 +13,7 @@ import (
 // dataFlags choose a data set and what to take of it.
 type dataFlags struct {
 	root, name, template, classes string
-	split, classNames             string
+	split, classNames, sample     string
 	splitSeed                     uint64
 	level                         int
 	shots                         int
@@ -46,6 +46,7 @@ func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
 func (d *dataFlags) declareSample(fs *flag.FlagSet) {
 	d.trains = true
 	fs.IntVar(&d.shots, "shots", 16, "labelled images per class; 0 for all")
+	fs.StringVar(&d.sample, "sample", "", "`file` that names the training images in place of -shots and -seed: of 2SFS (split_fewshot/shot_16-seed_1_train.jsonl) or cross_modal_adaptation (indices/DATASET/shot_16-seed_1.json)")
 	fs.Uint64Var(&d.seed, "seed", 1, "seed of the few-shot sample, the order of images and gradient dropout")
 }
 
@@ -90,7 +91,7 @@ func (d *dataFlags) open() (*datasets.Dataset, error) {
 			return nil, err
 		}
 	}
-	if ds, err = ds.FewShot(d.shots, d.seed); err != nil {
+	if ds, err = d.draw(ds); err != nil {
 		return nil, err
 	}
 	if ds, err = ds.Subset(d.classes); err != nil {
@@ -102,6 +103,22 @@ func (d *dataFlags) open() (*datasets.Dataset, error) {
 		}
 	}
 	return ds, ds.CanTest()
+}
+
+// draw takes the training images that the flags ask for.
+func (d *dataFlags) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {
+	if d.sample == "" {
+		return ds.FewShot(d.shots, d.seed)
+	}
+	ds, err := ds.Sample(d.sample)
+	if err != nil {
+		return nil, err
+	}
+	// Settings depend on the number of shots, and results are called by it.
+	if n := ds.MostShots(); n != d.shots {
+		return nil, usagef("-sample %s has %d training images of a class, -shots says %d: give -shots %d", quote.Plain(d.sample), n, d.shots, n)
+	}
+	return ds, nil
 }
 
 // options are those of the flags.

@@ -76,3 +76,26 @@ func TestOwnFolders(t *testing.T) {
 		}
 	}
 }
+
+// A sample that others published takes the place of the drawn one, and says how many shots it has.
+func TestSampleFlag(t *testing.T) {
+	dir := t.TempDir()
+	pictures(t, dir, 3, "train/cat", "train/dog", "test/cat", "test/dog")
+	file := filepath.Join(t.TempDir(), "shot_1-seed_1_train.jsonl")
+	lines := `{"_impath": "x/train/dog/2.png", "_label": 1, "_classname": "dog"}` + "\n" + `{"_impath": "x/train/cat/0.png", "_label": 0, "_classname": "cat"}`
+	if err := os.WriteFile(file, []byte(lines), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	d := dataFlags{name: dir, sample: file, shots: 1, classes: "all", trains: true}
+	ds, err := d.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ds.Train) != 2 || ds.Train[0].Path != "train/dog/2.png" || ds.Train[1].Path != "train/cat/0.png" {
+		t.Errorf("sample %+v", ds.Train)
+	}
+	code, _, errw := cli(t, "train", "-dataset", dir, "-sample", file)
+	if code != exitUsage || !strings.Contains(errw, "1 training images of a class, -shots says 16: give -shots 1") {
+		t.Errorf("exit code %d: %s", code, errw)
+	}
+}

@@ -1,0 +1,157 @@
+package datasets
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"fewshot/nn/quote"
+)
+
+// Limits of a file of prompts. CuPL's largest has 50 prompts for each of ImageNet's classes.
+const (
+	maxPromptsBytes = 64 << 20
+	maxPrompts      = 1000 // of a class
+)
+
+const promptsFix = `a file of prompts is {"class name": ["a prompt", …], …} with every class, as CuPL has it`
+
+// ReadPrompts reads a file of prompts for each class, as CuPL publishes them, and returns those of each of the classes by its label,
+// with warnings. Names of classes agree if they do so without case, blanks, '-' and '_'. Every class must be there. Errors are *Error.
+func ReadPrompts(file string, classes []string) (prompts [][]string, warnings []string, err error) {
+	data, err := readText(file, maxPromptsBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	return parsePrompts(file, data, classes)
+}
+
+func parsePrompts(file string, data []byte, classes []string) (prompts [][]string, warnings []string, err error) {
+	text, problem := plainText(data)
+	if problem != "" {
+		return nil, nil, fault(file, nil, promptsFix, "%s", problem)
+	}
+	p := problems{file: file}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return nil, nil, fault(file, nil, promptsFix, "does not begin with an object")
+	}
+	type named struct {
+		key  string
+		list []string
+	}
+	byName := make(map[string]named)
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return nil, nil, fault(file, nil, promptsFix, "%v", err)
+		}
+		key := tok.(string) // the decoder accepts nothing else as a key
+		var list []string
+		if err := dec.Decode(&list); err != nil {
+			return nil, nil, fault(file, nil, promptsFix, "%s: is not a list of texts (%v)", quote.String(key), err)
+		}
+		name := sameClass(key)
+		if other, ok := byName[name]; ok {
+			p.add("%s and %s are the same class", quote.String(other.key), quote.String(key))
+		}
+		for i, s := range list {
+			if list[i], problem = cleanPrompt(s); problem != "" {
+				p.add("%s[%d]: %s", quote.String(key), i, problem)
+			}
+		}
+		if len(list) == 0 || len(list) > maxPrompts {
+			p.add("%s: has %d prompts; 1 to %d are read", quote.String(key), len(list), maxPrompts)
+		}
+		byName[name] = named{key, list}
+		if p.total >= giveUpAt || len(byName) > maxSplitItems {
+			break
+		}
+	}
+	if p.total == 0 {
+		if _, err := dec.Token(); err != nil {
+			return nil, nil, fault(file, nil, promptsFix, "the file ends in the middle")
+		}
+		if dec.More() {
+			p.add("text follows the end of the object")
+		}
+	}
+	var without tally
+	for _, c := range classes {
+		n, ok := byName[sameClass(c)]
+		if !ok {
+			without.add(c)
+		}
+		prompts = append(prompts, n.list)
+		delete(byName, sameClass(c))
+	}
+	if without.total > 0 {
+		p.add("has no prompts for %s", &without)
+	}
+	if err := p.err(promptsFix); err != nil {
+		return nil, nil, err
+	}
+	if len(byName) > 0 {
+		var more tally
+		var keys []string
+		for _, n := range byName {
+			keys = append(keys, n.key)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			more.add(k)
+		}
+		warnings = append(warnings, fmt.Sprintf("%s has prompts for classes that are not there: %s", quote.Plain(file), &more))
+	}
+	return prompts, warnings, nil
+}
+
+// sameClass brings spellings of a class's name together.
+func sameClass(name string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, canonical(name)))
+}
+
+// cleanPrompt returns a stranger's prompt in one line, or what is wrong with it.
+func cleanPrompt(s string) (clean, problem string) {
+	clean = strings.Join(strings.Fields(s), " ")
+	switch {
+	case clean == "":
+		return "", "is empty"
+	case len(clean) > maxPathBytes:
+		return "", fmt.Sprintf("is longer than %d bytes", maxPathBytes)
+	case strings.ContainsFunc(clean, isControl):
+		return "", "contains a control character"
+	}
+	return clean, ""
+}
+
+// ReadTemplates reads prompts with {} for the class name, one a line. Errors are *Error.
+func ReadTemplates(file string) ([]string, error) {
+	data, err := readText(file, maxTemplateBytes)
+	if err != nil {
+		return nil, err
+	}
+	return parseTemplates(file, data)
+}
+
+func parseTemplates(file string, data []byte) (templates []string, err error) {
+	p := problems{file: file}
+	for _, l := range textLines(&p, data) {
+		if problem := checkTemplate(l.text); problem != "" {
+			p.add("line %d: %s %s", l.number, quote.String(l.text), problem)
+		}
+		templates = append(templates, l.text)
+	}
+	if len(templates) == 0 && p.total == 0 {
+		p.add("is empty")
+	}
+	return templates, p.err("a template is a line such as: " + defaultTemplate)
+}
