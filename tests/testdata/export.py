@@ -65,8 +65,10 @@ show("open_clip-tokens", model.encode_text(tokens), text)
 if os.path.exists(at("openai")):
     state = torch.load(at("openai", "model.pt"))
     assert all(v.dtype == torch.float32 for v in state.values())
-    # What load_openai_model calls, but that it rounds the weights to float16 on the way, as clip.load does.
-    model = open_clip.openai.build_model_from_openai_state_dict(state, cast_dtype=torch.float32).eval()
+    model = open_clip.load_openai_model(at("openai", "model.pt"), precision="fp32", device="cpu")
+    rounded = model.encode_image(torch.tensor(normal)).numpy()
+    print(f"rounded to float16 on the way, as clip.load does, {np.abs(rounded - image).max() / np.abs(image).max():.2e}")
+    model.load_state_dict(state)  # in float32, every key
     show("openai-image", model.encode_image(torch.tensor(normal)), image)
     show("openai-text", model.encode_text(torch.tensor(ids)), text)
 
