@@ -59,6 +59,7 @@ var gradients = map[string][]struct {
 		})},
 	},
 	"LayerNorm":   {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
+	"Softmax":     {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Softmax(v[0]) })}},
 	"L2Normalize": {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.L2Normalize(v[0]) })}},
 	"Attention": {
 		{[][]int{{2, 5, 24}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Attention(v[0], 2, false) })},

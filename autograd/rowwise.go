@@ -38,3 +38,15 @@ func L2Normalize(x *Var) *Var {
 		s.Give(x, dx)
 	})
 }
+
+// Softmax is that of rows.
+func Softmax(x *Var) *Var {
+	t := x.tape
+	out := t.New(tensor.Full, x.Shape()...)
+	tensor.Softmax(out, x.Value)
+	return t.Record(out, []*Var{x}, []*tensor.Tensor{out}, func(s *Sweep, ct *tensor.Tensor) {
+		dx := s.New(x)
+		tensor.SoftmaxGrad(dx, ct, out)
+		s.Give(x, dx)
+	})
+}

@@ -1,8 +1,10 @@
 package tests
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"os"
@@ -22,6 +24,9 @@ import (
 var (
 	_ = onGolden("method coop", goldenPrompts)
 	_ = onGolden("method prograd", goldenPrompts)
+	_ = onGolden("method cocoop", goldenPrompts)
+	_ = onGolden("method vpt_*", goldenPrompts)
+	_ = onGolden("method upt", goldenPrompts)
 )
 
 // promptCase is a case; what only some methods have is in the fields that are zero for others.
@@ -66,6 +71,30 @@ type promptCase struct {
 	Projected     []bool      `json:"projected"`
 	TeacherEval   [][]float64 `json:"teacher_logits_eval"`
 	TeacherBatch0 [][]float64 `json:"teacher_logits_batch0"`
+
+	also
+}
+
+// also are what the cases of some methods say besides.
+type also struct {
+	// VPT
+	N, Depth     int
+	PerLayer     int `json:"per_layer"`
+	Layers       int
+	Kind         string
+	Deep         bool
+	InitBound    float64     `json:"init_bound"`
+	TextFeatures [][]float64 `json:"text_features"`
+
+	// CoCoOp
+	MetaBias     string      `json:"meta_bias_eval_init"`
+	ImagesNormed [][]float64 `json:"image_features_eval_normed"`
+
+	// UPT
+	Dropout      bool
+	TextPrompt   string     `json:"text_prompt_init"`
+	VisualPrompt string     `json:"visual_prompt_init"`
+	Drops        [][]string `json:"dropout_masks"`
 }
 
 // goldenQuantity is a tensor of golden.safetensors by name, or a summary of a large one.
@@ -145,9 +174,35 @@ func (r *promptRig) mask() {
 func (r *promptRig) learner(c *promptCase) (prompt.Learner, prompt.Recipe) {
 	recipe := r.recipe(c)
 	coop := prompt.ContextConfig{Context: c.Context, Position: c.Position, Specific: c.CSC, Words: c.Words, Recipe: recipe}
+	vpt := prompt.VPTConfig{Prompts: c.N, Depth: 1, First: "raw", Init: "normal", Template: cmp.Or(c.Template, "a photo of a {}."), Recipe: recipe}
 	var l prompt.Learner
 	var err error
 	switch c.Method {
+	case "cocoop":
+		l, err = prompt.NewCoCoOp(r.clip, r.classes, prompt.CoCoOpConfig{Context: c.Context, Words: c.Words, Recipe: recipe})
+	case "vpt_upt":
+		if vpt.Prompts, vpt.Depth = c.PerLayer, 0; strings.HasPrefix(c.Kind, "vpt_upt_shallow") {
+			vpt.Prompts, vpt.Depth, vpt.First = cmp.Or(c.PerLayer, c.N), 1, "ln_pre"
+		}
+		l, err = prompt.NewVPT(r.clip, r.classes, vpt)
+	case "vpt_maple":
+		vpt.Depth, vpt.First = c.Depth, "ln_pre"
+		l, err = prompt.NewVPT(r.clip, r.classes, vpt)
+	case "vpt_kmnp":
+		if vpt.Init = "uniform"; c.Deep {
+			vpt.Depth = 0
+		}
+		l, err = prompt.NewVPT(r.clip, r.classes, vpt)
+	case "upt":
+		upt := prompt.UPTConfig{Prompts: c.Parameters["uni_ctx"][1] / 2, Recipe: recipe}
+		if c.Dropout {
+			upt.Dropout = 0.1
+		}
+		var u *prompt.UPT
+		if u, err = prompt.NewUPT(r.clip, r.classes, upt); err == nil && c.Dropout {
+			u.Keep = func(step, pass, place int) []bool { return r.flags(c.Drops[step][4*pass+place]) }
+		}
+		l = u
 	case "coop":
 		l, err = prompt.NewCoOp(r.clip, r.classes, coop)
 	case "prograd":
@@ -252,21 +307,26 @@ func (r *promptRig) run(c *promptCase) {
 			params[p.Name] = p.Value
 		}
 	}
-	if names := slices.Sorted(maps.Keys(params)); !slices.Equal(names, slices.Sorted(maps.Keys(c.Parameters))) {
-		r.Fatalf("trained are %v, want %v", names, slices.Sorted(maps.Keys(c.Parameters)))
+	start := map[string][]float64{} // by the case's names
+	for name := range c.Parameters {
+		start[name] = r.Tensor("golden.safetensors", c.Tensors[name]["init"].Key).Float64s()
 	}
-	for name, x := range params {
-		init := r.Tensor("golden.safetensors", c.Tensors[name]["init"].Key)
-		if c.Words != "" || c.FromTemplate {
-			r.near("init "+name, x.Float64s(), init.Float64s(), 0, 0)
+	if c.Words != "" || c.FromTemplate {
+		r.near("init", params["ctx"].Float64s(), start["ctx"], 0, 0)
+	}
+	for name, v := range c.ours(start, false) {
+		if params[name] == nil {
+			r.Fatalf("%s is not trained", name)
 		}
-		x.SetFloat64(init.Float64s())
+		params[name].SetFloat64(v)
+	}
+	if got, want := slices.Sorted(maps.Keys(c.ours(values(params), true))), slices.Sorted(maps.Keys(c.Parameters)); !slices.Equal(got, want) {
+		r.Fatalf("trained are %v, want %v", got, want)
 	}
 	r.near("eval_before", r.logits(l, r.classes), slices.Concat(c.EvalBefore...), exactNumbers, looseNumbers)
 	trainer := train.New(r.Dev, l, tensor.NewKey(1), 0)
 	defer trainer.Release()
 	schedule := recipe.Schedule()
-	start := values(params)
 	for step := range c.LR {
 		lr := schedule(step / 2)
 		r.near("lr", []float64{lr}, c.LR[step:step+1], 1e-11, 1e-11)
@@ -285,8 +345,7 @@ func (r *promptRig) run(c *promptCase) {
 			r.near("loss_ce", []float64{s.Loss}, c.LossCE[step:step+1], exactNumbers, looseNumbers)
 			r.near("loss_kd", []float64{s.Distill}, c.LossKD[step:step+1], exactNumbers, looseNumbers)
 		}
-		for name, x := range params {
-			moved := x.Float64s()
+		for name, moved := range c.ours(values(params), true) {
 			for i := range moved {
 				moved[i] -= start[name][i]
 			}
@@ -314,7 +373,7 @@ func (r *promptRig) first(c *promptCase, l prompt.Learner, trainer *train.Traine
 	if err != nil {
 		r.Fatal(err)
 	}
-	i := 0
+	i, grads := 0, map[string][]float64{}
 	for _, g := range l.Groups() {
 		for _, p := range g.Params {
 			q, a, b := c.Tensors[p.Name], lanes[i][0], lanes[i][1]
@@ -331,9 +390,81 @@ func (r *promptRig) first(c *promptCase, l prompt.Learner, trainer *train.Traine
 					grad[i] = -grad[i]
 				}
 			}
-			r.quantity("grad1 "+p.Name, q["grad1"], grad, exactTensors, looseGradients)
+			grads[p.Name] = grad
 		}
 	}
+	for name, grad := range c.ours(grads, true) {
+		r.quantity("grad1 "+name, c.Tensors[name]["grad1"], grad, exactTensors, looseGradients)
+	}
+}
+
+// ours maps values of parameters by the case's names to those of the learner's, or back. They differ for visual prompts alone, of
+// which the learner has all layers in one tensor.
+func (c *promptCase) ours(v map[string][]float64, back bool) map[string][]float64 {
+	if !strings.HasPrefix(c.Method, "vpt_") {
+		return v
+	}
+	var names []string // of the parts, in the order of layers
+	switch c.Method {
+	case "vpt_upt":
+		names = []string{"visual_ctx"}
+	case "vpt_maple":
+		names = []string{"image_encoder.VPT"}
+		for i := 1; i < c.Depth; i++ {
+			names = append(names, fmt.Sprintf("image_encoder.transformer.resblocks.%d.VPT_shallow", i))
+		}
+	case "vpt_kmnp":
+		if names = []string{"vpt_embeddings"}; c.Deep {
+			names = append(names, "vpt_embeddings_deep")
+		}
+	}
+	if !back {
+		var all []float64
+		for _, name := range names {
+			all = append(all, v[name]...)
+		}
+		return map[string][]float64{"visual_ctx": c.interleave(all, false)}
+	}
+	all, parts := c.interleave(v["visual_ctx"], true), map[string][]float64{}
+	for _, name := range names {
+		n := min(tensor.Len(c.Parameters[name]), len(all))
+		parts[name], all = all[:n], all[n:]
+	}
+	return parts
+}
+
+// interleave brings rows from the order of UPT's authors, where token j of layer i is row j·layers + i, to that of layers, or back.
+func (c *promptCase) interleave(v []float64, back bool) []float64 {
+	if c.Method != "vpt_upt" || strings.HasPrefix(c.Kind, "vpt_upt_shallow") {
+		return slices.Clone(v)
+	}
+	w := make([]float64, len(v))
+	row := len(v) / (c.Layers * c.PerLayer)
+	for i := range c.Layers {
+		for j := range c.PerLayer {
+			ours, theirs := (i*c.PerLayer+j)*row, (j*c.Layers+i)*row
+			if back {
+				copy(w[theirs:theirs+row], v[ours:])
+			} else {
+				copy(w[ours:ours+row], v[theirs:])
+			}
+		}
+	}
+	return w
+}
+
+// flags are a tensor of zeros and ones.
+func (g *goldenCase) flags(name string) []bool {
+	f, _ := g.entry("golden.safetensors", name)
+	b, err := f.ReadBytes(name)
+	if err != nil {
+		g.Fatal(err)
+	}
+	keep := make([]bool, len(b))
+	for i := range b {
+		keep[i] = b[i] != 0
+	}
+	return keep
 }
 
 // logits are those of the evaluation images as one batch.
