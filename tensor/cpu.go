@@ -42,7 +42,7 @@ func openCPU(arg string, o Options) (Backend, error) {
 	case fast && narrow:
 		return newVectorNarrowHost(h), nil
 	case fast:
-		return &vectorHost{h, o.Strassen}, nil
+		return &vectorHost{host: h, strassen: o.Strassen}, nil
 	case narrow:
 		return &narrowHost{Backend: h, pool: h.pool, narrow: bf16.Narrow, widen: bf16.Widen}, nil
 	}

@@ -11,6 +11,7 @@ import (
 type vectorHost struct {
 	*host[float32]
 	strassen bool
+	sums     [][]float32 // of AvgPool, by worker
 }
 
 // Strassen reports whether large products are computed by that algorithm.
@@ -23,6 +24,84 @@ func (h *vectorHost) Gemm(g GemmArgs) {
 	if !done {
 		h.host.Gemm(g)
 	}
+}
+
+func (h *vectorHost) Conv(dst, x, w, add, bias Buf, s ConvShape) {
+	if !simd.Conv(h.pool, dst.F32, x.F32, w.F32, add.F32, bias.F32, simd.ConvShape(s)) {
+		h.host.Conv(dst, x, w, add, bias, s)
+	}
+}
+
+func (h *vectorHost) ConvGrad(dx, ct, w Buf, s ConvShape) {
+	if !simd.ConvGrad(h.pool, dx.F32, ct.F32, w.F32, simd.ConvShape(s)) {
+		h.host.ConvGrad(dx, ct, w, s)
+	}
+}
+
+func (h *vectorHost) ConvWeightGrad(dw, x, ct Buf, s ConvShape, lanes int) {
+	if !simd.ConvWeightGrad(h.pool, dw.F32, x.F32, ct.F32, simd.ConvShape(s), lanes) {
+		h.host.ConvWeightGrad(dw, x, ct, s, lanes)
+	}
+}
+
+// avgPool is the operands of pooling, by rows of the result or of the image.
+type avgPool struct {
+	dst, x []float32
+	s      PoolShape
+	sums   [][]float32 // by worker
+}
+
+// Do averages: first rows are added, then neighbours in their sum.
+func (p *avgPool) Do(worker, lo, hi int) {
+	s := p.s
+	row, c, ow := s.W*s.C, s.C, s.W/s.Size
+	sum := p.sums[worker]
+	for r := lo; r < hi; r++ {
+		from, to := p.x[r*s.Size*row:][:s.Size*row], p.dst[r*ow*c:][:ow*c]
+		simd.Scale(sum, from[:row], 1)
+		for y := 1; y < s.Size; y++ {
+			simd.Add(sum, sum, from[y*row:][:row])
+		}
+		for x := range ow {
+			pixel := to[x*c:][:c]
+			simd.Scale(pixel, sum[x*s.Size*c:][:c], 1)
+			for i := 1; i < s.Size; i++ {
+				simd.Add(pixel, pixel, sum[(x*s.Size+i)*c:][:c])
+			}
+		}
+		simd.Scale(to, to, 1/float32(s.Size*s.Size))
+	}
+}
+
+func (h *vectorHost) AvgPool(dst, x Buf, s PoolShape) {
+	for len(h.sums) < h.pool.Workers() {
+		h.sums = append(h.sums, nil)
+	}
+	for i := range h.sums {
+		if cap(h.sums[i]) < s.W*s.C {
+			h.sums[i] = make([]float32, s.W*s.C)
+		}
+		h.sums[i] = h.sums[i][:s.W*s.C]
+	}
+	par.Do(h.pool, s.N*(s.H/s.Size), max(1, cpu.Light/max(s.W*s.C*s.Size, 1)), avgPool{dst.F32, x.F32, s, h.sums})
+}
+
+// avgPoolGrad is avgPool for gradients: dst is of the image, x of the result.
+type avgPoolGrad struct{ avgPool }
+
+func (p *avgPoolGrad) Do(_, lo, hi int) {
+	s := p.s
+	factor := 1 / float32(s.Size*s.Size)
+	for r := lo; r < hi; r++ {
+		to, from := p.dst[r*s.W*s.C:][:s.W*s.C], p.x[r/s.Size*(s.W/s.Size)*s.C:]
+		for x := range s.W {
+			simd.Scale(to[x*s.C:][:s.C], from[x/s.Size*s.C:][:s.C], factor)
+		}
+	}
+}
+
+func (h *vectorHost) AvgPoolGrad(dx, ct Buf, s PoolShape) {
+	par.Do(h.pool, s.N*s.H, max(1, cpu.Light/max(s.W*s.C, 1)), avgPoolGrad{avgPool{dx.F32, ct.F32, s, nil}})
 }
 
 func (h *vectorHost) Pack(b Buf, n, k int, transB bool) (any, int64) {
@@ -95,10 +174,12 @@ var (
 	activations = map[Activation]kernel{
 		QuickGELU: func(dst, x, _ []float32, _ float32) { simd.QuickGELU(dst, x) },
 		GELU:      func(dst, x, _ []float32, _ float32) { simd.GELU(dst, x) },
+		ReLU:      func(dst, x, _ []float32, _ float32) { simd.ReLU(dst, x) },
 	}
 	activationGrads = map[Activation]kernel{
 		QuickGELU: func(dst, ct, x []float32, _ float32) { simd.QuickGELUGrad(dst, ct, x) },
 		GELU:      func(dst, ct, x []float32, _ float32) { simd.GELUGrad(dst, ct, x) },
+		ReLU:      func(dst, ct, x []float32, _ float32) { simd.Mask(dst, ct, x, 0) },
 	}
 )
 

@@ -58,8 +58,37 @@ func (k *copy2D[T]) Do(_, lo, hi int) {
 
 // Patches takes images [n,c,h,w] to rows [n, (h/p)·(w/p), c·p·p], in the order of a convolution weight.
 func (k *Kernels[T]) Patches(dst, x []T, n, c, h, w, p int) {
+	if p == 1 { // the transposes of matrices [c, h·w]
+		par.Do(k.pool, n*par.Chunks(h*w, transposed), rowGrain(c*transposed, Light), transpose[T]{dst, x, c, h * w})
+		return
+	}
 	strip := c * p * w // one row of patches
 	par.Do(k.pool, n*(h/p), rowGrain(strip, Light), patches[T]{dst, x, strip, c, h, w, p})
+}
+
+// transposed is how many columns of a matrix are read at a time: so many rows of the transpose are written side by side.
+const transposed = 16
+
+type transpose[T Float] struct {
+	dst, x     []T
+	rows, cols int
+}
+
+func (t *transpose[T]) Do(_, lo, hi int) {
+	strips := par.Chunks(t.cols, transposed)
+	for i := lo; i < hi; i++ {
+		m, c0 := i/strips*t.rows*t.cols, i%strips*transposed
+		c1 := min(c0+transposed, t.cols)
+		// As many rows again at a time, so that all lines that are written stay in the L1 cache.
+		for r0 := 0; r0 < t.rows; r0 += transposed {
+			r1 := min(r0+transposed, t.rows)
+			for r := r0; r < r1; r++ {
+				for j, v := range t.x[m+r*t.cols+c0 : m+r*t.cols+c1] {
+					t.dst[m+(c0+j)*t.rows+r] = v
+				}
+			}
+		}
+	}
 }
 
 type patches[T Float] struct {

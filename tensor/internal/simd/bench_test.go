@@ -157,6 +157,7 @@ func BenchmarkVector(b *testing.B) {
 		}{
 			{"Exp", func() { Exp(z, x) }},
 			{"QuickGELU", func() { QuickGELU(z, x) }},
+			{"ReLU", func() { ReLU(z, x) }},
 			{"QuickGELUGrad", func() { QuickGELUGrad(z, y, x) }},
 			{"GELU", func() { GELU(z, x) }},
 			{"GELUGrad", func() { GELUGrad(z, y, x) }},

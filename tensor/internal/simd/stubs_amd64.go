@@ -317,6 +317,11 @@ func axpyAVX512(n int, dst, x *float32, c float32)
 //go:noescape
 func maskAVX512(n int, dst, w, s *float32, t float32)
 
+// reluAVX512: dst[i] = x[i] where x[i] > 0 or is no number, else 0.
+//
+//go:noescape
+func reluAVX512(n int, dst, x *float32)
+
 // softmaxGradAVX512: dst[i] = scale·y[i]·(ct[i] − dot).
 //
 //go:noescape
@@ -888,6 +893,11 @@ func axpyAVX2(n int, dst, x *float32, c float32)
 //
 //go:noescape
 func maskAVX2(n int, dst, w, s *float32, t float32)
+
+// reluAVX2: dst[i] = x[i] where x[i] > 0 or is no number, else 0.
+//
+//go:noescape
+func reluAVX2(n int, dst, x *float32)
 
 // softmaxGradAVX2: dst[i] = scale·y[i]·(ct[i] − dot).
 //

@@ -29,6 +29,7 @@ type variant struct {
 	narrow func(rows, n int, dst *uint16, ldd int, src *float32, lds int)
 
 	exp, quickGELU, gelu    func(n int, dst, x *float32)
+	relu                    func(n int, dst, x *float32)
 	quickGELUGrad, geluGrad func(n int, dst, ct, x *float32)
 	add, mul                func(n int, dst, x, y *float32)
 	scale, axpy             func(n int, dst, x *float32, c float32)

@@ -104,6 +104,15 @@ func Mask(dst, w, s []float32, t float32) {
 	}
 }
 
+// ReLU is dst[i] = max(x[i], 0).
+func ReLU(dst, x []float32) {
+	v := kernels()
+	same("ReLU", len(dst), len(x))
+	if len(dst) > 0 {
+		v.relu(len(dst), &dst[0], &x[0])
+	}
+}
+
 // SoftmaxRow is dst = softmax(x).
 func SoftmaxRow(dst, x []float32) {
 	v := kernels()

@@ -709,6 +709,36 @@ done3:
 	VZEROUPPER
 	RET
 
+// func reluAVX2(n int, dst, x *float32)
+TEXT ·reluAVX2(SB), NOSPLIT, $0-24
+	VXORPS Y1, Y1, Y1
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ x+16(FP), SI
+	SUBQ $8, CX
+	JLT rest2
+	PCALIGN $32
+loop1:
+	VMOVUPS (SI), Y0
+	VMAXPS Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JGE loop1
+rest2:
+	ADDQ $8, CX
+	JZ done3
+	LEAQ lanemask<>+32(SB), DX
+	NEGQ CX
+	VMOVUPS (DX)(CX*4), Y15
+	VMASKMOVPS (SI), Y15, Y0
+	VMAXPS Y0, Y1, Y0
+	VMASKMOVPS Y0, Y15, (DI)
+done3:
+	VZEROUPPER
+	RET
+
 // func softmaxGradAVX2(n int, dst, ct, y *float32, dot, scale float32)
 TEXT ·softmaxGradAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS dot+32(FP), Y2

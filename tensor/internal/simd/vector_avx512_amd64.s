@@ -709,6 +709,36 @@ done3:
 	VZEROUPPER
 	RET
 
+// func reluAVX512(n int, dst, x *float32)
+TEXT ·reluAVX512(SB), NOSPLIT, $0-24
+	VPXORD Z1, Z1, Z1
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ x+16(FP), SI
+	SUBQ $16, CX
+	JLT rest2
+	PCALIGN $32
+loop1:
+	VMOVUPS (SI), Z0
+	VMAXPS Z0, Z1, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JGE loop1
+rest2:
+	ADDQ $16, CX
+	JZ done3
+	MOVL $0xffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMAXPS Z0, Z1, Z0
+	VMOVUPS Z0, K1, (DI)
+done3:
+	VZEROUPPER
+	RET
+
 // func softmaxGradAVX512(n int, dst, ct, y *float32, dot, scale float32)
 TEXT ·softmaxGradAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS dot+32(FP), Z2

@@ -68,6 +68,8 @@ var vectorCases = []vectorCase{
 			value, bound := geluGradBound(in[1][i])
 			return in[0][i] * value, math.Abs(in[0][i])*bound + unit*math.Abs(in[0][i]*value) + smallest
 		}},
+	{"ReLU", 1, normal, func(dst []float32, in [][]float32) { ReLU(dst, in[0]) },
+		func(i int, in [][]float64) (float64, float64) { return max(in[0][i], 0), 0 }},
 	{"Mask", 2, normal, func(dst []float32, in [][]float32) { Mask(dst, in[0], in[1], 0.3) },
 		func(i int, in [][]float64) (float64, float64) {
 			if in[1][i] > float64(float32(0.3)) {
@@ -345,6 +347,7 @@ func TestSpecialValues(t *testing.T) {
 			}
 		}
 		expect("Exp", get(Exp, inf, -inf, none, 89, -104, -1e30, 1e30, 0, float32(math.Copysign(0, -1))), inf, 0, none, inf, 0, 0, inf, 1, 1)
+		expect("ReLU", get(ReLU, inf, -inf, none, 0, -1, smallest), inf, 0, none, 0, 0, smallest)
 		expect("QuickGELU", get(QuickGELU, inf, none, 0, 1e30, -1e30, 3e38), inf, none, 0, 1e30, 0, 3e38)
 		one := func(dst, x []float32) { QuickGELUGrad(dst, []float32{1, 1, 1, 1, 1}[:len(x)], x) }
 		expect("QuickGELUGrad", get(one, 0, 1e30, -1e30, none), 0.5, 1, 0, none)

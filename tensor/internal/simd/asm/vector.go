@@ -188,6 +188,14 @@ func emitElementwise(f *file) {
 			f.write(m, 3, dst)
 		})
 	})
+	f.function("relu", "n int, dst, x *float32", "", "%s: dst[i] = x[i] where x[i] > 0 or is no number, else 0.", func(f *function) {
+		f.zero(1)
+		f.elementwise([]string{"dst", "x"}, func(m mask, dst string, src []string) {
+			f.read(m, src[0], 0)
+			f.ins("VMAXPS", f.reg(0), f.reg(1), f.reg(0)) // of which the second operand is taken if one is no number
+			f.write(m, 0, dst)
+		})
+	})
 	f.function("softmaxGrad", "n int, dst, ct, y *float32, dot, scale float32", "", "%s: dst[i] = scale·y[i]·(ct[i] − dot).", func(f *function) {
 		f.broadcast("dot", 2)
 		f.broadcast("scale", 3)
