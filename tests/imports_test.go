@@ -91,7 +91,7 @@ var modules = map[string][]string{
 	"github.com/pkg/profile":            {"cmd"},
 	"github.com/schollz/progressbar/v3": {"cmd"},
 	"golang.org/x/image":                {"cmd", "datasets"},
-	"golang.org/x/sys":                  {"cmd", "cuda", "nn/hub", "tensor/internal"},
+	"golang.org/x/sys":                  {"cmd", "cuda", "datasets/internal", "nn/hub", "tensor/internal"},
 	"golang.org/x/term":                 {"cmd"},
 	"golang.org/x/text":                 {"datasets", "text"},
 	"gonum.org/v1/gonum":                {"rmt/probe"},

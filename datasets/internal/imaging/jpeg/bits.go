@@ -20,20 +20,23 @@ func (r *bitReader) reset() { r.acc, r.n, r.pad = 0, 0, 0 }
 // overrun reports whether padding has been consumed.
 func (r *bitReader) overrun() bool { return r.n < r.pad }
 
-// fill makes at least 57 bits available.
+// fill makes at least 56 bits available.
 func (r *bitReader) fill() {
-	for r.n <= 56 {
-		// Four bytes at once while none of them is 0xFF: x has a byte FF exactly if ^x has a zero byte, which borrows into
-		// its top bit.
-		if r.n <= 32 && r.pad == 0 && r.pos+4 <= len(r.data) {
-			x := binary.BigEndian.Uint32(r.data[r.pos:])
-			if y := ^x; (y-0x01010101)&^y&0x80808080 == 0 {
-				r.acc |= uint64(x) << (32 - r.n)
-				r.n += 32
-				r.pos += 4
-				continue
-			}
+	// Eight bytes at once if none of them is 0xFF: x has such a byte exactly if ^x has a zero byte, which borrows into its top
+	// bit.
+	if r.pad == 0 && r.pos+8 <= len(r.data) {
+		x := binary.BigEndian.Uint64(r.data[r.pos:])
+		const ones, tops = 0x0101010101010101, 0x8080808080808080
+		if y := ^x; (y-ones)&^y&tops == 0 {
+			whole := (63 - r.n) >> 3 // bytes
+			keep := 8 * whole
+			r.acc |= x >> (64 - keep) << (64 - keep) >> r.n
+			r.n += keep
+			r.pos += whole
+			return
 		}
+	}
+	for r.n <= 56 {
 		b, next := r.nextByte()
 		if next == r.pos {
 			r.pad += 64 - r.n

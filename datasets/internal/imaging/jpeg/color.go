@@ -18,6 +18,18 @@ var yccTables = func() (t struct{ crR, cbB, crG, cbG [256]int32 }) {
 }()
 
 func yccToRGB(dst, y, cb, cr []byte) {
+	n := 0
+	if useAVX2 && len(y) >= 10 {
+		// The last two pixels at least are left, so that what is written after a pixel is in dst.
+		n = (len(y) - 2) &^ 7
+		_, _, _ = dst[3*n+5], cb[n], cr[n]
+		yccToRGBAVX2(n, &dst[0], &y[0], &cb[0], &cr[0])
+	}
+	yccToRGBGo(dst[3*n:], y[n:], cb[n:], cr[n:])
+}
+
+// yccToRGBGo is yccToRGB without assembly, and defines it.
+func yccToRGBGo(dst, y, cb, cr []byte) {
 	t := &yccTables
 	for i, l := range y {
 		b, r := cb[i], cr[i]

@@ -1,8 +1,8 @@
 package jpeg
 
-// lookahead is the length of the longest code that one table access decodes; 9 bits cover over 99 % of the symbols of
-// ordinary files.
-const lookahead = 9
+// lookahead is how many bits one table access decodes. Codes of up to 9 bits are over 99 % of those of ordinary files, and
+// most of their small coefficients come within the next bits.
+const lookahead = 10
 
 // huffmanTable decodes one canonical Huffman code with code lengths of 1 to 16 bits.
 type huffmanTable struct {
@@ -13,6 +13,9 @@ type huffmanTable struct {
 	// of a code is symbols[offset[l] + code - first[l]].
 	first, limit, offset [17]int32
 	symbols              [256]byte
+	// quick maps the next lookahead bits to a whole AC coefficient: value<<16 | run<<8 | length of code and value, or 0 where
+	// these are longer or end the block.
+	quick [1 << lookahead]int32
 }
 
 // define builds the table from the number of codes of each length (counts[0] of length 1) and the symbols in code order.
@@ -39,6 +42,14 @@ func (t *huffmanTable) define(counts [16]byte, symbols []byte) error {
 		}
 		code = (code + n) << 1
 		k += n
+	}
+	for i, e := range t.short {
+		length, run, size := int(e>>8), int32(e>>4&15), int(e&15)
+		if length == 0 || size == 0 || length+size > lookahead {
+			continue
+		}
+		v := int32(i) >> (lookahead - length - size) & (1<<size - 1)
+		t.quick[i] = extend(v, size)<<16 | run<<8 | int32(length+size)
 	}
 	return nil
 }

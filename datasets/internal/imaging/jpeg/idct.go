@@ -28,10 +28,20 @@ const (
 // passes, each pass rounding half up once. All else is exact integer arithmetic, so that any order of the additions gives
 // the same samples.
 func idct(dst []byte, stride int, coefs *[64]int16, quant *[64]uint16) {
+	if useAVX2 {
+		_ = dst[7*stride+7]
+		idctAVX2(&dst[0], stride, &coefs[0], &quant[0])
+		return
+	}
+	idctGo(dst, stride, coefs, quant)
+}
+
+// idctGo is idct without assembly, and defines it.
+func idctGo(dst []byte, stride int, coefs *[64]int16, quant *[64]uint16) {
 	var ws [64]int32
 	for x := range 8 {
 		c0 := int32(coefs[x]) * int32(quant[x])
-		if coefs[8+x]|coefs[16+x]|coefs[24+x]|coefs[32+x]|coefs[40+x]|coefs[48+x]|coefs[56+x] == 0 {
+		if coefs[8+x]|coefs[16+x]|coefs[24+x]|coefs[32+x]|coefs[40+x]|coefs[48+x]|coefs[56+x] == 0 && short(c0) {
 			v := c0 << pass1Bits
 			for y := 0; y < 64; y += 8 {
 				ws[y+x] = v
@@ -60,7 +70,7 @@ func idct(dst []byte, stride int, coefs *[64]int16, quant *[64]uint16) {
 	for y := range 8 {
 		w := (*[8]int32)(ws[8*y:])
 		d := (*[8]byte)(dst[y*stride:])
-		if w[1]|w[2]|w[3]|w[4]|w[5]|w[6]|w[7] == 0 {
+		if w[1]|w[2]|w[3]|w[4]|w[5]|w[6]|w[7] == 0 && short(w[0]) {
 			const shift, half = pass1Bits + 3, 1 << (pass1Bits + 2)
 			v := clamp((w[0]+half)>>shift + 128)
 			*d = [8]byte{v, v, v, v, v, v, v, v}
@@ -77,6 +87,24 @@ func idct(dst []byte, stride int, coefs *[64]int16, quant *[64]uint16) {
 		d[6] = clamp((o6 + bias) >> shift)
 		d[7] = clamp((o7 + bias) >> shift)
 	}
+}
+
+// short reports whether a value can be scaled without overflow. Only those of damaged files cannot; there the shortcuts would
+// give something else than the arithmetic modulo 2³² of all others.
+func short(v int32) bool { return uint32(v+1<<17) < 1<<18 }
+
+// flat is the sample that idct makes of a block whose DC coefficient alone is not zero.
+func flat(dc int16, quant uint16) byte {
+	w := int32(dc) * int32(quant)
+	if short(w) {
+		w <<= pass1Bits
+	} else {
+		w = (w<<fixBits + 1<<(fixBits-pass1Bits-1)) >> (fixBits - pass1Bits)
+	}
+	if short(w) {
+		return clamp((w+1<<(pass1Bits+2))>>(pass1Bits+3) + 128)
+	}
+	return clamp((w<<fixBits + 128<<(fixBits+pass1Bits+3) + 1<<(fixBits+pass1Bits+2)) >> (fixBits + pass1Bits + 3))
 }
 
 // idct8 is the eight-point inverse DCT, scaled by the square root of 8 and by 1<<fixBits.

@@ -25,6 +25,16 @@ func (c *component) transform(bx, by int, block *[64]int16) {
 	idct(c.plane[(8*by-c.top)*c.stride+8*bx:], c.stride, block, c.quant)
 }
 
+// fill writes the samples of a block whose DC coefficient alone is not zero.
+func (c *component) fill(bx, by int, dc int16) {
+	dst, v := c.plane[(8*by-c.top)*c.stride+8*bx:], flat(dc, c.quant[0])
+	for range 7 {
+		*(*[8]byte)(dst) = [8]byte{v, v, v, v, v, v, v, v}
+		dst = dst[c.stride:]
+	}
+	*(*[8]byte)(dst) = [8]byte{v, v, v, v, v, v, v, v}
+}
+
 // mcuRow makes the rows that can be made once MCU row m has been transformed: all up to it but the last, which looks at
 // samples below. Then it makes way for the next one.
 func (r *renderer) mcuRow(m int) {

@@ -4,7 +4,7 @@ import "fmt"
 
 // zigzag maps the position of a coefficient in the file to its natural (row-major) position. A run of zeros may lead up to 16
 // positions past the end of the block; those entries catch it without a check per coefficient.
-var zigzag = [64 + 16]uint8{
+var zigzag = [128]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10,
 	17, 24, 32, 25, 18, 11, 4, 5,
 	12, 19, 26, 33, 40, 48, 41, 34,
@@ -15,6 +15,7 @@ var zigzag = [64 + 16]uint8{
 	53, 60, 61, 54, 47, 55, 62, 63,
 	63, 63, 63, 63, 63, 63, 63, 63,
 	63, 63, 63, 63, 63, 63, 63, 63,
+	// No position is here; 128 entries need no check of seven bits.
 }
 
 // scan is the part of a picture that follows one start-of-scan marker.
@@ -26,6 +27,7 @@ type scan struct {
 	ss, se, ah, al int
 
 	eobRun int32 // progressive: blocks left whose band is all zero
+	flat   bool  // sequential: the last block has no AC coefficients
 }
 
 // blockDecoder decodes the part of block that the scan holds.
@@ -93,7 +95,11 @@ func (d *decoder) decodeScan(s *scan) error {
 						return err
 					}
 				}
-				if !d.buffered {
+				switch {
+				case d.buffered:
+				case s.flat || exhausted:
+					c.fill(bx, by, block[0])
+				default:
 					c.transform(bx, by, block)
 				}
 			}
@@ -180,6 +186,7 @@ func (s *scan) dcDifference(r *bitReader, i int) (int32, error) {
 	return c.pred, nil
 }
 
+// sequentialBlock keeps the reader's bits in variables of its own: most of a picture's time is spent here.
 func sequentialBlock(s *scan, r *bitReader, i int, block *[64]int16) error {
 	dc, err := s.dcDifference(r, i)
 	if err != nil {
@@ -187,32 +194,53 @@ func sequentialBlock(s *scan, r *bitReader, i int, block *[64]int16) error {
 	}
 	block[0] = int16(dc)
 	table := s.ac[i]
+	acc, n := r.acc, r.n
 	k := 1
 	for k < 64 {
 		// One refill covers the code and the bits after it.
-		if r.n < 32 {
+		if n < 32 {
+			r.acc, r.n = acc, n
 			r.fill()
+			acc, n = r.acc, r.n
+		}
+		if e := table.quick[acc>>(64-lookahead)]; e != 0 {
+			length := int(e & 0xFF)
+			k += int(e >> 8 & 0xFF)
+			block[zigzag[k&127]&63] = int16(e >> 16)
+			acc <<= length & 63
+			n -= length
+			k++
+			continue
 		}
 		var symbol byte
-		if e := table.short[r.acc>>(64-lookahead)]; e != 0 {
-			r.skip(int(e >> 8))
+		if e := table.short[acc>>(64-lookahead)]; e != 0 {
+			length := int(e >> 8)
+			acc <<= length & 63
+			n -= length
 			symbol = byte(e)
-		} else if symbol, err = r.symbol(table); err != nil {
-			return err
+		} else {
+			r.acc, r.n = acc, n
+			if symbol, err = r.symbol(table); err != nil {
+				return err
+			}
+			acc, n = r.acc, r.n
 		}
 		run, size := int(symbol>>4), int(symbol&15)
 		if size == 0 {
 			if run != 15 {
-				return nil // end of block
+				break // end of block
 			}
 			k += 16
 			continue
 		}
 		k += run
-		block[zigzag[k]] = int16(extend(int32(r.acc>>(64-size)), size))
-		r.skip(size)
+		block[zigzag[k&127]&63] = int16(extend(int32(acc>>(64-size)), size))
+		acc <<= size
+		n -= size
 		k++
 	}
+	r.acc, r.n = acc, n
+	s.flat = k == 1
 	if k > 64 && !r.overrun() {
 		return errBlockOverflow
 	}

@@ -45,18 +45,7 @@ func replicate(dst, src []byte, h int) {
 
 // triangleH2 doubles a row: each output sample lies a quarter off an input sample and mixes it 3:1 with the neighbour on that
 // side. Rounding alternates between 1/4 and 1/2 to be unbiased. The outermost samples are copies.
-func triangleH2(dst, src []byte) {
-	n := len(src)
-	dst[0] = src[0]
-	dst[1] = byte((3*uint32(src[0]) + uint32(src[1]) + 2) >> 2)
-	for i := 1; i < n-1; i++ {
-		s := 3 * uint32(src[i])
-		dst[2*i] = byte((s + uint32(src[i-1]) + 1) >> 2)
-		dst[2*i+1] = byte((s + uint32(src[i+1]) + 2) >> 2)
-	}
-	dst[2*n-2] = byte((3*uint32(src[n-1]) + uint32(src[n-2]) + 1) >> 2)
-	dst[2*n-1] = src[n-1]
-}
+func triangleH2(dst, src []byte) { triangle(dst, src, src, 4, 8) }
 
 // triangleV2 is triangleH2 along columns; the upper of the two output rows rounds by 1/4, the lower by 1/2.
 func triangleV2(c *component, y int, dst []byte) {
@@ -70,16 +59,40 @@ func triangleV2(c *component, y int, dst []byte) {
 // triangleH2V2 mixes 9:3:3:1. The sums of the columns keep their two fractional bits; only the result is rounded.
 func triangleH2V2(c *component, y int, dst []byte) {
 	near, far := c.nearRows(y)
+	triangle(dst, near, far, 8, 7)
+}
+
+// triangle is the filter along a row of columns, each 3·near + far, with what is added before four fractional bits are cut
+// off even and odd samples.
+func triangle(dst, near, far []byte, even, odd uint16) {
+	n := len(near)
+	dst, far = dst[:2*n], far[:n]
+	column := func(i int) uint32 { return 3*uint32(near[i]) + uint32(far[i]) }
+	first := column(0)
+	dst[0] = byte((4*first + uint32(even)) >> 4)
+	dst[1] = byte((3*first + column(1) + uint32(odd)) >> 4)
+	from := 1
+	if useAVX2 && n >= 18 {
+		m := (n - 2) &^ 15
+		triangleAVX2(m, &dst[2], &near[1], &far[1], even, odd)
+		from += m
+	}
+	triangleGo(dst[2*from:], near[from-1:], far[from-1:], even, odd)
+	last := column(n - 1)
+	dst[2*n-2] = byte((3*last + column(n-2) + uint32(even)) >> 4)
+	dst[2*n-1] = byte((4*last + uint32(odd)) >> 4)
+}
+
+// triangleGo makes the samples of all columns but the first and the last, and defines triangleAVX2.
+func triangleGo(dst, near, far []byte, even, odd uint16) {
 	n := len(near)
 	far = far[:n]
 	column := func(i int) uint32 { return 3*uint32(near[i]) + uint32(far[i]) }
-	left, here := column(0), column(0)
-	for i := range n - 1 {
+	left, here := column(0), column(1)
+	for i := 1; i < n-1; i++ {
 		right := column(i + 1)
-		dst[2*i] = byte((3*here + left + 8) >> 4)
-		dst[2*i+1] = byte((3*here + right + 7) >> 4)
+		dst[2*i-2] = byte((3*here + left + uint32(even)) >> 4)
+		dst[2*i-1] = byte((3*here + right + uint32(odd)) >> 4)
 		left, here = here, right
 	}
-	dst[2*n-2] = byte((3*here + left + 8) >> 4)
-	dst[2*n-1] = byte((4*here + 7) >> 4)
 }
