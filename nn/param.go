@@ -25,6 +25,9 @@ func (p *Param) Parametrize(f func(*autograd.Tape, *autograd.Var) *autograd.Var)
 	p.view, p.tape, p.on = f, nil, nil
 }
 
+// Parametrized reports whether layers see the parameter through something.
+func (p *Param) Parametrized() bool { return p.view != nil }
+
 // Extend gives the parameter, a layer's weight W [out, in], a second path: a layer that makes x·Wᵀ of its input x [..., in] adds
 // f(x) [..., out] to that, as LoRA does. nil takes it off again. A view and a path do not know of each other.
 func (p *Param) Extend(f func(x *autograd.Var) *autograd.Var) { p.path = f }

@@ -102,6 +102,8 @@ type LoRA struct {
 	group   train.Group
 
 	first, images, batch int           // of the part of a batch that is being computed, and of that
+	firstText, texts     int           // of the part of the prompts
+	learning             bool          // features of prompts, of which some are computed twice, the first time without a recording tape
 	classes              *autograd.Var // on the tape that is being recorded
 }
 
@@ -201,7 +203,7 @@ func (l *LoRA) path(dev *tensor.Device, name string, at, width, rows int) *path 
 func (l *LoRA) along(s *site, x *autograd.Var) *autograd.Var {
 	t, width := x.Tape(), s.weight.Value.Shape()[0]
 	var rows []int32
-	if l.Config.Dropout > 0 && t.Recording() {
+	if l.Config.Dropout > 0 && (t.Recording() || l.learning) {
 		rows = l.rows(s.text, x.Value.Len()/x.Value.Dim(1))
 	}
 	var paths []autograd.Path
@@ -220,14 +222,14 @@ func (l *LoRA) along(s *site, x *autograd.Var) *autograd.Var {
 func (l *LoRA) rows(ofText bool, n int) []int32 {
 	rows := make([]int32, 0, n)
 	switch {
-	case ofText && n == len(l.prompts):
-		for c, end := range l.ends {
-			rows = append(rows, end*int32(n)+int32(c))
+	case ofText && n == l.texts:
+		for c, end := range l.ends[l.firstText:][:n] {
+			rows = append(rows, end*int32(len(l.prompts))+int32(l.firstText+c))
 		}
 	case ofText:
-		for c := range l.prompts {
-			for j := range l.length {
-				rows = append(rows, int32(j*len(l.prompts)+c))
+		for c := range l.texts {
+			for j := range n / l.texts {
+				rows = append(rows, int32(j*len(l.prompts)+l.firstText+c))
 			}
 		}
 	default:
@@ -258,23 +260,40 @@ func (l *LoRA) trainsText() bool { return l.Config.Encoder != "vision" }
 // Shared encodes the prompts.
 func (l *LoRA) Shared(t *autograd.Tape) {
 	if l.classes = nil; l.trainsText() {
+		l.learning = true
 		l.classes = autograd.L2Normalize(l.encodeText(t))
+		l.learning = false
 	}
 }
 
-// encodeText gives the features of the prompts. With dropout each text has tokens of its own, though it share its beginning with others.
+// encodeText gives the features of the prompts.
 func (l *LoRA) encodeText(t *autograd.Tape) *autograd.Var {
-	if l.Config.Dropout == 0 || !t.Recording() {
-		return l.text.Encode(t, l.prompts)
+	var trained []*nn.Param
+	for _, s := range l.sites {
+		for _, p := range s.paths {
+			if s.text {
+				trained = append(trained, p.a, p.b)
+			}
+		}
 	}
-	ids := make([]int32, 0, len(l.prompts)*l.length)
-	for _, p := range l.prompts {
-		row := make([]int32, l.length) // what lies behind a text's end is never looked at
-		copy(row, p)
+	return l.text.EncodeParts(t, l.prompts, trained, l.encodePart)
+}
+
+// encodePart gives those of some. With dropout each text has tokens of its own, though it share its beginning with others.
+func (l *LoRA) encodePart(t *autograd.Tape, prompts [][]int32, first int) *autograd.Var {
+	if l.Config.Dropout == 0 || !t.Recording() && !l.learning {
+		return l.text.Encode(t, prompts)
+	}
+	l.firstText, l.texts = first, len(prompts)
+	ends, length := endsOf(prompts)
+	ids := make([]int32, 0, len(prompts)*length)
+	for i, p := range prompts {
+		row := make([]int32, length) // what lies behind a text's end is never looked at
+		copy(row, p[:ends[i]+1])
 		ids = append(ids, row...)
 	}
-	x := autograd.Reshape(l.text.Embeddings(t, ids), len(l.prompts), l.length, l.text.Width)
-	return l.text.EncodeEmbeddings(x, l.ends)
+	x := autograd.Reshape(l.text.Embeddings(t, ids), len(prompts), length, l.text.Width)
+	return l.text.EncodeEmbeddings(x, ends)
 }
 
 // Losses are the cross-entropy.

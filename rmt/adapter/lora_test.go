@@ -167,6 +167,55 @@ func TestLoRAInParts(t *testing.T) {
 	}
 }
 
+// More prompts than are kept in memory at a time: the gradients are those of all at once.
+func TestLoRAOfManyPrompts(t *testing.T) {
+	c := newToyCLIP(t, "ref")
+	var many [][]int32
+	for i := range 300 { // of 1800 tokens
+		many = append(many, []int32{14, int32(1 + i%12), int32(1 + i/12%12), int32(1 + i/144), 3, 15})
+	}
+	whole := text.Ensemble(c.text, c.dev, many, 1, text.NormalizeFirst)
+	images, labels := c.images(3)
+	for _, dropout := range []float64{0, 0.25} {
+		s := DefaultLoRA(1)
+		s.Batch, s.Dropout, s.Encoder = 3, dropout, "text"
+		l, err := NewLoRA(c.image, c.text, many, train.Head{Classes: whole, Scale: 20}, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range l.group.Params {
+			if strings.HasSuffix(p.Name, "_B") {
+				uniform(p.Value, tensor.NewKey(4).Name(p.Name), 0.5)
+			}
+		}
+		tr := train.New(c.dev, l, tensor.NewKey(1), 0)
+		_, grads, err := tr.Gradients(t.Context(), images, labels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Begin(0)
+		tape := autograd.NewTape(c.dev)
+		l.learning, l.batch = true, 3
+		classes := autograd.L2Normalize(l.encodePart(tape, many, 0))
+		l.learning = false
+		f := autograd.L2Normalize(c.image.Encode(tape.Const(images)))
+		want := autograd.Backward(autograd.CrossEntropy(autograd.Scale(autograd.Linear(f, classes, nil), 20), labels))
+		for i, p := range l.group.Params {
+			w, g := want.Of(p.Value).Index(0).Float64s(), grads[i][0].Float64s()
+			for j := range w {
+				if math.Abs(w[j]-g[j]) > 1e-12 {
+					t.Fatalf("dropout %g, %s, element %d: %g in parts, %g at once", dropout, p.Name, j, g[j], w[j])
+				}
+			}
+		}
+		tape.Release()
+		if err := tr.Release(); err != nil {
+			t.Fatal(err)
+		}
+		l.Detach()
+	}
+}
+
 // Without dropout the paths are a matrix added to the weights, in training and after it; off again, nothing is left of them.
 func TestLoRAIsASum(t *testing.T) {
 	c := newToyCLIP(t, "ref")

@@ -52,6 +52,9 @@ type Group struct {
 	Optimizer optim.Optimizer
 	Rule      optim.Rule // what becomes of several losses' gradients; nil: the first one's counts, as it is
 	Factor    float64    // of the run's learning rate; 0 is 1
+	// Unseen says that parameters may have no part in any loss. Their gradient is zero then, and their update by it is made; otherwise that
+	// is an error.
+	Unseen bool
 }
 
 // Plan says what a sweep is made of. While a learner returns equal plans, the recorded sweep is run again.
@@ -60,6 +63,8 @@ type Plan struct {
 	Lanes   int  // losses, each with gradients of its own: 1 or 2
 	Targets bool // a teacher is asked
 	Watched int  // numbers that the learner counts
+	// Rests has a bit for each group that rests: it is neither differentiated by nor updated, and its optimizer counts no steps.
+	Rests uint64
 }
 
 // Part is some images of a batch, with what belongs to them.

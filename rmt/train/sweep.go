@@ -7,6 +7,7 @@ import (
 	"sort"
 
 	"fewshot/autograd"
+	"fewshot/nn"
 	"fewshot/tensor"
 )
 
@@ -98,26 +99,50 @@ func (t *Trainer) describe(s *sweep) error {
 	tape := autograd.NewTape(t.dev)
 	defer tape.Release()
 	s.prepare(t)
-	for _, p := range t.params {
-		p.On(tape)
+	for i, g := range t.groups {
+		for _, p := range g.Params {
+			p.Trainable = !s.plan.rests(i)
+			p.On(tape)
+		}
 	}
 	t.Learner.Shared(tape)
 	found := autograd.BackwardParts(tape, s.plan.Lanes, t.parts(s, tape))
 	s.lanes = nil
-	for _, p := range t.params {
-		g := found.Of(p.Value)
-		if g == nil {
-			return fmt.Errorf("%s is to be trained and got no gradient: no loss depends on it", p.Name)
+	for i, g := range t.groups {
+		for _, p := range g.Params {
+			lanes, err := t.lanesOf(s, p, found, s.plan.rests(i), g.Unseen)
+			if err != nil {
+				return err
+			}
+			s.lanes = append(s.lanes, lanes)
 		}
-		g.Retain()
-		lanes := [2]*tensor.Tensor{g.Index(0)}
-		if s.plan.Lanes > 1 {
-			lanes[1] = g.Index(1)
-		}
-		s.lanes = append(s.lanes, lanes)
 	}
 	return nil
 }
+
+// lanesOf are a parameter's gradients.
+func (t *Trainer) lanesOf(s *sweep, p *nn.Param, found *autograd.Grads, rests, unseen bool) (lanes [2]*tensor.Tensor, err error) {
+	g := found.Of(p.Value)
+	switch {
+	case rests:
+		return lanes, nil
+	case g != nil:
+		g.Retain()
+	case unseen:
+		g = t.dev.New(tensor.Full, append([]int{s.plan.Lanes}, p.Value.Shape()...)...)
+		tensor.Fill(g, 0)
+	default:
+		return lanes, fmt.Errorf("%s is to be trained and got no gradient: no loss depends on it", p.Name)
+	}
+	lanes[0] = g.Index(0)
+	if s.plan.Lanes > 1 {
+		lanes[1] = g.Index(1)
+	}
+	return lanes, nil
+}
+
+// rests reports whether a group does.
+func (p Plan) rests(group int) bool { return p.Rests>>group&1 != 0 }
 
 // prepare makes room for what the host will read, and asks for what does not depend on the batch.
 func (s *sweep) prepare(t *Trainer) {

@@ -78,7 +78,11 @@ func (t *Trainer) Step(ctx context.Context, images *tensor.Tensor, labels []int3
 	key := t.Key.Fold(uint64(t.steps))
 	t.steps++
 	next := 0
-	for _, g := range t.groups {
+	for i, g := range t.groups {
+		if t.sweep.plan.rests(i) {
+			next += len(g.Params)
+			continue
+		}
 		g.Optimizer.Tick(lr * g.Factor)
 		for _, p := range g.Params {
 			lanes := t.sweep.lanes[next]
