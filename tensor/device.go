@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"fewshot/tensor/internal/simd"
 )
 
 // Options are what a device is opened with. The zero value means the device's defaults.
 type Options struct {
 	Workers   int    // worker threads of a host device; 0 means one a core. Results do not depend on it.
 	Precision string // number format of Compute tensors: "float32" (default) or what the device offers, as "bf16"
-	Strassen  bool   // large products in float32 by Strassen's algorithm, where the device has it: faster, with larger errors of rounding
+	Strassen  bool   // large products in float32 by Strassen's algorithm, where the device has it: faster where [StrassenPays], with larger errors of rounding
 	Poison    bool   // fill memory with NaN before it is handed out, so that tests see what was never written
 }
 
@@ -138,6 +140,10 @@ func (d *Device) BiasKind() Kind {
 	}
 	return Full
 }
+
+// StrassenPays reports whether products on "cpu" gain by Options.Strassen with this machine's kernels: a table by kernels says so, and no timing, as
+// results depend on it.
+func StrassenPays() bool { return simd.StrassenPays() }
 
 // Strassen reports whether the device computes large products by Strassen's algorithm.
 func (d *Device) Strassen() bool {

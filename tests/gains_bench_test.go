@@ -231,7 +231,7 @@ func BenchmarkGainUpdate(b *testing.B) {
 // BenchmarkGainResidual: the residual added by the product before it, or after it, in both halves of a block, for 32 images, as
 // fewshot computes them.
 func BenchmarkGainResidual(b *testing.B) {
-	dev, err := tensor.Open("cpu", tensor.Options{Strassen: true})
+	dev, err := tensor.Open("cpu", tensor.Options{Strassen: tensor.StrassenPays()})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func BenchmarkGainParts(b *testing.B) {
 	const batch = 32
 	for _, way := range []string{"parts", "whole"} {
 		b.Run("way="+way, func(b *testing.B) {
-			dev, tuner, images, labels := gain(b, tensor.Options{Strassen: true}, batch)
+			dev, tuner, images, labels := gain(b, tensor.Options{Strassen: tensor.StrassenPays()}, batch)
 			if way == "parts" {
 				tuner.MicroBatch = rmt.AutoMicroBatch(batch, 197)
 			}
@@ -349,7 +349,8 @@ func BenchmarkGainPrecision(b *testing.B) {
 	}
 }
 
-// BenchmarkGainStrassen: a step with its large products by Strassen's algorithm, or as others are. On few images no product is large.
+// BenchmarkGainStrassen: a step with its large products by Strassen's algorithm, or as others are: with AVX2
+// it gains nothing, see tensor.StrassenPays. On few images no product is large.
 func BenchmarkGainStrassen(b *testing.B) {
 	for _, way := range []string{"strassen", "ordinary"} {
 		b.Run("way="+way, func(b *testing.B) {

@@ -54,13 +54,13 @@ func (c *commonFlags) profile(errw io.Writer) (stop func(), err error) {
 type deviceFlags struct {
 	name, precision string
 	workers         int
-	strassen        bool
+	strassen        strassen
 }
 
 func (d *deviceFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.name, "device", "cpu", "where to compute: cpu, or cuda:0 in a binary built with -tags cuda")
 	fs.StringVar(&d.precision, "precision", "float32", "number format of activations and weights: float32, or bf16 (half the memory, and on processors with AVX512_BF16 about 0.6 of the time)")
-	fs.BoolVar(&d.strassen, "strassen", true, "on CPUs in float32, multiply large matrices by Strassen's algorithm: about a seventh less time, rounding errors two to three times as large; without it an image's features have the same bits in any batch")
+	d.strassen.declare(fs)
 	fs.IntVar(&d.workers, "workers", 0, "worker threads, 0 for one a core; results do not depend on it")
 }
 
@@ -68,5 +68,5 @@ func (d *deviceFlags) open() (*tensor.Device, error) {
 	if d.workers < 0 {
 		return nil, usagef("-workers %d: not a number of threads", d.workers)
 	}
-	return tensor.Open(d.name, tensor.Options{Workers: d.workers, Precision: d.precision, Strassen: d.strassen})
+	return tensor.Open(d.name, tensor.Options{Workers: d.workers, Precision: d.precision, Strassen: d.strassen.permitted()})
 }

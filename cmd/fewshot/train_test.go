@@ -477,7 +477,7 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s", c.args, code, errw)
 		}
 	}
-	dev, err := tensor.Open("cpu", tensor.Options{Strassen: true})
+	dev, err := tensor.Open("cpu", tensor.Options{Strassen: tensor.StrassenPays()})
 	if err != nil {
 		t.Fatal(err)
 	}

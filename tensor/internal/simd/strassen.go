@@ -70,6 +70,11 @@ func fitsStrassen(v *variant, g *GemmArgs) bool {
 		g.N%(strassenSide*v.width) == 0 && (g.TransA || g.K%(strassenSide*v.lanes) == 0)
 }
 
+// StrassenPays reports whether large products are faster by Strassen's algorithm with the kernels in use. That is known of each kind of kernels, and not
+// measured when the program runs, as results depend on it. With AVX-512 it saves a seventh. With AVX2 a step of K brings half as many multiplications for
+// each byte that sums are read by, so that an L3 cache shared with others decides: at best 6 % are saved, and half the speed has been lost.
+func StrassenPays() bool { return active != nil && active.strassenPays }
+
 // multiplyStrassen is Gemm where fitsStrassen.
 func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 	s := idleStrassens.take()

@@ -19,8 +19,9 @@ type variant struct {
 	strassenTiles                []strassenKernel // by rows, up to the full tile
 	strassenJoin                 func(rows int, c, dst *float32, ld int, add, bias *float32)
 	strassenEnds                 [][]strassenEnd // of each product
-	strassenRows                 int             // of C, from how many on it pays
+	strassenRows                 int             // of C, from how many on it pays, if it does
 	strassenRowsTransA           int             // the same if A is transposed
+	strassenPays                 bool            // see StrassenPays
 
 	pairs bool     // operands of the tiles are pairs of bfloat16, see gemm_bf16.go
 	bf16  *variant // the same for such operands; nil if the machine has no instruction for them

@@ -26,7 +26,7 @@ var avx512 = variant{
 	tiles:     [2][]tileKernel{tiles1xAVX512, tiles2xAVX512},
 	packRowsB: packRows32xAVX512, packRowsA: packRows14xAVX512, packColsB: packCols32xAVX512,
 	strassenSumsA: strassenSumsAAVX512, strassenSumsB: strassenSumsBAVX512,
-	strassenTiles: strassenTilesAVX512, strassenJoin: strassenJoinAVX512, strassenEnds: strassenEndsAVX512, strassenRows: 1024, strassenRowsTransA: 512,
+	strassenTiles: strassenTilesAVX512, strassenJoin: strassenJoinAVX512, strassenEnds: strassenEndsAVX512, strassenRows: 1024, strassenRowsTransA: 512, strassenPays: true,
 	exp: expAVX512, quickGELU: quickGELUAVX512, quickGELUGrad: quickGELUGradAVX512, gelu: geluAVX512, geluGrad: geluGradAVX512,
 	add: addAVX512, mul: mulAVX512, scale: scaleAVX512, axpy: axpyAVX512, mask: maskAVX512, relu: reluAVX512,
 	powers: powersAVX512, powersBelowMax: powersBelowMaxAVX512, logSums: logSumsAVX512, divideRows: divideRowsAVX512, softmaxGrad: softmaxGradAVX512,
