@@ -22,6 +22,13 @@ const (
 	// leastRows is how many rows a task has, at least, unless there are too few tasks: each panel of B passes through the core once for a task.
 	leastRows = 48
 
+	// stripePanels is how many panels a stripe of columns has on average, at least, if there are two of them for a worker, where B is packed: rows of A
+	// come to the core once for each stripe.
+	stripePanels = 6
+
+	// linesInSet is how many lines a set of the L1 cache has, on processors with AVX2 alone and with AVX-512: 8, or more.
+	linesInSet = 8
+
 	// leastPanels is how many panels there are for each worker, at least, where it multiplies stripes of columns.
 	leastPanels = 8
 
@@ -53,6 +60,15 @@ var off struct {
 	pages    bool // large pages for what is packed beforehand
 }
 
+// cacheL2 is the size of the L2 cache that a worker has, in floats.
+func cacheL2() int {
+	l2 := 512 << 10
+	if cacheSizes.L2 > 0 {
+		l2 = cacheSizes.L2 / cacheSizes.SharedL2
+	}
+	return l2 / 4
+}
+
 // residentTiles is how many tiles of A, k deep, stay in the L2 cache while panels of B go by, each of which meets all of them: what does not
 // come from memory again and again is A. With them there must be room for the panel at work and the next one, which is fetched meanwhile,
 // and a quarter is left to C and to whatever else passes. More than 256 rows gain nothing; fewer than leastRows would take
@@ -61,13 +77,12 @@ func (v *variant) residentTiles(k int) int {
 	if off.resident {
 		return 2
 	}
-	l2 := 512 << 10
-	if cacheSizes.L2 > 0 {
-		l2 = cacheSizes.L2 / cacheSizes.SharedL2
-	}
-	rows := (l2*3/4/4 - 2*k*v.width) / k
+	rows := (cacheL2()*3/4 - 2*k*v.width) / k
 	return min(max(rows, leastRows), 256) / v.rows
 }
+
+// residentPanels is how many panels of B, k deep, stay there while rows of A go by: half of it, as what they were packed from came through, too.
+func (v *variant) residentPanels(k int) int { return max(cacheL2()/2/(k*v.width), 1) }
 
 // blockColumns is how many columns of B are packed at a time: they are read once for each block of A, and in pieces as large as half of
 // an L3 cache they come from there. It bounds the scratch memory, too.

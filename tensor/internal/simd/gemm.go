@@ -139,6 +139,7 @@ type gemm struct {
 	// How the block is worked on, see cut.
 	tiling
 	resident            int  // tiles of A that a task works on at a time
+	rowsPass            bool // panels of B stay in the cache, and rows of A pass, see passRows
 	homes, down, across int  // tasks: parts of the rows that workers have to themselves, and how each of these is cut
 	packsA              bool // each task packs its rows of A
 	copiesRows          bool // of A, all to apart or each task its own
@@ -155,6 +156,7 @@ type gemm struct {
 	// What a task needs for itself.
 	ownA panels
 	rows []float32
+	next ahead // rows of A that are wanted soon
 	tile [maxTile]float32
 
 	// Bound once, so that handing them to the pool allocates nothing.
@@ -231,6 +233,9 @@ func (j *gemm) multiply(i int) {
 		j.c, j.add = j.Dst[j.at:], j.addTo(i)
 	}
 	v := j.v
+	if j.Packed != nil && !j.Packed.serves(v, j.N, j.K, j.step(), j.TransB) {
+		j.Packed = nil
+	}
 	// Where B is but a panel or two, packing A costs more than reading it across. Pairs must be made, though.
 	j.packsA = j.TransA && (j.N > 2*v.width || v.pairs)
 	alone := j.pool == nil || j.Packed != nil && j.pool.Workers() == 1 // nobody to share with, and nothing to pack
@@ -238,6 +243,7 @@ func (j *gemm) multiply(i int) {
 		j.columns(0, j.N)
 		return
 	}
+	j.rowsPass = j.Packed == nil
 	if j.copiesRows = j.conflicts(); j.copiesRows {
 		if j.copiesOwn = j.N >= leastColumns*j.pool.Workers(); j.copiesOwn {
 			for _, own := range j.shares {
@@ -249,8 +255,8 @@ func (j *gemm) multiply(i int) {
 		}
 	}
 	j.across = tasksPerWorker
-	if j.Packed != nil {
-		j.across = shrinkingTasks
+	if j.Packed != nil { // rows of A come to the core once for each stripe
+		j.across = min(max(ceil(j.N, v.width)/j.pool.Workers()/stripePanels, 2), shrinkingTasks)
 	} else {
 		_, most := bounds(ceil(ceil(j.N, v.width), j.pool.Workers()), j.across, 0, true)
 		for _, own := range j.shares {
@@ -307,17 +313,15 @@ func (j *gemm) copyRows(to []float32, lo, hi int) {
 func (j *gemm) distance() int { return j.K + padding/2 }
 
 // conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the caches and would drive
-// each other out: those of a tile in L1, which B passes through, those of a block in L2.
+// each other out: those of a block in L2, or of a tile in L1. A tile that passes a stripe of B does not suffer from that if it has no more rows than a
+// set has lines.
 func (j *gemm) conflicts() bool {
-	return !j.TransA && j.LDA%512 == 0 && j.K >= 64
+	return !j.TransA && j.LDA%512 == 0 && j.K >= 64 && (!j.rowsPass || j.v.rows > linesInSet)
 }
 
 // columns goes through columns n0 to n1 in blocks, and in these through K.
 func (j *gemm) columns(n0, n1 int) {
 	step := j.step()
-	if j.Packed != nil && !j.Packed.serves(j.v, j.N, j.K, step, j.TransB) {
-		j.Packed = nil
-	}
 	for j.n0 = n0; j.n0 < n1; j.n0 = j.n1 {
 		j.n1 = min(j.n0+j.v.blockColumns(step), n1)
 		for j.k0 = 0; j.k0 < j.K; j.k0 = j.k1 {
@@ -345,6 +349,7 @@ func (j *gemm) block() {
 	if j.packsA {
 		j.tiling = cutWhole(j.M, v.rows)
 	}
+	j.rowsPass = j.pool == nil && j.Packed == nil && !j.packsA
 	j.copiesRows = j.conflicts() && j.panels >= 4
 	j.cut()
 	if j.Packed != nil {
@@ -391,6 +396,9 @@ func (j *gemm) share(worker int) *gemm {
 // The pool gives a worker neighbouring tasks, so that panels of B which it has packed itself, or rows of C, stay in the caches near its core.
 func (j *gemm) cut() {
 	j.homes, j.down, j.across = 1, 1, 1
+	if j.rowsPass {
+		j.across = ceil(j.panels, j.v.residentPanels(j.k1-j.k0))
+	}
 	if j.pool == nil || j.pool.Workers() == 1 {
 		return
 	}
@@ -505,11 +513,19 @@ func (j *gemm) tasks(worker, lo, hi int) {
 // task computes the tiles r0 to r1 from the top in panels c0 to c1, with memory of its own. As many tiles as stay in the L2 cache meet a panel
 // of B before the next one comes, which is fetched meanwhile.
 func (j *gemm) task(own *gemm, r0, r1, c0, c1 int) {
+	own.next.clear()
+	if j.rowsPass {
+		j.passRows(own, r0, r1, c0, c1)
+		return
+	}
 	blocks := ceil(r1-r0, j.resident)
 	for i := range blocks {
 		t0, t1 := bounds(r1-r0, blocks, i, false)
 		a := j.left(own, r0+t0, r0+t1)
 		for p := c0; p < c1; p++ {
+			if p == c1-1 {
+				j.fetchRows(own, j.row(a.t1), j.row(a.t1)-j.row(a.t0))
+			}
 			from, next := &j.right, p+1
 			switch {
 			case next < c1:
@@ -520,6 +536,31 @@ func (j *gemm) task(own *gemm, r0, r1, c0, c1 int) {
 			}
 			j.sweep(own, &a, p, from, next)
 		}
+	}
+}
+
+// passRows is the task the other way round: panels of B that the worker has just packed stay in the L2 cache, and tiles of A meet all of them, one by
+// one, while the rows of the next are fetched.
+func (j *gemm) passRows(own *gemm, r0, r1, c0, c1 int) {
+	for t := r0; t < r1; t++ {
+		a := j.left(own, t, t+1)
+		m := j.row(t + 1)
+		j.fetchRows(own, m, m-j.row(t))
+		for p := c0; p < c1; p++ {
+			j.sweep(own, &a, p, &j.right, p+1)
+		}
+	}
+}
+
+// fetchRows has so many rows of A from m on, or, behind the last, the first ones of the next piece of K, fetched by the tiles that come. A block begins
+// with them: it copies them, or reads them in its first sweep.
+func (j *gemm) fetchRows(own *gemm, m, rows int) {
+	k0 := j.k0
+	if m == j.M {
+		m, k0 = 0, j.k1
+	}
+	if own.next.clear(); !j.TransA && k0 < j.K && !off.fetching {
+		own.next.add(min(rows, j.M-m), j.a[m*j.LDA+k0:], j.LDA)
 	}
 }
 
@@ -550,8 +591,8 @@ func (j *gemm) left(own *gemm, t0, t1 int) left {
 	return left{t0, t1, j.a[m0*j.LDA+j.k0:], 0, j.LDA, 1}
 }
 
-// sweep multiplies tiles of A by panel p. Meanwhile panel next of some is fetched.
-func (j *gemm) sweep(own *gemm, a *left, p int, from *panels, next int) {
+// sweep multiplies tiles of A by panel p. Meanwhile rows of A are fetched, if there are some to be, and then a panel.
+func (j *gemm) sweep(own *gemm, a *left, p int, from *panels, panel int) {
 	v, k := j.v, j.k1-j.k0
 	n := j.n0 + p*v.width
 	cols := min(v.width, j.n1-n)
@@ -566,11 +607,13 @@ func (j *gemm) sweep(own *gemm, a *left, p int, from *panels, next int) {
 		if ts == 0 {
 			ts, at = rows*a.rs, (m0-j.row(a.t0))*a.rs
 		}
-		next, ns := from.ahead(next, (t-a.t0)*k/fetchingTiles*v.width), 0
-		if off.fetching {
+		next, ns := own.next.take()
+		if next != nil {
+			tiles = 1
+		} else if next = from.ahead(panel, (t-a.t0)*k/fetchingTiles*v.width); off.fetching {
 			next = &a.a[at]
 		}
-		if off.turns {
+		if off.turns && ns == 0 {
 			ns = 1
 		}
 		if j.narrow != nil {
