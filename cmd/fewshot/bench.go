@@ -28,7 +28,8 @@ var benchCommand = command{
 
 Each round measures every case of a kind once, after a round that does not count; printed are the median and the range over
 the rounds. In every round the peak of the machine is measured too, by multiply-adds in registers on all workers, in each number
-format; the share of it is that of the format in use. So is how long a word of memory takes from one processor to another and
+format; the share of it is that of the format in use. Beside it stands what the loop of a product does on operands in the nearest cache: where
+the other hardware thread of a core is at work, for whomever, it is instructions that are short, which the peak does not need. So is how long a word of memory takes from one processor to another and
 back. On a virtual machine it may be some 50 ns in one round and 300 in another, when its processors have no cache in common for a
 while: then products take some percent longer, small ones a tenth. Operations are counted from sizes: two for a multiplication and
 addition, what the kernels compute again not at all, and as many of products that -strassen computes by fewer, so that
@@ -197,6 +198,9 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 	for _, p := range r.Peaks {
 		p.sum()
 		u.note("peak of %s: %.1f GFLOP/s (%.1f .. %.1f)", p.Format, p.GFLOPS, p.Min, p.Max)
+		if p.Loop > 0 {
+			u.note("  with the loads and addresses of a product's loop, in the L1 cache: %.1f GFLOP/s, %.0f %%", p.Loop, 100*p.Loop/p.GFLOPS)
+		}
 	}
 	if r.Trip.sum(); r.Trip.Median > 0 {
 		u.note("from processor to processor and back: %.0f ns (%.0f .. %.0f)", r.Trip.Median, r.Trip.Min, r.Trip.Max)

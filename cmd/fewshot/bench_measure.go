@@ -129,7 +129,7 @@ func (g *benchGroup) measure(ctx context.Context, b *bench, meters []*peakMeter)
 		}
 	}
 	for i, p := range peaks[b.dev] {
-		meters[i].readings = append(meters[i].readings, p.readings...)
+		meters[i].add(p)
 	}
 	return nil
 }
@@ -190,10 +190,13 @@ type peakMeter struct {
 	GFLOPS float64 `json:"gflops"` // median
 	Min    float64 `json:"min_gflops"`
 	Max    float64 `json:"max_gflops"`
+	// Loop is the median of products' loops, see tensor.Device.Loop, 0 where there is none.
+	Loop float64 `json:"loop_gflops,omitempty"`
 
 	flop     float64
 	run      func()
 	readings []float64 // GFLOP/s
+	loop     *peakMeter
 }
 
 // metersOf are the meters for the formats that the device has.
@@ -201,7 +204,11 @@ func metersOf(dev *tensor.Device) []*peakMeter {
 	ms := []*peakMeter{}
 	for _, format := range []string{"float32", "bf16"} {
 		if flop, run := dev.Peak(format); flop > 0 {
-			ms = append(ms, &peakMeter{Format: format, flop: flop, run: run})
+			m := &peakMeter{Format: format, flop: flop, run: run}
+			if flop, run := dev.Loop(); flop > 0 && format == "float32" {
+				m.loop = &peakMeter{Format: format, flop: flop, run: run}
+			}
+			ms = append(ms, m)
 		}
 	}
 	return ms
@@ -221,9 +228,23 @@ func (p *peakMeter) read() {
 	start := time.Now()
 	p.run()
 	p.readings = append(p.readings, p.flop/time.Since(start).Seconds()/1e9)
+	if p.loop != nil {
+		p.loop.read()
+	}
+}
+
+// add takes the readings of another meter of the same.
+func (p *peakMeter) add(other *peakMeter) {
+	p.readings = append(p.readings, other.readings...)
+	if p.loop != nil {
+		p.loop.add(other.loop)
+	}
 }
 
 func (p *peakMeter) sum() {
+	if p.loop != nil {
+		p.Loop = median(p.loop.readings)
+	}
 	p.GFLOPS, p.Min, p.Max = median(p.readings), slices.Min(p.readings), slices.Max(p.readings)
 }
 

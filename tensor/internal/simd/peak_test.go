@@ -30,6 +30,9 @@ func TestPeak(t *testing.T) {
 		if Kernels() == "avx512" && cpu.X86.HasAVX512BF16 {
 			bf16 = 1
 		}
+		if Loop(one); LoopFLOP(one) < flop["float32"]/2 || LoopFLOP(three) != 3*LoopFLOP(one) {
+			t.Errorf("loop: %g operations with one worker, %g with three", LoopFLOP(one), LoopFLOP(three))
+		}
 		if flop["float32"] == 0 || min(flop["bf16"], 1) != bf16 {
 			t.Errorf("%v operations", flop)
 		}
@@ -40,7 +43,7 @@ func TestPeakWithoutKernels(t *testing.T) {
 	defer Use("")()
 	p := par.New(1)
 	defer p.Close()
-	if n := PeakFLOP(p, "float32"); n != 0 {
+	if n := PeakFLOP(p, "float32") + LoopFLOP(p); n != 0 {
 		t.Errorf("%g operations", n)
 	}
 	defer func() {
