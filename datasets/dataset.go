@@ -65,7 +65,8 @@ type Dataset struct {
 	// unexpected counts, duplicates, classes with few images.
 	Warnings []string
 
-	half string // "base" or "new", after Subset took it
+	packed map[string]span // images that lie within files, by their paths
+	half   string          // "base" or "new", after Subset took it
 
 	// home is the folder that confines the images: Root, or a folder above it that belongs to the data set as well.
 	home string

@@ -36,14 +36,19 @@ func openFolder(dir string, o Options) (*Dataset, error) {
 		return nil, readError(dir, err)
 	} else if info.Mode().IsRegular() && isTable(dir) {
 		return openTable(dir, o)
+	} else if info.Mode().IsRegular() && isParquet(dir) {
+		return openParquet(dir, o)
 	} else if !info.IsDir() {
-		return nil, fault(dir, nil, "a data set is a folder of images, or a table of them (.csv, .tsv, .jsonl)", "is not a folder")
+		return nil, fault(dir, nil, "a data set is a folder of images, or a table of them (.csv, .tsv, .jsonl, .parquet)", "is not a folder")
 	}
 	name := filepath.Base(dir)
 	if abs, err := filepath.Abs(dir); err == nil {
 		name = filepath.Base(abs) // for "." and ".."
 	}
 	d := &Dataset{Name: name, Title: name, Root: dir}
+	if abs, err := filepath.Abs(dir); err == nil && filepath.Base(filepath.Dir(abs)) == "snapshots" {
+		d.home = filepath.Join(dir, "..", "..") // a hub's cache: its files are links to blobs beside snapshots/
+	}
 	if err := d.useTemplates(dir, o.Templates); err != nil {
 		return nil, err
 	}
@@ -70,6 +75,9 @@ func (d *Dataset) readFolder(dir string, o Options) error {
 	t, err := d.walk("")
 	if err != nil {
 		return err
+	}
+	if files := parquetFiles(t); t.count == 0 && len(files) > 0 {
+		return d.readParquet(files, o)
 	}
 	l, err := recognize(dir, t, o.ClassLevel)
 	if err != nil {

@@ -1,6 +1,7 @@
 package datasets
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path"
@@ -97,7 +98,7 @@ func (d *Dataset) readTables(tables []partTable, o Options) error {
 		if err != nil {
 			return err
 		}
-		part, err := parseRows(t.file, data)
+		part, err := parseRows(t.file, data, o.LabelColumn)
 		if err != nil {
 			return err
 		}
@@ -109,7 +110,7 @@ func (d *Dataset) readTables(tables []partTable, o Options) error {
 		}
 		rows = append(rows, part...)
 	}
-	if err := d.useRows(file, rows, o.Division); err != nil {
+	if err := d.useRows(file, rows, nil, o.Division); err != nil {
 		return err
 	}
 	var names []string
@@ -126,8 +127,8 @@ func (d *Dataset) note(format string, args ...any) {
 	d.Notes = append(d.Notes, quote.Text(fmt.Sprintf(format, args...)))
 }
 
-// useRows makes items and classes of rows. file is for messages.
-func (d *Dataset) useRows(file string, rows []row, by Division) error {
+// useRows makes items and classes of rows. file is for messages; order is that of the classes, if it is not that of their names.
+func (d *Dataset) useRows(file string, rows []row, order []string, by Division) error {
 	p := problems{file: file}
 	divided, undivided := 0, 0
 	first := make(map[string]int)
@@ -171,7 +172,11 @@ func (d *Dataset) useRows(file string, rows []row, by Division) error {
 	for class := range byClass {
 		d.Classes = append(d.Classes, class)
 	}
-	slices.SortFunc(d.Classes, compareClasses)
+	rank := make(map[string]int, len(order))
+	for i, c := range order {
+		rank[c] = i
+	}
+	slices.SortFunc(d.Classes, func(a, b string) int { return cmp.Or(rank[a]-rank[b], compareClasses(a, b)) })
 	var folders []folder
 	for y, class := range d.Classes {
 		label[class] = y

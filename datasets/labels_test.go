@@ -231,7 +231,7 @@ func FuzzTable(f *testing.F) {
 	f.Add("l.tsv", []byte("file_name\tclass\tlabel\n1.png\ta\t0\n"))
 	f.Add("l.jsonl", []byte("{\"file_name\": \"1.jpg\", \"label\": 3}\n{\"path\": \"2.jpg\", \"class_name\": \"x\", \"set\": \"dev\"}\n"))
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
-		rows, err := parseRows(name, data)
+		rows, err := parseRows(name, data, "")
 		checkProblems(t, err)
 		if err != nil {
 			return
@@ -248,7 +248,7 @@ func FuzzTable(f *testing.F) {
 		}
 		d := &Dataset{}
 		n := len(rows)
-		err = d.useRows(name, rows, Division{})
+		err = d.useRows(name, rows, nil, Division{})
 		checkProblems(t, err)
 		if err == nil {
 			d.finish()

@@ -27,6 +27,8 @@ type Options struct {
 	Division Division
 	// ClassNames is a file that says what the classes are called, in place of classes.txt in the data set's folder.
 	ClassNames string
+	// LabelColumn is the column of labels in a table, in place of the first that is called like one.
+	LabelColumn string
 }
 
 // OpenWith opens a data set.
@@ -45,6 +47,7 @@ type Options struct {
 //	dir/fold1/CLASS/…              folds, one of them for testing by Options.Division
 //	dir/labels.csv, dir/images/…   a table of paths and labels (.csv, .tsv, .jsonl), where there are no class folders; train.csv
 //	                               and test.csv; metadata.csv in each part; a table's own path may be given too
+//	dir/….parquet                  Hugging Face's datasets with images inside; parts by the names of files or folders
 //
 // A table has columns for the path and the label of an image, and one for its part if it divides them. classes.txt in the folder,
 // or Options.ClassNames, gives the classes other names than their folders or labels have.
@@ -68,9 +71,9 @@ func OpenWith(root, name string, o Options) (*Dataset, error) {
 	switch {
 	case name == "":
 		return nil, unknown(root, name)
-	case isDir(dir), isTable(name) && exists(dir):
+	case isDir(dir), isDataFile(name) && exists(dir):
 		return openFolder(dir, o)
-	case strings.ContainsRune(name, '.') && (isDir(name) || isTable(name) && exists(name)):
+	case strings.ContainsRune(name, '.') && (isDir(name) || isDataFile(name) && exists(name)):
 		return openFolder(name, o)
 	}
 	return nil, unknown(root, name)
@@ -388,6 +391,9 @@ func (d *Dataset) compare(want Counts) {
 func (d *Dataset) Counts() Counts {
 	return Counts{len(d.Classes), len(d.Train), len(d.Val), len(d.Test)}
 }
+
+// isDataFile reports whether a file is called like one that is a data set.
+func isDataFile(name string) bool { return isTable(name) || isParquet(name) }
 
 // exists reports whether there is something at path.
 func exists(path string) bool {

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -18,6 +19,16 @@ import (
 func (d *Dataset) open(p string) (*os.File, int64, error) {
 	if d.Root == "" || !fs.ValidPath(p) {
 		return nil, 0, errBadPath
+	}
+	if s, ok := d.packed[p]; ok {
+		f, size, err := d.openFile(s.file)
+		if err == nil && s.offset > size-s.size {
+			err = errors.New("the file became shorter since it was opened")
+		}
+		if err == nil {
+			_, err = f.Seek(s.offset, io.SeekStart)
+		}
+		return f, s.size, err
 	}
 	var first error
 	for _, name := range d.names(p) {

@@ -41,8 +41,12 @@ func columnName(s string) string {
 // columns are the places of what is read of a table; -1 stands for none.
 type columns struct{ path, class, part int }
 
-// findColumns finds the columns in a header. What is missing or there twice is said.
-func findColumns(header []string) (c columns, problem string) {
+// findColumns finds the columns in a header; label is that of labels, if the user said it. What is missing or there twice is said.
+func findColumns(header []string, label string) (c columns, problem string) {
+	classColumns := classColumns
+	if label != "" {
+		classColumns = []string{columnName(label)}
+	}
 	find := func(known []string) (int, string) {
 		for _, name := range known {
 			at, n := -1, 0
@@ -78,7 +82,7 @@ func findColumns(header []string) (c columns, problem string) {
 	case c.path < 0:
 		return c, "has no column of paths, such as " + strings.Join(pathColumns[:4], ", ") + ": " + has
 	case c.class < 0:
-		return c, "has no column of labels, such as " + strings.Join(classColumns[3:6], ", ") + ": " + has
+		return c, "has no column of labels, such as " + strings.Join(classColumns[:min(6, len(classColumns))], ", ") + " (-label-column names another): " + has
 	}
 	return c, ""
 }
@@ -102,8 +106,8 @@ func headless(first []string) (c columns, ok bool) {
 	return c, c.path >= 0 && c.class >= 0 && (len(first) == 2 || len(first) == 3 && c.part >= 0)
 }
 
-// parseRows reads a table by the ending of its name: .csv, .tsv or .jsonl.
-func parseRows(file string, data []byte) ([]row, error) {
+// parseRows reads a table by the ending of its name: .csv, .tsv or .jsonl. label is the column of labels, if the user said it.
+func parseRows(file string, data []byte, label string) ([]row, error) {
 	if len(data) > maxSplitBytes {
 		return nil, fault(file, nil, "", "is %d bytes; the limit for a table is %d", len(data), maxSplitBytes)
 	}
@@ -114,9 +118,9 @@ func parseRows(file string, data []byte) ([]row, error) {
 	p := problems{file: file}
 	var rows []row
 	if strings.ToLower(path.Ext(file)) == ".jsonl" {
-		rows = parseJSONLines(&p, text)
+		rows = parseJSONLines(&p, text, label)
 	} else {
-		rows = parseCSV(&p, text)
+		rows = parseCSV(&p, text, label)
 	}
 	if len(rows) == 0 && p.total == 0 {
 		p.add("has no rows")
@@ -128,7 +132,7 @@ func parseRows(file string, data []byte) ([]row, error) {
 var separators = []rune{',', '\t', ';', '|'}
 
 // parseCSV reads a table whose fields are separated by commas, tabs, semicolons or bars, whichever gives columns that are known.
-func parseCSV(p *problems, text []byte) []row {
+func parseCSV(p *problems, text []byte, label string) []row {
 	var c columns
 	var separator rune
 	header := false
@@ -139,7 +143,7 @@ func parseCSV(p *problems, text []byte) []row {
 		if err != nil {
 			continue
 		}
-		at, problem := findColumns(fields)
+		at, problem := findColumns(fields, label)
 		if problem == "" {
 			c, separator, header = at, sep, true
 			break
@@ -148,7 +152,7 @@ func parseCSV(p *problems, text []byte) []row {
 			said = problem
 		}
 	}
-	if !header {
+	if !header && label == "" {
 		for _, sep := range separators {
 			fields, err := newCSV(first, sep).Read()
 			if err != nil {
@@ -219,7 +223,7 @@ func orText(s, other string) string {
 }
 
 // parseJSONLines reads a table of one object a line.
-func parseJSONLines(p *problems, text []byte) []row {
+func parseJSONLines(p *problems, text []byte, label string) []row {
 	var rows []row
 	number := 0
 	for l := range bytes.Lines(text) {
@@ -230,7 +234,7 @@ func parseJSONLines(p *problems, text []byte) []row {
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(l, &object); err != nil || object == nil {
 			p.add("line %d: is not a JSON object: %s", number, quote.String(string(l)))
-		} else if out, problem := objectRow(object); problem != "" {
+		} else if out, problem := objectRow(object, label); problem != "" {
 			p.add("line %d: %s", number, problem)
 		} else {
 			out.line = number
@@ -245,13 +249,13 @@ func parseJSONLines(p *problems, text []byte) []row {
 }
 
 // objectRow reads an object of JSON lines.
-func objectRow(object map[string]json.RawMessage) (r row, problem string) {
+func objectRow(object map[string]json.RawMessage, label string) (r row, problem string) {
 	keys := make([]string, 0, len(object))
 	for k := range object {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	c, problem := findColumns(keys)
+	c, problem := findColumns(keys, label)
 	if problem != "" {
 		return r, problem
 	}

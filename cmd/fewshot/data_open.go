@@ -14,6 +14,7 @@ import (
 type dataFlags struct {
 	root, name, template, classes string
 	split, classNames, sample     string
+	labelColumn                   string
 	splitSeed                     uint64
 	level                         int
 	shots                         int
@@ -35,6 +36,7 @@ func (d *dataFlags) declareReading(fs *flag.FlagSet) {
 	fs.StringVar(&d.split, "split", "", "how to divide a folder of your own that has no train and test folders: 0.8 (that share of each class for training), 0.7,0.1 (training, validation), or 1/5 (the first of five folds for testing); default 0.5,0.2")
 	fs.Uint64Var(&d.splitSeed, "split-seed", 1, "seed of that division")
 	fs.StringVar(&d.classNames, "class-names", "", "`file` that names the classes, a folder or label and its name a line (default classes.txt in the folder, if there is one)")
+	fs.StringVar(&d.labelColumn, "label-column", "", "`name` of the column of labels in a table or Parquet file (default the first that is called like one: class_name, class, label, …)")
 	fs.IntVar(&d.level, "class-level", 0, "which level of folders below train, or below the folder, is the class, where folders lie in folders; 0 if only one can be")
 }
 
@@ -123,7 +125,7 @@ func (d *dataFlags) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {
 
 // options are those of the flags.
 func (d *dataFlags) options() (o datasets.Options, err error) {
-	o.ClassLevel, o.ClassNames = d.level, d.classNames
+	o.ClassLevel, o.ClassNames, o.LabelColumn = d.level, d.classNames, d.labelColumn
 	if d.level < 0 {
 		return o, usagef("-class-level %d: 1 or more, or 0 for what the folders show", d.level)
 	}
