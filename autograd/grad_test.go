@@ -58,7 +58,15 @@ var gradients = map[string][]struct {
 			return autograd.LowRank(autograd.Activate(v[0], tensor.GELU), 4, 1, []autograd.Path{{A: v[1], B: v[2]}})
 		})},
 	},
-	"LayerNorm":   {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
+	"LayerNorm": {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
+	"Transport": { // where the plan does not depend on the similarities, which it is taken not to
+		{[][]int{{2, 4, 1, 3}}, on(func(v []*autograd.Var) *autograd.Var {
+			return autograd.Transport(v[0], tensor.SinkhornOptions{Eps: 1, Most: 9})
+		})},
+		{[][]int{{2, 1, 3, 2}}, on(func(v []*autograd.Var) *autograd.Var {
+			return autograd.Transport(v[0], tensor.SinkhornOptions{Eps: 1, Most: 9, Together: true})
+		})},
+	},
 	"Softmax":     {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Softmax(v[0]) })}},
 	"L2Normalize": {{[][]int{{2, 3, 6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.L2Normalize(v[0]) })}},
 	"Attention": {

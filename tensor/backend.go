@@ -20,6 +20,7 @@ type Backend interface {
 	Layout
 	Imaging
 	Update
+	Transport
 }
 
 // Memory moves numbers.
@@ -171,4 +172,12 @@ type Update interface {
 	GradDropAdam(w, m, v, ga, gb Buf, r GradDropArgs, a AdamArgs)
 	// SGD: g' = g + decay·w; v = momentum·v + g'; w −= lr·v
 	SGD(w, v, g Buf, lr, momentum, decay float64)
+}
+
+// Transport kernels match sets with sets.
+type Transport interface {
+	// Sinkhorn: with k = exp((s−1)/Eps), for each b and c r[m] = q[j] = 1, then at most Most times
+	//	r'[m] = 1/(M·Σ_j k[m,j]·q[j]), q[j] = 1/(N·Σ_m k[m,j]·r'[m])
+	// until the mean over m of |r'−r| is below Threshold, or if Together, that over all b, c and m is; dst = r·k·q
+	Sinkhorn(dst, s Buf, a SinkhornArgs)
 }

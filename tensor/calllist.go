@@ -151,3 +151,7 @@ func (rec *callList) GradDropAdam(w, m, v, ga, gb Buf, r GradDropArgs, a AdamArg
 func (rec *callList) SGD(w, v, g Buf, lr, momentum, decay float64) {
 	rec.add(func() { rec.Backend.SGD(w, v, g, lr, momentum, decay) })
 }
+
+func (rec *callList) Sinkhorn(dst, s Buf, a SinkhornArgs) {
+	rec.add(func() { rec.Backend.Sinkhorn(dst, s, a) })
+}

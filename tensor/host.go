@@ -260,3 +260,9 @@ func (h *host[T]) GradDropAdam(w, m, v, ga, gb Buf, r GradDropArgs, a AdamArgs) 
 func (h *host[T]) SGD(w, v, g Buf, lr, momentum, decay float64) {
 	h.kernels.SGD(h.of(w), h.of(v), h.of(g), lr, momentum, decay)
 }
+
+// Transport
+
+func (h *host[T]) Sinkhorn(dst, s Buf, a SinkhornArgs) {
+	h.kernels.Sinkhorn(h.of(dst), h.of(s), cpu.SinkhornShape(a))
+}

@@ -18,6 +18,7 @@ import (
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
+	"fewshot/vit"
 )
 
 // The cases of methods that learn prompts: ten steps of the published programs in float64, on a toy CLIP.
@@ -73,6 +74,7 @@ type promptCase struct {
 	TeacherBatch0 [][]float64 `json:"teacher_logits_batch0"`
 
 	also
+	single [][]float64 // logits of one image at a time
 }
 
 // also are what the cases of some methods say besides.
@@ -119,7 +121,7 @@ func (q *goldenQuantity) UnmarshalJSON(raw []byte) error {
 type promptRig struct {
 	*goldenCase
 	clip        *prompt.CLIP
-	images      clip
+	images      vit.Image
 	classes     []string
 	train, eval *tensor.Tensor
 	labels      []int32
@@ -127,7 +129,12 @@ type promptRig struct {
 
 func newPromptRig(g *goldenCase, model, inputs string) *promptRig {
 	src := g.Model(model)
-	r := &promptRig{goldenCase: g, images: newCLIP(g.T, g.Dev, src, tensor.QuickGELU, 0, 0), train: g.Tensor(inputs, "train_images"),
+	arch, err := vit.ArchOf(src, vit.Config{Activation: tensor.QuickGELU})
+	if err != nil {
+		g.Fatal(err)
+	}
+	w := nn.NewWeights(g.Dev, src)
+	r := &promptRig{goldenCase: g, images: arch.Build(w), train: g.Tensor(inputs, "train_images"),
 		eval: g.Tensor(inputs, "eval_images"), labels: g.Ints(inputs, "train_labels")}
 	g.DecodeSet("classes", &r.classes)
 	f, err := os.Open(g.Path("merges.txt"))
@@ -143,7 +150,10 @@ func newPromptRig(g *goldenCase, model, inputs string) *promptRig {
 	if err := src.Read("logit_scale", scale); err != nil {
 		g.Fatal(err)
 	}
-	r.clip = &prompt.CLIP{Device: g.Dev, Image: r.images.student, Text: r.images.text, Tokenizer: tok, Scale: math.Exp(float64(scale[0]))}
+	if err := w.Err(); err != nil {
+		g.Fatal(err)
+	}
+	r.clip = &prompt.CLIP{Device: g.Dev, Image: r.images, Text: g.TextEncoder(model), Tokenizer: tok, Scale: math.Exp(float64(scale[0]))}
 	return r
 }
 
@@ -158,8 +168,8 @@ func (r *promptRig) mask() {
 		r.Refuse("another rule of masks: %s", rule.Text)
 	}
 	for k, name := range rule.Tensors {
-		i := slices.IndexFunc(r.images.student.Params(), func(p *nn.Param) bool { return p.Name == name })
-		p := r.images.student.Params()[i]
+		i := slices.IndexFunc(r.images.Params(), func(p *nn.Param) bool { return p.Name == name })
+		p := r.images.Params()[i]
 		v := p.Value.Float64s()
 		for i := range v {
 			if (7*i+3*k)%11 == 0 {
@@ -298,9 +308,14 @@ func goldenPrompts(g *goldenCase) {
 	r.run(&c)
 }
 
-// run makes the ten steps.
+// run makes the learner of a case and its steps.
 func (r *promptRig) run(c *promptCase) {
 	l, recipe := r.learner(c)
+	r.steps(c, l, recipe)
+}
+
+// steps makes the ten steps.
+func (r *promptRig) steps(c *promptCase, l prompt.Learner, recipe prompt.Recipe) {
 	params := map[string]*tensor.Tensor{}
 	for _, g := range l.Groups() {
 		for _, p := range g.Params {
@@ -324,6 +339,13 @@ func (r *promptRig) run(c *promptCase) {
 		r.Fatalf("trained are %v, want %v", got, want)
 	}
 	r.near("eval_before", r.logits(l, r.classes), slices.Concat(c.EvalBefore...), exactNumbers, looseNumbers)
+	var single []float64
+	for i := range c.single {
+		single = append(single, r.logitsOf(l, r.classes, r.eval.Rows(i, i+1))...)
+	}
+	if len(single) > 0 {
+		r.near("eval_before_single", single, slices.Concat(c.single...), exactNumbers, looseNumbers)
+	}
 	trainer := train.New(r.Dev, l, tensor.NewKey(1), 0)
 	defer trainer.Release()
 	schedule := recipe.Schedule()
@@ -401,6 +423,18 @@ func (r *promptRig) first(c *promptCase, l prompt.Learner, trainer *train.Traine
 // ours maps values of parameters by the case's names to those of the learner's, or back. They differ for visual prompts alone, of
 // which the learner has all layers in one tensor.
 func (c *promptCase) ours(v map[string][]float64, back bool) map[string][]float64 {
+	if c.Method == "plotpp" {
+		const prefix = "prompt_learner."
+		named := map[string][]float64{}
+		for name, x := range v {
+			if back {
+				named[prefix+name] = x
+			} else {
+				named[strings.TrimPrefix(name, prefix)] = x
+			}
+		}
+		return named
+	}
 	if !strings.HasPrefix(c.Method, "vpt_") {
 		return v
 	}
@@ -469,12 +503,16 @@ func (g *goldenCase) flags(name string) []bool {
 
 // logits are those of the evaluation images as one batch.
 func (r *promptRig) logits(l prompt.Learner, classes []string) []float64 {
+	return r.logitsOf(l, classes, r.eval)
+}
+
+func (r *promptRig) logitsOf(l prompt.Learner, classes []string, images *tensor.Tensor) []float64 {
 	c, release, err := l.Classifier(classes)
 	if err != nil {
 		r.Fatal(err)
 	}
 	defer release()
-	return value(r.Dev, func(t *autograd.Tape) *autograd.Var { return c.Logits(t.Const(r.eval)) })
+	return value(r.Dev, func(t *autograd.Tape) *autograd.Var { return c.Logits(t.Const(images)) })
 }
 
 func values(params map[string]*tensor.Tensor) map[string][]float64 {

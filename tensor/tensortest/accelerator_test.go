@@ -359,3 +359,7 @@ func (a *accelerator) SGD(w, v, g tensor.Buf, lr, momentum, decay float64) {
 	a.ref.SGD(a.at(w), a.at(v), a.at(g), lr, momentum, decay)
 	a.wrote(w, v)
 }
+
+func (a *accelerator) Sinkhorn(dst, s tensor.Buf, o tensor.SinkhornArgs) {
+	a.ref.Sinkhorn(a.at(dst), a.at(s), o)
+}

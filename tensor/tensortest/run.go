@@ -27,7 +27,7 @@ func (c testCase) method() string {
 // table is every case, by the files of package tensor.
 func table() []testCase {
 	return slices.Concat(deviceCases, elementwiseCases, activationCases, gemmCases, headsCases, rowwiseCases, attentionCases,
-		convCases, layoutCases, pictureCases, reduceCases, lossCases, randomCases, updateCases)
+		convCases, layoutCases, pictureCases, reduceCases, lossCases, randomCases, updateCases, transportCases)
 }
 
 // casesOf is the table for main operands of kind k.
