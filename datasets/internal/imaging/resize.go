@@ -18,6 +18,7 @@ type Resizer struct {
 	columns, rows filter
 	half          []uint8 // the picture after the first pass
 	sums          []int32
+	eight         eightRows
 }
 
 // RowsFirst reports whether Pillow, from 13.0 on, filters across the rows before it filters along them when it resizes
@@ -45,26 +46,20 @@ func (r *Resizer) Resize(dst []uint8, src *RGB, crop image.Rectangle, w, h int, 
 	r.columns.set(r.Kernel, crop.Dx(), w, window.Min.X, window.Max.X)
 	r.rows.set(r.Kernel, crop.Dy(), h, window.Min.Y, window.Max.Y)
 
-	pix, stride, n := src.Pix[3*(crop.Min.Y*src.W+crop.Min.X):], 3*src.W, 3*window.Dx()
+	// Only rows and columns that some output sample looks at take part.
+	left, right := r.columns.span()
+	top, bottom := r.rows.span()
+	pix, n := src.Pix[3*((crop.Min.Y+top)*src.W+crop.Min.X+left):], 3*window.Dx()
 	if rowsFirst {
-		// Only input columns that some output column looks at take part in the first pass.
-		first, last := r.columns.span()
-		m := 3 * (last - first)
-		r.half, r.sums = grow(r.half, m), grow(r.sums, m)
-		for i := range r.rows.taps {
-			r.rows.acrossRows(r.half, pix[3*first:], stride, r.sums, i, 0)
-			r.columns.alongRow(dst[n*i:][:n], r.half, first)
-		}
+		m := 3 * (right - left)
+		r.half = grow(r.half, m*window.Dy())
+		r.across(r.half, m, pix, 3*src.W, top)
+		r.along(dst, r.half, m, window.Dy(), left)
 		return
 	}
-	first, last := r.rows.span()
-	r.half, r.sums = grow(r.half, n*(last-first)), grow(r.sums, n)
-	for y := first; y < last; y++ {
-		r.columns.alongRow(r.half[n*(y-first):][:n], pix[stride*y:], 0)
-	}
-	for i := range r.rows.taps {
-		r.rows.acrossRows(dst[n*i:][:n], r.half, n, r.sums, i, first)
-	}
+	r.half = grow(r.half, n*(bottom-top))
+	r.along(r.half, pix, 3*src.W, bottom-top, left)
+	r.across(dst, n, r.half, n, top)
 }
 
 // grow gives a slice of length n, reusing s where it is large enough. The contents are undefined.
@@ -159,50 +154,3 @@ func cubic(x float64) float64 {
 	}
 	return 0
 }
-
-// alongRow filters one row of pixels, of which src has those from number first on.
-func (f *filter) alongRow(dst, src []uint8, first int) {
-	for _, t := range f.taps {
-		r, g, b := int32(1<<(weightBits-1)), int32(1<<(weightBits-1)), int32(1<<(weightBits-1))
-		pix := src[3*(t.from-first):][:3*t.n]
-		for _, w := range f.weights[t.at:][:t.n] {
-			r += int32(pix[0]) * w
-			g += int32(pix[1]) * w
-			b += int32(pix[2]) * w
-			pix = pix[3:]
-		}
-		dst[0], dst[1], dst[2] = clipWeight(r), clipWeight(g), clipWeight(b)
-		dst = dst[3:]
-	}
-}
-
-// acrossRows makes output row i from the rows of src, which lie stride apart; the first is input row first.
-func (f *filter) acrossRows(dst, src []uint8, stride int, sums []int32, i, first int) {
-	n := len(dst)
-	sums = sums[:n]
-	for j := range sums {
-		sums[j] = 1 << (weightBits - 1)
-	}
-	t := f.taps[i]
-	weights := f.weights[t.at:][:t.n]
-	at := stride * (t.from - first)
-	for ; len(weights) >= 4; weights = weights[4:] {
-		w0, w1, w2, w3 := weights[0], weights[1], weights[2], weights[3]
-		r0, r1, r2, r3 := src[at:][:n], src[at+stride:][:n], src[at+2*stride:][:n], src[at+3*stride:][:n]
-		for j := range sums {
-			sums[j] += int32(r0[j])*w0 + int32(r1[j])*w1 + int32(r2[j])*w2 + int32(r3[j])*w3
-		}
-		at += 4 * stride
-	}
-	for _, w := range weights {
-		for j, v := range src[at:][:n] {
-			sums[j] += int32(v) * w
-		}
-		at += stride
-	}
-	for j, s := range sums {
-		dst[j] = clipWeight(s)
-	}
-}
-
-func clipWeight(v int32) uint8 { return uint8(min(max(v>>weightBits, 0), 255)) }

@@ -139,14 +139,20 @@ func BenchmarkResize(b *testing.B) {
 	m := pattern(500, 375)
 	dst := make([]uint8, 3*224*224)
 	var r Resizer
-	b.Run("centre", func(b *testing.B) {
-		for b.Loop() {
-			r.Resize(dst, m, bounds(m), 298, 224, image.Rect(37, 0, 261, 224), false)
-		}
-	})
-	b.Run("crop", func(b *testing.B) {
-		for b.Loop() {
-			r.Resize(dst, m, image.Rect(50, 40, 450, 340), 224, 224, image.Rect(0, 0, 224, 224), false)
-		}
-	})
+	run := func(name string, crop image.Rectangle, w int, window image.Rectangle, rowsFirst bool) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				r.Resize(dst, m, crop, w, 224, window, rowsFirst)
+			}
+		})
+	}
+	kernels := func(how string) {
+		run("centre/"+how, bounds(m), 298, image.Rect(37, 0, 261, 224), false)
+		run("crop/"+how, image.Rect(50, 40, 450, 340), 224, image.Rect(0, 0, 224, 224), false)
+		run("tall crop/"+how, image.Rect(100, 0, 350, 375), 224, image.Rect(0, 0, 224, 224), true)
+	}
+	if useAVX2 {
+		kernels("assembly")
+	}
+	portable(func() { kernels("Go") })
 }

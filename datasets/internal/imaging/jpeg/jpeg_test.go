@@ -301,5 +301,10 @@ func FuzzDecode(f *testing.F) {
 		if m.Width != h.Width || m.Height != h.Height || len(m.Pix) != 3*h.Width*h.Height {
 			t.Errorf("header %+v, picture %dx%d of %d samples", h, m.Width, m.Height, len(m.Pix))
 		}
+		portable(func() {
+			if again, err := Decode(data); err != nil || !bytes.Equal(again.Pix, m.Pix) {
+				t.Errorf("without assembly the picture is another, %v", err)
+			}
+		})
 	})
 }
