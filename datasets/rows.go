@@ -27,7 +27,7 @@ type row struct {
 var (
 	pathColumns  = []string{"filename", "path", "imagepath", "filepath", "imagefile", "imagename", "impath", "imgpath", "image", "img", "file"}
 	classColumns = []string{"classname", "labelname", "categoryname", "class", "category", "label", "labels", "target"}
-	partColumns  = []string{"split", "set", "subset", "partition", "dataset"}
+	partColumns  = []string{"split", "set", "subset", "partition"}
 )
 
 const tableFix = `a table of images is CSV, TSV or JSON lines with columns such as "path" and "label", and "split" (train, val, test) if it ` +
