@@ -35,7 +35,7 @@ type CoCoOp struct {
 	train.Base
 	clip    *CLIP
 	classes []string
-	context context
+	context promptContext
 	ctx     *nn.Param
 	meta    [2]nn.Linear
 	groups  []train.Group
@@ -53,7 +53,7 @@ func NewCoCoOp(m *CLIP, classes []string, c CoCoOpConfig) (*CoCoOp, error) {
 	if middle == 0 {
 		return nil, fmt.Errorf("features of %d numbers are too short for CoCoOp's network, which is 16 times narrower", d)
 	}
-	l := &CoCoOp{clip: m, classes: classes, context: context{c.Context, "end", placeholder(c.Context), false}, texts: map[int]*texts{}}
+	l := &CoCoOp{clip: m, classes: classes, context: promptContext{c.Context, "end", placeholder(c.Context), false}, texts: map[int]*texts{}}
 	var err error
 	if l.ctx, err = m.start(&l.context, c.Words, c.Seed, "cocoop"); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func NewCoCoOp(m *CLIP, classes []string, c CoCoOpConfig) (*CoCoOp, error) {
 }
 
 // start makes a context from words, or from N(0, 0.02²) without.
-func (m *CLIP) start(c *context, words string, seed uint64, method string) (*nn.Param, error) {
+func (m *CLIP) start(c *promptContext, words string, seed uint64, method string) (*nn.Param, error) {
 	if words == "" {
 		return m.normal(seed, method, "ctx", c.vectors, m.Text.Width), nil
 	}

@@ -13,8 +13,8 @@ import (
 // Positions are where a context may stand: before the class name, half before and half behind it, or behind it.
 func Positions() []string { return []string{"end", "middle", "front"} }
 
-// context says how learned vectors stand among the tokens of class prompts.
-type context struct {
+// promptContext says how learned vectors stand among the tokens of class prompts.
+type promptContext struct {
 	vectors  int    // of a prompt
 	position string // where the class name is: of Positions
 	prefix   string // words in the place of the vectors, from which the prompt is tokenised
@@ -41,7 +41,7 @@ func tokens(ids []int32) prompt {
 //
 // The prefix is tokenised with the name, and as many tokens behind the start as there are vectors are left out for these: where a word is
 // several tokens, some of it stays, which is what the published programs do.
-func (c context) prompts(m *CLIP, classes []string) (all []prompt, shared int, err error) {
+func (c promptContext) prompts(m *CLIP, classes []string) (all []prompt, shared int, err error) {
 	for i, class := range classes {
 		ids, err := m.tokens(c.prefix+" "+name(class)+".", class)
 		if err != nil {

@@ -52,7 +52,7 @@ type CoOp struct {
 	train.Base
 	clip     *CLIP
 	classes  []string
-	context  context
+	context  promptContext
 	ctx      *nn.Param
 	texts    *texts
 	groups   []train.Group
@@ -70,7 +70,7 @@ func NewCoOp(m *CLIP, classes []string, c ContextConfig) (*CoOp, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	l := &CoOp{clip: m, classes: classes, context: context{c.Context, c.Position, placeholder(c.Context), c.Specific}}
+	l := &CoOp{clip: m, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), c.Specific}}
 	shape := []int{c.Context, m.Text.Width}
 	switch {
 	case c.Words != "":

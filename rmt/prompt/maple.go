@@ -44,7 +44,7 @@ type MaPLe struct {
 	clip    *CLIP
 	image   *vit.Encoder
 	classes []string
-	context context
+	context promptContext
 	texts   *texts
 
 	ctx      *nn.Param
@@ -68,7 +68,7 @@ func NewMaPLe(m *CLIP, classes []string, c MaPLeConfig) (*MaPLe, error) {
 	if most := min(image.Layers, m.Text.Layers); c.Depth > most {
 		return nil, fmt.Errorf("depth %d: the encoders have %d layers", c.Depth, most)
 	}
-	l := &MaPLe{clip: m, image: image, classes: classes, context: context{c.Context, "end", placeholder(c.Context), false}}
+	l := &MaPLe{clip: m, image: image, classes: classes, context: promptContext{c.Context, "end", placeholder(c.Context), false}}
 	if l.ctx, err = m.start(&l.context, c.Words, c.Seed, "maple"); err != nil {
 		return nil, err
 	}

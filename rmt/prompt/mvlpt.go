@@ -44,7 +44,7 @@ type MVLPT struct {
 	image   *vit.Encoder
 	config  MVLPTConfig
 	classes []string
-	context context
+	context promptContext
 	texts   *texts
 
 	ctx, tokens         *nn.Param
@@ -65,7 +65,7 @@ func NewMVLPT(m *CLIP, classes []string, c MVLPTConfig) (*MVLPT, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &MVLPT{clip: m, image: image, config: c, classes: classes, context: context{c.Context, c.Position, placeholder(c.Context), false}}
+	l := &MVLPT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), false}}
 	if l.texts, err = l.layout(classes); err != nil {
 		return nil, err
 	}

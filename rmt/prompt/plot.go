@@ -93,7 +93,7 @@ type PLOT struct {
 	image   local
 	config  PLOTConfig
 	classes []string
-	context context
+	context promptContext
 	texts   *texts
 	ctx     *nn.Param
 	groups  []train.Group
@@ -109,7 +109,7 @@ func NewPLOT(m *CLIP, classes []string, c PLOTConfig) (*PLOT, error) {
 	if !ok {
 		return nil, fmt.Errorf("plot looks at local features, and this image encoder gives none")
 	}
-	l := &PLOT{clip: m, image: image, config: c, classes: classes, context: context{c.Context, c.Position, placeholder(c.Context), false}}
+	l := &PLOT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), false}}
 	if c.Words != "" {
 		x, err := m.words(c.Words, c.Context)
 		if err != nil {
@@ -331,7 +331,7 @@ func (l *PLOTPlus) layout(classes []string) (*texts, error) {
 	n := len(strings.Fields(l.config.Templates[0]))
 	var all []family
 	for j, t := range l.config.Templates {
-		prompts, shared, err := context{n, "end", t, false}.prompts(l.clip, classes)
+		prompts, shared, err := promptContext{n, "end", t, false}.prompts(l.clip, classes)
 		if err != nil {
 			return nil, err
 		}

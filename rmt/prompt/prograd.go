@@ -80,7 +80,7 @@ func NewProGrad(m *CLIP, classes []string, c ProGradConfig) (*CoOp, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &CoOp{clip: m, classes: classes, context: context{c.Context, c.Position, placeholder(c.Context), c.Specific},
+	l := &CoOp{clip: m, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), c.Specific},
 		teacher: &train.Head{Classes: head, Scale: m.Scale}, soft: c.Temperature}
 	shape := []int{c.Context, m.Text.Width}
 	switch {

@@ -50,7 +50,7 @@ type UPT struct {
 	image   *vit.Encoder
 	config  UPTConfig
 	classes []string
-	context context
+	context promptContext
 	texts   *texts
 
 	prompts       *nn.Param // uni_ctx [1, 2n, Width]
@@ -86,7 +86,7 @@ func NewUPT(m *CLIP, classes []string, c UPTConfig) (*UPT, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &UPT{clip: m, image: image, config: c, classes: classes, context: context{c.Prompts, "end", placeholder(c.Prompts), false}}
+	l := &UPT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Prompts, "end", placeholder(c.Prompts), false}}
 	if l.texts, err = l.layout(classes); err != nil {
 		return nil, err
 	}
