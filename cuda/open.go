@@ -80,6 +80,12 @@ func (b *backend) prepare() error {
 // refusedByUser: with FEWSHOT_CUBLASLT=none no place is tried.
 func refusedByUser(searched string) bool { return searched == "" }
 
+// Kernels names the GPU and, as it decides how products are rounded, its cuBLASLt.
+func (b *backend) Kernels() string {
+	a := b.dev.About()
+	return fmt.Sprintf("cuda %s cublaslt %d", a.Name, a.CuBLASLt)
+}
+
 func (b *backend) Describe() string {
 	a := b.dev.About()
 	precision, products := "float32", "own multiplication"

@@ -21,8 +21,10 @@ type Config struct {
 	Eps       float64  `json:"purity_eps"`
 	Penalty   float64  `json:"mask_penalty"` // factor of Σ‖M‖₂
 	Epochs    int      `json:"epochs"`
-	LR        float64  `json:"lr"`
-	Batch     int      `json:"batch"`
+	// AutoEpochs asks for as many as it takes for scores to cross the threshold; whoever knows the data sets Epochs then.
+	AutoEpochs bool    `json:"-"`
+	LR         float64 `json:"lr"`
+	Batch      int     `json:"batch"`
 	// MicroBatch, if not 0, is how many images of a batch are computed at a time, at most: parts are as equal as can be. Their gradients
 	// add up to those of the batch, but for rounding, and activations take the memory of a part.
 	MicroBatch int     `json:"micro_batch,omitempty"`
@@ -78,11 +80,22 @@ func Defaults(method, recipe, dataset string, shots int, baseToNew bool) (Config
 	return c, nil
 }
 
+// The most of what a run may be asked for. A checkpoint has a line for every epoch; a batch of more images than there are in a large
+// few-shot sample has nothing more to say; and scores start a hundredth above nought, so that larger numbers are mistakes.
+const (
+	MaxEpochs = 100_000
+	MaxBatch  = 1 << 16
+	maxScore  = 1000
+)
+
 // Validate reports the first setting that makes no sense.
 func (c Config) Validate() error {
 	type test struct {
 		ok   bool
 		what string
+	}
+	most := func(what string, x, bound float64) test {
+		return test{math.Abs(x) <= bound, fmt.Sprintf("%s %g: at most %g", what, x, bound)}
 	}
 	for _, t := range []test{
 		{slices.Contains(Methods(), c.Method), fmt.Sprintf("method %q: there are %s", c.Method, strings.Join(Methods(), ", "))},
@@ -91,10 +104,12 @@ func (c Config) Validate() error {
 		{c.Init > c.Threshold, fmt.Sprintf("init %g must be above the threshold %g, or every weight starts switched off", c.Init, c.Threshold)},
 		{c.Leak >= 0 && c.Leak <= 1, fmt.Sprintf("leak %g must lie in [0, 1]", c.Leak)},
 		{c.Eps >= 0 && c.Penalty >= 0, "purity eps and mask penalty must not be negative"},
-		{c.Epochs >= 1, fmt.Sprintf("epochs %d: at least 1", c.Epochs)},
+		most("init", c.Init, maxScore), most("threshold", c.Threshold, maxScore), most("purity eps", c.Eps, maxScore),
+		most("mask penalty", c.Penalty, maxScore), most("learning rate", c.LR, maxScore),
+		{c.Epochs >= 1 && c.Epochs <= MaxEpochs, fmt.Sprintf("epochs %d: 1 to %d", c.Epochs, MaxEpochs)},
 		{c.LR > 0, fmt.Sprintf("learning rate %g must be positive", c.LR)},
-		{c.Batch >= 1, fmt.Sprintf("batch %d: at least 1", c.Batch)},
-		{c.MicroBatch >= 0, fmt.Sprintf("micro-batch %d: 0, for all of a batch, or the images of a part", c.MicroBatch)},
+		{c.Batch >= 1 && c.Batch <= MaxBatch, fmt.Sprintf("batch %d: 1 to %d images", c.Batch, MaxBatch)},
+		{c.MicroBatch >= 0 && c.MicroBatch <= MaxBatch, fmt.Sprintf("micro-batch %d: 0, for all of a batch, or the images of a part", c.MicroBatch)},
 		{c.Flip >= 0 && c.Flip <= 1, fmt.Sprintf("flip %g: a probability lies in [0, 1]", c.Flip)},
 		{c.CropMin > 0 && c.CropMin <= 1, fmt.Sprintf("smallest crop %g must lie in (0, 1]", c.CropMin)},
 	} {
@@ -121,19 +136,18 @@ func (c Config) Schedule() optim.Schedule { return optim.Cosine(c.LR, c.Epochs) 
 // Init to Threshold. Below 1 hardly any mask bit can change whatever the gradients are, and the result is
 // zero-shot CLIP; with few images the published settings are below 1.
 func (c Config) TravelRatio(batchesPerEpoch int) float64 {
-	sum := 0.0
-	for e := range c.Epochs {
-		sum += c.Schedule()(e)
-	}
-	return float64(batchesPerEpoch) * sum / (c.Init - c.Threshold)
+	return float64(batchesPerEpoch) * c.LR * float64(c.Epochs+1) / 2 / (c.Init - c.Threshold) // by the sum in EnoughEpochs
 }
 
-// AutoEpochs is the number of epochs, at least the one given, at which the travel ratio reaches 3.
-func (c Config) AutoEpochs(batchesPerEpoch int) int {
+// EnoughEpochs is the number of epochs, at least the one given, at which the travel ratio reaches 3.
+func (c Config) EnoughEpochs(batchesPerEpoch int) (int, error) {
 	const enough = 3
 	// Σ over E epochs of the cosine schedule is lr·(E+1)/2.
 	e := 2*enough*(c.Init-c.Threshold)/(c.LR*float64(batchesPerEpoch)) - 1
-	return max(c.Epochs, int(math.Ceil(e)))
+	if e > MaxEpochs {
+		return 0, fmt.Errorf("at a learning rate of %g scores need %.3g epochs of %d steps to cross the threshold; %d is the most", c.LR, e, batchesPerEpoch, MaxEpochs)
+	}
+	return max(c.Epochs, int(math.Ceil(e))), nil
 }
 
 // LeastTokens is how many rows a part of a batch has, at least, by AutoMicroBatch. What a part costs beside its products, as bringing

@@ -172,12 +172,15 @@ func TestTravelRatio(t *testing.T) {
 	}
 }
 
-// AutoEpochs is the least number of epochs with a ratio of 3, or what is published if that is more.
-func TestAutoEpochs(t *testing.T) {
+// EnoughEpochs is the least number of epochs with a ratio of 3, or what is published if that is more.
+func TestEnoughEpochs(t *testing.T) {
 	for _, lr := range []float64{8e-5, 3e-5, 1e-3, 0.1} {
 		for _, batches := range []int{1, 2, 3, 7, 50, 500} {
 			c := Config{Init: 0.01, Threshold: 0.005, LR: lr, Epochs: 30}
-			e := c.AutoEpochs(batches)
+			e, err := c.EnoughEpochs(batches)
+			if err != nil {
+				t.Fatal(err)
+			}
 			at := func(n int) float64 {
 				c.Epochs = n
 				return c.TravelRatio(batches)
@@ -187,6 +190,20 @@ func TestAutoEpochs(t *testing.T) {
 				t.Errorf("lr %g, %d batches: %d epochs have ratio %g, one less %g", lr, batches, e, at(e), at(e-1))
 			}
 		}
+	}
+}
+
+// A rate at which no run of any length would do is refused, in no time.
+func TestTooManyEpochs(t *testing.T) {
+	for _, lr := range []float64{1e-12, 5e-324} {
+		c := Config{Init: 0.01, Threshold: 0.005, LR: lr, Epochs: 30}
+		if e, err := c.EnoughEpochs(1); err == nil {
+			t.Errorf("lr %g: %d epochs", lr, e)
+		}
+	}
+	c := Config{Init: 0.01, Threshold: 0.005, LR: 1e-3, Epochs: math.MaxInt}
+	if ratio := c.TravelRatio(1); math.IsNaN(ratio) { // what Validate refuses is no loop here
+		t.Error(ratio)
 	}
 }
 

@@ -49,7 +49,9 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	config.Epochs = config.AutoEpochs(pixels{}.Batches())
+	if config.Epochs, err = config.EnoughEpochs(pixels{}.Batches()); err != nil {
+		log.Fatal(err)
+	}
 	picked, err := rmt.Select([]*nn.Param{student.weight}, []string{"weight"})
 	if err != nil {
 		log.Fatal(err)

@@ -26,6 +26,7 @@ type Backend interface {
 // Memory moves numbers.
 type Memory interface {
 	Describe() string
+	Kernels() string        // see Device.Kernels
 	ElementSize(k Kind) int // bytes
 	Alloc(n int, k Kind) Buf
 	Free(b Buf)

@@ -3,6 +3,7 @@ package tensor
 import (
 	"fmt"
 	"runtime"
+	"strings"
 
 	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/simd"
@@ -37,6 +38,7 @@ func openCPU(arg string, o Options) (Backend, error) {
 	case !narrow && o.Strassen:
 		kernels += ", strassen"
 	}
+	h.kinds = runtime.GOARCH + " " + strings.TrimSuffix(kernels, ", strassen")
 	h.about = fmt.Sprintf("cpu %s %s, %s, %s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels)
 	switch {
 	case fast && narrow:

@@ -19,14 +19,15 @@ type Options struct {
 // Device is an opened backend and its pool of memory. It is for one goroutine at a time; several
 // devices may be used at once.
 type Device struct {
-	name    string
-	backend Backend
-	pool    pool
-	poison  bool
-	layout  *layout // where memory comes from while a program is recorded
-	held    int64   // bytes
-	peak    int64
-	out     []float32 // on its way out, see ReadFloat64s
+	name      string
+	precision string
+	backend   Backend
+	pool      pool
+	poison    bool
+	layout    *layout // where memory comes from while a program is recorded
+	held      int64   // bytes
+	peak      int64
+	out       []float32 // on its way out, see ReadFloat64s
 }
 
 var registry = map[string]func(arg string, o Options) (Backend, error){}
@@ -65,7 +66,7 @@ func Open(name string, o Options) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("device %q: %w", name, err)
 	}
-	return &Device{name: name, backend: b, poison: o.Poison, pool: pool{free: map[poolKey][]*block{}}}, nil
+	return &Device{name: name, precision: o.Precision, backend: b, poison: o.Poison, pool: pool{free: map[poolKey][]*block{}}}, nil
 }
 
 // Name is what the device was opened as.
@@ -144,6 +145,18 @@ func (d *Device) BiasKind() Kind {
 // StrassenPays reports whether products on "cpu" gain by Options.Strassen with this machine's kernels: a table by kernels says so, and no timing, as
 // results depend on it.
 func StrassenPays() bool { return simd.StrassenPays() }
+
+// Kernels says what kind of kernels the device computes with, as "amd64 avx512". Results depend on it, as each kind rounds in an order
+// of its own; on the same kind they are the same to the bit.
+func (d *Device) Kernels() string { return d.backend.Kernels() }
+
+// Precision is the number format of Compute tensors that the device was opened with, as "float32".
+func (d *Device) Precision() string {
+	if d.precision == "" {
+		return "float32"
+	}
+	return d.precision
+}
 
 // Strassen reports whether the device computes large products by Strassen's algorithm.
 func (d *Device) Strassen() bool {

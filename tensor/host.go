@@ -17,6 +17,7 @@ type host[T cpu.Float] struct {
 	of      func(Buf) []T // the elements of a buffer of this backend's
 	wrap    func([]T) Buf
 	about   string
+	kinds   string // of kernels, see Device.Kernels
 	memory  pages.Memory
 	crops   []cpu.Crop // of the last Resample
 }
@@ -54,6 +55,8 @@ func (h *host[T]) halt(on bool) { h.pool.Halt(on) }
 // Memory
 
 func (h *host[T]) Describe() string { return h.about }
+
+func (h *host[T]) Kernels() string { return h.kinds }
 
 func (h *host[T]) Alloc(n int, k Kind) Buf {
 	b := h.wrap(pages.New[T](&h.memory, n))

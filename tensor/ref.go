@@ -11,6 +11,7 @@ func openRef(arg string, o Options) (Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.kinds = "ref"
 	h.about = "ref float64, " + workers(h.pool.Workers()) + ", portable"
 	return h, nil
 }

@@ -52,14 +52,21 @@ text: nn autograd tensor
 rmt/train: nn autograd optim tensor
 rmt:       rmt/train nn autograd optim tensor
 
+# CLIP as a whole, and what its images go through; what a method is to the program.
+rmt/clip:   datasets vit text nn autograd tensor
+rmt/method: rmt/clip rmt/train vit text nn autograd optim tensor
+
 # What is learned before the encoders, behind them, beside them, and of all they are made of.
-rmt/probe:   rmt/train vit text nn autograd optim tensor
-rmt/adapter: rmt/probe rmt/train vit text nn autograd optim tensor
-rmt/prompt:  rmt/train vit text nn autograd optim tensor
+rmt/probe:   rmt/method rmt/clip rmt/train vit text nn autograd optim tensor
+rmt/adapter: rmt/method rmt/clip rmt/probe rmt/train vit text nn autograd optim tensor
+rmt/prompt:  rmt/method rmt/clip rmt/train vit text nn autograd optim tensor
+
+# A run as a value, and all that it takes put together.
+rmt/run: rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt datasets vit text nn autograd optim tensor
 
 # Where everything meets.
-cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter rmt/prompt datasets
-tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/probe rmt/adapter rmt/prompt datasets cmd/fewshot
+cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run datasets
+tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run datasets cmd/fewshot
 `
 
 // leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.
@@ -91,7 +98,7 @@ var modules = map[string][]string{
 	"github.com/pkg/profile":            {"cmd"},
 	"github.com/schollz/progressbar/v3": {"cmd"},
 	"golang.org/x/image":                {"cmd", "datasets"},
-	"golang.org/x/sys":                  {"cmd", "cuda", "datasets/internal", "nn/hub", "tensor/internal"},
+	"golang.org/x/sys":                  {"cmd", "cuda", "datasets/internal", "nn/hub", "rmt/run", "tensor/internal"},
 	"golang.org/x/term":                 {"cmd"},
 	"golang.org/x/text":                 {"datasets", "text"},
 	"gonum.org/v1/gonum":                {"rmt/probe"},

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"fewshot/rmt/clip"
 	"fewshot/tensor"
-	"fewshot/text"
 	"fewshot/vit"
 )
 
@@ -84,12 +84,12 @@ type benchFlags struct {
 	rounds int
 }
 
-func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupBench(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f benchFlags
 	names := strings.Join(slices.Sorted(maps.Keys(archs)), ", ")
 	kinds := strings.Join(benchKinds(), ", ")
 	f.device.declare(fs)
-	fs.StringVar(&f.model.path, "model", "", "measure this `checkpoint`'s image encoder, or embedded")
+	fs.StringVar(&f.model.Path, "model", "", "measure this `checkpoint`'s image encoder, or embedded")
 	fs.StringVar(&f.arch, "arch", "", "measure random weights of this size: "+names+" (default ViT-B-16)")
 	fs.StringVar(&f.only, "only", "", "measure only these `kinds`, separated by commas: "+kinds+" (default gemm,inference,step)")
 	fs.StringVar(&f.match, "match", "", "measure only cases whose names match this `regexp`")
@@ -102,7 +102,7 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 		switch {
 		case len(args) > 0:
 			return usagef("unexpected argument %q", args[0])
-		case f.model.path != "" && f.arch != "":
+		case f.model.Path != "" && f.arch != "":
 			return usagef("-model and -arch exclude each other")
 		case f.arch != "" && !known:
 			return usagef("-arch %q: there are %s", f.arch, names)
@@ -120,7 +120,7 @@ func setupBench(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
 		if err != nil {
 			return usagef("-match %q: %v", f.match, err)
 		}
-		if f.model.path == "" && f.arch == "" {
+		if f.model.Path == "" && f.arch == "" {
 			f.arch = "ViT-B-16"
 		}
 		return f.run(ctx, u, match)
@@ -140,7 +140,7 @@ type bench struct {
 	*benchFlags
 	ui   *ui
 	dev  *tensor.Device
-	clip *clip
+	clip *clip.CLIP
 	trip tripMeter
 }
 
@@ -167,12 +167,12 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 	if b.clip, err = b.encoder(dev); err != nil {
 		return err
 	}
-	r := &benchResult{Kind: "result", Model: f.model.path, Sizes: b.clip.image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Trip: &b.trip, Device: dev.Describe(), Program: version()}
+	r := &benchResult{Kind: "result", Model: f.model.Path, Sizes: b.clip.Image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Trip: &b.trip, Device: dev.Describe(), Program: version()}
 	if f.arch != "" {
 		r.Model = "random " + f.arch
 	}
-	u.note("%s, %d rounds, %s\n", r.Model, f.rounds, r.Device)
-	u.note("%s", measurementHeader)
+	u.Note("%s, %d rounds, %s\n", r.Model, f.rounds, r.Device)
+	u.Note("%s", measurementHeader)
 	for _, g := range benchGroups {
 		if f.only == "" && !g.unasked || f.only != "" && !slices.Contains(f.kinds(), g.kind) {
 			continue
@@ -186,7 +186,7 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 			return err
 		}
 		for _, c := range group.cases {
-			u.note("%s", c.line())
+			u.Note("%s", c.line())
 			r.Cases = append(r.Cases, &c.measurement)
 		}
 		dev.Trim()
@@ -197,19 +197,19 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 	}
 	for _, p := range r.Peaks {
 		p.sum()
-		u.note("peak of %s: %.1f GFLOP/s (%.1f .. %.1f)", p.Format, p.GFLOPS, p.Min, p.Max)
+		u.Note("peak of %s: %.1f GFLOP/s (%.1f .. %.1f)", p.Format, p.GFLOPS, p.Min, p.Max)
 		if p.Loop > 0 {
-			u.note("  with the loads and addresses of a product's loop, in the L1 cache: %.1f GFLOP/s, %.0f %%", p.Loop, 100*p.Loop/p.GFLOPS)
+			u.Note("  with the loads and addresses of a product's loop, in the L1 cache: %.1f GFLOP/s, %.0f %%", p.Loop, 100*p.Loop/p.GFLOPS)
 		}
 	}
 	if r.Trip.sum(); r.Trip.Median > 0 {
-		u.note("from processor to processor and back: %.0f ns (%.0f .. %.0f)", r.Trip.Median, r.Trip.Min, r.Trip.Max)
+		u.Note("from processor to processor and back: %.0f ns (%.0f .. %.0f)", r.Trip.Median, r.Trip.Min, r.Trip.Max)
 	}
 	return u.result(r, func(io.Writer) {})
 }
 
 // encoder puts the model to be measured on a device.
-func (b *bench) encoder(dev *tensor.Device) (*clip, error) {
+func (b *bench) encoder(dev *tensor.Device) (*clip.CLIP, error) {
 	if b.arch != "" {
 		return randomViT(dev, archs[b.arch])
 	}
@@ -217,16 +217,16 @@ func (b *bench) encoder(dev *tensor.Device) (*clip, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.clip, nil
+	return m.CLIP, nil
 }
 
 // randomViT makes an image encoder of the given sizes with random weights and no text tower.
-func randomViT(dev *tensor.Device, c vit.Config) (*clip, error) {
+func randomViT(dev *tensor.Device, c vit.Config) (*clip.CLIP, error) {
 	cfg := pretrainConfig{Width: c.Width, Layers: c.Layers, Patch: c.Patch, Embed: c.Embed}
 	shapes := cfg.shapes(1)
 	maps.DeleteFunc(shapes, func(name string, _ []int) bool { return !strings.HasPrefix(name, "visual.") })
-	shapes["visual.positional_embedding"] = []int{tokens(c), c.Width}
-	return newCLIP(dev, initial{cfg, shapes, tensor.NewKey(1).Name("bench")}, vit.Config{}, text.Config{})
+	shapes["visual.positional_embedding"] = []int{c.Tokens(), c.Width}
+	return clip.New(dev, initial{cfg, shapes, tensor.NewKey(1).Name("bench")}, clip.Config{})
 }
 
 // randomImages are a batch for an encoder, the same on every device.

@@ -50,7 +50,7 @@ func (p product) as(op string, packed bool) product {
 func gemmCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{}
 	most := 0
-	ps := products(tokens(b.clip.image.Config), b.clip.image.Width)
+	ps := products(b.clip.Image.Tokens(), b.clip.Image.Width)
 	if n := b.square; n > 0 {
 		ps = append(ps, product{Op: "square", M: n, N: n, K: n})
 	}
@@ -118,12 +118,12 @@ func inferenceCases(b *bench) (*benchGroup, error) {
 
 // inferenceCase is the image encoder on n images, with its weights packed meanwhile or not.
 func (b *bench) inferenceCase(name string, n int, packed bool) *benchCase {
-	flop := float64(n) * forwardFLOP(b.clip.image.Config)
+	flop := float64(n) * forwardFLOP(b.clip.Image.Config)
 	return &benchCase{
 		measurement: measurement{Kind: "inference", Name: name, Images: n, FLOP: flop}, dev: b.dev,
 		repeat: min(int(1e11/flop), 3), // a single image is over soon enough for hiccups of the machine to count
 		open: func() (func() error, func(), error) {
-			encoder := b.clip.image
+			encoder := b.clip.Image
 			if packed {
 				encoder.Pack(false)
 			}

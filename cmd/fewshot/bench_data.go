@@ -53,7 +53,7 @@ func dataCases(b *bench) (*benchGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := b.clip.image.ImageSize
+	size := b.clip.Image.ImageSize
 	loader := func(cache int64) *datasets.Loader {
 		return datasets.NewLoader(ds, ds.Train, datasets.LoaderOptions{
 			Transform: datasets.CLIPTransform(size), Augment: datasets.RandomResizedCrop(0.5), BatchSize: b.batch, Shuffle: true, DropLast: true,

@@ -8,7 +8,7 @@ func tokens(c vit.Config) int { return (c.ImageSize/c.Patch)*(c.ImageSize/c.Patc
 // blockFLOP counts the products of a transformer block for an image. In the last one the class token is the only query, and
 // the heads attend to the tokens themselves, each as wide as all heads: keys and values are never made.
 func blockFLOP(c vit.Config, last bool) (in, attention, out, mlp float64) {
-	n, w := float64(tokens(c)), float64(c.Width)
+	n, w := float64(c.Tokens()), float64(c.Width)
 	rows, wide := n, w
 	if last {
 		rows, wide = 1, float64(c.Heads)*w
@@ -18,7 +18,7 @@ func blockFLOP(c vit.Config, last bool) (in, attention, out, mlp float64) {
 
 // forwardFLOP counts the products of the image encoder for an image.
 func forwardFLOP(c vit.Config) float64 {
-	sum := 2*float64(tokens(c)-1)*float64(3*c.Patch*c.Patch*c.Width) + 2*float64(c.Width*c.Embed)
+	sum := 2*float64(c.Tokens()-1)*float64(3*c.Patch*c.Patch*c.Width) + 2*float64(c.Width*c.Embed)
 	for i := range c.Layers {
 		in, attention, out, mlp := blockFLOP(c, i == c.Layers-1)
 		sum += in + attention + out + mlp

@@ -98,7 +98,7 @@ func (g *benchGroup) measure(ctx context.Context, b *bench, meters []*peakMeter)
 	if len(g.cases) == 0 {
 		return nil
 	}
-	advance, finish := b.ui.progress(g.cases[0].Kind, (b.rounds+1)*len(g.cases))
+	advance, finish := b.ui.Progress(g.cases[0].Kind, (b.rounds+1)*len(g.cases))
 	defer finish()
 	for round := range b.rounds + 1 {
 		b.trip.read()

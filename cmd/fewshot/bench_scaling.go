@@ -82,15 +82,15 @@ func tokensCases(b *bench) (*benchGroup, error) {
 		return perToken(c) / perToken(first)
 	}}
 	for _, halves := range []int{1, 2, 3} {
-		config := b.clip.image.Config
+		config := b.clip.Image.Config
 		config.ImageSize = config.ImageSize / config.Patch * halves / 2 * config.Patch
 		c, err := randomViT(b.dev, config)
 		if err != nil {
 			return nil, err
 		}
 		s := stepper{dev: b.dev, clip: c, method: "r-amt", off: true, batch: scalingBatch, micro: b.micro}
-		m := s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d, tokens %d", s.batch, tokens(config)))
-		m.Tokens = tokens(config)
+		m := s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d, tokens %d", s.batch, config.Tokens()))
+		m.Tokens = config.Tokens()
 		g.cases = append(g.cases, m)
 	}
 	return g, nil

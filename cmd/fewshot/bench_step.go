@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"fewshot/rmt"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
@@ -15,7 +17,7 @@ const benchClasses = 100
 // stepper is a training step to be measured.
 type stepper struct {
 	dev    *tensor.Device
-	clip   *clip
+	clip   *clip.CLIP
 	method string // amt or r-amt
 	off    bool   // one weight of 40 is off, so that R-AMT needs the teacher
 	batch  int
@@ -24,7 +26,7 @@ type stepper struct {
 
 // flop counts the products of the step.
 func (s stepper) flop() float64 {
-	return float64(s.batch) * stepFLOP(s.clip.image.Config, s.method == "r-amt" && s.off)
+	return float64(s.batch) * stepFLOP(s.clip.Image.Config, s.method == "r-amt" && s.off)
 }
 
 // tuner masks an encoder of its own over the model's weights. close takes the masks off and gives their memory back.
@@ -33,13 +35,13 @@ func (s stepper) tuner() (t *train.Trainer, close func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	config.MicroBatch = s.micro.of(s.dev, s.clip.image.Config, s.batch)
-	student := s.clip.teacher()
+	config.MicroBatch = s.micro.of(s.dev, s.clip.Image.Tokens(), s.batch)
+	student := s.clip.Teacher()
 	picked, err := rmt.Select(student.Params(), config.Patterns)
 	if err != nil {
 		return nil, nil, err
 	}
-	classes, norm := s.dev.New(tensor.Full, benchClasses, s.clip.image.Embed), s.dev.New(tensor.Full, benchClasses)
+	classes, norm := s.dev.New(tensor.Full, benchClasses, s.clip.Image.Embed), s.dev.New(tensor.Full, benchClasses)
 	tensor.Normal(classes, tensor.NewKey(2))
 	tensor.L2Normalize(classes, norm, classes)
 	norm.Release()
@@ -52,8 +54,8 @@ func (s stepper) tuner() (t *train.Trainer, close func(), err error) {
 		m.Scores.Set(scores)
 	}
 	config.Batch = s.batch
-	t = rmt.NewTrainer(s.dev, rmt.NewLearner(student, s.clip.image, train.Head{Classes: classes, Scale: 100}, masks, config.Rule()), config)
-	packFew(student, s.clip.image, config)
+	t = rmt.NewTrainer(s.dev, rmt.NewLearner(student, s.clip.Image, train.Head{Classes: classes, Scale: 100}, masks, config.Rule()), config)
+	run.PackFew(student, s.clip.Image, config)
 	close = func() {
 		_ = t.Release() // what a device has to complain of is known from its steps
 		student.Unpack()
@@ -73,7 +75,7 @@ func (s stepper) open() (step func() (train.Stats, error), close func(), err err
 	if err != nil {
 		return nil, nil, err
 	}
-	images, labels := randomImages(s.dev, s.clip.image, s.batch), make([]int32, s.batch)
+	images, labels := randomImages(s.dev, s.clip.Image, s.batch), make([]int32, s.batch)
 	for i := range labels {
 		labels[i] = int32(i % benchClasses)
 	}
@@ -84,7 +86,7 @@ func (s stepper) open() (step func() (train.Stats, error), close func(), err err
 // stepCase is the step as a case.
 func (s stepper) stepCase(kind, name string) *benchCase {
 	return &benchCase{
-		measurement: measurement{Kind: kind, Name: name, Images: s.batch, MicroBatch: s.micro.of(s.dev, s.clip.image.Config, s.batch), FLOP: s.flop()}, dev: s.dev,
+		measurement: measurement{Kind: kind, Name: name, Images: s.batch, MicroBatch: s.micro.of(s.dev, s.clip.Image.Tokens(), s.batch), FLOP: s.flop()}, dev: s.dev,
 		open: func() (func() error, func(), error) {
 			step, close, err := s.open()
 			return func() error {

@@ -74,7 +74,7 @@ func TestBenchMatch(t *testing.T) {
 // saves by computing the class token alone.
 func TestCountedOperations(t *testing.T) {
 	c := archs["ViT-B-16"]
-	if n := tokens(c); n != 197 {
+	if n := c.Tokens(); n != 197 {
 		t.Fatalf("%d tokens", n)
 	}
 	in, attention, out, mlp := blockFLOP(c, false)

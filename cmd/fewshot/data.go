@@ -28,7 +28,7 @@ type checkResult struct {
 	*datasets.Report
 }
 
-func setupDataCheck(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupDataCheck(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var d dataFlags
 	opts := datasets.CheckOptions{Workers: runtime.GOMAXPROCS(0)}
 	fs.StringVar(&d.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
@@ -63,7 +63,7 @@ func checkData(ctx context.Context, u *ui, root, name string, opts datasets.Chec
 	finish := func() {}
 	opts.Progress = func(done, total int) {
 		if advance == nil {
-			advance, finish = u.progress("check", total)
+			advance, finish = u.Progress("check", total)
 		}
 		advance(done, "")
 	}
@@ -104,7 +104,7 @@ type exportResult struct {
 	Split   string `json:"split_sha256"`
 }
 
-func setupDataExport(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupDataExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var name, out string
 	fs.StringVar(&name, "dataset", "", "synthetic task: "+synthPrefix+strings.Join(taskNames(), ", "+synthPrefix))
 	fs.StringVar(&out, "out", "", "`root` folder of data sets to write into")

@@ -158,10 +158,10 @@ func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, erro
 // about says what a person should know of a data set before its results.
 func (u *ui) about(ds *datasets.Dataset) {
 	for _, n := range ds.Notes {
-		u.note("%s: %s", ds.Name, n)
+		u.Note("%s: %s", ds.Name, n)
 	}
 	for _, w := range ds.Warnings {
-		u.warn("%s: %s", ds.Name, w)
+		u.Warn("%s: %s", ds.Name, w)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/rmt"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/method"
+	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
@@ -48,7 +51,7 @@ const (
 	demoTravel = 5
 )
 
-func setupDemo(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupDemo(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f demoFlags
 	fs.StringVar(&f.tasks, "tasks", demoTask, "comma-separated tasks, or all: "+strings.Join(taskNames(), ", "))
 	fs.StringVar(&f.methods, "methods", "amt,r-amt", "comma-separated methods")
@@ -111,12 +114,12 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	defer dev.Close()
-	m, err := (&modelFlags{path: embeddedName}).open(dev, u)
+	m, err := (&modelFlags{clip.Options{Path: clip.Embedded}}).open(dev, u)
 	if err != nil {
 		return err
 	}
-	u.note("fewshot: learning which weights of a small CLIP to switch off, from %d labelled images per class", f.shots)
-	u.note("model: embedded, %d pixels, %d parameters, pre-trained on a synthetic world; device: %s\n", m.image.ImageSize, m.parameters(), dev.Describe())
+	u.Note("fewshot: learning which weights of a small CLIP to switch off, from %d labelled images per class", f.shots)
+	u.Note("model: embedded, %d pixels, %d parameters, pre-trained on a synthetic world; device: %s\n", m.Image.ImageSize, m.Parameters(), dev.Describe())
 	var rows []demoResult
 	for _, task := range tasks {
 		ds, err := synthetic(task)
@@ -141,7 +144,7 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 }
 
 // task measures zero-shot and every method on one task with one seed.
-func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *model, ds *datasets.Dataset, seed uint64) ([]demoResult, error) {
+func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model, ds *datasets.Dataset, seed uint64) ([]demoResult, error) {
 	ds, err := ds.FewShot(f.shots, seed)
 	if err != nil {
 		return nil, err
@@ -157,25 +160,21 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 		}
 		parts = append(parts, p)
 	}
-	heads := make([]train.Head, len(parts))
-	for i, p := range parts {
-		classes, err := m.classifier(ctx, dev, p.Classes, []string{p.Template})
-		if err != nil {
-			return nil, err
-		}
-		defer classes.Release()
-		heads[i] = train.Head{Classes: classes, Scale: m.scale()}
-	}
 	var rows []demoResult
-	measure := func(r demoResult) error {
+	// measure tests what makes a classifier of each part's classes.
+	measure := func(r demoResult, classifier func(classes []string) (train.Classifier, error)) error {
 		for i, p := range parts {
 			items := p.Test
 			if f.split == "val" {
 				items = p.Val
 			}
-			images := f.loader.inOrder(dev, u, m, p, items, true)
-			a, err := evaluate(ctx, u, r.Method, dev, train.Model{Encoder: m.image, Head: heads[i]}, images)
-			images.close()
+			c, err := classifier(p.Classes)
+			if err != nil {
+				return err
+			}
+			images := f.loader.InOrder(dev, u, m, p, items, true)
+			a, err := run.Evaluate(ctx, u, r.Method, dev, c, images)
+			images.Close()
 			if err != nil {
 				return err
 			}
@@ -186,46 +185,69 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *mode
 			}
 		}
 		rows = append(rows, r)
-		return u.event(r)
+		return u.Event(r)
 	}
+	request := run.Request{Dev: dev, Model: m, Data: parts[0], Templates: []string{ds.Template}, Shots: f.shots, Seed: seed, Loader: f.loader.Loader, UI: u,
+		Micro: func(int) int { return 0 }}
 	row := demoResult{Kind: "row", Task: strings.TrimPrefix(ds.Name, "synth:"), Classes: len(parts[0].Classes), Seed: seed, Method: "zero-shot"}
-	if err := measure(row); err != nil {
+	job, release := request.Job(false)
+	defer release()
+	err = measure(row, func(classes []string) (train.Classifier, error) {
+		head, err := job.HeadOf(ctx, classes)
+		return train.Model{Encoder: m.Image, Head: head}, err
+	})
+	if err != nil {
 		return nil, err
 	}
-	for _, method := range strings.Split(f.methods, ",") {
-		c, err := rmt.Defaults(method, "paper", ds.Name, f.shots, f.baseToNew)
-		if err != nil {
-			return nil, usagef("%v", err)
-		}
-		c.Epochs, c.Batch, c.Seed = f.epochs, f.batch, seed
-		if err := c.Validate(); err != nil {
-			return nil, usagef("%v", err)
-		}
-		images, err := f.loader.training(dev, u, m, parts[0], c)
-		if err != nil {
-			return nil, err
-		}
-		c.LR = c.LRForTravel(images.Batches(), f.travel)
-		t, err := startTuning(dev, m, heads[0], images, c)
-		if err != nil {
-			return nil, err
-		}
-		err = t.run(ctx, u, method+" on "+row.Task)
-		if err == nil {
-			var size countingWriter
-			if err = rmt.WriteMasks(&size, t.masks, m.digest, nil); err == nil {
-				row.Method, row.Rate, row.Bytes = method, t.rate(), int64(size)
-				row.Percent = rmt.SparsityOf(t.masks).Percent()
-				err = measure(row)
-			}
-		}
-		t.close()
-		images.close()
-		if err != nil {
+	for _, name := range strings.Split(f.methods, ",") {
+		if row.Method, err = name, f.train(ctx, u, request, name, row, measure); err != nil {
 			return nil, err
 		}
 	}
 	return rows, nil
+}
+
+// train measures a method that is trained on the request's data.
+func (f *demoFlags) train(ctx context.Context, u *ui, r run.Request, name string, row demoResult, measure func(demoResult, func([]string) (train.Classifier, error)) error) error {
+	m, err := run.Lookup(name)
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	if r.Settings, err = m.Defaults(method.Task{Published: true, Dataset: r.Data.Name, Shots: f.shots, BaseToNew: f.baseToNew, Recipe: "paper"}); err != nil {
+		return usageError{err.Error()}
+	}
+	if c, ok := r.Settings.(*rmt.Config); ok {
+		c.Epochs, c.Batch = f.epochs, f.batch
+		c.LR = c.LRForTravel(max(len(r.Data.Train)/f.batch, 1), f.travel)
+	}
+	if err := r.Settings.Validate(); err != nil {
+		return usageError{err.Error()}
+	}
+	job, release := r.Job(false)
+	defer release()
+	t, err := m.Begin(ctx, job)
+	if err != nil {
+		return err
+	}
+	if t.Close != nil {
+		defer t.Close()
+	}
+	if err := run.Train(ctx, u, name+" on "+row.Task, t); err != nil {
+		return err
+	}
+	row.Method = name
+	if t.Run != nil {
+		row.Rate = t.Run.Rate()
+	}
+	if masks := run.MasksOf(t.Learned); masks != nil {
+		row.Percent = rmt.SparsityOf(masks).Percent()
+	}
+	var size countingWriter
+	if err := run.WriteLearned(&size, t.Learned, r.Model.Digest); err != nil {
+		return err
+	}
+	row.Bytes = int64(size)
+	return measure(row, func(classes []string) (train.Classifier, error) { return t.Learned.Classifier(ctx, classes) })
 }
 
 // countingWriter counts bytes.
@@ -314,14 +336,4 @@ Next:
   fewshot train -model ViT-B-16.pt -data DATA -dataset oxford_pets -shots 16
   fewshot help
 `)
-}
-
-// parameters counts the model's weights.
-func (m *model) parameters() int {
-	n := 0
-	for _, name := range m.source.Names() {
-		shape, _ := m.source.Shape(name)
-		n += tensor.Len(shape)
-	}
-	return n
 }

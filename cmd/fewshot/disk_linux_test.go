@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fewshot/rmt/run"
 )
 
 // smallDisk is a file system of so many bytes.
@@ -33,7 +35,7 @@ func TestDiskFullForCheckpoints(t *testing.T) {
 	if code != exitDone || !strings.Contains(errw, "no checkpoint at epoch 1, step 4") || !strings.Contains(errw, "no space left") {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
-	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+	if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 		t.Error("another mask")
 	}
 	if got := entries(t, dir); got != "mask.safetensors result.json" {
@@ -59,7 +61,7 @@ func TestDiskFullForMask(t *testing.T) {
 	}
 	f.Close()
 	code, _, errw := cli(t, tune(t, dir, "-resume")...)
-	if code != exitFailed || !strings.Contains(errw, "cannot be written") && !strings.Contains(errw, maskName) {
+	if code != exitFailed || !strings.Contains(errw, "cannot be written") && !strings.Contains(errw, run.MaskName) {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
 	if names := entries(t, dir); !strings.Contains(names, "training-") || strings.Contains(names, "tmp") {
@@ -69,7 +71,7 @@ func TestDiskFullForMask(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, tune(t, dir, "-resume")...)
-	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+	if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 		t.Error("another mask")
 	}
 }

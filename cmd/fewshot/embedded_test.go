@@ -1,16 +1,14 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"fewshot/rmt/clip"
+)
 
 // The model in the program is what pretrain writes, and knows its own vocabulary.
 func TestEmbedded(t *testing.T) {
-	if len(embeddedWeights) == 0 {
-		t.Skip("this build embeds no model: fewshot pretrain makes one")
-	}
-	if n := len(embeddedWeights) + len(embeddedMerges); n > 4<<20 {
-		t.Errorf("%d bytes are embedded, more than 4 MiB", n)
-	}
-	i := last[modelInfo](t, must(t, "info", "-json", embeddedName))
+	i := last[modelInfo](t, must(t, "info", "-json", clip.Embedded))
 	c := defaultPretrain()
 	if i.Activation != "quickgelu" || i.Image == nil || i.Text == nil || i.Image.Width != c.Width || i.Image.Layers != c.Layers || i.Text.Layers != c.TextLayers {
 		t.Errorf("%+v", i)

@@ -11,6 +11,8 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/datasets"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
@@ -35,7 +37,7 @@ type encodeFlags struct {
 	decoders int
 }
 
-func setupEncode(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupEncode(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f encodeFlags
 	f.model.declare(fs)
 	f.device.declare(fs)
@@ -80,13 +82,13 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	if f.mask != "" {
-		if _, err := m.mask(f.mask); err != nil {
+		if err := f.putMask(m); err != nil {
 			return err
 		}
 	}
-	m.image.Pack(false)
-	if m.text != nil {
-		m.text.Pack()
+	m.Image.Pack(false)
+	if m.Text != nil {
+		m.Text.Pack()
 	}
 	if err := f.encodeTexts(ctx, u, dev, m); err != nil {
 		return err
@@ -94,18 +96,35 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 	return f.encodeImages(ctx, u, dev, m)
 }
 
+// putMask puts the mask on the model.
+func (f *encodeFlags) putMask(m *clip.Model) error {
+	mask, err := run.OpenLoaded(f.mask, "")
+	if err != nil {
+		return err
+	}
+	defer mask.Close()
+	spec, err := m.Spec()
+	if err == nil {
+		_, err = mask.Mask.Check(spec, false)
+	}
+	if err == nil {
+		_, err = mask.Mask.Masks.Attach(m.Image.Params(), m.Digest)
+	}
+	return err
+}
+
 // encodeTexts encodes one text at a time: nobody has so many that a batch would be worth its padding.
-func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device, m *model) error {
+func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model) error {
 	if len(f.texts) == 0 {
 		return nil
 	}
-	if err := m.needText(); err != nil {
+	if err := m.NeedText(); err != nil {
 		return err
 	}
 	// All are read before the first is printed, so that a text that will not do is not found at the end.
 	var tokens [][]int32
 	for _, s := range f.texts {
-		ids, err := m.tok.Tokenize(s, m.text.Context, f.truncate)
+		ids, err := m.Tokenizer.Tokenize(s, m.Text.Context, f.truncate)
 		if err != nil {
 			return err
 		}
@@ -116,7 +135,7 @@ func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device
 			return err
 		}
 		tape := autograd.NoGrad(dev)
-		e := encoded{"text", f.texts[i], ids, m.text.Encode(tape, [][]int32{ids}).Value.Floats()}
+		e := encoded{"text", f.texts[i], ids, m.Text.Encode(tape, [][]int32{ids}).Value.Floats()}
 		tape.Release()
 		if err := dev.Sync(); err != nil {
 			return err
@@ -128,9 +147,9 @@ func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device
 	return nil
 }
 
-func (f *encodeFlags) encodeImages(ctx context.Context, u *ui, dev *tensor.Device, m *model) error {
+func (f *encodeFlags) encodeImages(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model) error {
 	next := 0
-	for features, err := range train.Features(ctx, dev, m.image, f.batches(ctx, m.transform)) {
+	for features, err := range train.Features(ctx, dev, m.Image, f.batches(ctx, m.Transform)) {
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
+	"fewshot/rmt/run"
 	"fewshot/text"
 )
 
@@ -150,7 +151,7 @@ func TestEncodeText(t *testing.T) {
 
 func TestEncodeWithMask(t *testing.T) {
 	dir, _ := undisturbedRun(t)
-	file, mask := images(t, 1)[0], filepath.Join(dir, maskName)
+	file, mask := images(t, 1)[0], filepath.Join(dir, run.MaskName)
 	plain := objects(t, must(t, "encode", "-model", tiny(t), "-json", "-text", "a star", file))
 	masked := objects(t, must(t, "encode", "-model", tiny(t), "-json", "-mask", mask, "-text", "a star", file))
 	if !slices.Equal(plain[0].Feature, masked[0].Feature) || slices.Equal(plain[1].Feature, masked[1].Feature) {

@@ -5,38 +5,44 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"fewshot/datasets"
+	"fewshot/nn/quote"
 	"fewshot/rmt"
-	"fewshot/rmt/train"
-	"fewshot/tensor"
+	"fewshot/rmt/run"
 )
 
 var evalCommand = command{
-	name: "eval", summary: "test a mask on a data set",
-	about: `Puts the masks of a file that train wrote on the model they were learned on, and classifies the test images. A mask of
-other weights is refused. With -classes new this is the base-to-new protocol, with another -dataset the shift of domain.`,
+	name: "eval", summary: "test a mask or a tuned file on a data set",
+	about: `Puts what train wrote on the model it was learned on, and classifies the test images with the prompt of the training. A
+file of other weights is refused, and so is a model that is used in another way than then.
+With -classes new this is the base-to-new protocol, with another -dataset the shift of domain.`,
 	setup: setupEval,
 }
 
-func setupEval(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupEval(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f evalFlags
-	var mask string
 	f.declare(fs)
 	f.data.declareTemplate(fs)
-	fs.StringVar(&mask, "mask", "", "mask `file` to test, as train wrote it")
+	fs.StringVar(&f.mask, "mask", "", "mask `file` to test, or the folder of the run that wrote it")
+	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` of another method to test, or the folder of its run; with -mask where it was trained under one")
+	fs.BoolVar(&f.force, "force", false, "use prompts, activation or preprocessing that contradict the file; the result says so")
 	return func(ctx context.Context, u *ui, args []string) error {
 		switch {
 		case len(args) > 0:
 			return usagef("unexpected argument %q", args[0])
-		case mask == "":
-			return usagef("-mask is missing: which mask shall be tested? (the untouched model: fewshot zeroshot)")
+		case f.mask == "" && f.tuned == "":
+			return usagef("-mask or -tuned is missing: what shall be tested? (the untouched model: fewshot zeroshot)")
 		}
-		return f.run(ctx, u, mask, func(ds *datasets.Dataset) ([]string, error) { return []string{ds.Template}, nil })
+		return f.run(ctx, u, func(*datasets.Dataset) []string {
+			if f.data.template == "" {
+				return nil
+			}
+			return []string{f.data.template}
+		})
 	}
 }
 
@@ -47,6 +53,9 @@ type evalFlags struct {
 	data     dataFlags
 	loader   loaderFlags
 	perClass bool
+
+	mask, tuned string
+	force       bool
 }
 
 func (f *evalFlags) declare(fs *flag.FlagSet) {
@@ -59,31 +68,52 @@ func (f *evalFlags) declare(fs *flag.FlagSet) {
 
 // evalResult is the last line of -json.
 type evalResult struct {
-	Kind      string   `json:"kind"`
-	Model     string   `json:"model"`
-	Backbone  string   `json:"backbone"` // digest of the weights
-	Dataset   string   `json:"dataset"`
-	Synthetic bool     `json:"synthetic"` // drawn by this program: not comparable with published figures
-	Classes   string   `json:"classes"`
-	NumClass  int      `json:"num_classes"`
-	Templates []string `json:"templates"`
-	Split     string   `json:"split_sha256"`
-	Test      accuracy `json:"test"`
+	Kind      string       `json:"kind"`
+	Model     string       `json:"model"`
+	Backbone  string       `json:"backbone"` // digest of the weights
+	Dataset   string       `json:"dataset"`
+	Synthetic bool         `json:"synthetic"` // drawn by this program: not comparable with published figures
+	Classes   string       `json:"classes"`
+	NumClass  int          `json:"num_classes"`
+	Templates []string     `json:"templates"`
+	Split     string       `json:"split_sha256"`
+	Test      run.Accuracy `json:"test"`
 	// Mask and sparsity are missing for the untouched model.
-	Mask     string          `json:"mask,omitempty"`
-	Sparsity *rmt.Sparsity   `json:"sparsity,omitempty"`
-	Percent  *float64        `json:"sparsity_percent,omitempty"`
-	PerClass []classAccuracy `json:"per_class,omitempty"`
-	Rate     float64         `json:"eval_images_per_second"`
-	Seconds  float64         `json:"seconds"`
-	Device   string          `json:"device"`
-	Program  string          `json:"program"`
+	Mask     string              `json:"mask,omitempty"`
+	Sparsity *rmt.Sparsity       `json:"sparsity,omitempty"`
+	Percent  *float64            `json:"sparsity_percent,omitempty"`
+	Tuned    string              `json:"tuned,omitempty"`
+	Method   string              `json:"method,omitempty"` // of the tuned file
+	Forced   []string            `json:"forced,omitempty"` // what contradicts the files, on the user's word
+	PerClass []run.ClassAccuracy `json:"per_class,omitempty"`
+	Rate     float64             `json:"eval_images_per_second"`
+	Seconds  float64             `json:"seconds"`
+	Device   string              `json:"device"`
+	Program  string              `json:"program"`
 }
 
-// run tests the model, under a mask if there is one, with the prompts that are chosen for the data set.
-func (f *evalFlags) run(ctx context.Context, u *ui, mask string, prompts func(*datasets.Dataset) ([]string, error)) error {
+// run tests the model, with what was trained on it if there is something, and with the prompts that the user gives for a data set, nil
+// for none in particular.
+func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Dataset) []string) error {
 	start := time.Now()
 	if err := f.loader.validate(); err != nil {
+		return err
+	}
+	loaded, err := run.OpenLoaded(f.mask, f.tuned)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+	ds, err := f.data.open()
+	if err != nil {
+		return err
+	}
+	u.about(ds)
+	if len(ds.Test) == 0 {
+		return fmt.Errorf("%s has no test images", quote.Plain(ds.Name))
+	}
+	templates, err := loaded.Templates(ds.Title, prompts(ds), []string{ds.Template}, f.force)
+	if err != nil {
 		return err
 	}
 	dev, err := f.device.open()
@@ -91,76 +121,59 @@ func (f *evalFlags) run(ctx context.Context, u *ui, mask string, prompts func(*d
 		return err
 	}
 	defer dev.Close()
-	ds, err := f.data.open()
-	if err != nil {
-		return err
-	}
-	u.about(ds)
-	templates, err := prompts(ds)
-	if err != nil {
-		return err
-	}
+	f.model.Like = loaded.Model()
 	m, err := f.model.open(dev, u)
 	if err != nil {
 		return err
 	}
-	r := &evalResult{Kind: "result", Model: m.name, Backbone: m.digest, Dataset: ds.Name, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
-		Classes: f.data.classes, NumClass: len(ds.Classes), Templates: templates, Split: ds.SplitHash(), Mask: mask, Device: dev.Describe(), Program: version()}
-	if mask != "" {
-		s, err := m.mask(mask)
-		if err != nil {
-			return err
-		}
-		percent := s.Percent()
-		r.Sparsity, r.Percent = &s, &percent
-	}
-	classes, err := m.classifier(ctx, dev, ds.Classes, templates)
+	r := &evalResult{Kind: "result", Model: m.Name, Backbone: m.Digest, Dataset: ds.Name, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
+		Classes: f.data.classes, NumClass: len(ds.Classes), Templates: templates, Split: ds.SplitHash(), Device: dev.Describe(), Program: version()}
+	request := run.Request{Dev: dev, Model: m, Data: ds, Templates: templates, Loader: f.loader.Loader, UI: u}
+	job, release := request.Job(false)
+	defer release()
+	c, sparsity, err := loaded.Apply(ctx, job, f.force)
 	if err != nil {
 		return err
 	}
-	defer classes.Release()
-	if err := f.test(ctx, u, dev, m, classes, ds, r); err != nil {
+	r.describe(loaded, sparsity)
+	began := time.Now()
+	images := f.loader.InOrder(dev, u, m, ds, ds.Test, true)
+	defer images.Close()
+	t, err := run.Classify(ctx, u, "test", dev, c, images)
+	if err != nil {
 		return err
+	}
+	r.Test = t.Accuracy()
+	r.Rate = float64(r.Test.Images) / time.Since(began).Seconds()
+	if f.perClass {
+		r.PerClass = t.PerClass(ds.Classes)
 	}
 	r.Seconds = time.Since(start).Seconds()
 	return u.result(r, func(w io.Writer) { r.print(w) })
 }
 
-// test classifies the test images and fills in what came out.
-func (f *evalFlags) test(ctx context.Context, u *ui, dev *tensor.Device, m *model, classes *tensor.Tensor, ds *datasets.Dataset, r *evalResult) error {
-	start := time.Now()
-	images := f.loader.inOrder(dev, u, m, ds, ds.Test, true)
-	defer images.close()
-	t, err := classify(ctx, u, "test", dev, train.Model{Encoder: m.image, Head: train.Head{Classes: classes, Scale: m.scale()}}, images)
-	if err != nil {
-		return err
+// describe says what was tested.
+func (r *evalResult) describe(l *run.Loaded, sparsity *rmt.Sparsity) {
+	if l.Mask != nil {
+		percent := sparsity.Percent()
+		r.Mask, r.Sparsity, r.Percent = l.Mask.Path, sparsity, &percent
 	}
-	r.Rate = float64(t.done) / time.Since(start).Seconds()
-	r.Test = t.accuracy()
-	if f.perClass {
-		r.PerClass = t.perClass(ds.Classes)
+	if l.Tuned != nil {
+		r.Tuned, r.Method = l.Tuned.Path, l.Tuned.Spec.Method
 	}
-	return nil
-}
-
-// mask puts the masks of a file on the image encoder.
-func (m *model) mask(path string) (rmt.Sparsity, error) {
-	if s, err := os.Stat(path); err == nil && s.IsDir() { // a run's folder stands for the mask in it
-		path = filepath.Join(path, maskName)
-	}
-	f, err := rmt.OpenMasks(path)
-	if err != nil {
-		return rmt.Sparsity{}, err
-	}
-	defer f.Close()
-	masks, err := f.Attach(m.image.Params(), m.digest)
-	return rmt.SparsityOf(masks), err
+	r.Forced = slices.Clone(l.Forced)
 }
 
 func (r *evalResult) print(w io.Writer) {
 	what := "untouched model"
 	if r.Sparsity != nil {
 		what = fmt.Sprintf("mask %s, sparsity %v", r.Mask, *r.Sparsity)
+	}
+	if r.Tuned != "" {
+		what = fmt.Sprintf("%s of %s", r.Method, r.Tuned)
+		if r.Mask != "" {
+			what += ", under the mask " + r.Mask
+		}
 	}
 	fmt.Fprintf(w, "%s on %s, %s classes: %s\n", r.Model, r.Dataset, r.Classes, what)
 	if len(r.Templates) == 1 {
@@ -169,6 +182,9 @@ func (r *evalResult) print(w io.Writer) {
 		fmt.Fprintf(w, "  prompts    ensemble of %d\n", len(r.Templates))
 	}
 	fmt.Fprintf(w, "  accuracy   %6.2f %%  (%d of %d images, %d classes)\n", r.Test.Accuracy, r.Test.Correct, r.Test.Images, r.NumClass)
+	for _, s := range r.Forced {
+		fmt.Fprintf(w, "  forced     %s\n", s)
+	}
 	fmt.Fprintf(w, "  macro-F1   %6.2f %%\n", r.Test.MacroF1)
 	fmt.Fprintf(w, "  speed      %6.1f images/s\n", r.Rate)
 	if r.Synthetic {
@@ -179,6 +195,10 @@ func (r *evalResult) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\n  accuracy       F1  images  class\n")
 	for _, c := range r.PerClass {
-		fmt.Fprintf(w, "  %6.2f %% %6.2f %%  %6d  %s\n", c.Accuracy, c.F1, c.Images, c.Class)
+		accuracy := "       –"
+		if c.Accuracy != nil {
+			accuracy = fmt.Sprintf("%6.2f %%", *c.Accuracy)
+		}
+		fmt.Fprintf(w, "  %s %6.2f %%  %6d  %s\n", accuracy, c.F1, c.Images, c.Class)
 	}
 }

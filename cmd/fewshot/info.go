@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -19,6 +17,8 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
 	"fewshot/rmt"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
@@ -33,14 +33,14 @@ are verified. "embedded" is the model in this program.`,
 	setup: setupInfo,
 }
 
-func setupInfo(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupInfo(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var m modelFlags
 	m.declareHeads(fs)
 	return func(_ context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
 			return usagef("give one file or folder, not %d", len(args))
 		}
-		m.path = args[0]
+		m.Path = args[0]
 		r, err := m.describe()
 		if err != nil {
 			return err
@@ -54,8 +54,8 @@ type description interface{ print(w io.Writer) }
 
 // describe finds out what the path is.
 func (m *modelFlags) describe() (description, error) {
-	path := m.path
-	if path == embeddedName {
+	path := m.Path
+	if path == clip.Embedded {
 		return m.describeModel()
 	}
 	s, err := os.Stat(path)
@@ -77,15 +77,22 @@ func (m *modelFlags) describe() (description, error) {
 	switch format {
 	case rmt.MaskFormat:
 		return describeMask(path)
+	case run.TunedFormat:
+		return describeTuned(path)
 	case train.StateFormat:
 		return describeState(path)
 	}
 	return m.describeModel()
 }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // isRun reports whether train wrote into the folder.
 func isRun(dir string) bool {
-	for _, name := range []string{resultName, maskName, lockName} {
+	for _, name := range []string{run.ResultName, run.MaskName, run.TunedName, run.LockName} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return true
 		}
@@ -133,21 +140,21 @@ type textInfo struct {
 }
 
 func (m *modelFlags) describeModel() (description, error) {
-	src, err := m.source()
+	src, err := m.Source()
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
-	r := &modelInfo{Kind: "model", Path: m.path, Format: src.Format(), Dialect: src.Dialect(), Activation: src.Activation(), Tensors: len(src.Names()),
+	r := &modelInfo{Kind: "model", Path: m.Path, Format: src.Format(), Dialect: src.Dialect(), Activation: src.Activation(), Tensors: len(src.Names()),
 		Vocabulary: src.Vocabulary().Merges}
-	if m.path == embeddedName {
-		r.Vocabulary = embeddedName
+	if m.Path == clip.Embedded {
+		r.Vocabulary = clip.Embedded
 	}
 	for _, name := range src.Names() {
 		shape, _ := src.Shape(name)
 		r.Parameters += tensor.Len(shape)
 	}
-	imageHeads, textHeads, err := m.pickHeads(src)
+	imageHeads, textHeads, err := m.HeadsOf(src)
 	if err != nil {
 		return nil, err
 	}
@@ -155,13 +162,13 @@ func (m *modelFlags) describeModel() (description, error) {
 		_, err := vit.ConfigOf(src, vit.Config{})
 		r.Problem = err.Error()
 	} else {
-		c, words, err := configs(src, vit.Config{Heads: imageHeads}, text.Config{Heads: textHeads})
+		c, words, err := clip.Config{Image: vit.Config{Heads: imageHeads}, Text: text.Config{Heads: textHeads}}.Sizes(src)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", m.path, err)
+			return nil, fmt.Errorf("%s: %w", m.Path, err)
 		}
 		p, said := src.Preprocessing()
 		if p, err = p.For(c.ImageSize); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.path, err)
+			return nil, fmt.Errorf("%s: %w", m.Path, err)
 		}
 		r.Preprocessing, r.Prepared = &p, said
 		r.Image = &imageInfo{c.ImageSize, c.Patch, c.Width, c.Layers, c.Heads, c.Embed}
@@ -173,7 +180,7 @@ func (m *modelFlags) describeModel() (description, error) {
 		if _, ok := src.Shape("token_embedding.weight"); ok {
 			c, err := text.ConfigOf(src, text.Config{Heads: textHeads})
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", m.path, err)
+				return nil, fmt.Errorf("%s: %w", m.Path, err)
 			}
 			r.Text = &textInfo{c.Context, c.Vocab, c.Width, c.Layers, c.Heads, c.Embed}
 		}
@@ -214,9 +221,6 @@ func (r *modelInfo) print(w io.Writer) {
 	line("digest", "%s", r.Digest)
 }
 
-// maxMask bounds a mask file that is read whole: bits of the largest model there is take 0.6 GB without compression.
-const maxMask = 1 << 30
-
 // maskInfo describes a mask file.
 type maskInfo struct {
 	Kind     string            `json:"kind"` // mask
@@ -227,7 +231,8 @@ type maskInfo struct {
 	Sparsity rmt.Sparsity      `json:"sparsity"`
 	Percent  float64           `json:"sparsity_percent"`
 	Tensors  []maskTensorInfo  `json:"tensors"`
-	About    map[string]string `json:"about"` // provenance
+	About    map[string]string `json:"about"`          // provenance
+	Spec     *run.Spec         `json:"spec,omitempty"` // of the run; masks of older programs have none
 }
 
 type maskTensorInfo struct {
@@ -239,18 +244,22 @@ type maskTensorInfo struct {
 }
 
 func describeMask(path string) (description, error) {
-	f, err := rmt.OpenMasks(path)
+	t, err := run.OpenTuned(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	b, err := checkpoint.ReadFile(path, maxMask)
+	defer t.Close()
+	size, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	sum, s := sha256.Sum256(b), f.Sparsity()
-	r := &maskInfo{Kind: "mask", Path: path, Bytes: int64(len(b)), Sum: hex.EncodeToString(sum[:]), Backbone: f.Backbone,
-		Sparsity: s, Percent: s.Percent(), About: f.About}
+	f := t.Masks
+	s := f.Sparsity()
+	r := &maskInfo{Kind: "mask", Path: path, Bytes: size.Size(), Sum: t.Sum, Backbone: f.Backbone, Sparsity: s, Percent: s.Percent(), About: f.About}
+	if t.Spec.Method != "" {
+		r.Spec = &t.Spec
+		delete(r.About, run.SpecKey)
+	}
 	for _, t := range f.Tensors {
 		s := rmt.Sparsity{Off: t.Off, Total: tensor.Len(t.Shape)}
 		r.Tensors = append(r.Tensors, maskTensorInfo{t.Name, t.Shape, t.Off, s.Percent(), t.Codec})
@@ -263,7 +272,39 @@ func (r *maskInfo) print(w io.Writer) {
 	for _, t := range r.Tensors {
 		fmt.Fprintf(w, "  %7.3f %%  %-4s  %s %v\n", t.Percent, t.Codec, quote.Plain(t.Name), t.Shape)
 	}
-	printPairs(w, "learned with", r.About)
+	about := maps.Clone(r.About)
+	if r.Spec != nil {
+		maps.Copy(about, r.Spec.Fields())
+	}
+	printPairs(w, "learned with", about)
+}
+
+// tunedInfo describes what a method other than masks has left.
+type tunedInfo struct {
+	Kind    string   `json:"kind"` // tuned
+	Path    string   `json:"path"`
+	Bytes   int64    `json:"bytes"`
+	Sum     string   `json:"sha256"`
+	Spec    run.Spec `json:"spec"`
+	Classes []string `json:"classes"`
+}
+
+func describeTuned(path string) (description, error) {
+	t, err := run.OpenTuned(path)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	size, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	return &tunedInfo{"tuned", path, size.Size(), t.Sum, t.Spec, t.Classes}, nil
+}
+
+func (r *tunedInfo) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %s for %d classes, %d bytes\n  sha256    %s\n", r.Path, quote.Plain(r.Spec.Method), len(r.Classes), r.Bytes, r.Sum)
+	printPairs(w, "learned with", r.Spec.Fields())
 }
 
 // stateInfo describes a training checkpoint.
@@ -295,13 +336,14 @@ type runInfo struct {
 	Finished bool            `json:"finished"`
 	Result   json.RawMessage `json:"result,omitempty"` // result.json
 	Mask     *maskInfo       `json:"mask,omitempty"`
+	Tuned    *tunedInfo      `json:"tuned,omitempty"`
 	Training *stateInfo      `json:"training,omitempty"` // the newest checkpoint
 }
 
 func describeRun(dir string) (description, error) {
 	r := &runInfo{Kind: "run", Path: dir}
-	result := filepath.Join(dir, resultName)
-	b, err := checkpoint.ReadFile(result, maxResult)
+	result := filepath.Join(dir, run.ResultName)
+	b, err := checkpoint.ReadFile(result, run.MaxResult)
 	switch {
 	case err == nil:
 		if err := isResult(b); err != nil {
@@ -311,13 +353,20 @@ func describeRun(dir string) (description, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	mask := filepath.Join(dir, maskName)
+	mask := filepath.Join(dir, run.MaskName)
 	if _, err := os.Stat(mask); err == nil {
 		d, err := describeMask(mask)
 		if err != nil {
 			return nil, err
 		}
 		r.Mask = d.(*maskInfo)
+	}
+	if tuned := filepath.Join(dir, run.TunedName); exists(tuned) {
+		d, err := describeTuned(tuned)
+		if err != nil {
+			return nil, err
+		}
+		r.Tuned = d.(*tunedInfo)
 	}
 	states, err := train.StateFiles(dir)
 	if err != nil {
@@ -346,15 +395,19 @@ func (r *runInfo) print(w io.Writer) {
 	if !r.Finished {
 		fmt.Fprintf(w, "%s: run that is not finished; go on with fewshot train -resume -out %s and its settings\n", r.Path, r.Path)
 	} else {
-		var t trainResult
+		var t run.Result
 		// Of a result.json of another version only what is alike is printed.
 		_ = json.Unmarshal(r.Result, &t)
 		fmt.Fprintf(w, "%s: finished run\n", r.Path)
-		t.print(w)
+		t.Print(w)
 	}
 	if r.Mask != nil {
 		fmt.Fprintln(w)
 		r.Mask.print(w)
+	}
+	if r.Tuned != nil {
+		fmt.Fprintln(w)
+		r.Tuned.print(w)
 	}
 	if r.Training != nil {
 		fmt.Fprintln(w)

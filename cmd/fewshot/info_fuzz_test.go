@@ -5,12 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 )
 
 // FuzzResult reads a result.json as info does. What is an object is printed.
 func FuzzResult(f *testing.F) {
-	whole, err := json.Marshal(trainResult{Kind: "result", Model: "embedded", Dataset: "few", ZeroShot: &accuracy{}, Epochs: []train.Epoch{{Epoch: 3}}})
+	whole, err := json.Marshal(run.Result{Kind: "result", Model: "embedded", Dataset: "few", ZeroShot: &run.Accuracy{}, Epochs: []train.Epoch{{Epoch: 3}}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fewshot/rmt/run"
 )
 
 // program runs the program in a process of its own.
@@ -80,12 +82,12 @@ func TestKill(t *testing.T) {
 					during++
 				}
 				// Killed after the last write: there is nothing left to do.
-				done = strings.Contains(names, resultName)
+				done = strings.Contains(names, run.ResultName)
 			default:
 				t.Fatalf("seed %d, run %d, start %d: %v\n%s", seed, runs, starts, err, out)
 			}
 		}
-		if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+		if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 			t.Fatalf("seed %d, run %d: mask %x, undisturbed %x", seed, runs, sha256.Sum256(got), sha256.Sum256(want))
 		}
 	}
@@ -125,7 +127,7 @@ func TestBusy(t *testing.T) {
 	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit code %d: %s", code, out)
 	}
-	if names := entries(t, dir); !strings.Contains(names, "training-") || strings.Contains(names, lockName) || strings.Contains(names, "tmp") {
+	if names := entries(t, dir); !strings.Contains(names, "training-") || strings.Contains(names, run.LockName) || strings.Contains(names, "tmp") {
 		t.Errorf("an interrupted run leaves %s", names)
 	}
 }

@@ -28,14 +28,14 @@ func main() {
 	defer stop()
 	// After the first signal the default action is back: a second one ends the program at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Stdout, os.Stderr, os.Args[1:]))
+	os.Exit(runMain(ctx, os.Stdout, os.Stderr, os.Args[1:]))
 }
 
 // command is a subcommand. setup declares its flags and returns what runs after parsing, with the
 // arguments that are left.
 type command struct {
 	name, args, summary, about string
-	setup                      func(fs *flag.FlagSet) func(ctx context.Context, u *ui, args []string) error
+	setup                      func(fs *flag.FlagSet, args []string) func(ctx context.Context, u *ui, args []string) error
 }
 
 func commands() []command {
@@ -71,8 +71,8 @@ func (e usageError) Error() string { return e.msg }
 
 func usagef(format string, a ...any) error { return usageError{fmt.Sprintf(format, a...)} }
 
-// run is the program: it writes results to out and everything else to errw, and returns the exit code.
-func run(ctx context.Context, out, errw io.Writer, args []string) int {
+// runMain is the program: it writes results to out and everything else to errw, and returns the exit code.
+func runMain(ctx context.Context, out, errw io.Writer, args []string) int {
 	switch {
 	case len(args) == 0 || strings.HasPrefix(args[0], "-") && !asksHelp(args[0]):
 		args = append([]string{"demo"}, args...)
@@ -87,13 +87,12 @@ func run(ctx context.Context, out, errw io.Writer, args []string) int {
 		return exitUsage
 	}
 	err = execute(ctx, c, out, errw, args)
-	var usage usageError
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, flag.ErrHelp):
 		return exitDone
-	case errors.As(err, &usage):
+	case isUsage(err):
 		fmt.Fprintf(errw, "fewshot %s: %s; see fewshot %s -help\n", c.name, quote.Text(err.Error()), c.name)
 		return exitUsage
 	case ctx.Err() != nil:
@@ -112,7 +111,7 @@ func execute(ctx context.Context, c command, out, errw io.Writer, args []string)
 	fs.SetOutput(io.Discard) // errors are reported once, by run
 	var common commonFlags
 	common.declare(fs)
-	do := c.setup(fs)
+	do := c.setup(fs, args)
 	args, err := parse(fs, args)
 	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -156,7 +155,7 @@ func help(out, errw io.Writer, args []string) int {
 		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 		var common commonFlags
 		common.declare(fs)
-		c.setup(fs)
+		c.setup(fs, args)
 		describe(out, c, fs)
 		return exitDone
 	}

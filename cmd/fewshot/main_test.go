@@ -40,7 +40,7 @@ var fixtures string
 func cli(t *testing.T, args ...string) (code int, out, errw string) {
 	t.Helper()
 	var o, e bytes.Buffer
-	code = run(t.Context(), &o, &e, args)
+	code = runMain(t.Context(), &o, &e, args)
 	return code, o.String(), e.String()
 }
 
@@ -90,7 +90,7 @@ func once(name string, make func(dir string) error) func(t *testing.T) string {
 func pretrainInto(dir string, args ...string) error {
 	var o bytes.Buffer
 	args = append([]string{"pretrain", "-steps", "3", "-width", "64", "-layers", "1", "-text-layers", "1", "-batch-size", "8", "-out", dir}, args...)
-	if code := run(context.Background(), &o, &o, args); code != exitDone {
+	if code := runMain(context.Background(), &o, &o, args); code != exitDone {
 		return fmt.Errorf("pretrain: exit code %d: %s", code, o.String())
 	}
 	return nil
@@ -170,19 +170,19 @@ func TestUsage(t *testing.T) {
 		{"train -shots many", `invalid value "many" for flag -shots`},
 		{"train -dataset synth:textures -method dmt", `method "dmt" is not known; there are amt, r-amt`},
 		{"train -dataset synth:textures -recipe own", `recipe "own" is not known; there are paper and released`},
-		{"train -dataset synth:textures -epochs x", `-epochs "x": a number, or auto`},
-		{"train -dataset synth:textures -epochs 0", "epochs 0: at least 1"},
+		{"train -dataset synth:textures -epochs x", `invalid value "x" for flag -epochs: want a number, or auto`},
+		{"train -dataset synth:textures -epochs 0", "epochs 0: 1 to 100000"},
 		{"train -dataset synth:textures -lr 0", "learning rate 0 must be positive"},
 		{"train -dataset synth:textures -leak 2", "leak 2 must lie in [0, 1]"},
 		{"train -dataset synth:textures -init 0.001", "init 0.001 must be above the threshold 0.005"},
-		{"train -dataset synth:textures -eval-batch 0", "a batch has an image"},
+		{"train -dataset synth:textures -eval-batch 0", "-eval-batch 0: 1 to 4096 images"},
 		{"train -micro-batch few", `invalid value "few" for flag -micro-batch: want a number of images, 0 for all of a batch, or auto`},
 		{"train -micro-batch -1", `invalid value "-1" for flag -micro-batch`},
 		{"train -dataset synth:textures -cpuprofile a -trace b", "exclude each other"},
 		{"train -dataset synth:nope", "-dataset synth:nope: there is no such task; there are things"},
 		{"train here -dataset synth:textures", `unexpected argument "here"`},
 		{"train -dataset synth:textures -workers -1", "-workers -1: not a number of threads"},
-		{"eval -dataset synth:textures", "-mask is missing"},
+		{"eval -dataset synth:textures", "-mask or -tuned is missing"},
 		{"eval -mask m there", `unexpected argument "there"`},
 		{"eval -seed 1", "flag provided but not defined: -seed"},
 		{"zeroshot -ensemble -template {}", "-ensemble and -template exclude each other"},
@@ -267,7 +267,7 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errw bytes.Buffer
-	code := run(ctx, &out, &errw, []string{"zeroshot", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few"})
+	code := runMain(ctx, &out, &errw, []string{"zeroshot", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few"})
 	if code != exitInterrupted || errw.String() != "fewshot zeroshot: interrupted\n" {
 		t.Errorf("exit code %d, %q", code, errw.String())
 	}

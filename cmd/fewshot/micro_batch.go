@@ -6,8 +6,8 @@ import (
 	"strconv"
 
 	"fewshot/rmt"
+	"fewshot/rmt/clip"
 	"fewshot/tensor"
-	"fewshot/vit"
 )
 
 // microBatch is the flag -micro-batch: how many images of a step are computed at a time.
@@ -34,21 +34,26 @@ func (m *microBatch) Set(s string) error {
 		return nil
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || n > rmt.MaxBatch {
 		return fmt.Errorf("want a number of images, 0 for all of a batch, or auto")
 	}
 	*m = microBatch{true, n}
 	return nil
 }
 
-// of is the number for a batch. A device with memory of its own gains more by large products than
+// of is the number for a batch of images of so many tokens. A device with memory of its own gains more by large products than
 // parts would save.
-func (m *microBatch) of(dev *tensor.Device, c vit.Config, batch int) int {
+func (m *microBatch) of(dev *tensor.Device, tokens, batch int) int {
 	switch {
 	case m.given:
 		return m.images
 	case dev.OwnMemory() > 0:
 		return 0
 	}
-	return rmt.AutoMicroBatch(batch, tokens(c))
+	return rmt.AutoMicroBatch(batch, tokens)
+}
+
+// on is of for a model's images.
+func (m *microBatch) on(dev *tensor.Device, c *clip.Model) func(batch int) int {
+	return func(batch int) int { return m.of(dev, c.Image.Tokens(), batch) }
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"fewshot/rmt"
+	"fewshot/rmt/run"
 	"fewshot/tensor"
 )
 
@@ -33,7 +34,7 @@ func TestMicroBatch(t *testing.T) {
 		if err := fs.Parse(strings.Fields(c.args)); err != nil {
 			t.Fatal(err)
 		}
-		if got := m.of(dev, archs[c.arch], c.batch); got != c.want {
+		if got := m.of(dev, archs[c.arch].Tokens(), c.batch); got != c.want {
 			t.Errorf("%q, %s, batch %d: %d, want %d", c.args, c.arch, c.batch, got, c.want)
 		}
 	}
@@ -43,11 +44,11 @@ func TestMicroBatch(t *testing.T) {
 func TestMicroBatchIsRecorded(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	must(t, tune(t, dir, "-micro-batch", "3", "-epochs", "1")...)
-	var r trainResult
-	if err := json.Unmarshal(read(t, filepath.Join(dir, resultName)), &r); err != nil {
+	var r run.Result
+	if err := json.Unmarshal(read(t, filepath.Join(dir, run.ResultName)), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Config.MicroBatch != 3 {
+	if config(t, r).MicroBatch != 3 {
 		t.Errorf("result.json has %+v", r.Config)
 	}
 	step := func(args ...string) benchResult {
@@ -57,7 +58,7 @@ func TestMicroBatchIsRecorded(t *testing.T) {
 	if got := b.Cases[0].MicroBatch; got != 2 {
 		t.Errorf("-micro-batch 2: %d", got)
 	}
-	n := 2*rmt.LeastTokens/tokens(b.Sizes) + 1
+	n := 2*rmt.LeastTokens/b.Sizes.Tokens() + 1
 	if got, want := step("-batch", strconv.Itoa(n)).Cases[0].MicroBatch, (n+1)/2; got != want {
 		t.Errorf("a batch of %d: parts of %d, want %d", n, got, want)
 	}

@@ -18,10 +18,11 @@ import (
 	"fewshot/nn"
 	"fewshot/nn/checkpoint"
 	"fewshot/optim"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
-	"fewshot/vit"
 )
 
 var pretrainCommand = command{
@@ -32,7 +33,7 @@ settings; the same seed gives the same model with the same build on the same kin
 	setup: setupPretrain,
 }
 
-func setupPretrain(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupPretrain(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	c := defaultPretrain()
 	var dev deviceFlags
 	var out string
@@ -67,13 +68,13 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 		return err
 	}
 	defer dev.Close()
-	dir, err := openRun(out, false)
+	dir, err := run.OpenFolder(out, false)
 	if err != nil {
 		return err
 	}
-	defer dir.close()
+	defer dir.Close()
 	start := time.Now()
-	advance, finish := u.progress("pretrain", c.Steps)
+	advance, finish := u.Progress("pretrain", c.Steps)
 	var mean pretrainStep // over the steps since the last report
 	const every = 100
 	m, err := runPretrain(ctx, dev, c, func(s pretrainStep) error {
@@ -85,8 +86,8 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 			return nil
 		}
 		mean.Kind, mean.Step, mean.Steps, mean.Scale = "step", s.Step, s.Steps, s.Scale
-		u.note("step %d of %d: loss %.3f, own caption nearest %.1f %%, scale %.1f, %.0f pairs/s", s.Step, s.Steps, mean.Loss, 100*mean.Correct, s.Scale, rate)
-		err := u.event(mean)
+		u.Note("step %d of %d: loss %.3f, own caption nearest %.1f %%, scale %.1f, %.0f pairs/s", s.Step, s.Steps, mean.Loss, 100*mean.Correct, s.Scale, rate)
+		err := u.Event(mean)
 		mean = pretrainStep{}
 		return err
 	})
@@ -96,10 +97,10 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 	}
 	files := map[string]func(io.Writer) error{
 		"model.safetensors": func(w io.Writer) error {
-			return checkpoint.WriteModel(w, map[string]string{checkpoint.ActivationKey: "quickgelu"}, m.weights.Values(), checkpoint.F16)
+			return checkpoint.WriteModel(w, map[string]string{checkpoint.ActivationKey: "quickgelu"}, m.Weights.Values(), checkpoint.F16)
 		},
-		"merges.txt": m.tok.WriteMerges,
-		"vocab.json": m.tok.WriteVocab,
+		"merges.txt": m.Tokenizer.WriteMerges,
+		"vocab.json": m.Tokenizer.WriteVocab,
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := checkpoint.WriteFile(filepath.Join(out, name), files[name]); err != nil {
@@ -277,20 +278,20 @@ type pretrainStep struct {
 }
 
 // runPretrain trains both towers from scratch and returns the model with its vocabulary.
-func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, report func(pretrainStep) error) (*clip, error) {
+func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, report func(pretrainStep) error) (*clip.CLIP, error) {
 	tok, err := text.TrainBPE(slices.Values(synth.Captions(c.Seed, captionsForBPE)), c.Merges)
 	if err != nil {
 		return nil, err
 	}
-	m, err := newCLIP(dev, initial{c, c.shapes(tok.Size()), tensor.NewKey(c.Seed).Name("pretrain")}, vit.Config{}, text.Config{})
+	m, err := clip.New(dev, initial{c, c.shapes(tok.Size()), tensor.NewKey(c.Seed).Name("pretrain")}, clip.Config{})
 	if err != nil {
 		return nil, err
 	}
-	m.tok = tok
+	m.Tokenizer = tok
 	// Vectors are not decayed, as in CLIP's training.
 	decayed, plain := optim.NewAdam(), optim.NewAdam()
 	decayed.Beta2, plain.Beta2, decayed.Decay = 0.98, 0.98, c.Decay
-	for _, p := range m.weights.Params() {
+	for _, p := range m.Weights.Params() {
 		p.Trainable = true
 	}
 	schedule := optim.WarmupLinear(c.Warmup, optim.Cosine(c.LR, c.Steps))
@@ -320,8 +321,8 @@ func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, repo
 			}
 		})
 		// CLIP clips the scale at 100, lest training becomes unstable.
-		if m.scaleAt.Value.Item() > math.Log(100) {
-			tensor.Fill(m.scaleAt.Value, math.Log(100))
+		if m.LogitScale.Value.Item() > math.Log(100) {
+			tensor.Fill(m.LogitScale.Value, math.Log(100))
 		}
 		if math.IsNaN(s.Loss) {
 			return nil, fmt.Errorf("the loss of step %d is not a number; lower -lr", step+1)
@@ -335,19 +336,19 @@ func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, repo
 	if err := ctx.Err(); err != nil && step < c.Steps {
 		return nil, err
 	}
-	for _, p := range m.weights.Params() {
+	for _, p := range m.Weights.Params() {
 		p.Trainable = false
 	}
 	return m, dev.Sync()
 }
 
 // contrast is one step of CLIP's symmetric loss: the mean of the cross-entropies from images to texts and back.
-func contrast(m *clip, images *tensor.Tensor, texts [][]int32, labels []int32, update func([]*nn.Param, *autograd.Grads)) pretrainStep {
+func contrast(m *clip.CLIP, images *tensor.Tensor, texts [][]int32, labels []int32, update func([]*nn.Param, *autograd.Grads)) pretrainStep {
 	t := autograd.NewTape(images.Device())
 	defer t.Release()
-	f := autograd.L2Normalize(m.image.Encode(t.Const(images)))
-	g := autograd.L2Normalize(m.text.Encode(t, texts))
-	scale := autograd.Exp(m.scaleAt.On(t))
+	f := autograd.L2Normalize(m.Image.Encode(t.Const(images)))
+	g := autograd.L2Normalize(m.Text.Encode(t, texts))
+	scale := autograd.Exp(m.LogitScale.On(t))
 	logits := autograd.Mul(autograd.Linear(f, g, nil), scale)
 	back := autograd.Mul(autograd.Linear(g, f, nil), scale)
 	loss := autograd.Scale(autograd.Add(autograd.CrossEntropy(logits, labels), autograd.CrossEntropy(back, labels)), 0.5)
@@ -358,6 +359,6 @@ func contrast(m *clip, images *tensor.Tensor, texts [][]int32, labels []int32, u
 		}
 	}
 	s := pretrainStep{Loss: loss.Value.Item(), Correct: float64(right) / float64(len(labels)), Scale: scale.Value.Item()}
-	update(m.weights.Params(), autograd.Backward(loss))
+	update(m.Weights.Params(), autograd.Backward(loss))
 	return s
 }

@@ -31,9 +31,6 @@ func TestPretrain(t *testing.T) {
 
 // The demonstration is whole: zero-shot and every method, on every task and seed, and their means.
 func TestDemo(t *testing.T) {
-	if len(embeddedWeights) == 0 {
-		t.Skip("this build embeds no model: fewshot pretrain makes one")
-	}
 	type result struct {
 		Kind      string
 		Synthetic bool

@@ -2,97 +2,15 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"fewshot/datasets"
-	"fewshot/tensor"
+	"fewshot/rmt/run"
 )
-
-// contents are the images of an epoch's batches from one on, as the tuner gets them.
-func contents(t *testing.T, dev *tensor.Device, s *source, epoch, from int) (all [][]float32) {
-	t.Helper()
-	for b, err := range s.Epoch(t.Context(), epoch, from) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		x := dev.New(tensor.Compute, len(b.Labels), 3, b.Size, b.Size)
-		if b.Fill != nil {
-			b.Fill(x)
-		} else {
-			x.Set(b.Pixels)
-		}
-		all = append(all, x.Floats())
-		x.Release()
-	}
-	return all
-}
-
-// Wherever pictures are kept, and even where they turn out not to fit, the batches are the same.
-func TestSourcesAreEqual(t *testing.T) {
-	dev, err := tensor.Open("cpu", tensor.Options{Poison: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dev.Close()
-	ds, err := synthetic("textures")
-	if err != nil {
-		t.Fatal(err)
-	}
-	items := ds.Test[:50]
-	options := map[string]datasets.LoaderOptions{
-		"training": {Transform: datasets.CLIPTransform(40), Augment: datasets.RandomResizedCrop(0.3), BatchSize: 8, Shuffle: true, DropLast: true, Seed: 1},
-		"in order": {Transform: datasets.CLIPTransform(40), BatchSize: 8},
-	}
-	bytes := 3 * 48 * 48 // of a picture
-	for name, opt := range options {
-		t.Run(name, func(t *testing.T) {
-			var u strings.Builder
-			epochs := func(s *source) (all [][]float32) {
-				defer s.close()
-				all = contents(t, dev, s, 0, 0)
-				if !s.once {
-					all = slices.Concat(all, contents(t, dev, s, 1, 2), contents(t, dev, s, 0, 0))
-				}
-				return all
-			}
-			equal := func(a, b [][]float32) bool { return slices.EqualFunc(a, b, slices.Equal) }
-			host := &loaderFlags{store: "host", workers: 2}
-			want := epochs(host.source(dev, nil, ds, items, opt, false))
-			device := &loaderFlags{store: "device", workers: 2, cacheMiB: 1}
-			s := device.source(dev, nil, ds, items, opt, false)
-			if !equal(epochs(s), want) {
-				t.Error("kept on the device, the batches differ")
-			}
-			// Enough for a few batches of the first epoch, for all but the last item, for none.
-			for _, room := range []int{20 * bytes, 49 * bytes, 0} {
-				s := device.source(dev, newUI(&u, io.Discard, false), ds, items, opt, false)
-				s.strict = false
-				s.store.room = int64(room)
-				s.store.pictures = dev.NewPictures(int64(room))
-				u.Reset()
-				if !equal(epochs(s), want) {
-					t.Errorf("with room for %d bytes the batches differ", room)
-				}
-				// Three epochs that each leave out two others of 50 items may do with 49.
-				if n := strings.Count(u.String(), "set aside"); n > 1 || n == 0 && !(opt.DropLast && room > 48*bytes) {
-					t.Errorf("with room for %d bytes it says %q", room, u.String())
-				}
-			}
-			once := device.source(dev, nil, ds, items, opt, true)
-			once.store.pictures = dev.NewPictures(int64(8 * (bytes + 64)))
-			if got := epochs(once); !equal(got, want[:len(got)]) || len(got) != once.Batches() {
-				t.Errorf("looked at once, the batches differ")
-			}
-		})
-	}
-}
 
 // A device without memory of its own has no store unless it is asked for, and what does not fit then is an error.
 func TestStoreFlag(t *testing.T) {
@@ -111,20 +29,20 @@ func TestStoreFlag(t *testing.T) {
 // one that was interrupted there.
 func TestTrainFromTheDevice(t *testing.T) {
 	_, want := undisturbedRun(t)
-	train := func(store string) trainResult {
+	train := func(store string) run.Result {
 		dir := filepath.Join(t.TempDir(), "run")
-		r := last[trainResult](t, must(t, tune(t, dir, "-store", store, "-zeroshot", "-json")...))
-		if got := read(t, r.Mask); !bytes.Equal(got, want) {
+		r := last[run.Result](t, must(t, tune(t, dir, "-store", store, "-zeroshot", "-json")...))
+		if got := read(t, r.File); !bytes.Equal(got, want) {
 			t.Errorf("-store %s: another mask", store)
 		}
-		e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.Mask, "-json", "-eval-batch", "5", "-store", store))
-		if e.Test != r.Test {
+		e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.File, "-json", "-eval-batch", "5", "-store", store))
+		if e.Test != *r.Test {
 			t.Errorf("-store %s: eval says %+v, train %+v", store, e.Test, r.Test)
 		}
 		return r
 	}
 	host, device := train("host"), train("device")
-	if *host.ZeroShot != *device.ZeroShot || host.Test != device.Test || !cmp.Equal(host.Epochs, device.Epochs) {
+	if *host.ZeroShot != *device.ZeroShot || *host.Test != *device.Test || !cmp.Equal(host.Epochs, device.Epochs) {
 		t.Errorf("on the host %+v, %+v; on the device %+v, %+v", host.ZeroShot, host.Test, device.ZeroShot, device.Test)
 	}
 
@@ -133,7 +51,7 @@ func TestTrainFromTheDevice(t *testing.T) {
 		t.Skipf("exit code %d before it could be stopped: %s", code, errw)
 	}
 	must(t, tune(t, dir, "-resume", "-store", "device")...)
-	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+	if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 		t.Error("stopped and resumed: another mask")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fewshot/rmt"
+	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
@@ -30,7 +31,7 @@ func undisturbedRun(t *testing.T) (dir string, mask []byte) {
 	if _, err := os.Stat(dir); err != nil {
 		must(t, tune(t, dir)...)
 	}
-	return dir, read(t, filepath.Join(dir, maskName))
+	return dir, read(t, filepath.Join(dir, run.MaskName))
 }
 
 func read(t *testing.T, path string) []byte {
@@ -66,11 +67,11 @@ func TestTrainThenEval(t *testing.T) {
 		t.Fatalf("%d lines, want one for each of three epochs and the result", len(lines))
 	}
 	for i, l := range lines[:3] {
-		if e := last[epochEvent](t, l); e.Kind != "epoch" || e.Epoch.Epoch != i+1 {
+		if e := last[run.EpochEvent](t, l); e.Kind != "epoch" || e.Epoch.Epoch != i+1 {
 			t.Errorf("line %d: %s", i, l)
 		}
 	}
-	r := last[trainResult](t, out)
+	r := last[run.Result](t, out)
 	if r.Kind != "result" || r.Dataset != "few" || r.Train != 48 || r.Shots != 4 || r.Test.Images != 24 || r.ZeroShot == nil || r.NumClass != 12 || len(r.Epochs) != 3 {
 		t.Errorf("result: %+v", r)
 	}
@@ -81,7 +82,7 @@ func TestTrainThenEval(t *testing.T) {
 		t.Errorf("the folder holds %s", got)
 	}
 	var onDisk, printed any
-	if err := json.Unmarshal(read(t, filepath.Join(dir, resultName)), &onDisk); err != nil {
+	if err := json.Unmarshal(read(t, filepath.Join(dir, run.ResultName)), &onDisk); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal([]byte(lines[3]), &printed); err != nil {
@@ -92,13 +93,13 @@ func TestTrainThenEval(t *testing.T) {
 	if !bytes.Equal(a, b) {
 		t.Errorf("result.json and the last line differ:\n%s\n%s", a, b)
 	}
-	mask := read(t, r.Mask)
-	if sum := sha256.Sum256(mask); hex.EncodeToString(sum[:]) != r.MaskSum || int64(len(mask)) != r.MaskBytes {
-		t.Errorf("%d bytes with SHA-256 %x, result says %d and %s", len(mask), sum, r.MaskBytes, r.MaskSum)
+	mask := read(t, r.File)
+	if sum := sha256.Sum256(mask); hex.EncodeToString(sum[:]) != r.FileSum || int64(len(mask)) != r.FileBytes {
+		t.Errorf("%d bytes with SHA-256 %x, result says %d and %s", len(mask), sum, r.FileBytes, r.FileSum)
 	}
 
-	e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.Mask, "-json", "-per-class", "-eval-batch", "7"))
-	if e.Test != r.Test || *e.Sparsity != r.Sparsity || e.Backbone != r.Backbone || len(e.PerClass) != 12 {
+	e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.File, "-json", "-per-class", "-eval-batch", "7"))
+	if e.Test != *r.Test || *e.Sparsity != *r.Sparsity || e.Backbone != r.Backbone || len(e.PerClass) != 12 {
 		t.Errorf("eval says %+v and %v, train %+v and %v", e.Test, *e.Sparsity, r.Test, r.Sparsity)
 	}
 	correct := 0
@@ -113,14 +114,23 @@ func TestTrainThenEval(t *testing.T) {
 		t.Errorf("zeroshot says %+v, train %+v", z.Test, *r.ZeroShot)
 	}
 	i := last[runInfo](t, must(t, "info", "-json", dir))
-	if !i.Finished || i.Mask.Sparsity != r.Sparsity || i.Mask.Backbone != r.Backbone || i.Mask.Sum != r.MaskSum || i.Training != nil {
+	if !i.Finished || i.Mask.Sparsity != *r.Sparsity || i.Mask.Backbone != r.Backbone || i.Mask.Sum != r.FileSum || i.Training != nil {
 		t.Errorf("info says %+v", i)
 	}
 
-	code, _, errw := cli(t, "eval", "-model", other(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.Mask)
+	code, _, errw := cli(t, "eval", "-model", other(t), "-data", tinyData(t), "-dataset", "few", "-mask", r.File)
 	if code != exitFailed || !strings.Contains(errw, rmt.ErrBackbone.Error()) || !strings.Contains(errw, r.Backbone) {
 		t.Errorf("a mask of other weights: exit code %d, %s", code, errw)
 	}
+}
+
+// config are the settings in a result.
+func config(t *testing.T, r run.Result) (c rmt.Config) {
+	t.Helper()
+	if err := json.Unmarshal(r.Config, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // The text for people has the same figures.
@@ -132,7 +142,7 @@ func TestTrainText(t *testing.T) {
 			t.Errorf("info lacks %q:\n%s", want, out)
 		}
 	}
-	out = must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", filepath.Join(dir, maskName), "-per-class")
+	out = must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", filepath.Join(dir, run.MaskName), "-per-class")
 	for _, want := range []string{"accuracy", "macro-F1", "sparsity", "of 24 images, 12 classes", "striped"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("eval lacks %q:\n%s", want, out)
@@ -145,12 +155,12 @@ func TestTrainIsDeterministic(t *testing.T) {
 	_, want := undisturbedRun(t)
 	dir := filepath.Join(t.TempDir(), "run")
 	must(t, tune(t, dir, "-workers", "1", "-decoders", "3", "-cache", "0", "-eval-batch", "5", "-save-every", "1ns")...)
-	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+	if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 		t.Error("another mask")
 	}
 	another := filepath.Join(t.TempDir(), "run")
 	must(t, tune(t, another, "-seed", "2")...)
-	if got := read(t, filepath.Join(another, maskName)); bytes.Equal(got, want) {
+	if got := read(t, filepath.Join(another, run.MaskName)); bytes.Equal(got, want) {
 		t.Error("another seed, but the same mask")
 	}
 }
@@ -162,15 +172,15 @@ func TestExportTrainsAlike(t *testing.T) {
 	if ex.Dataset != "synth_textures" || ex.Data != root || ex.Classes != 12 {
 		t.Fatalf("%+v", ex)
 	}
-	train := func(args ...string) (trainResult, []byte) {
+	train := func(args ...string) (run.Result, []byte) {
 		dir := filepath.Join(t.TempDir(), "run")
 		out := must(t, append([]string{"train", "-model", tiny(t), "-shots", "2", "-batch-size", "8", "-epochs", "1", "-lr", "5e-3", "-zeroshot=false", "-json", "-out", dir}, args...)...)
-		return last[trainResult](t, out), read(t, filepath.Join(dir, maskName))
+		return last[run.Result](t, out), read(t, filepath.Join(dir, run.MaskName))
 	}
 	memory, a := train("-dataset", "synth:textures")
 	files, b := train("-data", ex.Data, "-dataset", ex.Dataset)
-	if memory.Split != files.Split || memory.Test != files.Test || !bytes.Equal(a, b) || memory.Sparsity.Off == 0 {
-		t.Errorf("from memory: split %s, %+v, mask %s\nfrom files: split %s, %+v, mask %s", memory.Split, memory.Test, memory.MaskSum, files.Split, files.Test, files.MaskSum)
+	if memory.Split != files.Split || *memory.Test != *files.Test || !bytes.Equal(a, b) || memory.Sparsity.Off == 0 {
+		t.Errorf("from memory: split %s, %+v, mask %s\nfrom files: split %s, %+v, mask %s", memory.Split, memory.Test, memory.FileSum, files.Split, files.Test, files.FileSum)
 	}
 
 	c := last[checkResult](t, must(t, "data", "check", "-json", "-decode", "-data", root, "-dataset", ex.Dataset))
@@ -199,11 +209,11 @@ func TestExportTrainsAlike(t *testing.T) {
 
 func TestBaseToNew(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	r := last[trainResult](t, must(t, tune(t, dir, "-classes", "base", "-json")...))
-	if r.NumClass != 6 || r.Train != 24 || r.Test.Images != 12 || r.Config.Leak != 1 {
+	r := last[run.Result](t, must(t, tune(t, dir, "-classes", "base", "-json")...))
+	if r.NumClass != 6 || r.Train != 24 || r.Test.Images != 12 || config(t, r).Leak != 1 {
 		t.Errorf("%+v", r)
 	}
-	e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-classes", "new", "-mask", r.Mask, "-json"))
+	e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-classes", "new", "-mask", r.File, "-json"))
 	if e.NumClass != 6 || e.Test.Images != 12 || e.Classes != "new" {
 		t.Errorf("%+v", e)
 	}
@@ -215,20 +225,26 @@ func TestTravelRatio(t *testing.T) {
 	if code != exitDone || !strings.Contains(errw, "warning: travel ratio") || !strings.Contains(errw, "-epochs auto") {
 		t.Errorf("exit code %d, %q", code, errw)
 	}
-	r := last[trainResult](t, must(t, tune(t, filepath.Join(t.TempDir(), "run"), "-epochs", "auto", "-json")...))
-	if r.Travel < 3 || r.Config.Epochs < 30 {
-		t.Errorf("travel ratio %.2f in %d epochs", r.Travel, r.Config.Epochs)
+	r := last[run.Result](t, must(t, tune(t, filepath.Join(t.TempDir(), "run"), "-epochs", "auto", "-json")...))
+	if r.Figures["travel_ratio"] < 3 || config(t, r).Epochs < 30 {
+		t.Errorf("travel ratio %.2f in %d epochs", r.Figures["travel_ratio"], config(t, r).Epochs)
 	}
 }
 
 // The published settings hold however the data set's name is spelt.
 func TestPublishedSettings(t *testing.T) {
 	for _, name := range []string{"imagenet", "ImageNet"} {
-		d := dataFlags{name: name, shots: 16, classes: "all"}
-		f := tuningFlags{method: "r-amt", recipe: "paper", given: func(string) bool { return false }}
-		c, _, err := f.config(&d)
-		if err != nil || c.Epochs != 10 || c.LR != 3e-5 || c.Leak != 1 {
-			t.Errorf("%s: %+v, %v", name, c, err)
+		f := trainFlags{data: dataFlags{name: name, shots: 16, classes: "all"}}
+		m, err := run.Lookup(defaultMethod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.settings(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := s.(*rmt.Config); c.AutoEpochs || c.Epochs != 10 || c.LR != 3e-5 || c.Leak != 1 {
+			t.Errorf("%s: %+v", name, c)
 		}
 	}
 }
@@ -241,7 +257,7 @@ func TestTrainRefusesFolders(t *testing.T) {
 			t.Errorf("%s in a finished folder: exit code %d, %s", resume, code, errw)
 		}
 	}
-	if got := read(t, filepath.Join(finished, maskName)); !bytes.Equal(got, mask) || entries(t, finished) != "mask.safetensors result.json" {
+	if got := read(t, filepath.Join(finished, run.MaskName)); !bytes.Equal(got, mask) || entries(t, finished) != "mask.safetensors result.json" {
 		t.Errorf("the finished run was touched: %s", entries(t, finished))
 	}
 
@@ -277,17 +293,17 @@ func TestOneRunAFolder(t *testing.T) {
 			if err := os.Mkdir(dir, 0o777); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(dir, lockName), []byte("1\n"), 0o666); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, run.LockName), []byte("1\n"), 0o666); err != nil {
 				t.Fatal(err)
 			}
 		}
-		var got []*runDir
+		var got []*run.Folder
 		var failed []error
 		var mu sync.Mutex
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				r, err := openRun(dir, false)
+				r, err := run.OpenFolder(dir, false)
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -306,15 +322,15 @@ func TestOneRunAFolder(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		got[0].close()
+		got[0].Close()
 		if e := entries(t, dir); e != "" {
 			t.Errorf("after the run the folder holds %s", e)
 		}
-		again, err := openRun(dir, false)
+		again, err := run.OpenFolder(dir, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again.close()
+		again.Close()
 	}
 }
 
@@ -333,7 +349,7 @@ func interrupt(t *testing.T, steps int, args []string, dir string) (code int, er
 		}
 	}()
 	var o, e bytes.Buffer
-	code = run(ctx, &o, &e, args)
+	code = runMain(ctx, &o, &e, args)
 	return code, e.String()
 }
 
@@ -356,7 +372,7 @@ func TestResume(t *testing.T) {
 		if code != exitInterrupted || !strings.Contains(errw, "go on with -resume -out "+dir) {
 			t.Fatalf("exit code %d: %s", code, errw)
 		}
-		if names := entries(t, dir); strings.Contains(names, lockName) || strings.Contains(names, "tmp") || strings.Count(names, "training-") > 2 {
+		if names := entries(t, dir); strings.Contains(names, run.LockName) || strings.Contains(names, "tmp") || strings.Count(names, "training-") > 2 {
 			t.Errorf("an interrupted run leaves %s", names)
 		}
 		i := last[runInfo](t, must(t, "info", "-json", dir))
@@ -366,12 +382,12 @@ func TestResume(t *testing.T) {
 		if code, _, errw := cli(t, tune(t, dir)...); code != exitFailed || !strings.Contains(errw, "or -resume to go on with it") {
 			t.Errorf("without -resume: exit code %d, %s", code, errw)
 		}
-		r := last[trainResult](t, must(t, tune(t, dir, "-resume", "-json")...))
-		if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+		r := last[run.Result](t, must(t, tune(t, dir, "-resume", "-json")...))
+		if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 			t.Errorf("stopped after %d steps and resumed: another mask", i.Training.Steps)
 		}
-		var undisturbed trainResult
-		if err := json.Unmarshal(read(t, filepath.Join(finished, resultName)), &undisturbed); err != nil {
+		var undisturbed run.Result
+		if err := json.Unmarshal(read(t, filepath.Join(finished, run.ResultName)), &undisturbed); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(r.Epochs); n == 0 || !cmp.Equal(r.Epochs[n-1], undisturbed.Epochs[2]) {
@@ -428,7 +444,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s", name, code, errw)
 			continue
 		}
-		if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+		if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 			t.Errorf("%s: another mask", name)
 		}
 		if got := entries(t, dir); got != "mask.safetensors result.json" {
@@ -460,20 +476,21 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 		{"epochs", "-epochs 4"},
 		{"leak", "-leak 0.5"},
 		{"seed", "-seed 2"},
-		{"split_sha256", "-shots 3"},
+		{"data.shots", "-shots 3"},
 		{"method", "-method amt"},
 		{"recipe", "-recipe released"},
-		{"patterns", "-mask visual.*.out_proj.weight"},
-		{"template", "-template {}"},
+		{"patterns", "-patterns visual.*.out_proj.weight"},
+		{"templates", "-template {}"},
 		{"classes", "-classes base"},
 		{"flip", "-flip 0"},
 		{"micro_batch", "-micro-batch 3"},
 		{"rrc_scale_min", "-rrc-scale 0.08"},
 		{"precision", "-precision bf16"},
-		{"backbone", "-model " + other(t)},
+		{"model.digest", "-model " + other(t)},
+		{"preprocessing.pillow", "-pillow 12"},
 	} {
 		code, _, errw := cli(t, tune(t, dir, append([]string{"-resume"}, strings.Fields(c.args)...)...)...)
-		if code != exitFailed || !strings.Contains(errw, train.ErrOtherRun.Error()) || !strings.Contains(errw, `"`+c.what+`" was `) {
+		if code != exitFailed || !strings.Contains(errw, train.ErrOtherRun.Error()) || !strings.Contains(errw, c.what+" was ") {
 			t.Errorf("%s: exit code %d, %s", c.args, code, errw)
 		}
 	}
@@ -483,7 +500,7 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 	}
 	defer dev.Close()
 	if dev.Strassen() {
-		if code, _, errw := cli(t, tune(t, dir, "-resume", "-strassen=false")...); code != exitFailed || !strings.Contains(errw, `"strassen" was `) {
+		if code, _, errw := cli(t, tune(t, dir, "-resume", "-strassen=false")...); code != exitFailed || !strings.Contains(errw, "strassen was ") {
 			t.Errorf("-strassen=false: exit code %d, %s", code, errw)
 		}
 	}
@@ -493,7 +510,7 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 	// What does not matter may change.
 	_, want := undisturbedRun(t)
 	must(t, tune(t, dir, "-resume", "-workers", "1", "-cache", "0", "-save-every", "1h")...)
-	if got := read(t, filepath.Join(dir, maskName)); !bytes.Equal(got, want) {
+	if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 		t.Error("another mask")
 	}
 }
@@ -501,7 +518,7 @@ func TestResumeRefusesOtherRuns(t *testing.T) {
 // Where the mask cannot be written the run fails with its name, and goes on from its last checkpoint once it can be.
 func TestMaskCannotBeWritten(t *testing.T) {
 	dir := interrupted(t)
-	mask := filepath.Join(dir, maskName)
+	mask := filepath.Join(dir, run.MaskName)
 	if err := os.MkdirAll(filepath.Join(mask, "in the way"), 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -509,7 +526,7 @@ func TestMaskCannotBeWritten(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errw, mask) {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
-	if names := entries(t, dir); !strings.Contains(names, stateName(18)) || strings.Contains(names, "tmp") || strings.Contains(names, resultName) {
+	if names := entries(t, dir); !strings.Contains(names, stateName(18)) || strings.Contains(names, "tmp") || strings.Contains(names, run.ResultName) {
 		t.Errorf("the folder holds %s", names)
 	}
 	if err := os.RemoveAll(mask); err != nil {

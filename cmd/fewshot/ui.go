@@ -42,28 +42,28 @@ func (u *ui) result(v any, text func(w io.Writer)) error {
 	return json.NewEncoder(u.out).Encode(v)
 }
 
-// note is a line for people.
-func (u *ui) note(format string, a ...any) {
+// Note is a line for people.
+func (u *ui) Note(format string, a ...any) {
 	if !u.json {
 		io.WriteString(u.out, quote.Text(fmt.Sprintf(format, a...))+"\n")
 	}
 }
 
-// warn is a line that must not be missed.
-func (u *ui) warn(format string, a ...any) {
+// Warn is a line that must not be missed.
+func (u *ui) Warn(format string, a ...any) {
 	io.WriteString(u.errw, "warning: "+quote.Text(fmt.Sprintf(format, a...))+"\n")
 }
 
-// event is an object for programs only.
-func (u *ui) event(v any) error {
+// Event is an object for programs only.
+func (u *ui) Event(v any) error {
 	if !u.json {
 		return nil
 	}
 	return json.NewEncoder(u.out).Encode(v)
 }
 
-// progress starts a bar of n steps. The returned function is told how many are done, and what to say.
-func (u *ui) progress(what string, n int) (advance func(done int, say string), finish func()) {
+// Progress starts a bar of n steps. The returned function is told how many are done, and what to say.
+func (u *ui) Progress(what string, n int) (advance func(done int, say string), finish func()) {
 	if !u.terminal || n == 0 {
 		return func(int, string) {}, func() {}
 	}

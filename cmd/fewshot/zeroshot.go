@@ -26,7 +26,7 @@ func ensemble(ds *datasets.Dataset) []string {
 	return append(slices.Clone(imagenet.Templates), ds.Template)
 }
 
-func setupZeroshot(fs *flag.FlagSet) func(context.Context, *ui, []string) error {
+func setupZeroshot(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f evalFlags
 	var templates []string
 	var average bool
@@ -48,14 +48,11 @@ func setupZeroshot(fs *flag.FlagSet) func(context.Context, *ui, []string) error 
 				return usagef("-template %q: the class name goes in once, where {} stands", t)
 			}
 		}
-		return f.run(ctx, u, "", func(ds *datasets.Dataset) ([]string, error) {
-			switch {
-			case templates != nil:
-				return templates, nil
-			case average:
-				return ensemble(ds), nil
+		return f.run(ctx, u, func(ds *datasets.Dataset) []string {
+			if average {
+				return ensemble(ds)
 			}
-			return []string{ds.Template}, nil
+			return templates
 		})
 	}
 }

@@ -119,6 +119,9 @@ func (r *Run) Train(ctx context.Context) (err error) {
 // done reports whether all steps were made, where their number is given.
 func (r *Run) done() bool { return r.Steps > 0 && r.Trainer.Steps() >= r.Steps }
 
+// Rate is how many images a second were trained on, over all processes of the run.
+func (r *Run) Rate() float64 { return float64(r.Done.Images) / max(r.Done.Seconds.Seconds(), 1e-9) }
+
 // endEpoch goes over to the next epoch.
 func (r *Run) endEpoch(lr float64) error {
 	if err := r.Trainer.Check(); err != nil { // and of the last update

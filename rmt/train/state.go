@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/quote"
 )
 
 // StateFormat is the metadata "format" of a training checkpoint.
@@ -95,6 +96,33 @@ func RestoreState(dir string, t *Trainer, run map[string]string, skipped func(pa
 	return s, false, nil
 }
 
+// CheckState refuses with ErrOtherRun if the newest readable checkpoint in dir is another run's, without taking anything from it.
+func CheckState(dir string, run map[string]string) error {
+	files, err := StateFiles(dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		s, err := ReadState(path)
+		if errors.Is(err, checkpoint.Corrupt) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return s.check(path, run)
+	}
+	return nil
+}
+
+// check refuses the checkpoint of another run.
+func (s State) check(path string, run map[string]string) error {
+	if differ := differences(s.Run, run); differ != nil {
+		return fmt.Errorf("%s: %w: %s", path, ErrOtherRun, strings.Join(differ, ", "))
+	}
+	return nil
+}
+
 // RemoveState removes all checkpoints in dir, after the run they were for is done.
 func RemoveState(dir string) error {
 	files, err := StateFiles(dir)
@@ -113,8 +141,8 @@ func (t *Trainer) restore(path string, run map[string]string) (s State, err erro
 	if s, err = readState(f); err != nil {
 		return s, err
 	}
-	if differ := differences(s.Run, run); differ != nil {
-		return s, fmt.Errorf("%s: %w: %s", path, ErrOtherRun, strings.Join(differ, ", "))
+	if err := s.check(path, run); err != nil {
+		return s, err
 	}
 	// Read everything before changing anything.
 	var values [][]float32
@@ -194,7 +222,7 @@ func differences(theirs, ours map[string]string) []string {
 	var all []string
 	for _, k := range slices.Sorted(maps.Keys(names)) {
 		if theirs[k] != ours[k] {
-			all = append(all, fmt.Sprintf("%s was %s and is %s", strconv.Quote(cut(k)), strconv.Quote(cut(theirs[k])), strconv.Quote(cut(ours[k]))))
+			all = append(all, fmt.Sprintf("%s was %s and is %s", quote.Plain(cut(k)), shown(theirs[k]), shown(ours[k])))
 		}
 	}
 	return all
@@ -263,6 +291,14 @@ func remove(paths []string) error {
 		}
 	}
 	return nil
+}
+
+// shown is a setting's value in a message.
+func shown(v string) string {
+	if v == "" {
+		return "not there"
+	}
+	return quote.Plain(cut(v))
 }
 
 // cut bounds what a file's own string may take of a message.

@@ -85,8 +85,10 @@ func (a *accelerator) wrote(bs ...tensor.Buf) {
 }
 
 func (a *accelerator) Describe() string { return "float32 and bfloat16, emulated" }
-func (a *accelerator) Sync() error      { return a.ref.Sync() }
-func (a *accelerator) Close() error     { return a.ref.Close() }
+
+func (a *accelerator) Kernels() string { return "test" }
+func (a *accelerator) Sync() error     { return a.ref.Sync() }
+func (a *accelerator) Close() error    { return a.ref.Close() }
 
 func (a *accelerator) ElementSize(k tensor.Kind) int {
 	if k == tensor.Full {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"fewshot/rmt"
+	"fewshot/rmt/run"
 	"fewshot/tensor"
 	"fewshot/vit"
 )
@@ -19,7 +20,7 @@ func TestPackFew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	student := c.teacher()
+	student := c.Teacher()
 	picked, err := rmt.Select(student.Params(), []string{"visual.transformer.resblocks.*.attn.out_proj.weight"})
 	if err != nil {
 		t.Fatal(err)
@@ -34,13 +35,13 @@ func TestPackFew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	few := tensor.FewRows / tokens(student.Config)
+	few := tensor.FewRows / student.Tokens()
 	config.Batch = few + 1
-	if packFew(student, c.image, config); free.Buf().Packed != (tensor.Packed{}) {
+	if run.PackFew(student, c.Image, config); free.Buf().Packed != (tensor.Packed{}) {
 		t.Errorf("packed for %d images", config.Batch)
 	}
 	config.Batch = few
-	if packFew(student, c.image, config); free.Buf().Packed == (tensor.Packed{}) {
+	if run.PackFew(student, c.Image, config); free.Buf().Packed == (tensor.Packed{}) {
 		t.Skip("this processor packs nothing")
 	}
 	if p := free.Buf().Packed; p.Plain == nil || p.Transposed == nil {

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"errors"
@@ -15,20 +15,21 @@ import (
 
 // Names in an output folder.
 const (
-	maskName   = "mask.safetensors"
-	resultName = "result.json"
-	lockName   = ".lock"
+	MaskName   = "mask.safetensors"
+	TunedName  = "tuned.safetensors" // what methods other than masks leave
+	ResultName = "result.json"
+	LockName   = ".lock"
 )
 
-// maxResult bounds a result.json that is read: a thousand epochs of a run with every tensor's sparsity take 2 MB.
-const maxResult = 64 << 20
+// MaxResult bounds a result.json that is read: a thousand epochs of a run with every tensor's sparsity take 2 MB.
+const MaxResult = 64 << 20
 
-// runDir is an output folder that this process has to itself.
-type runDir struct{ lock *os.File }
+// Folder is an output folder that this process has to itself.
+type Folder struct{ lock *os.File }
 
-// openRun makes or takes over an output folder. A folder with anything in it is somebody's: without -resume it is left
+// OpenFolder makes or takes over an output folder. A folder with anything in it is somebody's: without -resume it is left
 // alone, and so is one that a running process holds.
-func openRun(dir string, resume bool) (*runDir, error) {
+func OpenFolder(dir string, resume bool) (*Folder, error) {
 	// Asked before anything is written, and again when no other process can change the answer.
 	if err := mayUse(dir, resume); err != nil {
 		return nil, err
@@ -36,18 +37,18 @@ func openRun(dir string, resume bool) (*runDir, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	r, err := lockRun(dir)
+	r, err := lockFolder(dir)
 	if err != nil {
 		return nil, err
 	}
 	err = mayUse(dir, resume)
-	for _, name := range []string{maskName, resultName} { // what a killed process was writing
+	for _, name := range []string{MaskName, TunedName, ResultName} { // what a killed process was writing
 		if err == nil {
 			err = checkpoint.RemoveTemporary(filepath.Join(dir, name))
 		}
 	}
 	if err != nil {
-		r.close()
+		r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -61,10 +62,10 @@ func mayUse(dir string, resume bool) error {
 	}
 	n := 0
 	for _, e := range entries {
-		if e.Name() == resultName {
-			return fmt.Errorf("%s holds a finished run (it has a %s); give another -out", dir, resultName)
+		if e.Name() == ResultName {
+			return fmt.Errorf("%s holds a finished run (it has a %s); give another -out", dir, ResultName)
 		}
-		if e.Name() != lockName {
+		if e.Name() != LockName {
 			n++
 		}
 	}
@@ -77,9 +78,9 @@ func mayUse(dir string, resume bool) error {
 	return nil
 }
 
-// lockRun takes the folder's lock. It dies with the process, however that ends; the file may stay.
-func lockRun(dir string) (*runDir, error) {
-	path := filepath.Join(dir, lockName)
+// lockFolder takes the folder's lock. It dies with the process, however that ends; the file may stay.
+func lockFolder(dir string) (*Folder, error) {
+	path := filepath.Join(dir, LockName)
 	for {
 		f, err := checkpoint.OpenOwn(path)
 		if err != nil {
@@ -96,12 +97,12 @@ func lockRun(dir string) (*runDir, error) {
 			f.Close()
 			continue
 		}
-		r := &runDir{f}
+		r := &Folder{f}
 		if err = f.Truncate(0); err == nil {
 			_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
 		}
 		if err != nil {
-			r.close()
+			r.Close()
 			return nil, fmt.Errorf("the output folder cannot be written: %w", err)
 		}
 		return r, nil
@@ -127,4 +128,5 @@ func holder(f *os.File) string {
 	return "another process"
 }
 
-func (r *runDir) close() { unlockFile(r.lock) }
+// Close gives the folder up.
+func (r *Folder) Close() { unlockFile(r.lock) }

@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"context"
@@ -6,19 +6,20 @@ import (
 	"iter"
 
 	"fewshot/datasets"
+	"fewshot/rmt/clip"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
-// source gives labelled images in batches, to train on or to classify. From one epoch to the next decoded pictures are kept in
+// Source gives labelled images in batches, to train on or to classify. From one epoch to the next decoded pictures are kept in
 // one of two places: in the process's memory, where the loader makes images of them; or in the device's, as bytes, and the
 // device makes the images. The numbers that come out are the same.
-type source struct {
+type Source struct {
 	ds     *datasets.Dataset
 	items  []datasets.Item
 	opt    datasets.LoaderOptions
 	loader *datasets.Loader
-	u      *ui
+	ui     UI
 
 	store  *store // nil: pictures are kept by the loader
 	once   bool   // no image is looked at twice, so that no picture is kept beyond its batch
@@ -40,15 +41,15 @@ type store struct {
 // training and of evaluation leave three quarters.
 const storeShare = 8
 
-// source makes one. once says that there will be one epoch only.
-func (l *loaderFlags) source(dev *tensor.Device, u *ui, ds *datasets.Dataset, items []datasets.Item, opt datasets.LoaderOptions, once bool) *source {
-	opt.Workers = l.workers
-	s := &source{ds: ds, items: items, opt: opt, u: u, once: once, strict: l.store == "device"}
+// Source makes one. once says that there will be one epoch only.
+func (l Loader) Source(dev *tensor.Device, u UI, ds *datasets.Dataset, items []datasets.Item, opt datasets.LoaderOptions, once bool) *Source {
+	opt.Workers = l.Workers
+	s := &Source{ds: ds, items: items, opt: opt, ui: u, once: once, strict: l.Store == "device"}
 	own := dev.OwnMemory()
-	if l.store == "device" || l.store == "auto" && own > 0 {
+	if l.Store == "device" || l.Store == "auto" && own > 0 {
 		room := own / storeShare
 		if own == 0 {
-			room = l.cacheMiB << 20
+			room = l.CacheMiB << 20
 		}
 		s.store = newStore(dev, opt.Transform, len(items), room)
 		s.opt.Crops = true
@@ -57,16 +58,16 @@ func (l *loaderFlags) source(dev *tensor.Device, u *ui, ds *datasets.Dataset, it
 	return s
 }
 
-// inOrder is a source of the centres of items, in their order: what is classified.
-func (l *loaderFlags) inOrder(dev *tensor.Device, u *ui, m *model, ds *datasets.Dataset, items []datasets.Item, once bool) *source {
-	return l.source(dev, u, ds, items, datasets.LoaderOptions{Transform: m.transform, BatchSize: l.batch}, once)
+// InOrder is a source of the centres of items, in their order: what is classified.
+func (l Loader) InOrder(dev *tensor.Device, u UI, m *clip.Model, ds *datasets.Dataset, items []datasets.Item, once bool) *Source {
+	return l.Source(dev, u, ds, items, datasets.LoaderOptions{Transform: m.Transform, BatchSize: l.Batch}, once)
 }
 
 // Batches is how many an epoch has.
-func (s *source) Batches() int { return s.loader.Batches() }
+func (s *Source) Batches() int { return s.loader.Batches() }
 
 // Epoch yields the batches of an epoch from the given one on.
-func (s *source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Batch, error] {
+func (s *Source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Batch, error] {
 	return func(yield func(train.Batch, error) bool) {
 		full := false
 		for b, err := range s.loader.Epoch(ctx, epoch, from) {
@@ -91,7 +92,7 @@ func (s *source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Bat
 			from++
 		}
 		if full {
-			s.u.note("%s: the rest is done as with -store host", s.store.full(s.ds))
+			s.ui.Note("%s: the rest is done as with -store host", s.store.full(s.ds))
 			s.keepOnHost()
 			s.Epoch(ctx, epoch, from)(yield)
 		}
@@ -99,14 +100,14 @@ func (s *source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Bat
 }
 
 // keepOnHost gives the device's pictures up. Loaders of crops and of pixels make the same batches.
-func (s *source) keepOnHost() {
-	s.close()
+func (s *Source) keepOnHost() {
+	s.Close()
 	s.opt.Crops = false
 	s.loader = datasets.NewLoader(s.ds, s.items, s.opt)
 }
 
-// close gives the device's memory back.
-func (s *source) close() {
+// Close gives the device's memory back.
+func (s *Source) Close() {
 	if s.store != nil {
 		s.store.pictures.Release()
 		s.store.levels.Release()

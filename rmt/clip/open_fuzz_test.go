@@ -1,4 +1,4 @@
-package main
+package clip
 
 import (
 	"bytes"
@@ -92,9 +92,9 @@ func FuzzOpenModel(f *testing.F) {
 		if err == nil {
 			src, err = checkpoint.NewModel(file)
 		}
-		var c *clip
+		var c *CLIP
 		if err == nil {
-			c, err = newCLIP(dev, src, vit.Config{Heads: heads}, text.Config{Heads: words})
+			c, err = New(dev, src, Config{vit.Config{Heads: heads}, text.Config{Heads: words}})
 		}
 		if err != nil {
 			if ordinary || len(err.Error()) > 1<<14 {
@@ -103,21 +103,21 @@ func FuzzOpenModel(f *testing.F) {
 			return
 		}
 		total := 0
-		for _, p := range c.weights.Params() {
+		for _, p := range c.Weights.Params() {
 			total += p.Value.Len()
 		}
 		if total > len(b) {
 			t.Fatalf("%d parameters of a file of %d bytes", total, len(b))
 		}
 		tape := autograd.NoGrad(dev)
-		if c.image.ImageSize <= 64 {
-			c.image.Encode(tape.Const(dev.Zeros(tensor.Full, 1, 3, c.image.ImageSize, c.image.ImageSize)))
+		if c.Image.ImageSize <= 64 {
+			c.Image.Encode(tape.Const(dev.Zeros(tensor.Full, 1, 3, c.Image.ImageSize, c.Image.ImageSize)))
 		}
-		if c.text != nil {
-			c.text.Encode(tape, [][]int32{{int32(c.text.Vocab - 1)}})
+		if c.Text != nil {
+			c.Text.Encode(tape, [][]int32{{int32(c.Text.Vocab - 1)}})
 		}
 		tape.Release()
-		for _, p := range c.weights.Params() {
+		for _, p := range c.Weights.Params() {
 			p.Value.Release()
 		}
 	})
@@ -174,13 +174,13 @@ func TestOpenModelRefuses(t *testing.T) {
 		}
 		src, err := checkpoint.NewModel(file)
 		if err == nil {
-			_, err = newCLIP(dev, src, vit.Config{Heads: c.heads}, text.Config{Heads: c.words})
+			_, err = New(dev, src, Config{vit.Config{Heads: c.heads}, text.Config{Heads: c.words}})
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
-	if _, err := newCLIP(dev, nn.Source(everything{}), vit.Config{Heads: 1}, text.Config{Heads: 1}); err == nil {
+	if _, err := New(dev, nn.Source(everything{}), Config{vit.Config{Heads: 1}, text.Config{Heads: 1}}); err == nil {
 		t.Error("a source that claims every tensor was built")
 	}
 }

@@ -1,0 +1,202 @@
+package clip
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"fewshot/nn"
+	"fewshot/nn/checkpoint"
+	"fewshot/tensor"
+	"fewshot/text"
+	"fewshot/vit"
+)
+
+// Embedded is the Path of the small CLIP in the program, made by fewshot pretrain with its default settings.
+const Embedded = "embedded"
+
+var (
+	//go:embed embedded/model.safetensors
+	embeddedWeights []byte
+	//go:embed embedded/merges.txt
+	embeddedMerges []byte
+)
+
+// The versions of Pillow that Options.Pillow knows: the newest, and the last one that resized in another order of passes.
+const NewestPillow, OldPillow = 13, 12
+
+// Options say which model, and settle what its files leave open. They carry the names of the command's flags in their errors.
+type Options struct {
+	Path       string // checkpoint file or folder, or Embedded
+	Vocab      string // vocabulary file; "" for the one found beside the model
+	Activation string // quickgelu or gelu, where the files do not say
+	Heads      string // "image" or "image,text", where neither the files nor their widths say
+	Pillow     int    // whose pixels images get; 0 for the newest
+
+	// Like is how the model was used before, for what its files and these options leave open; nil if nobody knows.
+	Like *Spec
+
+	Warn func(format string, a ...any) // told what was guessed; nil for nobody
+}
+
+// An OptionError is a fault in what a user asked for, rather than in a file.
+type OptionError struct{ Problem string }
+
+// Error names the option as a flag.
+func (e *OptionError) Error() string { return e.Problem }
+
+func optionf(format string, a ...any) error { return &OptionError{fmt.Sprintf(format, a...)} }
+
+func (o Options) warn(format string, a ...any) {
+	if o.Warn != nil {
+		o.Warn(format, a...)
+	}
+}
+
+// Open opens the checkpoint, builds the encoders on dev and reads the vocabulary.
+func (o Options) Open(dev *tensor.Device) (*Model, error) {
+	if o.Pillow != 0 && o.Pillow != NewestPillow && o.Pillow != OldPillow {
+		return nil, optionf("-pillow %d: images are resized as by Pillow 13, or as by 12 and older", o.Pillow)
+	}
+	src, err := o.Source()
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	a, err := o.pickActivation(src)
+	if err != nil {
+		return nil, err
+	}
+	vision, words, err := o.HeadsOf(src)
+	if err != nil {
+		return nil, err
+	}
+	imageEps, textEps := src.Eps()
+	c, err := New(dev, src, Config{vit.Config{Activation: a, Heads: vision, Eps: imageEps}, text.Config{Activation: a, Heads: words, Eps: textEps}})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Path, err)
+	}
+	out := &Model{CLIP: c, Name: o.Path, Source: src}
+	if out.Digest, err = src.Digest(); err != nil {
+		return nil, err
+	}
+	p, _ := src.Preprocessing()
+	if p, err = p.For(c.Image.ImageSize); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.Path, err)
+	}
+	out.Preprocessing = Preprocessing{p, o.Pillow}
+	if o.Pillow == 0 {
+		out.Preprocessing.Pillow = NewestPillow
+		if o.Like != nil {
+			out.Preprocessing.Pillow = o.Like.Preprocessing.Pillow
+		}
+	}
+	out.Transform = out.Preprocessing.transform()
+	if c.Text != nil {
+		if c.Tokenizer, err = o.tokenizer(src.Vocabulary()); err != nil {
+			return nil, err
+		}
+		if c.Tokenizer != nil && c.Tokenizer.Size() != c.Text.Vocab {
+			return nil, fmt.Errorf("%s: the vocabulary has %d tokens, the model %d; give the right one with -vocab", o.Path, c.Tokenizer.Size(), c.Text.Vocab)
+		}
+	}
+	return out, nil
+}
+
+// Source opens the files alone.
+func (o Options) Source() (*checkpoint.Model, error) {
+	if o.Path != Embedded {
+		return checkpoint.OpenModel(o.Path)
+	}
+	f, err := checkpoint.NewFile(Embedded, bytes.NewReader(embeddedWeights), int64(len(embeddedWeights)))
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.NewModel(f)
+}
+
+func (o Options) pickActivation(src *checkpoint.Model) (tensor.Activation, error) {
+	name := src.Activation()
+	if name == "" && o.Activation == "" && o.Like != nil {
+		name = o.Like.Activation
+	}
+	switch {
+	case o.Activation == "":
+	case name != "" && name != o.Activation:
+		return 0, optionf("-activation %s, but %s says %s", o.Activation, o.Path, name)
+	default:
+		name = o.Activation
+	}
+	switch name {
+	case "quickgelu":
+		return tensor.QuickGELU, nil
+	case "gelu":
+		return tensor.GELU, nil
+	case "":
+		o.warn("%s does not say which activation its weights were trained with; taking quickgelu, as OpenAI's were. "+
+			"Most of open_clip's own want -activation gelu; the wrong one costs accuracy", o.Path)
+		return tensor.QuickGELU, nil
+	default:
+		return 0, optionf("-activation %q: there are quickgelu and gelu", name)
+	}
+}
+
+// HeadsOf gives the numbers of attention heads that the checkpoint or the flag says, 0 where neither does.
+func (o Options) HeadsOf(src *checkpoint.Model) (image, words int, err error) {
+	image, words = src.Heads()
+	if o.Like != nil && o.Heads == "" && image == 0 && words == 0 {
+		return o.Like.ImageHeads, o.Like.TextHeads, nil
+	}
+	if o.Heads == "" {
+		return image, words, nil
+	}
+	first, second, both := strings.Cut(o.Heads, ",")
+	for _, side := range []struct {
+		encoder, asked string
+		have           *int
+		given          bool
+	}{{"image", first, &image, true}, {"text", second, &words, both}} {
+		if !side.given {
+			continue
+		}
+		n, err := strconv.Atoi(side.asked)
+		if err != nil || n < 1 || n > nn.MaxWidth {
+			return 0, 0, optionf("-heads %q: give the number of the image encoder's attention heads, or of both encoders', as 16 or 16,12", o.Heads)
+		}
+		if *side.have != 0 && *side.have != n {
+			return 0, 0, optionf("-heads %s, but %s says that the %s encoder has %d", o.Heads, o.Path, side.encoder, *side.have)
+		}
+		*side.have = n
+	}
+	return image, words, nil
+}
+
+// maxVocabulary is more than any vocabulary file has; package text has a limit of its own for what comes out of a packed one.
+const maxVocabulary = 64 << 20
+
+// tokenizer reads the vocabulary that was asked for, or found; nil if there is none.
+func (o Options) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, error) {
+	merges := found.Merges
+	switch {
+	case o.Vocab != "":
+		merges, found.IDs = o.Vocab, ""
+	case o.Path == Embedded:
+		return text.ReadMerges("embedded/merges.txt", bytes.NewReader(embeddedMerges))
+	case merges == "":
+		return nil, nil
+	}
+	b, err := checkpoint.ReadFile(merges, maxVocabulary)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := text.ReadVocabulary(merges, bytes.NewReader(b))
+	if err != nil || found.IDs == "" {
+		return tok, err
+	}
+	if b, err = checkpoint.ReadFile(found.IDs, maxVocabulary); err != nil {
+		return nil, err
+	}
+	return tok, tok.CheckVocab(found.IDs, bytes.NewReader(b))
+}

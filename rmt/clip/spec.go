@@ -1,0 +1,60 @@
+package clip
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"fewshot/datasets"
+	"fewshot/nn/checkpoint"
+	"fewshot/tensor"
+)
+
+// Spec is what of a model determines its results: equal specs compute the same function of the same files.
+type Spec struct {
+	Digest        string        `json:"digest"` // of all weights
+	Activation    string        `json:"activation"`
+	ImageHeads    int           `json:"image_heads"`
+	TextHeads     int           `json:"text_heads,omitempty"` // 0 without a text encoder
+	Vocabulary    string        `json:"vocabulary,omitempty"` // SHA-256 of merges and ids; "" without one
+	Preprocessing Preprocessing `json:"preprocessing"`
+}
+
+// Preprocessing is what happens to an image before the encoder sees it.
+type Preprocessing struct {
+	checkpoint.Preprocessing
+	Pillow int `json:"pillow"` // major version of the Pillow whose resize is reproduced
+}
+
+func (p Preprocessing) transform() datasets.Transform {
+	t := datasets.Transform{Size: p.Size, Resize: p.Resize, Squash: p.Mode == checkpoint.ResizeSquash, Bilinear: p.Interpolation == checkpoint.Bilinear, Pillow: p.Pillow}
+	for i := range 3 {
+		t.Mean[i], t.Std[i] = float32(p.Mean[i]), float32(p.Std[i])
+	}
+	return t
+}
+
+// Spec describes the model.
+func (m *Model) Spec() (Spec, error) {
+	s := Spec{Digest: m.Digest, Activation: activationName(m.Image.Activation), ImageHeads: m.Image.Heads, Preprocessing: m.Preprocessing}
+	if m.Text != nil {
+		s.TextHeads = m.Text.Heads
+	}
+	if m.Tokenizer != nil {
+		h := sha256.New()
+		if err := m.Tokenizer.WriteMerges(h); err != nil {
+			return s, err
+		}
+		if err := m.Tokenizer.WriteVocab(h); err != nil {
+			return s, err
+		}
+		s.Vocabulary = hex.EncodeToString(h.Sum(nil))
+	}
+	return s, nil
+}
+
+func activationName(a tensor.Activation) string {
+	if a == tensor.QuickGELU {
+		return "quickgelu"
+	}
+	return "gelu"
+}

@@ -1,0 +1,180 @@
+// Package method is what a method of few-shot adaptation is to the program: a row with a name, published settings, and how it
+// begins on a job. Methods live in packages of their own (rmt, rmt/prompt, rmt/adapter, rmt/probe); their rows are listed in
+// package rmt/run, and nothing else names them.
+//
+// A method that is trained by steps returns a [train.Run] over a learner of its own; one that solves for its result, as a linear
+// probe does, returns none and does its work in Begin. Either leaves something [Learned]: tensors for the tuned file, and a
+// classifier.
+package method
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"strings"
+
+	"fewshot/optim"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+)
+
+// Method is a row of the table of methods.
+type Method struct {
+	Name    string
+	Summary string // in a line, for -help
+
+	// Defaults are the settings published for a task.
+	Defaults func(Task) (Settings, error)
+
+	// Settings reads settings from the JSON that the program made of them.
+	Settings func(json []byte) (Settings, error)
+
+	// Begin prepares the method on a job. It refuses, before any work, settings and data that do not go together.
+	Begin func(ctx context.Context, j *Job) (*Training, error)
+
+	// Validates says that results depend on the validation images.
+	Validates bool
+
+	// Load makes what Begin leaves when it is done, from the tensors of a tuned file.
+	Load func(ctx context.Context, j *Job, read func(name string) (*tensor.Tensor, error)) (Learned, error)
+}
+
+// Task is what published settings depend on.
+type Task struct {
+	Dataset   string // name in the table of data sets, or anything else
+	Published bool   // it is one that published settings were made for
+	Shots     int
+	BaseToNew bool
+	Recipe    string // paper or released
+}
+
+// Settings are a method's hyper-parameters: a pointer to a struct whose fields have JSON names.
+type Settings interface {
+	// Declare declares a flag for each, with its value as default.
+	Declare(fs *flag.FlagSet)
+	// Validate reports the first that makes no sense.
+	Validate() error
+}
+
+// Job is what a method is begun on.
+type Job struct {
+	Dev       *tensor.Device
+	Model     *clip.Model
+	Classes   []string
+	Templates []string
+	Settings  Settings // of the method's own type
+	Seed      uint64
+	Data      Data
+	Masked    bool                // a mask is on the image encoder
+	Micro     func(batch int) int // images of a batch that are computed at a time, 0 for all
+	Progress  func(what string, n int) (advance func(done int, say string), finish func())
+
+	heads map[string]train.Head
+}
+
+// Key is the randomness of a purpose.
+func (j *Job) Key(purpose string) tensor.Key { return tensor.NewKey(j.Seed).Name(purpose) }
+
+// Head is the zero-shot classifier of the job's classes and templates.
+func (j *Job) Head(ctx context.Context) (train.Head, error) { return j.HeadOf(ctx, j.Classes) }
+
+// HeadOf is the zero-shot classifier of any classes by the job's templates. It is made once, and belongs to the job.
+func (j *Job) HeadOf(ctx context.Context, classes []string) (train.Head, error) {
+	key := strings.Join(classes, "\x00")
+	if h, ok := j.heads[key]; ok {
+		return h, nil
+	}
+	rows, err := j.Model.Classifier(ctx, j.Dev, classes, j.Templates)
+	if err != nil {
+		return train.Head{}, err
+	}
+	if j.heads == nil {
+		j.heads = map[string]train.Head{}
+	}
+	j.heads[key] = train.Head{Classes: rows, Scale: j.Model.Scale()}
+	return j.heads[key], nil
+}
+
+// Close gives back what the job has made.
+func (j *Job) Close() {
+	for _, h := range j.heads {
+		h.Classes.Release()
+	}
+	j.heads = nil
+}
+
+// Split is a part of a data set.
+type Split int
+
+// The parts of a data set: its few-shot sample, and its validation images.
+const (
+	Train Split = iota
+	Val
+)
+
+// String is the split's usual name.
+func (s Split) String() string { return [...]string{"train", "val"}[s] }
+
+// Augment says how training images are varied.
+type Augment struct {
+	CropMin float64 // RandomResizedCrop takes at least this share of the area; 0: the centre, as in evaluation
+	Flip    float64 // probability of mirroring
+}
+
+// Data are a job's images. Order and crops depend on the job's seed.
+type Data interface {
+	// Batches are the training images in random order, an epoch after the other, for a learner.
+	Batches(batch int, a Augment) (train.Data, error)
+	// Count is the number of images of a split.
+	Count(s Split) int
+	// Labels are those of a split, in its order.
+	Labels(s Split) []int32
+	// Features are the image encoder's, [N, Embed], not normalised, of a split's images in its order, each varied as pass number
+	// pass of the augmentation says. The caller releases them.
+	Features(ctx context.Context, s Split, a Augment, pass int) (*tensor.Tensor, error)
+}
+
+// Training is a method at work on a job.
+type Training struct {
+	// Run trains by steps; nil where there are none.
+	Run *train.Run
+	// Solve does what needs no steps, after Run if there is one; or nil.
+	Solve func(ctx context.Context) error
+	// Learned is what there is to be had then.
+	Learned Learned
+	// Figures are for the result, by name in its JSON.
+	Figures map[string]float64
+	// Warnings are what a user should know before the work begins.
+	Warnings []string
+	// Close gives back what the training took, Learned included.
+	Close func()
+}
+
+// Learned is what a method leaves.
+type Learned interface {
+	// Tensors are what a tuned file keeps, by name: all that Load needs beside settings, model and classes.
+	Tensors() []optim.Named
+	// Classifier is for the given classes, with one of the job's templates each. What was learned for other classes and
+	// cannot be carried over is refused with ErrClasses.
+	Classifier(ctx context.Context, classes []string) (train.Classifier, error)
+}
+
+// ErrClasses says that what was learned is bound to the classes it was learned on.
+var ErrClasses = errors.New("it was learned for its own classes and has nothing to say of others")
+
+// Parse makes a method's Settings function for its own type of settings.
+func Parse[T any, P interface {
+	*T
+	Settings
+}](b []byte) (Settings, error) {
+	var s T
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return nil, err
+	}
+	return P(&s), P(&s).Validate()
+}

@@ -1,0 +1,111 @@
+package run
+
+import (
+	"context"
+	"fmt"
+
+	"fewshot/nn/quote"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+)
+
+// Accuracy is the outcome of classifying a set of images.
+type Accuracy struct {
+	Accuracy float64 `json:"accuracy"` // percent
+	MacroF1  float64 `json:"macro_f1"` // percent, mean over the labels that occur
+	Correct  int     `json:"correct"`
+	Images   int     `json:"images"`
+}
+
+// ClassAccuracy is the outcome for one class.
+type ClassAccuracy struct {
+	Class    string   `json:"class"`
+	Accuracy *float64 `json:"accuracy"` // percent of its images; null without any
+	F1       float64  `json:"f1"`       // percent; 0 where the class neither occurs nor is predicted
+	Correct  int      `json:"correct"`
+	Images   int      `json:"images"`
+}
+
+// Tally counts predictions by class.
+type Tally struct {
+	hit, said, is []int // predicted rightly, predicted, there
+	done          int
+}
+
+func (t *Tally) add(want, predicted int32) {
+	t.said[predicted]++
+	t.is[want]++
+	if predicted == want {
+		t.hit[want]++
+	}
+	t.done++
+}
+
+// f1 is the harmonic mean of precision and recall of a class, in percent.
+func (t *Tally) f1(class int) float64 { return percent(2*t.hit[class], t.said[class]+t.is[class]) }
+
+// Accuracy is the outcome so far.
+func (t *Tally) Accuracy() Accuracy {
+	a := Accuracy{Images: t.done}
+	present := 0
+	for c := range t.is {
+		a.Correct += t.hit[c]
+		if t.is[c] > 0 {
+			present++
+			a.MacroF1 += t.f1(c)
+		}
+	}
+	a.Accuracy = percent(a.Correct, a.Images)
+	a.MacroF1 /= float64(max(present, 1))
+	return a
+}
+
+// PerClass is the outcome by class, of the given names.
+func (t *Tally) PerClass(names []string) []ClassAccuracy {
+	var all []ClassAccuracy
+	for c, name := range names {
+		a := ClassAccuracy{Class: name, F1: t.f1(c), Correct: t.hit[c], Images: t.is[c]}
+		if a.Images > 0 {
+			p := percent(a.Correct, a.Images)
+			a.Accuracy = &p
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// percent is 0 of nothing.
+func percent(part, of int) float64 { return 100 * float64(part) / float64(max(of, 1)) }
+
+// Evaluate classifies images.
+func Evaluate(ctx context.Context, u UI, what string, dev *tensor.Device, c train.Classifier, images *Source) (Accuracy, error) {
+	t, err := Classify(ctx, u, what, dev, c, images)
+	if err != nil {
+		return Accuracy{}, err
+	}
+	return t.Accuracy(), nil
+}
+
+// Classify is Evaluate, class by class. There is no outcome of no images: that is an error.
+func Classify(ctx context.Context, u UI, what string, dev *tensor.Device, c train.Classifier, images *Source) (*Tally, error) {
+	if len(images.items) == 0 {
+		return nil, fmt.Errorf("%s has no images to test on", quote.Plain(images.ds.Name))
+	}
+	advance, finish := u.Progress(what, len(images.items))
+	defer finish()
+	// Blocks of training sizes are of no use here, nor the other way round.
+	dev.Trim()
+	defer dev.Trim()
+	classes := len(images.ds.Classes)
+	t := &Tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
+	for labels, err := range train.Predict(ctx, dev, c, images.Epoch(ctx, 0, 0)) {
+		if err != nil {
+			return t, err
+		}
+		for _, p := range labels {
+			t.add(images.items[t.done].Label, p)
+		}
+		advance(t.done, "")
+	}
+	return t, ctx.Err()
+}

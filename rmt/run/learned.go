@@ -1,0 +1,179 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"fewshot/nn/quote"
+	"fewshot/rmt"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/method"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+)
+
+// Loaded is what evaluation and prediction run: a model, under a mask or not, with what was trained on it or not.
+type Loaded struct {
+	Mask, Tuned *Tuned   // nil where there is none
+	Forced      []string // contradictions that the user has asked to pass over
+}
+
+// OpenLoaded opens the files that are named; "" is none. What was trained under a mask is refused without that mask, and what was not
+// with one.
+func OpenLoaded(mask, tuned string) (*Loaded, error) {
+	l := &Loaded{}
+	for _, f := range []struct {
+		path string
+		into **Tuned
+	}{{mask, &l.Mask}, {tuned, &l.Tuned}} {
+		if f.path == "" {
+			continue
+		}
+		var err error
+		if *f.into, err = OpenTuned(f.path); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	if err := l.fit(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// fit makes sure that the two files belong together.
+func (l *Loaded) fit() error {
+	if l.Mask == nil && l.Tuned != nil && l.Tuned.Masks != nil {
+		l.Mask, l.Tuned = l.Tuned, nil
+	}
+	switch mask, tuned := l.Mask, l.Tuned; {
+	case mask != nil && mask.Masks == nil:
+		return fmt.Errorf("%s is no mask but the tuned file of %s; name it with -tuned", mask.Path, mask.Spec.Method)
+	case tuned == nil:
+		return nil
+	case tuned.Masks != nil:
+		return fmt.Errorf("%s is a mask; name it with -mask, and with -tuned what was trained under it", tuned.Path)
+	case tuned.Spec.Below == "" && mask != nil:
+		return fmt.Errorf("%s was trained without a mask; leave -mask out", tuned.Path)
+	case tuned.Spec.Below != "" && mask == nil:
+		return fmt.Errorf("%s was trained under a mask, a file with SHA-256 %s; name it with -mask", tuned.Path, tuned.Spec.Below)
+	case mask != nil && tuned.Spec.Below != mask.Sum:
+		return fmt.Errorf("%s was trained under another mask: its SHA-256 is %s, that of %s is %s", tuned.Path, tuned.Spec.Below, mask.Path, mask.Sum)
+	}
+	return nil
+}
+
+// Close closes the files.
+func (l *Loaded) Close() error {
+	var err error
+	for _, t := range []*Tuned{l.Mask, l.Tuned} {
+		if t != nil {
+			err = errors.Join(err, t.Close())
+		}
+	}
+	return err
+}
+
+// top is the file that was written last, with a spec; nil without one.
+func (l *Loaded) top() *Tuned {
+	for _, t := range []*Tuned{l.Tuned, l.Mask} {
+		if t != nil && t.Spec.Method != "" {
+			return t
+		}
+	}
+	return nil
+}
+
+// Model is how the model was used that the files were trained on, for what its own files do not say; nil if nobody knows.
+func (l *Loaded) Model() *clip.Spec {
+	if t := l.top(); t != nil {
+		return &t.Spec.Model
+	}
+	return nil
+}
+
+// Templates are the prompts to use on a data set: those given, else those of the training on the same data set, else own. Others
+// than those of the training are refused on its data set, unless forced.
+func (l *Loaded) Templates(title string, given, own []string, force bool) ([]string, error) {
+	t := l.top()
+	if t == nil || t.Spec.Data.Title != title {
+		if given != nil {
+			return given, nil
+		}
+		return own, nil
+	}
+	was := t.Spec.Data.Templates
+	if given == nil || slices.Equal(given, was) {
+		return was, nil
+	}
+	if !force {
+		return nil, fmt.Errorf("%s was trained with the prompt %s; leave -template out, or -force another", t.Path, quoteAll(was))
+	}
+	l.Forced = append(l.Forced, fmt.Sprintf("data.templates was %s and is %s", quoteAll(was), quoteAll(given)))
+	return given, nil
+}
+
+func quoteAll(all []string) string {
+	var q []string
+	for _, s := range all {
+		q = append(q, quote.String(s))
+	}
+	return strings.Join(q, ", ")
+}
+
+// Apply puts the mask on the model and makes the classifier for a job's classes.
+func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.Classifier, sparsity *rmt.Sparsity, err error) {
+	spec, err := j.Model.Spec()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, t := range []*Tuned{l.Mask, l.Tuned} {
+		if t == nil {
+			continue
+		}
+		forced, err := t.Check(spec, force)
+		if err != nil {
+			return nil, nil, err
+		}
+		l.Forced = append(l.Forced, forced...)
+	}
+	if l.Mask != nil {
+		masks, err := l.Mask.Masks.Attach(j.Model.Image.Params(), j.Model.Digest)
+		if err != nil {
+			return nil, nil, err
+		}
+		s := rmt.SparsityOf(masks)
+		sparsity, j.Masked = &s, true
+	}
+	if l.Tuned == nil {
+		head, err := j.Head(ctx)
+		return train.Model{Encoder: j.Model.Image, Head: head}, sparsity, err
+	}
+	c, err = l.Tuned.classifier(ctx, j)
+	return c, sparsity, err
+}
+
+// classifier is what the file's method makes of it.
+func (t *Tuned) classifier(ctx context.Context, j *method.Job) (train.Classifier, error) {
+	m, err := Lookup(t.Spec.Method)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Path, err)
+	}
+	if j.Settings, err = m.Settings(t.Spec.Settings); err != nil {
+		return nil, fmt.Errorf("%s: settings of %s: %w", t.Path, m.Name, err)
+	}
+	classes := j.Classes
+	j.Classes = t.Classes
+	learned, err := m.Load(ctx, j, func(name string) (*tensor.Tensor, error) { return t.Tensor(j.Dev, name) })
+	if err != nil {
+		return nil, err
+	}
+	j.Classes = classes
+	c, err := learned.Classifier(ctx, classes)
+	if errors.Is(err, method.ErrClasses) {
+		return nil, fmt.Errorf("%s: %s: %w", t.Path, m.Name, err)
+	}
+	return c, err
+}

@@ -1,0 +1,122 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"fewshot/optim"
+	"fewshot/rmt"
+	"fewshot/rmt/method"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+	"fewshot/vit"
+)
+
+// maskMethods are the presets of mask tuning.
+func maskMethods() []*method.Method {
+	where := map[string]string{"amt": "attention weights", "mmt": "MLP weights", "pmt": "all weights of the image encoder"}
+	var all []*method.Method
+	for _, name := range rmt.Methods() {
+		kind, dropout := strings.CutPrefix(name, "r-")
+		summary := "masks on " + where[kind]
+		if dropout {
+			summary += ", with gradient dropout"
+		}
+		all = append(all, &method.Method{
+			Name: name, Summary: summary, Settings: method.Parse[rmt.Config], Begin: beginMasks,
+			Defaults: func(t method.Task) (method.Settings, error) {
+				c, err := rmt.Defaults(name, t.Recipe, t.Dataset, t.Shots, t.BaseToNew)
+				c.AutoEpochs = !t.Published
+				return &c, err
+			},
+		})
+	}
+	return all
+}
+
+// masked is a model with masks on it.
+type masked struct {
+	job   *method.Job
+	masks []*rmt.Mask
+}
+
+// beginMasks puts fresh masks on the model's image encoder.
+func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
+	c := j.Settings.(*rmt.Config)
+	picked, err := rmt.Select(j.Model.Image.Params(), c.Patterns)
+	if err != nil {
+		return nil, err
+	}
+	if j.Masked {
+		return nil, fmt.Errorf("%s learns masks, and the encoder has one already: train it without -mask, or another method with it", c.Method)
+	}
+	data, err := j.Data.Batches(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	if err != nil {
+		return nil, err
+	}
+	c.Seed, c.MicroBatch = j.Seed, j.Micro(c.Batch)
+	if c.AutoEpochs {
+		if c.Epochs, err = c.EnoughEpochs(data.Batches()); err != nil {
+			return nil, err
+		}
+	}
+	t := &method.Training{Figures: map[string]float64{"travel_ratio": c.TravelRatio(data.Batches())}}
+	if ratio := t.Figures["travel_ratio"]; ratio < 1 {
+		t.Warnings = append(t.Warnings, fmt.Sprintf("travel ratio %.2f: %d steps at this learning rate cannot bring a score from %g to %g, so hardly any weight can be switched off and the result will be the untouched CLIP; use -epochs auto",
+			ratio, data.Batches()*c.Epochs, c.Init, c.Threshold))
+	}
+	head, err := j.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	student, teacher := j.Model.Image, j.Model.Teacher()
+	m := masked{j, rmt.Attach(picked, c.Init, c.Threshold)}
+	PackFew(student, teacher, *c)
+	l := rmt.NewLearner(student, teacher, head, m.masks, c.Rule())
+	t.Run = &train.Run{Trainer: rmt.NewTrainer(j.Dev, l, *c), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}
+	t.Learned = m
+	t.Close = func() {
+		student.Unpack()
+		for _, k := range m.masks {
+			k.Detach()
+			k.Scores.Release()
+		}
+	}
+	return t, nil
+}
+
+// PackFew packs the frozen weights if steps are on so few images that it gains. (Who asks for parts of few images wants to save memory.)
+func PackFew(student, teacher *vit.Encoder, c rmt.Config) {
+	if c.Batch*student.Tokens() > tensor.FewRows {
+		return
+	}
+	student.Pack(true)
+	if c.Rule().NeedsTeacher() {
+		teacher.Pack(false) // what the masks hide from the student
+	}
+}
+
+// Tensors is nothing: masks have a file of their own form.
+func (m masked) Tensors() []optim.Named { return nil }
+
+// Classifier is the masked encoder with a head for the classes.
+func (m masked) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
+	head, err := m.job.HeadOf(ctx, classes)
+	return train.Model{Encoder: m.job.Model.Image, Head: head}, err
+}
+
+// MasksOf are the masks that a method has learned; nil of other methods.
+func MasksOf(l method.Learned) []*rmt.Mask {
+	m, _ := l.(masked)
+	return m.masks
+}
+
+// WriteLearned writes the file of what was learned, without the spec of a run.
+func WriteLearned(w io.Writer, l method.Learned, backbone string) error {
+	if masks := MasksOf(l); masks != nil {
+		return rmt.WriteMasks(w, masks, backbone, nil)
+	}
+	return writeTuned(w, nil, l.Tensors())
+}

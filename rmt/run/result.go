@@ -1,0 +1,74 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"fewshot/rmt"
+	"fewshot/rmt/train"
+)
+
+// Result is what a run comes to: result.json, and the last line of -json.
+type Result struct {
+	Kind      string               `json:"kind"`
+	SpecHash  string               `json:"spec_sha256"`
+	Spec      Spec                 `json:"spec"`
+	Model     string               `json:"model"`    // as it was given
+	Backbone  string               `json:"backbone"` // digest of the weights
+	Dataset   string               `json:"dataset"`  // as it was given
+	Title     string               `json:"dataset_title"`
+	Synthetic bool                 `json:"synthetic"` // drawn by this program: not comparable with published figures
+	Classes   string               `json:"classes"`
+	NumClass  int                  `json:"num_classes"`
+	Templates []string             `json:"templates"`
+	Shots     int                  `json:"shots"`
+	Seed      uint64               `json:"seed"`
+	Train     int                  `json:"train_images"`
+	Split     string               `json:"split_sha256"`
+	Method    string               `json:"method"`
+	Config    json.RawMessage      `json:"config"`
+	Figures   map[string]float64   `json:"figures,omitempty"` // of the method
+	ZeroShot  *Accuracy            `json:"zeroshot,omitempty"`
+	Test      *Accuracy            `json:"test"` // null without test images
+	Sparsity  *rmt.Sparsity        `json:"sparsity,omitempty"`
+	Percent   *float64             `json:"sparsity_percent,omitempty"`
+	Tensors   []rmt.TensorSparsity `json:"tensors,omitempty"`
+	File      string               `json:"file"` // mask or tuned file
+	FileBytes int64                `json:"file_bytes"`
+	FileSum   string               `json:"file_sha256"`
+	Epochs    []train.Epoch        `json:"epochs,omitempty"`
+	TrainRate float64              `json:"train_images_per_second"`
+	EvalRate  float64              `json:"eval_images_per_second"`
+	Seconds   float64              `json:"seconds"` // of this process
+	Device    string               `json:"device"`
+	Program   string               `json:"program"`
+	Remarks   []string             `json:"remarks,omitempty"` // what must be known to judge the figures
+}
+
+// Print is the result for people.
+func (r *Result) Print(w io.Writer) {
+	fmt.Fprintf(w, "\n%s on %s, %d shots, seed %d\n", r.Method, r.Dataset, r.Shots, r.Seed)
+	if r.ZeroShot != nil {
+		fmt.Fprintf(w, "  zero-shot  %6.2f %%\n", r.ZeroShot.Accuracy)
+	}
+	switch {
+	case r.Test == nil:
+		fmt.Fprintf(w, "  tuned      there are no test images\n")
+	case r.ZeroShot != nil:
+		fmt.Fprintf(w, "  tuned      %6.2f %%  (%+.2f)\n", r.Test.Accuracy, r.Test.Accuracy-r.ZeroShot.Accuracy)
+	default:
+		fmt.Fprintf(w, "  tuned      %6.2f %%\n", r.Test.Accuracy)
+	}
+	if r.Sparsity != nil && r.Percent != nil {
+		fmt.Fprintf(w, "  sparsity   %6.2f %%  (%d of %d masked weights are off)\n", *r.Percent, r.Sparsity.Off, r.Sparsity.Total)
+	}
+	fmt.Fprintf(w, "  file       %s, %d bytes\n", r.File, r.FileBytes)
+	fmt.Fprintf(w, "  speed      training %.1f images/s, evaluation %.1f images/s, %.0f s in all\n", r.TrainRate, r.EvalRate, r.Seconds)
+	if r.Synthetic {
+		fmt.Fprintln(w, "  (a synthetic task: not comparable with published figures)")
+	}
+	for _, s := range r.Remarks {
+		fmt.Fprintf(w, "  %s\n", s)
+	}
+}

@@ -1,0 +1,125 @@
+package run
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"fewshot/nn/quote"
+	"fewshot/rmt/clip"
+	"fewshot/tensor"
+)
+
+// Spec is what determines the result of a run: two runs of equal specs leave the same bytes. Whatever else there is, as the number
+// of workers, where files lie, or whether a run was interrupted, has no influence.
+//
+// Mask and tuned files, training checkpoints and result.json hold it. A field that an older file lacks is unknown there and is not
+// compared; see [Spec.Differences].
+type Spec struct {
+	Method   string          `json:"method"`
+	Settings json.RawMessage `json:"settings"` // the method's, as it writes them
+	Model    clip.Spec       `json:"model"`
+	Below    string          `json:"mask_below,omitempty"` // SHA-256 of the mask file under which the run was made
+	Data     DataSpec        `json:"data"`
+	Compute  ComputeSpec     `json:"compute"`
+}
+
+// DataSpec is what of a data set determines results.
+type DataSpec struct {
+	Title     string   `json:"title"`                // what the data set is called, however it was opened
+	Classes   string   `json:"classes"`              // all, base or new
+	Split     string   `json:"split_sha256"`         // of class names, and of names and labels of all images
+	Sample    string   `json:"sample_sha256"`        // of the contents of the images trained on
+	Val       string   `json:"val_sha256,omitempty"` // of those that settings or epochs were chosen on
+	Templates []string `json:"templates"`
+	Shots     int      `json:"shots"` // 0 for all
+	Seed      uint64   `json:"seed"`
+}
+
+// ComputeSpec is what of a device determines results.
+type ComputeSpec struct {
+	Kernels   string `json:"kernels"` // as avx512; other kernels round otherwise
+	Precision string `json:"precision"`
+	Strassen  bool   `json:"strassen"`
+}
+
+// ComputeOf is what of a device determines results.
+func ComputeOf(dev *tensor.Device) ComputeSpec {
+	return ComputeSpec{Kernels: dev.Kernels(), Precision: dev.Precision(), Strassen: dev.Strassen()}
+}
+
+// JSON is the spec in its one form.
+func (s Spec) JSON() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic(err) // plain numbers and strings
+	}
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// Hash identifies the spec.
+func (s Spec) Hash() string {
+	sum := sha256.Sum256(s.JSON())
+	return hex.EncodeToString(sum[:])
+}
+
+// ParseSpec reads what JSON writes. Fields that this program does not know are kept by nobody and refused.
+func ParseSpec(b []byte) (Spec, error) {
+	var s Spec
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, fmt.Errorf("the spec of a run cannot be read: %w", err)
+	}
+	if len(s.Settings) > 0 && !json.Valid(s.Settings) || s.Method == "" {
+		return s, fmt.Errorf("the spec of a run names no method")
+	}
+	return s, nil
+}
+
+// Fields are all parts of the spec under dotted names, as model.activation, with their values as JSON.
+func (s Spec) Fields() map[string]string {
+	all := map[string]string{}
+	var tree map[string]json.RawMessage
+	var walk func(prefix string, node map[string]json.RawMessage)
+	walk = func(prefix string, node map[string]json.RawMessage) {
+		for k, v := range node {
+			var below map[string]json.RawMessage
+			if len(v) > 0 && v[0] == '{' && json.Unmarshal(v, &below) == nil {
+				walk(prefix+k+".", below)
+				continue
+			}
+			all[prefix+k] = string(v)
+		}
+	}
+	if err := json.Unmarshal(s.JSON(), &tree); err != nil {
+		panic(err)
+	}
+	walk("", tree)
+	return all
+}
+
+// Differences lists what of two specs differs, as "model.activation was … and is …", sorted. What either does not know, because it
+// was written before there was such a field, is no difference.
+func (s Spec) Differences(now Spec) []string {
+	was, is := s.Fields(), now.Fields()
+	var all []string
+	for _, k := range slices.Sorted(maps.Keys(was)) {
+		a, b := was[k], is[k]
+		if a != b && !unknown(a) && !unknown(b) {
+			all = append(all, fmt.Sprintf("%s was %s and is %s", k, quote.Text(a), quote.Text(b)))
+		}
+	}
+	return all
+}
+
+func unknown(v string) bool {
+	return v == "" || v == `""` || v == "null" || strings.Trim(v, "[]0,") == ""
+}

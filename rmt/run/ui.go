@@ -1,0 +1,10 @@
+package run
+
+// UI is told how a run goes on.
+type UI interface {
+	Note(format string, a ...any) // a line for people
+	Warn(format string, a ...any) // a line that must not be missed
+	Event(v any) error            // an object for programs
+	// Progress starts a bar of n steps. advance is told how many are done, and what to say.
+	Progress(what string, n int) (advance func(done int, say string), finish func())
+}
