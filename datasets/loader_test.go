@@ -13,6 +13,8 @@ import (
 	"iter"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -288,6 +290,39 @@ func BenchmarkLoader(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(images)/b.Elapsed().Seconds(), "images/s")
+		})
+	}
+}
+
+// Image files of the folder FEWSHOT_IMAGES, one after the other on one processor, for tests/peers/images.py.
+func BenchmarkFiles(b *testing.B) {
+	names, err := filepath.Glob(filepath.Join(os.Getenv("FEWSHOT_IMAGES"), "*"))
+	if err != nil || os.Getenv("FEWSHOT_IMAGES") == "" || len(names) == 0 {
+		b.Skip("FEWSHOT_IMAGES names no folder with images")
+	}
+	var files [][]byte
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		files = append(files, data)
+	}
+	tr := CLIPTransform(224)
+	dst := make([]float32, 3*224*224)
+	for what, do := range map[string]func(name string, data []byte) error{
+		"decode": CheckImage,
+		"tensor": func(name string, data []byte) error { return tr.Image(dst, name, data) },
+	} {
+		b.Run(what, func(b *testing.B) {
+			i := 0
+			for b.Loop() {
+				if err := do(names[i%len(names)], files[i%len(files)]); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "images/s")
 		})
 	}
 }
