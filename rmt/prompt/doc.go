@@ -6,7 +6,8 @@
 //   - [PLOT]: several contexts, matched with an image's local features by optimal transport (Chen et al., ICLR 2023), and PLOT++.
 //   - [VPT]: tokens in the image encoder (Jia et al., ECCV 2022), by three conventions of doing so in CLIP.
 //   - [UPT]: tokens in both encoders out of one small network (Zang et al., 2022).
-//   - [MaPLe]: tokens in both, at several depths (Khattak et al., CVPR 2023).
+//   - [MaPLe]: tokens in both, at several depths, those of images made of the others (Khattak et al., CVPR 2023); [PromptSRC] has them apart, and
+//     holds them to zero-shot CLIP (Khattak et al., ICCV 2023).
 //
 // Each is a learner of package train with a configuration beside it, whose defaults are the published ones. What a method leaves is its
 // trained tensors, and for any classes a classifier.

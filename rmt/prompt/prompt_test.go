@@ -159,6 +159,12 @@ func methods() map[string]func(m *CLIP) (Learner, error) {
 			c.Depth, c.Recipe = layers, quick(c.Recipe)
 			return NewMaPLe(m, classes, c)
 		},
+		"promptsrc": func(m *CLIP) (Learner, error) {
+			c := DefaultPromptSRC("", true)
+			c.TextDepth, c.ImageDepth, c.Templates, c.TextWeight, c.ImageWeight = layers, layers, []string{"a {}", "of {}"}, 1, 1
+			c.Recipe = quick(c.Recipe)
+			return NewPromptSRC(m, classes, c)
+		},
 		"plot": func(m *CLIP) (Learner, error) {
 			c := DefaultPLOT("imagenet", 16)
 			c.Contexts, c.Context, c.Recipe = 2, 4, quick(c.Recipe)
@@ -309,6 +315,30 @@ func TestMethodsResume(t *testing.T) {
 		_, whole := run(4, "")
 		if !slices.Equal(trained(resumed), trained(whole)) {
 			t.Errorf("%s: a resumed run differs", name)
+		}
+	}
+}
+
+// The average of PromptSRC's prompts is by a Gaussian over epochs, and is what is left.
+func TestPromptSRCAverages(t *testing.T) {
+	m := rig(t, "ref")
+	c := DefaultPromptSRC("", true)
+	c.TextDepth, c.ImageDepth, c.Templates, c.Epochs, c.Mean, c.Deviation = 1, 1, []string{"a {}"}, 3, 2, 1
+	l, err := NewPromptSRC(m, classes, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for epoch := range c.Epochs {
+		for _, p := range l.Groups()[0].Params {
+			tensor.Fill(p.Value, []float64{1, 10, 100}[epoch])
+		}
+		l.EndEpoch(epoch)
+	}
+	side := math.Exp(-0.5)
+	want := (101*side + 10) / (2*side + 1)
+	for _, v := range trained(l) {
+		if math.Abs(v-want) > 1e-12 {
+			t.Fatalf("%g is left, want %g", v, want)
 		}
 	}
 }
