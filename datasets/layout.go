@@ -109,6 +109,11 @@ func says(t *tree, parent string) bool {
 	return !slices.Contains(anyName, strings.ToLower(t.name)) && t.name != parent && partOf(t.name) == "" && !isNumber(t.name)
 }
 
+// noClass reports whether a folder's name says that it is beside others of another use: images/ beside masks/.
+func noClass(t *tree) bool {
+	return slices.Contains([]string{"images", "image", "imgs", "img", "jpegimages"}, strings.ToLower(t.name))
+}
+
 func isNumber(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
@@ -217,7 +222,8 @@ func (r *recognizer) parts(t *tree) (found bool, err error) {
 		return false, fault(r.path(broken[0]), fs.ErrNotExist, "put the folder itself there", "%s", broken[0].broken)
 	case len(all) == 0:
 		return false, nil
-	case len(flat) == 1 && len(all) == 1 && len(rest) > 0 && !slices.ContainsFunc(rest, func(c *tree) bool { return !c.flat() }):
+	case len(flat) == 1 && len(all) == 1 && strings.EqualFold(all[0].name, "train") && len(rest) > 0 && !slices.ContainsFunc(rest, func(c *tree) bool { return !c.flat() }):
+		// Something on rails, then; nothing that one takes pictures of is called test or valid.
 		r.note("%s is read as a class, like the folders beside it: it has images and no class folders", quote.Plain(r.path(all[0])))
 		return false, nil
 	case len(flat) > 0:
@@ -320,7 +326,7 @@ func (r *recognizer) noClasses(part, parent *tree) error {
 func (r *recognizer) undivided(t *tree) error {
 	live := t.live()
 	var sets, inner, flat []*tree
-	folds := make(map[int]*tree)
+	folds, flatFolds := make(map[int]*tree), 0
 	for _, c := range live {
 		switch {
 		case r.isDataset(c):
@@ -330,7 +336,10 @@ func (r *recognizer) undivided(t *tree) error {
 		case c.flat():
 			flat = append(flat, c)
 		}
-		if n := foldOf(c.name); n > 0 && !c.flat() {
+		switch n := foldOf(c.name); {
+		case n > 0 && c.flat():
+			flatFolds++
+		case n > 0:
 			folds[n] = c
 		}
 	}
@@ -344,6 +353,8 @@ func (r *recognizer) undivided(t *tree) error {
 		return r.nothing(t)
 	case len(sets) > 0:
 		return fault(r.path(t), nil, "give one of them: "+quote.Plain(r.path(sets[0])), "holds data sets, not classes: %s", shown(sets))
+	case flatFolds == len(live) && flatFolds > 1:
+		return r.noClasses(live[0], t)
 	case len(folds) == len(live) && len(folds) > 1:
 		for n := 1; n <= len(folds); n++ {
 			if folds[n] == nil {
@@ -422,6 +433,13 @@ func (r *recognizer) levels() error {
 			}
 			*part = live[0]
 			r.note("the classes are read from %s: it is the only folder there", quote.Plain((*part).path+"/"))
+		}
+		if sets := slices.DeleteFunc((*part).live(), func(c *tree) bool { return partOf(c.name) == "" || c.flat() }); len(sets) > 0 {
+			return fault(r.path(*part), nil, "give it itself: "+quote.Plain(r.path(*part)), "holds parts of a data set, not classes: %s", shown(sets))
+		}
+		if live := (*part).live(); len(live) > 1 && slices.ContainsFunc(live, noClass) {
+			return fault(r.path(*part), nil, "give the folder of the classes, or a table of paths and labels (see docs/data.md)",
+				"has folders of images of which %s can be no class: %s", shown(live[slices.IndexFunc(live, noClass):][:1]), shown(live))
 		}
 		if live := (*part).live(); len(live) == 1 && live[0].flat() && !says(live[0], (*part).name) && !r.marked(live[0]) {
 			return fault(r.path(live[0]), nil, "images belong into one folder per class", "has %d images and no class folders", live[0].count)

@@ -26,7 +26,7 @@ type row struct {
 // classes before numbers.
 var (
 	pathColumns  = []string{"filename", "path", "imagepath", "filepath", "imagefile", "imagename", "impath", "imgpath", "image", "img", "file"}
-	classColumns = []string{"classname", "labelname", "categoryname", "class", "category", "label", "labels", "target"}
+	classColumns = []string{"classname", "labelname", "categoryname", "class", "category", "label", "labels", "target", "classid", "labelid"}
 	partColumns  = []string{"split", "set", "subset", "partition"}
 )
 
