@@ -25,6 +25,7 @@ var gradients = map[string][]struct {
 	"Activate": {
 		{[][]int{{3, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Activate(v[0], tensor.QuickGELU) })},
 		{[][]int{{3, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Activate(v[0], tensor.GELU) })},
+		{[][]int{{3, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Activate(v[0], tensor.TanhGELU) })},
 		{[][]int{{3, 7}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.Activate(v[0], tensor.ReLU) })},
 	},
 	"Linear": {

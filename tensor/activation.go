@@ -7,9 +7,10 @@ const (
 	QuickGELU Activation = iota // x·σ(1.702x), of OpenAI's CLIP
 	GELU                        // x·Φ(x), the exact form with erf
 	ReLU                        // max(x, 0)
+	TanhGELU                    // x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2, an approximation of GELU; of SigLIP
 )
 
-func (a Activation) String() string { return [...]string{"quickgelu", "gelu", "relu"}[a] }
+func (a Activation) String() string { return [...]string{"quickgelu", "gelu", "relu", "gelu-tanh"}[a] }
 
 // Activate is dst = a(x). dst may be x.
 func Activate(dst, x *Tensor, a Activation) {

@@ -100,6 +100,8 @@ func (h *host[T]) Activate(dst, x Buf, a Activation) {
 		h.kernels.GELU(h.of(dst), h.of(x))
 	case ReLU:
 		h.kernels.ReLU(h.of(dst), h.of(x))
+	case TanhGELU:
+		h.kernels.TanhGELU(h.of(dst), h.of(x))
 	}
 }
 
@@ -111,6 +113,8 @@ func (h *host[T]) ActivateGrad(dst, ct, x Buf, a Activation) {
 		h.kernels.GELUGrad(h.of(dst), h.of(ct), h.of(x))
 	case ReLU:
 		h.kernels.ReLUGrad(h.of(dst), h.of(ct), h.of(x))
+	case TanhGELU:
+		h.kernels.TanhGELUGrad(h.of(dst), h.of(ct), h.of(x))
 	}
 }
 

@@ -1,13 +1,20 @@
 // Activations and their gradients.
 #include "common.cuh"
 
-enum { QUICK_GELU, GELU, RELU }; // as tensor.Activation
+enum { QUICK_GELU, GELU, RELU, TANH_GELU }; // as tensor.Activation
+
+// (1 + tanh(sqrt(2/pi)(x + 0.044715x^3)))/2. Beyond 30 it is 0 or 1, and the cube could be infinite.
+__device__ inline float half_tanh(float x) {
+	x = fminf(fmaxf(x, -30.0f), 30.0f);
+	return reciprocal(1 + expf(-x * (1.5957691216057308f + 0.0713548162726003f * x * x)));
+}
 
 __device__ inline float value(int kind, float x) {
 	switch (kind) {
 	case QUICK_GELU: return x * reciprocal(1 + expf(-1.702f * x));
 	case GELU: return x * (0.5f * erfcf(-0.70710678118654752f * x)); // by erfc: 1+erf cancels for negative x
-	default: return x < 0 ? 0 : x;                                   // NaN stays
+	case TANH_GELU: return x != x ? x : x * half_tanh(x);
+	default: return x < 0 ? 0 : x; // NaN stays
 	}
 }
 
@@ -18,6 +25,10 @@ __device__ inline float slope(int kind, float x) {
 		return s * (1 + 1.702f * x * (1 - s));
 	}
 	case GELU: return 0.5f * erfcf(-0.70710678118654752f * x) + x * (expf(-0.5f * x * x) * 0.39894228040143268f);
+	case TANH_GELU: {
+		float s = half_tanh(x), c = fminf(fmaxf(x, -30.0f), 30.0f);
+		return x != x ? x : s * (1 + c * (1 - s) * (1.5957691216057308f + 3 * 0.0713548162726003f * c * c));
+	}
 	default: return 1;
 	}
 }

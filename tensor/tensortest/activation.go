@@ -26,6 +26,19 @@ var activations = []struct {
 		density := a.mul(a.constant(1/math.Sqrt(2*math.Pi)), a.exp(a.mul(exact(-0.5), a.mul(x, x))))
 		return a.mul(x, c), a.add(c, a.mul(x, density))
 	}},
+	{tensor.TanhGELU, func(a arith, x num) (num, num) { // x·σ(z), z = √(8/π)·(x + 0.044715·x³)
+		switch { // where σ is 0 or 1 in any arithmetic; errors of z say nothing there
+		case x.v > 30:
+			return x, exact(1)
+		case x.v < -30:
+			return exact(0), exact(0)
+		}
+		scale, square := a.constant(math.Sqrt(8/math.Pi)), a.mul(x, x)
+		z := a.mul(scale, a.mul(x, a.add(exact(1), a.mul(a.constant(0.044715), square))))
+		rise := a.mul(scale, a.add(exact(1), a.mul(a.constant(3*0.044715), square)))
+		s := a.sigmoid(z)
+		return a.mul(x, s), a.add(s, a.mul(a.mul(x, rise), a.mul(s, a.sub(exact(1), s))))
+	}},
 	{tensor.ReLU, func(a arith, x num) (num, num) { // max(x, 0), of derivative 0 at 0
 		switch {
 		case x.v > 0:

@@ -14,6 +14,12 @@ func (k *Kernels[T]) GELU(dst, x []T) { k.each(dst, x, gelu) }
 // GELUGrad is dst[i] = ct[i] · GELU'(x[i mod |x|]).
 func (k *Kernels[T]) GELUGrad(dst, ct, x []T) { k.chain(dst, ct, x, geluSlope) }
 
+// TanhGELU is dst[i] = x[i]·(1 + tanh(√(2/π)·(x[i] + 0.044715·x[i]³)))/2.
+func (k *Kernels[T]) TanhGELU(dst, x []T) { k.each(dst, x, tanhGELU) }
+
+// TanhGELUGrad is dst[i] = ct[i] · TanhGELU'(x[i mod |x|]).
+func (k *Kernels[T]) TanhGELUGrad(dst, ct, x []T) { k.chain(dst, ct, x, tanhGELUSlope) }
+
 // ReLU is dst[i] = max(x[i], 0).
 func (k *Kernels[T]) ReLU(dst, x []T) {
 	k.pool.For(len(dst), Light, func(_, lo, hi int) {
@@ -65,4 +71,17 @@ func gelu(x float64) float64 { return x * phi(x) }
 func geluSlope(x float64) float64 {
 	density := math.Exp(-0.5*x*x) / math.Sqrt(2*math.Pi)
 	return phi(x) + float64(x*density)
+}
+
+// Since (1 + tanh u)/2 = σ(2u), the argument of σ is linear·x + cubic·x³.
+var (
+	linear = 2 * math.Sqrt(2/math.Pi)
+	cubic  = linear * 0.044715
+)
+
+func tanhGELU(x float64) float64 { return x * sigmoid(x*(linear+float64(cubic*x*x))) }
+
+func tanhGELUSlope(x float64) float64 {
+	s := sigmoid(x * (linear + float64(cubic*x*x)))
+	return s * (1 + float64(x*(1-s)*(linear+float64(3*cubic*x*x))))
 }
