@@ -7,13 +7,22 @@ import (
 )
 
 // Patches cuts constant images [N,C,H,W] into the rows [N, (H/p)·(W/p), C·p·p] that a patch embedding
-// multiplies.
+// multiplies. What is left over at the right and at the bottom is dropped, as by a convolution.
 func Patches(images *Var, p int) *Var {
 	if images.NeedsGrad() {
 		panic("autograd: Patches: images are constants")
 	}
 	t, s := images.tape, images.Shape()
 	out := t.New(tensor.Compute, s[0], (s[2]/p)*(s[3]/p), s[1]*p*p)
+	if h, w := s[2]/p*p, s[3]/p*p; h != s[2] || w != s[3] {
+		whole := t.dev.New(images.Value.Kind(), s[0], s[1], h, w)
+		defer whole.Release()
+		for i := range s[0] * s[1] {
+			tensor.CopyBlocks(whole, images.Value, h, w, i*h*w, w, i*s[2]*s[3], s[3])
+		}
+		tensor.Patches(out, whole, p)
+		return t.Const(out)
+	}
 	tensor.Patches(out, images.Value, p)
 	return t.Const(out)
 }

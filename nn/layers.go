@@ -68,13 +68,16 @@ func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
 	return a.Out.ForwardAdd(autograd.Attention(qkv, a.heads, a.causal), residual)
 }
 
-// ForwardSequences is causal attention for the rows [R, width] of several sequences, with a residual as Forward. With at, not nil, it is
+// ForwardSequences is causal attention for the rows [R, width] of several sequences, with a residual, or nil, as Forward. With at, not nil, it is
 // these rows of it alone, [len(at), width], with those of the residual.
 func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
 	qkv := a.InW.product(x, a.InB.On(x.Tape()), nil) // [R, 3·width]
 	heads := autograd.CausalAttention(qkv, a.heads, groups)
 	if at != nil {
-		heads, residual = autograd.TakeRows(heads, at), autograd.TakeRows(residual, at)
+		heads = autograd.TakeRows(heads, at)
+		if residual != nil {
+			residual = autograd.TakeRows(residual, at)
+		}
 	}
 	return a.Out.ForwardAdd(heads, residual)
 }
@@ -135,20 +138,35 @@ type Block struct {
 	LN1, LN2 LayerNorm
 	Attn     Attention
 	MLP      MLP
+	LS1, LS2 *Param // what each half is multiplied by, [width] (layer scale); nil in nearly all models
 }
 
-// NewBlock asks for ln_1, attn, ln_2 and mlp.
+// NewBlock asks for ln_1, attn, ln_2 and mlp, and for ls_1.gamma and ls_2.gamma where the source has them.
 func NewBlock(w *Weights, c TransformerConfig) Block {
-	return Block{
+	b := Block{
 		LN1: NewLayerNorm(w.In("ln_1"), c.Width, c.Eps), Attn: NewAttention(w.In("attn"), c.Width, c.Heads, c.Causal),
 		LN2: NewLayerNorm(w.In("ln_2"), c.Width, c.Eps), MLP: NewMLP(w.In("mlp"), c.Width, cmp.Or(c.MLP, 4*c.Width), c.Activation),
 	}
+	if w.Has("ls_1.gamma") {
+		b.LS1, b.LS2 = w.Param(tensor.Full, "ls_1.gamma", c.Width), w.Param(tensor.Full, "ls_2.gamma", c.Width)
+	}
+	return b
+}
+
+// scaled adds a half of a block, f, which adds the residual that it is given, to x; scaled before where there is a scale.
+func scaled(scale *Param, x *autograd.Var, f func(residual *autograd.Var) *autograd.Var) *autograd.Var {
+	if scale == nil {
+		return f(x)
+	}
+	return autograd.Add(autograd.Mul(f(nil), scale.On(x.Tape())), x)
 }
 
 // Forward is x + attention, then + MLP, each half in the memory of its own scope, and added by its last product.
 func (b Block) Forward(x *autograd.Var) *autograd.Var {
 	t := x.Tape()
-	y := t.Scope(func() *autograd.Var { return b.Attn.Forward(b.LN1.Forward(x), x) })
+	y := t.Scope(func() *autograd.Var {
+		return scaled(b.LS1, x, func(r *autograd.Var) *autograd.Var { return b.Attn.Forward(b.LN1.Forward(x), r) })
+	})
 	return b.mlp(y)
 }
 
@@ -157,7 +175,7 @@ func (b Block) Forward(x *autograd.Var) *autograd.Var {
 func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
 	t := x.Tape()
 	y := t.Scope(func() *autograd.Var {
-		return b.Attn.ForwardFirst(b.LN1.Forward(x), autograd.FirstToken(x))
+		return scaled(b.LS1, autograd.FirstToken(x), func(r *autograd.Var) *autograd.Var { return b.Attn.ForwardFirst(b.LN1.Forward(x), r) })
 	})
 	return b.mlp(y)
 }
@@ -166,14 +184,25 @@ func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
 // result alone: all that is needed of a last block.
 func (b Block) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
 	t := x.Tape()
-	y := t.Scope(func() *autograd.Var { return b.Attn.ForwardSequences(b.LN1.Forward(x), x, groups, at) })
+	y := t.Scope(func() *autograd.Var {
+		if b.LS1 == nil {
+			return b.Attn.ForwardSequences(b.LN1.Forward(x), x, groups, at)
+		}
+		residual := x
+		if at != nil {
+			residual = autograd.TakeRows(x, at)
+		}
+		return autograd.Add(autograd.Mul(b.Attn.ForwardSequences(b.LN1.Forward(x), nil, groups, at), b.LS1.On(t)), residual)
+	})
 	return b.mlp(y)
 }
 
 // mlp is the second half; x is an intermediate of the block's and ends here.
 func (b Block) mlp(x *autograd.Var) *autograd.Var {
 	t := x.Tape()
-	y := t.Scope(func() *autograd.Var { return b.MLP.Forward(b.LN2.Forward(x), x) })
+	y := t.Scope(func() *autograd.Var {
+		return scaled(b.LS2, x, func(r *autograd.Var) *autograd.Var { return b.MLP.Forward(b.LN2.Forward(x), r) })
+	})
 	t.Done(x)
 	return y
 }

@@ -19,7 +19,25 @@ type Config struct {
 	Embed      int // length of the text feature
 	Activation tensor.Activation
 	Eps        float64 // of the layer norms; 0 for 1e-5
+
+	// What CLIP's relatives have otherwise.
+	Pool     Pool
+	EOS      int32 // the end-of-text token, for PoolEOS
+	Full     bool  // every position sees every other, padding too: no causal mask
+	Pad      int32 // what texts are padded with to Context, where that has an influence
+	NoProj   bool  // the pooled token is the feature
+	ProjBias bool  // the projection has one
 }
+
+// Pool says which token becomes the feature.
+type Pool string
+
+const (
+	PoolLargest Pool = ""      // the first of the largest id, which in CLIP's vocabulary ends a text
+	PoolEOS     Pool = "eos"   // the first that is EOS; the first of all where none is
+	PoolLast    Pool = "last"  // the last of the context
+	PoolFirst   Pool = "first" // the first
+)
 
 // ConfigOf completes c with the sizes that the shapes of a checkpoint with OpenAI's names tell. Activation, Heads and Eps leave
 // no trace in the shapes: the caller has to know them. Heads of 0 are one for every 64 channels, as in every released model.
@@ -29,7 +47,11 @@ type Config struct {
 func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	pos, _ := s.Shape("positional_embedding")
 	table, _ := s.Shape("token_embedding.weight")
-	proj, _ := s.Shape("text_projection")
+	proj, ok := s.Shape("text_projection")
+	if c.NoProj = !ok && c.NoProj; c.NoProj && len(pos) == 2 {
+		proj = []int{pos[1], pos[1]}
+	}
+	_, c.ProjBias = s.Shape("text_projection.bias")
 	if len(pos) != 2 || len(table) != 2 || len(proj) != 2 {
 		return Config{}, fmt.Errorf("positional_embedding %v, token_embedding.weight %v, text_projection %v are no CLIP text encoder's", pos, table, proj)
 	}

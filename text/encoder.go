@@ -8,14 +8,16 @@ import (
 	"fewshot/tensor"
 )
 
-// Encoder is CLIP's text encoder: a causal transformer whose feature is read at the end-of-text token.
+// Encoder is CLIP's text encoder: a causal transformer whose feature is read at the end-of-text token; or, of a relative's, one
+// without a causal mask, or read elsewhere.
 type Encoder struct {
 	Config
 	tokens      *nn.Param // [Vocab, Width]
 	position    *nn.Param // [Context, Width]
 	transformer nn.Transformer
 	final       nn.LayerNorm
-	proj        *nn.Param // [Width, Embed]
+	proj        *nn.Param // [Width, Embed]; nil without
+	bias        *nn.Param // of the projection; nil in CLIP
 	params      []*nn.Param
 }
 
@@ -27,9 +29,14 @@ func New(w *nn.Weights, c Config) *Encoder {
 		tokens:   w.Param(tensor.Full, "token_embedding.weight", c.Vocab, c.Width),
 		position: w.Param(tensor.Full, "positional_embedding", c.Context, c.Width),
 		transformer: nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
-			Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Causal: true, Activation: c.Activation}),
+			Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Causal: !c.Full, Activation: c.Activation}),
 		final: nn.NewLayerNorm(w.In("ln_final"), c.Width, c.Eps),
-		proj:  w.Param(tensor.Compute, "text_projection", c.Width, c.Embed),
+	}
+	if !c.NoProj {
+		e.proj = w.Param(tensor.Compute, "text_projection", c.Width, c.Embed)
+	}
+	if c.ProjBias {
+		e.bias = w.Param(tensor.Full, "text_projection.bias", c.Embed)
 	}
 	e.params = w.Params()[before:len(w.Params()):len(w.Params())]
 	return e
@@ -45,21 +52,46 @@ func (e *Encoder) Pack() { e.transformer.Pack(false) }
 //
 // As in CLIP the feature is read at the first occurrence of the largest token id, the end-of-text token. No
 // position sees a later one, so each text is run only up to there, and what texts have in common at their beginning
-// is computed once: exact, and about ten times cheaper than 77 tokens for the usual prompts.
+// is computed once: exact, and about ten times cheaper than 77 tokens for the usual prompts. Where it is read at the last
+// position, or every position sees all, texts are padded to Context.
 func (e *Encoder) Encode(t *autograd.Tape, texts [][]int32) *autograd.Var {
 	cut := make([][]int32, len(texts))
+	ends := make([]int32, len(texts))
 	for i, ids := range texts {
-		end := 0
-		for j, id := range ids {
-			if id > ids[end] {
-				end = j
-			}
+		if e.Full || e.Pool == PoolLast {
+			ids = append(slices.Clone(ids), slices.Repeat([]int32{e.Pad}, e.Context-len(ids))...)
 		}
-		cut[i] = ids[:end+1]
+		ends[i] = int32(e.end(ids))
+		if cut[i] = ids; !e.Full {
+			cut[i] = ids[:ends[i]+1]
+		}
 	}
-	layout, ids := layoutOf(cut)
-	x := t.Scope(func() *autograd.Var { return e.Place(e.Embeddings(t, ids), layout) })
-	return e.EncodeRows(x, layout, nn.Prompts{})
+	if !e.Full {
+		layout, ids := layoutOf(cut)
+		x := t.Scope(func() *autograd.Var { return e.Place(e.Embeddings(t, ids), layout) })
+		return e.EncodeRows(x, layout, nn.Prompts{})
+	}
+	x := e.Embeddings(t, slices.Concat(cut...))
+	return e.EncodeEmbeddings(autograd.Reshape(x, len(texts), e.Context, e.Width), ends)
+}
+
+// end is the position at which a text's feature is read.
+func (e *Encoder) end(ids []int32) int {
+	switch e.Pool {
+	case PoolLast:
+		return len(ids) - 1
+	case PoolFirst:
+		return 0
+	case PoolEOS:
+		return max(0, slices.Index(ids, e.EOS))
+	}
+	end := 0
+	for j, id := range ids {
+		if id > ids[end] {
+			end = j
+		}
+	}
+	return end
 }
 
 // partTokens is about how many tokens EncodeParts keeps in memory for a sweep: a quarter of a gigabyte in CLIP's smaller text encoder.
@@ -100,7 +132,7 @@ func (e *Encoder) Place(x *autograd.Var, l *Layout) *autograd.Var {
 }
 
 // EncodeEmbeddings is Encode for texts of any embeddings x [N, L, Width], without their positions, L at most Context, whose end-of-text
-// tokens stand at end. What comes after a text's end has no influence.
+// tokens stand at end. What comes after a text's end has no influence, but where every position sees all.
 func (e *Encoder) EncodeEmbeddings(x *autograd.Var, end []int32) *autograd.Var {
 	n, length := x.Shape()[0], x.Shape()[1]
 	l := &Layout{}
@@ -112,9 +144,25 @@ func (e *Encoder) EncodeEmbeddings(x *autograd.Var, end []int32) *autograd.Var {
 }
 
 // EncodeRows is what all of these do: features [N, Embed] of the N texts of a layout, from its rows x [Rows, Width] with their
-// positions, as Place gives them. It ends x. With prompts, which take the place of rows of a prefix that all texts share.
+// positions, as Place gives them. It ends x. With prompts, which take the place of rows of a prefix that all texts share. Where
+// every position sees all, nothing can be shared: it panics if the layout does, or has texts of several lengths.
 func (e *Encoder) EncodeRows(x *autograd.Var, l *Layout, p nn.Prompts) *autograd.Var {
 	l.check(x, e.Width)
-	x = e.transformer.With(p).ForwardSequences(x, l.groups, l.ends)
-	return autograd.MatMul(e.final.Forward(x), e.proj.On(x.Tape()))
+	if e.Full {
+		if len(l.groups) != 1 || l.groups[0].Shared != 0 || p.Before != nil {
+			panic("text: texts that share a prefix, in an encoder without a causal mask")
+		}
+		y := e.transformer.Forward(autograd.Reshape(x, l.groups[0].Count, l.groups[0].Len, e.Width))
+		x = autograd.TakeRows(y, l.ends)
+	} else {
+		x = e.transformer.With(p).ForwardSequences(x, l.groups, l.ends)
+	}
+	x = e.final.Forward(x)
+	if e.proj != nil {
+		x = autograd.MatMul(x, e.proj.On(x.Tape()))
+	}
+	if e.bias != nil {
+		x = autograd.Add(x, e.bias.On(x.Tape()))
+	}
+	return x
 }

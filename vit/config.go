@@ -20,7 +20,25 @@ type Config struct {
 	Embed      int // length of the image feature
 	Activation tensor.Activation
 	Eps        float64 // of the layer norms; 0 for 1e-5
+
+	// What CLIP's relatives have otherwise.
+	Pool      Pool
+	NormLast  bool // ln_post is of the pooled token, not of all before; the same for PoolToken
+	NoClass   bool // no class token
+	NoPre     bool // no ln_pre
+	PatchBias bool // the patch embedding has one
+	NoProj    bool // the pooled token is the feature
+	ProjBias  bool // the projection has one
 }
+
+// Pool says what of the tokens becomes the feature.
+type Pool string
+
+const (
+	PoolToken   Pool = ""    // the class token
+	PoolAverage Pool = "avg" // the mean of all tokens but the class token
+	PoolMAP     Pool = "map" // a learned query's attention to all of them, then an MLP (SigLIP)
+)
 
 // HeadSize is the width of the attention heads in all of OpenAI's models and most others.
 const HeadSize = 64
@@ -32,16 +50,20 @@ const HeadSize = 64
 // A Config that is returned without error has bounded sizes that fit each other, and every tensor that [New] will ask for is
 // there with its shape: nothing larger than the checkpoint's tensors is ever allocated on its word.
 func ConfigOf(s nn.Shapes, c Config) (Config, error) {
+	conv, _ := s.Shape("visual.conv1.weight")
+	pos, _ := s.Shape("visual.positional_embedding")
+	has := func(name string) bool { _, ok := s.Shape("visual." + name); return ok }
 	proj, ok := s.Shape("visual.proj")
+	if c.NoProj = c.Pool == PoolMAP && !ok; c.NoProj && len(conv) > 0 {
+		proj, ok = []int{conv[0], conv[0]}, true
+	}
 	if !ok {
 		if _, resnet := s.Shape("visual.layer1.0.conv1.weight"); resnet {
 			return Config{}, errors.New("the image encoder is a ResNet, no vision transformer")
 		}
 		return Config{}, errors.New("no visual.proj: this is no CLIP with a vision transformer")
 	}
-	conv, _ := s.Shape("visual.conv1.weight")
-	pos, _ := s.Shape("visual.positional_embedding")
-	if len(proj) != 2 || len(conv) != 4 || conv[1] != 3 || conv[2] != conv[3] || len(pos) != 2 || pos[0] < 2 {
+	if len(proj) != 2 || len(conv) != 4 || conv[1] != 3 || conv[2] != conv[3] || len(pos) != 2 || pos[0] < 1 {
 		return Config{}, fmt.Errorf("visual.conv1.weight %v, visual.positional_embedding %v, visual.proj %v are no vision transformer's", conv, pos, proj)
 	}
 	c.Patch, c.Width, c.Embed = conv[2], conv[0], proj[1]
@@ -59,11 +81,22 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	); err != nil {
 		return Config{}, err
 	}
-	grid := int(math.Round(math.Sqrt(float64(pos[0] - 1))))
-	if grid*grid+1 != pos[0] {
-		return Config{}, fmt.Errorf("visual.positional_embedding has %d rows, which is no square grid and a class token", pos[0])
+	c.NoClass, c.NoPre = !has("class_embedding"), !has("ln_pre.weight")
+	c.PatchBias, c.ProjBias = has("conv1.bias"), has("proj.bias")
+	patches, also := pos[0], ""
+	if !c.NoClass {
+		patches, also = patches-1, " and a class token"
 	}
-	c.ImageSize = c.Patch * grid
+	grid := int(math.Round(math.Sqrt(float64(patches))))
+	if grid*grid != patches || grid == 0 {
+		return Config{}, fmt.Errorf("visual.positional_embedding has %d rows, which is no square grid%s", pos[0], also)
+	}
+	// The convolution drops what is left of a picture at the right and at the bottom.
+	if c.ImageSize == 0 {
+		c.ImageSize = c.Patch * grid
+	} else if c.ImageSize/c.Patch != grid {
+		return Config{}, fmt.Errorf("visual.positional_embedding is for %d×%d patches of %d pixels, the configuration for pictures of %d", grid, grid, c.Patch, c.ImageSize)
+	}
 	if err := nn.Within(nn.Size{Name: fmt.Sprintf("the side of a picture of %d×%d patches of %d pixels", grid, grid, c.Patch),
 		Value: c.ImageSize, Max: nn.MaxImage}); err != nil {
 		return Config{}, err

@@ -1,6 +1,8 @@
 package vit
 
 import (
+	"cmp"
+
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/tensor"
@@ -9,30 +11,54 @@ import (
 // Encoder is CLIP's vision transformer.
 type Encoder struct {
 	Config
-	conv        *nn.Param // patch embedding [Width, 3, Patch, Patch], no bias
-	class       *nn.Param // class token [Width]
-	position    *nn.Param // [1 + grid², Width]
+	conv        *nn.Param // patch embedding [Width, 3, Patch, Patch]
+	bias        *nn.Param // of the patch embedding; nil in CLIP
+	class       *nn.Param // class token [Width]; nil without
+	position    *nn.Param // [1 + grid², Width], or [grid², Width]
 	pre, post   nn.LayerNorm
 	transformer nn.Transformer
-	proj        *nn.Param // [Width, Embed]
+	pool        pooling   // of PoolMAP
+	proj        *nn.Param // [Width, Embed]; nil without
+	projBias    *nn.Param // [Embed]; nil in CLIP
 	params      []*nn.Param
+}
+
+// pooling is a learned query with what makes a feature of what it attends to.
+type pooling struct {
+	probe  *nn.Param // [1, Width]
+	attend nn.Pool
+	ln     nn.LayerNorm
+	mlp    nn.MLP
 }
 
 // New builds an encoder over the tensors below visual. in w; faults are in w.Err.
 func New(w *nn.Weights, c Config) *Encoder {
 	before := len(w.Params())
 	w = w.In("visual")
-	grid := c.ImageSize / c.Patch
-	e := &Encoder{
-		Config:   c,
-		conv:     w.Param(tensor.Compute, "conv1.weight", c.Width, 3, c.Patch, c.Patch),
-		class:    w.Param(tensor.Full, "class_embedding", c.Width),
-		position: w.Param(tensor.Full, "positional_embedding", grid*grid+1, c.Width),
-		pre:      nn.NewLayerNorm(w.In("ln_pre"), c.Width, c.Eps),
-		post:     nn.NewLayerNorm(w.In("ln_post"), c.Width, c.Eps),
-		transformer: nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
-			Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Activation: c.Activation}),
-		proj: w.Param(tensor.Compute, "proj", c.Width, c.Embed),
+	e := &Encoder{Config: c, conv: w.Param(tensor.Compute, "conv1.weight", c.Width, 3, c.Patch, c.Patch)}
+	if c.PatchBias {
+		e.bias = w.Bias("conv1.bias", c.Width)
+	}
+	if !c.NoClass {
+		e.class = w.Param(tensor.Full, "class_embedding", c.Width)
+	}
+	e.position = w.Param(tensor.Full, "positional_embedding", c.Tokens(), c.Width)
+	if !c.NoPre {
+		e.pre = nn.NewLayerNorm(w.In("ln_pre"), c.Width, c.Eps)
+	}
+	e.post = nn.NewLayerNorm(w.In("ln_post"), c.Width, c.Eps)
+	e.transformer = nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
+		Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Activation: c.Activation})
+	if c.Pool == PoolMAP {
+		p := w.In("attn_pool")
+		e.pool = pooling{p.Param(tensor.Full, "probe", 1, c.Width), nn.NewPool(p.In("attn"), c.Width, c.Heads),
+			nn.NewLayerNorm(p.In("ln"), c.Width, c.Eps), nn.NewMLP(p.In("mlp"), c.Width, cmp.Or(c.MLP, 4*c.Width), c.Activation)}
+	}
+	if !c.NoProj {
+		e.proj = w.Param(tensor.Compute, "proj", c.Width, c.Embed)
+	}
+	if c.ProjBias {
+		e.projBias = w.Param(tensor.Full, "proj.bias", c.Embed)
 	}
 	e.params = w.Params()[before:len(w.Params()):len(w.Params())]
 	return e
@@ -66,32 +92,101 @@ type Prompts struct {
 // last block only the class token is computed, which nobody can tell from the result.
 func (e *Encoder) Encode(images *autograd.Var) *autograd.Var { return e.EncodeWith(images, Prompts{}) }
 
-// EncodeWith is Encode with prompts.
+// EncodeWith is Encode with prompts, which an average leaves out; a learned query attends to them too.
 func (e *Encoder) EncodeWith(images *autograd.Var, p Prompts) *autograd.Var {
 	stack, x := e.start(images, p)
-	x = stack.ForwardFirst(x) // [N, Width]
-	return autograd.MatMul(e.post.Forward(x), e.proj.On(images.Tape()))
+	if e.Pool == PoolToken && !e.NoClass {
+		return e.project(e.post.Forward(stack.ForwardFirst(x)))
+	}
+	x = stack.Forward(x)
+	t := x.Tape()
+	switch e.Pool {
+	case PoolMAP:
+		x = e.post.Forward(x)
+		y := e.pool.attend.Forward(e.pool.probe.On(t), x)
+		return e.project(e.pool.mlp.Forward(e.pool.ln.Forward(y), y))
+	case PoolAverage:
+		if !e.NormLast {
+			x = e.post.Forward(x)
+		}
+		x = e.average(x)
+		if e.NormLast {
+			x = e.post.Forward(x)
+		}
+		return e.project(x)
+	}
+	return e.project(e.post.Forward(autograd.FirstToken(x)))
+}
+
+// project makes features [N, Embed] of pooled tokens.
+func (e *Encoder) project(x *autograd.Var) *autograd.Var {
+	if e.proj != nil {
+		x = autograd.MatMul(x, e.proj.On(x.Tape()))
+	}
+	if e.projBias != nil {
+		x = autograd.Add(x, e.projBias.On(x.Tape()))
+	}
+	return x
+}
+
+// average is the mean of an image's own tokens, [N, Width]: the class token's and prompts' are left out.
+func (e *Encoder) average(x *autograd.Var) *autograd.Var {
+	n, length := x.Shape()[0], x.Shape()[1]
+	skip, own := 1, e.Tokens()-1
+	if e.NoClass {
+		skip, own = 0, e.Tokens()
+	}
+	if own < length {
+		var rows []int32
+		for i := range n {
+			for j := range own {
+				rows = append(rows, int32(i*length+skip+j))
+			}
+		}
+		x = autograd.Reshape(autograd.TakeRows(x, rows), n, own, e.Width)
+	}
+	return autograd.FirstToken(autograd.PrependMean(x))
 }
 
 // EncodeTokens is Encode for all tokens of the images: [N, 1+grid², Embed], the class token's feature first, then local ones
-// in the order of rows. They are what ln_post and the projection make of a token, as they are of the class token.
+// in the order of rows. They are what ln_post and the projection make of a token, as they are of the class token. It panics
+// unless that is what is pooled.
 func (e *Encoder) EncodeTokens(images *autograd.Var) *autograd.Var {
+	if e.Pool != PoolToken || e.NoClass {
+		panic("vit: EncodeTokens of an encoder that does not pool the class token")
+	}
 	stack, x := e.start(images, Prompts{})
-	return autograd.MatMul(e.post.Forward(stack.Forward(x)), e.proj.On(images.Tape()))
+	return e.project(e.post.Forward(stack.Forward(x)))
 }
 
 // Tokens is how many an image has, the class token's included.
-func (c Config) Tokens() int { return 1 + c.ImageSize/c.Patch*(c.ImageSize/c.Patch) }
+func (c Config) Tokens() int {
+	grid := c.ImageSize / c.Patch
+	if c.NoClass {
+		return grid * grid
+	}
+	return 1 + grid*grid
+}
 
 // start is what goes into the first block, and the blocks with the prompts in them.
 func (e *Encoder) start(images *autograd.Var, p Prompts) (nn.Transformer, *autograd.Var) {
 	t := images.Tape()
 	x := t.Scope(func() *autograd.Var {
-		patches := autograd.Patches(images, e.Patch)                           // [N, grid², 3·Patch²]
-		x := autograd.Linear(patches, autograd.Matrix(e.conv.On(t)), nil)      // [N, grid², Width]
-		x = autograd.Add(autograd.Prepend(e.class.On(t), x), e.position.On(t)) // [N, 1+grid², Width]
+		var bias *autograd.Var
+		if e.bias != nil {
+			bias = e.bias.On(t)
+		}
+		patches := autograd.Patches(images, e.Patch)                       // [N, grid², 3·Patch²]
+		x := autograd.Linear(patches, autograd.Matrix(e.conv.On(t)), bias) // [N, grid², Width]
+		if e.class != nil {
+			x = autograd.Prepend(e.class.On(t), x)
+		}
+		x = autograd.Add(x, e.position.On(t)) // [N, Tokens, Width]
 		if p.Input != nil {
 			x = autograd.JoinTokens(x, p.Input)
+		}
+		if e.NoPre {
+			return x
 		}
 		return e.pre.Forward(x)
 	})

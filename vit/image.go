@@ -59,8 +59,7 @@ func (c ResNetConfig) Build(w *nn.Weights) Image { return NewResNet(w, c) }
 
 // Sizes are the encoder's.
 func (c Config) Sizes() Sizes {
-	grid := c.ImageSize / c.Patch
-	return Sizes{Image: c.ImageSize, Embed: c.Embed, Tokens: grid*grid + 1}
+	return Sizes{Image: c.ImageSize, Embed: c.Embed, Tokens: c.Tokens()}
 }
 
 // Sizes are the encoder's.

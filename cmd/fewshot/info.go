@@ -158,11 +158,13 @@ func (m *modelFlags) describeModel() (description, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := src.Shape("visual.proj"); !ok { // a ResNet, or images are not all of it
+	image, texts := vit.Known(src.Settings(), tensor.QuickGELU), text.Known(src.Settings(), tensor.QuickGELU)
+	image.Heads, texts.Heads = imageHeads, textHeads
+	if _, ok := src.Shape("visual.transformer.resblocks.0.ln_1.weight"); !ok { // a ResNet, or images are not all of it
 		_, err := vit.ConfigOf(src, vit.Config{})
 		r.Problem = err.Error()
 	} else {
-		c, words, err := clip.Config{Image: vit.Config{Heads: imageHeads}, Text: text.Config{Heads: textHeads}}.Sizes(src)
+		c, words, err := clip.Config{Image: image, Text: texts}.Sizes(src)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Path, err)
 		}

@@ -9,17 +9,67 @@ import (
 const (
 	quickGELU = "quickgelu"
 	gelu      = "gelu"
+	tanhGELU  = "gelu-tanh"
 )
+
+// Settings are what a configuration says of a model that its tensors do not.
+type Settings struct {
+	Activation string         `json:"activation,omitempty"` // "quickgelu", "gelu" or "gelu-tanh"; "" if not said
+	Vision     VisionSettings `json:"vision,omitzero"`
+	Text       TextSettings   `json:"text,omitzero"`
+}
+
+// VisionSettings are those of an image encoder. Zero values are CLIP's, or not said.
+type VisionSettings struct {
+	Activation string  `json:"activation,omitempty"` // where the encoders have different ones; "" for Settings'
+	Heads      int     `json:"heads,omitempty"`
+	Eps        float64 `json:"eps,omitempty"`        // of layer norms
+	ImageSize  int     `json:"image_size,omitempty"` // in pixels
+	Pool       string  `json:"pool,omitempty"`       // "avg" or "map", as package vit has them; "" for the class token
+	NormLast   bool    `json:"norm_last,omitempty"`  // the last norm comes after pooling
+}
+
+// TextSettings are those of a text encoder. Zero values are CLIP's, or not said.
+type TextSettings struct {
+	Activation string  `json:"activation,omitempty"` // where the encoders have different ones; "" for Settings'
+	Heads      int     `json:"heads,omitempty"`
+	Eps        float64 `json:"eps,omitempty"`
+	Pool       string  `json:"pool,omitempty"` // "eos", "last" or "first", as package text has them; "" for the largest id
+	EOS        int32   `json:"eos,omitempty"`  // of "eos"
+	Full       bool    `json:"full,omitempty"` // no causal mask
+	Pad        int32   `json:"pad,omitempty"`
+	NoProj     bool    `json:"no_proj,omitempty"` // the encoder's feature need not be projected
+
+	// Tokenizer names another tokenizer than CLIP's byte pairs; "" for that.
+	Tokenizer string `json:"tokenizer,omitempty"`
+}
+
+// Unusual are those settings that are not CLIP's own, without activation and heads, which every CLIP has: nothing, for most
+// models.
+func (s Settings) Unusual() Settings {
+	usual := func(eps float64) float64 {
+		if eps == 1e-5 {
+			return 0
+		}
+		return eps
+	}
+	s.Activation = ""
+	s.Vision.Heads, s.Vision.ImageSize, s.Vision.Eps = 0, 0, usual(s.Vision.Eps)
+	s.Text.Heads, s.Text.Eps = 0, usual(s.Text.Eps)
+	if s.Text.Pool != "eos" {
+		s.Text.EOS = 0
+	}
+	if !s.Text.Full && s.Text.Pool != "last" {
+		s.Text.Pad = 0
+	}
+	return s
+}
 
 // settings is what a model folder says beyond its weights.
 type settings struct {
-	activation  string
-	visionHeads int
-	textHeads   int
-	visionEps   float64 // of layer norms; 0 if not said
-	textEps     float64
-	preprocess  Preprocessing
-	prepared    bool // preprocess is the folder's own, not the default
+	Settings
+	preprocess Preprocessing
+	prepared   bool // preprocess is the folder's own, not the default
 }
 
 // fields reads one JSON object of a configuration: a reader for each key

@@ -1,12 +1,18 @@
 package checkpoint
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A tower is a text_config or vision_config of Hugging Face.
 type tower struct {
 	activation string
 	heads      int
 	eps        float64
+	imageSize  int
+	eos, pad   uint64
+	headless   bool // SigLIP's image encoder without what pools
 }
 
 // hiddenAct reads Hugging Face's name of an activation.
@@ -21,8 +27,10 @@ func hiddenAct(to *string) func(*jsonReader) error {
 			*to = quickGELU
 		case "gelu", "gelu_python":
 			*to = gelu
+		case "gelu_pytorch_tanh", "gelu_new", "gelu_fast":
+			*to = tanhGELU
 		default:
-			return r.unsupported("activation", `"quick_gelu" or "gelu"`, quote(name))
+			return r.unsupported("activation", `"quick_gelu", "gelu" or "gelu_pytorch_tanh"`, quote(name))
 		}
 		return nil
 	}
@@ -45,15 +53,21 @@ func (t *tower) fields() fields {
 		"hidden_act":          hiddenAct(&t.activation),
 		"num_attention_heads": wantCount(&t.heads),
 		"layer_norm_eps":      wantEps(&t.eps),
+		"image_size":          wantSquare(&t.imageSize),
+		"eos_token_id":        wantID(&t.eos),
+		"pad_token_id":        wantID(&t.pad),
+		"vision_use_head": func(r *jsonReader) error {
+			use, err := r.boolean()
+			t.headless = !use
+			return err
+		},
 	}
 }
 
 // relatives are model types of transformers that people take for CLIP, with what they are.
 var relatives = map[string]string{
-	"siglip":                          "SigLIP",
 	"siglip_vision_model":             "SigLIP's image encoder",
 	"siglip2":                         "SigLIP 2 for pictures of any proportions (NaFlex)",
-	"metaclip_2":                      "MetaCLIP 2, whose texts are cut by XLM-V's tokenizer",
 	"altclip":                         "AltCLIP, whose text encoder is XLM-RoBERTa",
 	"chinese_clip":                    "Chinese-CLIP, whose text encoder is BERT",
 	"clipseg":                         "CLIPSeg, a segmentation model on top of CLIP",
@@ -91,7 +105,7 @@ func modelType(src []byte) (string, error) {
 		return "", err
 	}
 	switch what := relatives[name]; {
-	case name == "clip" || name == "clip_vision_model" || name == "clip_vision_model_with_projection":
+	case slices.Contains([]string{"clip", "clip_vision_model", "clip_vision_model_with_projection", "siglip", "metaclip_2"}, name):
 		return name, nil
 	case what != "":
 		return "", fault(Unsupported, "this is %s; %s", what, whatLoads).in("model_type").wanted(`"clip"`, quote(name))
@@ -99,21 +113,26 @@ func modelType(src []byte) (string, error) {
 	return "", fault(Unsupported, "model type; %s", whatLoads).in("model_type").wanted(`"clip"`, quote(name))
 }
 
-// hfConfig reads the config.json of a CLIPModel or CLIPVisionModel. What the
-// file leaves out has the defaults of transformers' CLIPTextConfig and
-// CLIPVisionConfig: quick_gelu, 12 heads for images, 8 for text, 1e-5.
+// hfConfig reads the config.json of a CLIPModel or CLIPVisionModel, a
+// SiglipModel or a MetaClip2Model. What the file leaves out has transformers'
+// defaults: of CLIP quick_gelu, 12 heads for images, 8 for text, 1e-5; of
+// SigLIP the tanh GELU, 12 heads, 1e-6.
 func hfConfig(src []byte) (settings, error) {
 	kind, err := modelType(src)
 	if err != nil {
 		return settings{}, err
 	}
 	r := &jsonReader{src: src}
-	vision, text := tower{quickGELU, 12, 1e-5}, tower{quickGELU, 8, 1e-5}
+	vision, text := tower{activation: quickGELU, heads: 12, eps: 1e-5}, tower{activation: quickGELU, heads: 8, eps: 1e-5, eos: 49407}
+	if kind == "siglip" {
+		vision = tower{activation: tanhGELU, heads: 12, eps: 1e-6}
+		text = tower{activation: tanhGELU, heads: 12, eps: 1e-6, pad: 1}
+	}
 	if strings.HasPrefix(kind, "clip_vision_model") { // the fields are at the top
 		if err := vision.fields().read(r, skipUnknown); err != nil {
 			return settings{}, err
 		}
-		return settings{activation: vision.activation, visionHeads: vision.heads, visionEps: vision.eps, preprocess: OpenAIPreprocessing}, nil
+		return settings{Settings: Settings{Activation: vision.activation, Vision: vision.vision()}, preprocess: OpenAIPreprocessing}, nil
 	}
 	// Where *_config_dict exists (files of 2021), it replaces *_config.
 	oldVision, oldText := vision, text
@@ -139,12 +158,29 @@ func hfConfig(src []byte) (settings, error) {
 	if hasText {
 		text = oldText
 	}
+	s := settings{Settings: Settings{
+		Activation: vision.activation,
+		Vision:     vision.vision(),
+		Text:       TextSettings{Heads: text.heads, Eps: text.eps},
+	}, preprocess: OpenAIPreprocessing}
 	if vision.activation != text.activation {
-		return settings{}, fault(Unsupported, "image and text encoder with different activations").
-			in("hidden_act").wanted(vision.activation, text.activation)
+		s.Vision.Activation, s.Text.Activation = vision.activation, text.activation
 	}
-	return settings{
-		activation: vision.activation, visionHeads: vision.heads, textHeads: text.heads, visionEps: vision.eps, textEps: text.eps,
-		preprocess: OpenAIPreprocessing,
-	}, nil
+	switch kind {
+	case "siglip":
+		if vision.headless {
+			return settings{}, fault(Unsupported, "SigLIP without the head that makes features of tokens").in("vision_use_head").wanted(true, false)
+		}
+		s.Vision.Pool = "map"
+		s.Text.Pool, s.Text.Full, s.Text.Pad, s.Text.NoProj, s.Text.Tokenizer = "last", true, int32(text.pad), true, "SigLIP's"
+		s.preprocess = siglipImages.Preprocessing
+		s.preprocess.Mode = ResizeSquash
+	case "metaclip_2":
+		s.Text.Pool, s.Text.EOS, s.Text.Tokenizer = "eos", int32(text.eos), "XLM-V's"
+	}
+	return s, nil
+}
+
+func (t tower) vision() VisionSettings {
+	return VisionSettings{Heads: t.heads, Eps: t.eps, ImageSize: t.imageSize}
 }

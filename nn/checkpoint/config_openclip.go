@@ -1,6 +1,10 @@
 package checkpoint
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // openCLIPConfig reads open_clip_config.json. Defaults are those of
 // open_clip's CLIPVisionCfg, CLIPTextCfg and PreprocessCfg. Unknown keys are
@@ -8,25 +12,26 @@ import "cmp"
 // leaving a trace in the weights' shapes.
 func openCLIPConfig(src []byte) (settings, error) {
 	r := &jsonReader{src: src}
-	s := settings{activation: gelu, preprocess: OpenAIPreprocessing, prepared: true}
-	v := openCLIPVision{width: 768, headWidth: 64}
-	s.textHeads = 8
-	hasModel, size := false, 0
+	s := settings{preprocess: OpenAIPreprocessing, prepared: true}
+	v := openCLIPVision{width: 768, headWidth: 64, openCLIPBlocks: openCLIPBlocks{activation: gelu, eps: 1e-5}}
+	t := openCLIPText{openCLIPBlocks: openCLIPBlocks{activation: gelu, eps: 1e-5}, eosID: 2}
+	t.settings.Heads = 8
+	hasModel, quick, size := false, false, 0
 	err := fields{
 		"model_cfg": func(r *jsonReader) error {
 			hasModel = true
 			return fields{
 				"embed_dim":             skipField,
 				"vision_cfg":            func(r *jsonReader) error { return v.fields().read(r, refuseUnknown) },
-				"text_cfg":              func(r *jsonReader) error { return openCLIPText(&s.textHeads).read(r, refuseUnknown) },
-				"quick_gelu":            s.readQuickGELU,
+				"text_cfg":              func(r *jsonReader) error { return t.fields().read(r, refuseUnknown) },
+				"quick_gelu":            readBool(&quick),
 				"custom_text":           skipField, // the tensors' names tell
 				"init_logit_scale":      skipField,
 				"init_logit_bias":       skipField,
 				"nonscalar_logit_scale": skipField,
 				"output_dict":           skipField,
 				"cast_dtype":            skipField,
-				"multimodal_cfg":        wantAbsent("CoCa model"),
+				"multimodal_cfg":        wantAbsent(coCa),
 			}.read(r, refuseUnknown)
 		},
 		"preprocess_cfg": func(r *jsonReader) error {
@@ -46,26 +51,42 @@ func openCLIPConfig(src []byte) (settings, error) {
 		return settings{}, fault(Mismatch, "preprocess_cfg and vision_cfg name different picture sizes").in("size").wanted(v.imageSize, size)
 	}
 	s.preprocess.Size = cmp.Or(v.imageSize, size)
-	s.visionHeads, err = v.heads()
-	return s, err
+	if quick {
+		if v.approximate || t.approximate {
+			return settings{}, fault(Unsupported, "QuickGELU with settings").in("act_kwargs")
+		}
+		t.activation = quickGELU
+		if v.timm == "" { // open_clip does not tell timm's towers
+			v.activation = quickGELU
+		}
+	}
+	if s.Vision, err = v.settings(); err != nil {
+		return settings{}, err
+	}
+	if s.Text, err = t.finish(); err != nil {
+		return settings{}, err
+	}
+	s.Activation = s.Vision.Activation
+	if s.Vision.Activation == s.Text.Activation {
+		s.Vision.Activation, s.Text.Activation = "", ""
+	}
+	return s, nil
 }
 
-func (s *settings) readQuickGELU(r *jsonReader) error {
-	quick, err := r.boolean()
-	if quick {
-		s.activation = quickGELU
-	}
-	return err
-}
+const coCa = "this is CoCa, whose encoders pool by attention and by an added token; " + whatLoads
 
 // openCLIPVision is what of a CLIPVisionCfg matters.
 type openCLIPVision struct {
+	openCLIPBlocks
 	width, headWidth, imageSize int
 	resNet                      bool
+	pool                        string
+	normLast                    bool
+	timm, timmPool              string
 }
 
 func (v *openCLIPVision) fields() fields {
-	f := openCLIPBlocks()
+	f := v.openCLIPBlocks.fields()
 	f["layers"] = func(r *jsonReader) error {
 		v.resNet = r.peek() == '['
 		return r.skip()
@@ -73,67 +94,226 @@ func (v *openCLIPVision) fields() fields {
 	f["width"] = wantCount(&v.width)
 	f["head_width"] = wantCount(&v.headWidth)
 	f["image_size"] = wantSquare(&v.imageSize)
-	f["pool_type"] = wantText("tok")
+	f["pool_type"] = wantOneOf(&v.pool, "tok", "avg")
+	f["final_ln_after_pool"] = readBool(&v.normLast)
 	f["pos_embed_type"] = wantText("learnable")
-	f["no_ln_pre"] = wantBool(false)
-	f["attentional_pool"] = wantBool(false)
-	f["timm_model_name"] = wantAbsent("timm image encoder")
+	f["no_ln_pre"] = skipField // the tensors tell
+	f["attentional_pool"] = func(r *jsonReader) error {
+		pool, err := r.boolean()
+		if err == nil && pool {
+			return fault(Unsupported, "%s", coCa).at(r.base + int64(r.pos))
+		}
+		return err
+	}
+	f["timm_model_name"] = wantTimm(&v.timm)
+	f["timm_pool"] = readText(&v.timmPool)
+	f["output_tokens"] = skipField
 	for _, key := range []string{
 		"patch_size", "patch_dropout", "attn_pooler_queries", "attn_pooler_heads",
-		"timm_model_pretrained", "timm_pool", "timm_proj", "timm_proj_bias", "timm_drop", "timm_drop_path",
+		"timm_model_pretrained", "timm_proj", "timm_proj_bias", "timm_drop", "timm_drop_path",
 	} {
 		f[key] = skipField
 	}
 	return f
 }
 
-// heads is what open_clip computes: of a ResNet, for its attention pooling,
+// settings are what open_clip makes of it. The heads of a ResNet are those of its attention pooling,
 // whose width is 32 times the first stage's.
-func (v *openCLIPVision) heads() (int, error) {
+func (v *openCLIPVision) settings() (VisionSettings, error) {
+	out := VisionSettings{Activation: v.activation, Eps: v.eps, ImageSize: v.imageSize, NormLast: v.normLast}
+	if v.pool == "avg" {
+		out.Pool = "avg"
+	}
+	if v.timm != "" {
+		return v.timmSettings(out)
+	}
 	width := v.width
 	if v.resNet {
 		width *= 32
 	}
-	if width%v.headWidth != 0 {
-		return 0, fault(Unsupported, "width %d is no multiple of head width %d", width, v.headWidth).in("head_width")
+	if width < v.headWidth {
+		return out, fault(Unsupported, "width %d is less than head width %d", width, v.headWidth).in("head_width")
 	}
-	return width / v.headWidth, nil
+	out.Heads = width / v.headWidth
+	if width%out.Heads != 0 {
+		return out, fault(Unsupported, "width %d is no multiple of %d heads", width, out.Heads).in("head_width")
+	}
+	return out, nil
 }
 
-func openCLIPText(heads *int) fields {
-	f := openCLIPBlocks()
-	f["heads"] = wantCount(heads)
-	f["pool_type"] = wantText("argmax")
-	f["proj_type"] = wantText("linear")
-	f["proj_bias"] = wantBool(false)
+// timmHeads are the numbers of heads of timm's vision transformers, by a part of their names.
+var timmHeads = []struct {
+	part  string
+	heads int
+}{{"_base_", 12}, {"_large_", 16}, {"_so400m_", 16}, {"_giantopt_", 16}, {"_huge_", 16}}
+
+// timmSettings are those of timm's plain vision transformers: SigLIP's, and CLIP's.
+func (v *openCLIPVision) timmSettings(out VisionSettings) (VisionSettings, error) {
+	siglip := strings.Contains(v.timm, "_siglip_")
+	for _, h := range timmHeads {
+		if strings.Contains(v.timm, h.part) {
+			out.Heads = h.heads
+		}
+	}
+	out.Activation, out.Eps, out.Pool = gelu, 1e-5, ""
+	if siglip {
+		out.Eps, out.Pool = 1e-6, "map"
+		// Those of SigLIP 2 alone; names that both have are built as SigLIP's.
+		for _, tanh := range []string{"vit_base_patch32_siglip_256", "vit_so400m_patch16_siglip_", "vit_giantopt_"} {
+			if strings.HasPrefix(v.timm, tanh) {
+				out.Activation = tanhGELU
+			}
+		}
+	}
+	if want := map[bool]string{true: "map", false: "token"}[siglip]; v.timmPool != "" && v.timmPool != want {
+		return out, fault(Unsupported, "pooling of timm's encoder").in("timm_pool").wanted(quote(want), quote(v.timmPool))
+	}
+	return out, nil
+}
+
+// timmFamilies say what timm's image encoders in open_clip's models are, by the beginnings of their names.
+var timmFamilies = []struct{ prefix, what string }{
+	{"fastvit_mci", "MobileCLIP, whose image encoder is a FastViT"},
+	{"vit_base_mci", "MobileCLIP, whose image encoder has a convolutional stem"},
+	{"eva", "EVA-CLIP, whose image encoder has rotary positions or gated MLPs"},
+	{"vit_pe_", "a Perception Encoder, with rotary positions"},
+	{"vitamin", "ViTamin"},
+	{"convnext", "a CLIP with a ConvNeXt"},
+	{"swin", "a CLIP with a Swin transformer"},
+	{"resnet", "a CLIP with timm's ResNet"},
+	{"vit_relpos", "a CLIP with relative positions"},
+	{"naflex", "SigLIP 2 for pictures of any proportions (NaFlex)"},
+	{"vit_medium_patch16_gap", "a CLIP with timm's ViT-M"},
+}
+
+// wantTimm accepts timm's plain vision transformers.
+func wantTimm(to *string) func(*jsonReader) error {
+	return func(r *jsonReader) error {
+		name, err := r.text()
+		if err != nil {
+			return err
+		}
+		*to = name
+		plain := strings.HasPrefix(name, "vit_") && (strings.Contains(name, "_siglip_") || strings.Contains(name, "_clip_")) && !strings.Contains(name, "naflex")
+		if plain && slices.ContainsFunc(timmHeads, func(h struct {
+			part  string
+			heads int
+		}) bool {
+			return strings.Contains(name, h.part)
+		}) {
+			return nil
+		}
+		what := "a CLIP with another image encoder of timm's"
+		for _, f := range timmFamilies {
+			if strings.HasPrefix(name, f.prefix) {
+				what = f.what
+			}
+		}
+		return fault(Unsupported, "this is %s; %s", what, whatLoads).at(r.base+int64(r.pos)).wanted("CLIP's or SigLIP's vision transformer", quote(name))
+	}
+}
+
+// openCLIPText is what of a CLIPTextCfg matters.
+type openCLIPText struct {
+	openCLIPBlocks
+	settings TextSettings
+	pool     string
+	proj     string
+	eosID    uint64
+	padID    uint64
+}
+
+func (t *openCLIPText) fields() fields {
+	f := t.openCLIPBlocks.fields()
+	f["heads"] = wantCount(&t.settings.Heads)
+	f["pool_type"] = wantOneOf(&t.pool, "argmax", "last", "first", "eos")
+	f["proj_type"] = wantOneOf(&t.proj, "linear", "none")
+	f["proj_bias"] = skipField // the tensors tell
 	f["embed_cls"] = wantBool(false)
-	f["no_causal_mask"] = wantBool(false)
-	f["hf_model_name"] = wantAbsent("Hugging Face text encoder")
-	// "." is the folder's own, which fewshot export writes: open_clip takes that one whatever the name. A merges.txt says which.
-	f["hf_tokenizer_name"] = wantText(".")
-	f["tokenizer_kwargs"] = wantAbsent("tokenizer other than CLIP's")
+	f["no_causal_mask"] = readBool(&t.settings.Full)
+	f["hf_model_name"] = func(r *jsonReader) error {
+		name, err := r.text()
+		if err != nil {
+			return err
+		}
+		return fault(Unsupported, "the text encoder is Hugging Face's %s; %s", quote(name), whatLoads).at(r.base + int64(r.pos))
+	}
+	f["hf_tokenizer_name"] = readText(&t.settings.Tokenizer)
+	f["eos_id"] = wantID(&t.eosID)
+	f["pad_id"] = wantID(&t.padID)
 	for _, key := range []string{
-		"context_length", "vocab_size", "width", "layers", "pad_id", "eos_id", "tokenizer_mode",
-		"hf_model_pretrained", "hf_proj_type", "hf_pooler_type",
+		"context_length", "vocab_size", "width", "layers", "tokenizer_mode", "tokenizer_kwargs",
+		"hf_model_pretrained", "hf_proj_type", "hf_pooler_type", "output_tokens",
 	} {
 		f[key] = skipField
 	}
 	return f
 }
 
+func (t *openCLIPText) finish() (TextSettings, error) {
+	out := t.settings
+	out.Activation, out.Eps, out.EOS, out.NoProj = t.activation, t.eps, int32(t.eosID), t.proj == "none"
+	if t.pool != "argmax" {
+		out.Pool = t.pool
+	}
+	// "." is the folder's own, which fewshot export writes: open_clip takes that one whatever the name. A merges.txt says which.
+	if out.Tokenizer == "." {
+		out.Tokenizer = ""
+	}
+	// What pads is a matter of the tokenizer: open_clip's of CLIP pads with 0, as CLIPA's does, SigLIP's with its end token.
+	if strings.Contains(strings.ToLower(out.Tokenizer), "siglip") && !strings.Contains(strings.ToLower(out.Tokenizer), "siglip2") {
+		out.Pad = 1
+	}
+	return out, nil
+}
+
+// wantID reads a token's number.
+func wantID(to *uint64) func(*jsonReader) error {
+	return func(r *jsonReader) (err error) {
+		*to, err = r.natural()
+		if err == nil && *to > 1<<30 {
+			return r.unsupported("token", "a number below 1073741824", *to)
+		}
+		return err
+	}
+}
+
+// readText reads a string.
+func readText(to *string) func(*jsonReader) error {
+	return func(r *jsonReader) (err error) {
+		*to, err = r.text()
+		return err
+	}
+}
+
 // openCLIPBlocks are the settings that both encoders' configurations have.
-func openCLIPBlocks() fields {
+type openCLIPBlocks struct {
+	activation  string
+	approximate bool // act_kwargs said something
+	eps         float64
+}
+
+func (b *openCLIPBlocks) fields() fields {
 	f := fields{
 		"mlp_ratio":     skipField, // the shapes tell
-		"output_tokens": skipField,
+		"ls_init_value": skipField, // the tensors tell
 		"block_type":    wantText("default"),
-		"ls_init_value": wantAbsent("layer scale"),
-		"act_kwargs":    wantAbsent("settings of the activation"),
-		"norm_kwargs":   wantAbsent("settings of LayerNorm"),
+		"act_kwargs": func(r *jsonReader) error {
+			b.approximate = true
+			return fields{"approximate": func(r *jsonReader) error {
+				name := ""
+				if err := wantOneOf(&name, "tanh", "none")(r); err != nil {
+					return err
+				}
+				if name == "tanh" {
+					b.activation = tanhGELU
+				}
+				return nil
+			}}.read(r, refuseUnknown)
+		},
+		"norm_kwargs": func(r *jsonReader) error { return fields{"eps": wantEps(&b.eps)}.read(r, refuseUnknown) },
 	}
-	for _, key := range []string{
-		"qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "final_ln_after_pool",
-	} {
+	for _, key := range []string{"qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"} {
 		f[key] = wantBool(false)
 	}
 	return f

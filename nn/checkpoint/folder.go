@@ -94,9 +94,9 @@ func openFolder(path string) (*File, error) {
 			if err != nil {
 				return nil, err
 			}
-			if other.activation != s.activation {
+			if other.Activation != s.Activation {
 				return nil, inFile(path, fault(Mismatch, "%s and %s name different activations; give the weights file itself", hfConfigName, openCLIPConfigName).
-					wanted(s.activation, other.activation))
+					wanted(s.Activation, other.Activation))
 			}
 		}
 		return openForm(path, formatHuggingFace, folder{dir, s}, weights)

@@ -30,7 +30,9 @@ func TestHuggingFaceConfig(t *testing.T) {
 
 		{``, "", [2]int{}, Corrupt, "JSON"},
 		{`{}`, "", [2]int{}, Unsupported, "model type"},
-		{`{"model_type":"siglip"}`, "", [2]int{}, Unsupported, "siglip"},
+		{`{"model_type":"siglip"}`, "gelu-tanh", [2]int{12, 12}, 0, ""},
+		{`{"model_type":"siglip","vision_config":{"vision_use_head":false}}`, "", [2]int{}, Unsupported, "vision_use_head"},
+		{`{"model_type":"metaclip_2"}`, "quickgelu", [2]int{12, 8}, 0, ""},
 		// The kind of model is the reason, not the first of its settings.
 		{`{"vision_config":{"hidden_act":"gelu_pytorch_tanh"},"model_type":"siglip2"}`, "", [2]int{}, Unsupported, "NaFlex"},
 		{`{"layer_norm_eps":1e-12,"model_type":"dinov2"}`, "", [2]int{}, Unsupported, "this is DINOv2"},
@@ -40,8 +42,9 @@ func TestHuggingFaceConfig(t *testing.T) {
 		{`{"model_type":["clip"]}`, "", [2]int{}, Corrupt, "model_type"},
 		{`{"model_type":"clip","model_type":"bert"}`, "", [2]int{}, Corrupt, "twice"},
 		{clipConfig + "x", "", [2]int{}, Corrupt, "after"},
-		{`{"model_type":"clip","vision_config":{"hidden_act":"gelu"}}`, "", [2]int{}, Unsupported, "different activations"},
-		{`{"model_type":"clip","vision_config":{"hidden_act":"gelu_new"}}`, "", [2]int{}, Unsupported, "gelu_new"},
+		{`{"model_type":"clip","vision_config":{"hidden_act":"gelu"}}`, "gelu", [2]int{12, 8}, 0, ""},
+		{`{"model_type":"clip","vision_config":{"hidden_act":"gelu_new"}}`, "gelu-tanh", [2]int{12, 8}, 0, ""},
+		{`{"model_type":"clip","vision_config":{"hidden_act":"swish"}}`, "", [2]int{}, Unsupported, "swish"},
 		{`{"model_type":"clip","vision_config":{"layer_norm_eps":1e-6}}`, "quickgelu", [2]int{12, 8}, 0, ""},
 		{`{"model_type":"clip","vision_config":{"layer_norm_eps":0}}`, "", [2]int{}, Unsupported, "layer_norm_eps"},
 		{`{"model_type":"clip","text_config":{"layer_norm_eps":1e300}}`, "", [2]int{}, Unsupported, "layer_norm_eps"},
@@ -51,7 +54,7 @@ func TestHuggingFaceConfig(t *testing.T) {
 	} {
 		s, err := hfConfig([]byte(c.src))
 		expectKind(t, inFile("config.json", err), c.kind, c.text)
-		if err == nil && (s.activation != c.activation || [2]int{s.visionHeads, s.textHeads} != c.heads) {
+		if err == nil && (s.Activation != c.activation || [2]int{s.Vision.Heads, s.Text.Heads} != c.heads) {
 			t.Errorf("%s: %+v", c.src, s)
 		}
 	}
@@ -150,19 +153,27 @@ func TestOpenCLIPConfig(t *testing.T) {
 		{`{}`, "", [2]int{}, Unsupported, "model_cfg"},
 		{in(`,"timm_model_name":"vit_base"`, "", "", ""), "", [2]int{}, Unsupported, "timm"},
 		{in(`,"new_setting":1`, "", "", ""), "", [2]int{}, Unsupported, "new_setting"},
-		{in(`,"no_ln_pre":true`, "", "", ""), "", [2]int{}, Unsupported, "no_ln_pre"},
-		{in(`,"pool_type":"avg"`, "", "", ""), "", [2]int{}, Unsupported, "pool_type"},
-		{in(`,"attentional_pool":true`, "", "", ""), "", [2]int{}, Unsupported, "attentional_pool"},
+		{in(`,"no_ln_pre":true,"pool_type":"avg","final_ln_after_pool":true,"ls_init_value":1e-5`, "", "", ""), "gelu", [2]int{12, 8}, 0, ""},
+		{in(`,"norm_kwargs":{"eps":1e-6},"act_kwargs":{"approximate":"tanh"}`, "", "", ""), "gelu-tanh", [2]int{12, 8}, 0, ""},
+		{in("", `,"pool_type":"last","no_causal_mask":true,"proj_bias":true,"hf_tokenizer_name":"bert-base-uncased"`, "", ""), "gelu", [2]int{12, 8}, 0, ""},
+		{in(`,"timm_model_name":"vit_so400m_patch14_siglip_384","timm_pool":"map"`, "", "", ""), "gelu", [2]int{16, 8}, 0, ""},
+		{in(`,"timm_model_name":"vit_large_patch14_clip_224","timm_pool":"token"`, "", `,"quick_gelu":true`, ""), "gelu", [2]int{16, 8}, 0, ""},
+		{in(`,"timm_model_name":"fastvit_mci2"`, "", "", ""), "", [2]int{}, Unsupported, "this is MobileCLIP"},
+		{in(`,"timm_model_name":"eva02_base_patch16_clip_224"`, "", "", ""), "", [2]int{}, Unsupported, "this is EVA-CLIP"},
+		{in(`,"timm_model_name":"vit_pe_core_base_patch16_224"`, "", "", ""), "", [2]int{}, Unsupported, "Perception Encoder"},
+		{in(`,"timm_model_name":"vit_base_patch16_siglip_224","timm_pool":"avg"`, "", "", ""), "", [2]int{}, Unsupported, "timm_pool"},
+		{in(`,"act_kwargs":{"approximate":"tanh"}`, "", `,"quick_gelu":true`, ""), "", [2]int{}, Unsupported, "act_kwargs"},
+		{in(`,"pool_type":"none"`, "", "", ""), "", [2]int{}, Unsupported, "pool_type"},
+		{in(`,"attentional_pool":true`, "", "", ""), "", [2]int{}, Unsupported, "this is CoCa"},
 		{in(`,"qk_norm":true`, "", "", ""), "", [2]int{}, Unsupported, "qk_norm"},
-		{in(`,"norm_kwargs":{"eps":1e-6}`, "", "", ""), "", [2]int{}, Unsupported, "LayerNorm"},
-		{in(`,"act_kwargs":{"approximate":"tanh"}`, "", "", ""), "", [2]int{}, Unsupported, "activation"},
-		{in(`,"ls_init_value":1e-5`, "", "", ""), "", [2]int{}, Unsupported, "layer scale"},
+		{in(`,"norm_kwargs":{"eps":1}`, "", "", ""), "", [2]int{}, Unsupported, "LayerNorm"},
+		{in(`,"norm_kwargs":{"bias":false}`, "", "", ""), "", [2]int{}, Unsupported, "bias"},
 		{in(`,"head_width":100`, "", "", ""), "", [2]int{}, Unsupported, "multiple"},
+		{in(`,"head_width":1000`, "", "", ""), "", [2]int{}, Unsupported, "less than"},
 		{in("", `,"hf_model_name":"roberta-base"`, "", ""), "", [2]int{}, Unsupported, "Hugging Face"},
-		{in("", `,"hf_tokenizer_name":"bert-base-uncased"`, "", ""), "", [2]int{}, Unsupported, "tokenizer"},
-		{in("", `,"no_causal_mask":true`, "", ""), "", [2]int{}, Unsupported, "no_causal_mask"},
-		{in("", `,"pool_type":"last"`, "", ""), "", [2]int{}, Unsupported, "pool_type"},
-		{in("", `,"proj_bias":true`, "", ""), "", [2]int{}, Unsupported, "proj_bias"},
+		{in("", `,"no_causal_mask":1`, "", ""), "", [2]int{}, Corrupt, "no_causal_mask"},
+		{in("", `,"pool_type":"mean"`, "", ""), "", [2]int{}, Unsupported, "pool_type"},
+		{in("", `,"embed_cls":true`, "", ""), "", [2]int{}, Unsupported, "embed_cls"},
 		{in("", "", `,"multimodal_cfg":{}`, ""), "", [2]int{}, Unsupported, "CoCa"},
 		{in("", "", `,"quick_gelu":1`, ""), "", [2]int{}, Corrupt, "true or false"},
 		{in("", "", `,"other":1`, ""), "", [2]int{}, Unsupported, "other"},
@@ -176,7 +187,7 @@ func TestOpenCLIPConfig(t *testing.T) {
 	} {
 		s, err := openCLIPConfig([]byte(c.src))
 		expectKind(t, inFile("open_clip_config.json", err), c.kind, c.text)
-		if err == nil && (s.activation != c.activation || [2]int{s.visionHeads, s.textHeads} != c.heads) {
+		if err == nil && (s.Activation != c.activation || [2]int{s.Vision.Heads, s.Text.Heads} != c.heads) {
 			t.Errorf("%s: %+v", c.src, s)
 		}
 	}

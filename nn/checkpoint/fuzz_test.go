@@ -134,12 +134,12 @@ func FuzzFolderConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		s, err := hfConfig(src)
 		typed(t, err)
-		if err == nil && (s.activation == "" || s.visionHeads <= 0) {
+		if err == nil && (s.Activation == "" || s.Vision.Heads <= 0) {
 			t.Fatalf("%+v", s)
 		}
 		s, err = openCLIPConfig(src)
 		typed(t, err)
-		if err == nil && (s.activation == "" || s.visionHeads <= 0 || s.textHeads <= 0) {
+		if err == nil && (s.Activation == "" || s.Vision.Heads <= 0 || s.Text.Heads <= 0) {
 			t.Fatalf("%+v", s)
 		}
 		p, err := hfPreprocessor(&jsonReader{src: src})

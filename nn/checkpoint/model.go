@@ -1,8 +1,10 @@
 package checkpoint
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,7 +36,7 @@ type Model struct {
 }
 
 // A plan is how one of OpenAI's tensors is read: from one stored tensor, or
-// from three stacked on their first axis.
+// from two or three stacked on their first axis.
 type plan struct {
 	shape      []int
 	parts      []string // stored names, in order
@@ -98,53 +100,102 @@ func (m *Model) plan() error {
 	for _, name := range slices.Sorted(maps.Keys(m.plans)) {
 		m.plans[name].finish(name, m.file, &wrong)
 	}
-	return wrong.err(Mismatch, "tensors do not fit the "+d.name+" layout")
+	if err := wrong.err(Mismatch, "tensors do not fit the "+d.name+" layout"); err != nil {
+		return err
+	}
+	return m.pooledAsUsual()
+}
+
+// pooledAsUsual refuses bare weights of models that make features of tokens in another way than CLIP, as far as tensors show it:
+// which way it is, and whether texts see their padding, is in configurations alone.
+func (m *Model) pooledAsUsual() error {
+	if m.file.folder != nil {
+		return nil
+	}
+	sign := ""
+	switch {
+	case m.plans["visual.attn_pool.probe"] != nil:
+		sign = "visual.attn_pool"
+	case m.plans["text_projection.bias"] != nil:
+		sign = "text_projection.bias"
+	case m.plans["visual.ln_pre.weight"] == nil && m.plans["visual.transformer.resblocks.0.ln_1.weight"] != nil:
+		sign = "no visual.ln_pre"
+	default:
+		return nil
+	}
+	return fault(Unsupported, "weights of a relative of CLIP's, which alone do not say what of the tokens becomes a feature; give the model's folder, with its configuration").in(sign)
 }
 
 // assign makes a stored tensor a part of one of OpenAI's.
 func (m *Model) assign(openAI, stored string, how how, wrong *problems) {
+	count, slot := 1, 0
+	switch how {
+	case queryRows, keyRows, valueRows:
+		count, slot = 3, int(how-queryRows)
+	case firstRows, otherRows:
+		count, slot = 2, int(how-firstRows)
+	}
 	p := m.plans[openAI]
 	if p == nil {
-		p = &plan{transposed: how == transposed}
-		if how >= queryRows {
-			p.parts = make([]string, 3)
-		} else {
-			p.parts = make([]string, 1)
-		}
+		p = &plan{transposed: how == transposed, parts: make([]string, count)}
 		m.plans[openAI] = p
 	}
-	slot := 0
-	if how >= queryRows {
-		slot = int(how - queryRows)
-	}
-	if slot >= len(p.parts) || p.parts[slot] != "" || p.transposed != (how == transposed) {
-		wrong.add("%s and %s are both %s", quote(p.parts[0]), quote(stored), quote(openAI))
+	if count != len(p.parts) || p.parts[slot] != "" || p.transposed != (how == transposed) {
+		wrong.add("%s and %s are both %s", quote(cmp.Or(p.parts...)), quote(stored), quote(openAI))
 		return
 	}
 	p.parts[slot] = stored
 }
 
+// ranks are those of tensors that some writers store with axes of length one
+// before them.
+var ranks = map[string]int{
+	"logit_scale":                 0,
+	"visual.class_embedding":      1,
+	"visual.positional_embedding": 2,
+	"visual.attn_pool.probe":      2,
+}
+
 // finish checks the parts against each other and computes the shape.
 func (p *plan) finish(name string, f *File, wrong *problems) {
 	var first Info
+	rows := size{}
 	for i, stored := range p.parts {
 		if stored == "" {
-			wrong.add("%s has no %s part", quote(name), [...]string{"query", "key", "value"}[i])
+			part := [...]string{"query", "key", "value"}[i]
+			if len(p.parts) == 2 {
+				part = [...]string{"query", "key and value"}[i]
+			}
+			wrong.add("%s has no %s part", quote(name), part)
 			return
 		}
 		info, _ := f.Info(stored)
 		if !info.DType.Float() {
 			wrong.add("%s has type %v; quantised weights are not supported", quote(stored), info.DType)
 		}
+		if len(p.parts) > 1 && len(info.Shape) == 0 {
+			wrong.add("%s is a scalar", quote(stored))
+			return
+		}
+		want := first.Shape
 		if i == 0 {
 			first = info
-		} else if !slices.Equal(info.Shape, first.Shape) {
-			wrong.add("%s has shape %v, but %s has %v", quote(stored), info.Shape, quote(first.Name), first.Shape)
+		} else if len(p.parts) == 2 && len(want) > 0 && want[0] <= math.MaxInt/2 { // keys and values, one above the other
+			want = append([]int{2 * want[0]}, want[1:]...)
+		}
+		if i > 0 && !slices.Equal(info.Shape, want) {
+			wrong.add("%s has shape %v, but should have %v beside %s", quote(stored), info.Shape, want, quote(first.Name))
+			return
+		}
+		if len(p.parts) > 1 {
+			rows = rows.plus(uint64(info.Shape[0]))
 		}
 	}
 	p.shape = slices.Clone(first.Shape)
-	if name == "logit_scale" && slices.Equal(p.shape, []int{1}) {
-		p.shape = []int{} // SigLIP's writers and some trainers keep it so
+	if rank, ok := ranks[name]; ok {
+		for len(p.shape) > rank && p.shape[0] == 1 {
+			p.shape = p.shape[1:]
+		}
 	}
 	// Tensors without elements would be the one way to claim sizes that the file does not hold.
 	if elements(p.shape).n == 0 {
@@ -159,11 +210,7 @@ func (p *plan) finish(name string, f *File, wrong *problems) {
 		slices.Reverse(p.shape)
 	}
 	if len(p.parts) > 1 {
-		if len(p.shape) == 0 {
-			wrong.add("%s is a scalar", quote(first.Name))
-			return
-		}
-		p.shape[0] *= len(p.parts)
+		p.shape[0] = int(rows.n) // of parts with elements: each is less than the file is large
 	}
 }
 
@@ -171,7 +218,7 @@ func (p *plan) finish(name string, f *File, wrong *problems) {
 func (m *Model) findActivation() error {
 	switch m.file.format {
 	case formatHuggingFace, formatOpenCLIP:
-		m.activation = m.file.folder.settings.activation
+		m.activation = m.file.folder.settings.Activation
 	case formatTorchScript:
 		return m.activationOfClasses()
 	case formatSafetensors:
@@ -329,19 +376,23 @@ func (m *Model) Metadata() map[string]string { return m.file.Metadata() }
 // configuration says them, and 0 where it does not. OpenAI's models have one
 // head for every 64 channels; open_clip's largest do not.
 func (m *Model) Heads() (vision, text int) {
-	if m.file.folder == nil {
-		return 0, 0
-	}
-	return m.file.folder.settings.visionHeads, m.file.folder.settings.textHeads
+	s := m.Settings()
+	return s.Vision.Heads, s.Text.Heads
 }
 
 // Eps returns the epsilons of the layer norms of the image encoder and of the text encoder, where a folder's configuration says
 // them, and 0 where it does not.
 func (m *Model) Eps() (vision, text float64) {
+	s := m.Settings()
+	return s.Vision.Eps, s.Text.Eps
+}
+
+// Settings returns what a folder's configuration says of the encoders. Of a bare file it says what Activation does.
+func (m *Model) Settings() Settings {
 	if m.file.folder == nil {
-		return 0, 0
+		return Settings{Activation: m.activation}
 	}
-	return m.file.folder.settings.visionEps, m.file.folder.settings.textEps
+	return m.file.folder.settings.Settings
 }
 
 // Preprocessing returns how a folder's configuration wants images prepared. Where nothing says it, ok is false and p is
@@ -353,9 +404,12 @@ func (m *Model) Preprocessing() (p Preprocessing, ok bool) {
 	return m.file.folder.settings.preprocess, m.file.folder.settings.prepared
 }
 
-// Vocabulary looks for vocabulary files in the model's folder, or beside the
-// weights file that was opened.
+// Vocabulary looks for vocabulary files of CLIP's tokenizer in the model's
+// folder, or beside the weights file that was opened.
 func (m *Model) Vocabulary() Vocabulary {
+	if m.Settings().Text.Tokenizer != "" { // what lies there is another tokenizer's
+		return Vocabulary{}
+	}
 	if m.file.folder != nil {
 		return findVocabulary(m.file.folder.dir)
 	}

@@ -138,6 +138,19 @@ func TestUnwrap(t *testing.T) {
 	}
 }
 
+// What every CLIP has is not unusual; what SigLIP has is.
+func TestUnusual(t *testing.T) {
+	for _, path := range []string{"hf", "open_clip", "vit_half.pt"} {
+		if s := openModel(t, filepath.Join("testdata", path)).Settings().Unusual(); s != (Settings{}) {
+			t.Errorf("%s: %+v", path, s)
+		}
+	}
+	s, err := hfConfig([]byte(`{"model_type":"siglip"}`))
+	if u := s.Unusual(); err != nil || u.Vision.Pool != "map" || u.Vision.Eps != 1e-6 || !u.Text.Full || u.Text.Pad != 1 || u.Vision.Heads != 0 {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
 // A scale of one element is a scale.
 func TestScaleOfOneElement(t *testing.T) {
 	m, err := NewModel(memory(t, nil, zeros("visual.proj", F32, 2, 3), zeros("logit_scale", F32, 1)))
@@ -311,10 +324,13 @@ func TestDialects(t *testing.T) {
 
 		{"nothing", nil, Unsupported, "no tensors"},
 		{"unknown", []Entry{zeros("foo", F32, 1)}, Unsupported, `"foo"`},
-		{"timm in open_clip", []Entry{zeros("visual.trunk.blocks.0.x", F32, 1)}, Unsupported, "timm"},
+		{"timm in open_clip", []Entry{zeros("visual.trunk.stem.0.x", F32, 1)}, Unsupported, "timm"},
+		{"rotary in open_clip", []Entry{zeros("visual.trunk.rope.freqs", F32, 1)}, Unsupported, "rotary"},
+		{"no norm before the blocks", []Entry{zeros("visual.proj", F32, 2, 3), zeros("visual.transformer.resblocks.0.ln_1.weight", F32, 2)}, Unsupported, "give the model's folder"},
+		{"bias of the projection", []Entry{zeros("visual.proj", F32, 2, 3), zeros("text.text_projection.bias", F32, 2)}, Unsupported, "give the model's folder"},
 		{"timm", []Entry{zeros("blocks.0.attn.qkv.weight", F32, 1)}, Unsupported, "timm"},
 		{"coca", []Entry{zeros("visual.proj", F32, 2, 3), zeros("text_decoder.x", F32, 1)}, Unsupported, "CoCa"},
-		{"siglip", []Entry{zeros("vision_model.head.probe", F32, 1), zeros("vision_model.post_layernorm.weight", F32, 1)}, Unsupported, "SigLIP"},
+		{"siglip", []Entry{zeros("vision_model.head.probe", F32, 1), zeros("vision_model.post_layernorm.weight", F32, 1)}, Unsupported, "give the model's folder"},
 		{"roberta", []Entry{zeros("visual.proj", F32, 2, 3), zeros("text.transformer.embeddings.word_embeddings.weight", F32, 1)}, Unsupported, "Hugging Face"},
 		{"coop", []Entry{zeros("prompt_learner.ctx", F32, 1)}, Unsupported, "CoOp"},
 		{"extra", []Entry{zeros("visual.proj", F32, 2, 3), zeros("visual.lora", F32, 1)}, Mismatch, `"visual.lora" is not part`},

@@ -26,6 +26,8 @@ const (
 	queryRows             // rows [0, W) of a packed [3W, …] tensor
 	keyRows               // rows [W, 2W)
 	valueRows             // rows [2W, 3W)
+	firstRows             // rows [0, W) of a packed [3W, …] tensor whose others are one
+	otherRows             // these, rows [W, 3W)
 	dropped               // not a weight: openAI is empty
 )
 
@@ -120,19 +122,17 @@ var signatures = []struct {
 	dialect *dialect
 	refusal string
 }{
-	{"visual.trunk.", nil, "the image encoder is a timm model, not CLIP's"},
-	{"visual.head.", nil, "the image encoder is a timm model, not CLIP's"},
-	{"visual.attn_pool.", nil, "the image encoder pools by attention (CoCa), not by CLIP's class token"},
+	{"visual.trunk.stem.", nil, "the image encoder is a convolutional network of timm's, not CLIP's"},
+	{"visual.trunk.stages.", nil, "the image encoder is a convolutional network of timm's, not CLIP's"},
+	{"visual.trunk.rope", nil, "the image encoder has rotary positions, not CLIP's"},
+	{"visual.attn_pool.query", nil, "the image encoder pools by attention (CoCa), not by CLIP's class token"},
 	{"text_decoder.", nil, "a CoCa model, not CLIP"},
 	{"text.transformer.embeddings.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
 	{"text.transformer.encoder.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
-	{"text.text_projection.bias", nil, "a SigLIP model, not CLIP"},
-	{"vision_model.head.", nil, "a SigLIP model, not CLIP"},
-	{"text_model.head.", nil, "a SigLIP model, not CLIP"},
-	{"vision_model.embeddings.patch_embedding.bias", nil, "a SigLIP model, not CLIP"},
 	{"blocks.0.", nil, "a timm vision transformer, not CLIP"},
 	{"vit.", nil, "a Hugging Face ViT, not CLIP"},
 	{"prompt_learner.", nil, "learned prompts (CoOp), not CLIP's weights"},
+	{"visual.trunk.", timmDialect, ""},
 	{"vision_model.", huggingFaceDialect, ""},
 	{"text_model.", huggingFaceDialect, ""},
 	{"embeddings.class_embedding", huggingFaceVisionDialect, ""},

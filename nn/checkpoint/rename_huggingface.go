@@ -2,8 +2,9 @@ package checkpoint
 
 import "slices"
 
-// huggingFaceDialect is transformers' CLIPModel. "pre_layrnorm" is its
-// spelling; some conversions correct it.
+// huggingFaceDialect is transformers' CLIPModel, and its SiglipModel, whose
+// names are the same but for the heads. "pre_layrnorm" is its spelling; some
+// conversions correct it.
 var huggingFaceDialect = newDialect("huggingface",
 	under("vision_model.", "visual.", huggingFaceVisual),
 	under("text_model.", "", huggingFaceText),
@@ -11,7 +12,19 @@ var huggingFaceDialect = newDialect("huggingface",
 		{"visual_projection.weight", "visual.proj", transposed},
 		{"text_projection.weight", "text_projection", transposed},
 		{"logit_scale", "logit_scale", same},
+		{"text_model.head.weight", "text_projection", transposed},
+		{"text_model.head.bias", "text_projection.bias", same},
 	},
+	under("vision_model.head.", "visual.attn_pool.", []row{
+		{"probe", "probe", same},
+		{"attention.in_proj_weight", "attn.in_proj_weight", same},
+		{"attention.in_proj_bias", "attn.in_proj_bias", same},
+		{"attention.out_proj.*", "attn.out_proj.*", same},
+		{"layernorm.*", "ln.*", same},
+		{"mlp.fc1.*", "mlp.c_fc.*", same},
+		{"mlp.fc2.*", "mlp.c_proj.*", same},
+	}),
+	drop("logit_bias"),
 )
 
 // huggingFaceVisionDialect is a CLIPVisionModel saved by transformers 5,
@@ -21,7 +34,7 @@ var huggingFaceVisionDialect = newDialect("huggingface-vision", under("", "visua
 var huggingFaceVisual = slices.Concat(
 	[]row{
 		{"embeddings.class_embedding", "class_embedding", same},
-		{"embeddings.patch_embedding.weight", "conv1.weight", same},
+		{"embeddings.patch_embedding.*", "conv1.*", same},
 		{"embeddings.position_embedding.weight", "positional_embedding", same},
 		{"pre_layrnorm.*", "ln_pre.*", same},
 		{"pre_layernorm.*", "ln_pre.*", same},

@@ -15,6 +15,7 @@ var openAIBlock = slices.Concat(
 		"ln_2.*",
 		"mlp.c_fc.*",
 		"mlp.c_proj.*",
+		"ls_1.gamma", "ls_2.gamma", // layer scale, in a few of open_clip's
 	),
 	drop("attn_mask"),
 )

@@ -112,6 +112,8 @@ func (m *Model) NeedText() error {
 	switch {
 	case m.Text == nil:
 		return fmt.Errorf("%s has no text encoder, so class names cannot become a classifier; use a full CLIP checkpoint", m.Name)
+	case m.Tokenizer == nil && m.Source.Settings().Text.Tokenizer != "":
+		return fmt.Errorf("the texts of %s are cut by the tokenizer %q, which this program does not read; images it encodes, as in fewshot encode", m.Name, m.Source.Settings().Text.Tokenizer)
 	case m.Tokenizer == nil:
 		return optionf("no BPE vocabulary beside %s: put bpe_simple_vocab_16e6.txt.gz (from OpenAI's CLIP repository), merges.txt or tokenizer.json into %s, or name it with -vocab",
 			m.Name, filepath.Clean(m.Source.Dir()))

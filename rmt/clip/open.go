@@ -73,8 +73,9 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	imageEps, textEps := src.Eps()
-	c, err := New(dev, src, Config{vit.Config{Activation: a, Heads: vision, Eps: imageEps}, text.Config{Activation: a, Heads: words, Eps: textEps}})
+	known := Config{vit.Known(src.Settings(), a), text.Known(src.Settings(), a)}
+	known.Image.Heads, known.Text.Heads = vision, words
+	c, err := New(dev, src, known)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
@@ -129,18 +130,16 @@ func (o Options) pickActivation(src *checkpoint.Model) (tensor.Activation, error
 	default:
 		name = o.Activation
 	}
-	switch name {
-	case "quickgelu":
-		return tensor.QuickGELU, nil
-	case "gelu":
-		return tensor.GELU, nil
-	case "":
+	if name == "" {
 		o.warn("%s does not say which activation its weights were trained with; taking quickgelu, as OpenAI's were. "+
 			"Most of open_clip's own want -activation gelu; the wrong one costs accuracy", o.Path)
 		return tensor.QuickGELU, nil
-	default:
-		return 0, optionf("-activation %q: there are quickgelu and gelu", name)
 	}
+	a, err := nn.ActivationNamed(name)
+	if err != nil {
+		return 0, optionf("-activation %q: %v", name, err)
+	}
+	return a, nil
 }
 
 // HeadsOf gives the numbers of attention heads that the checkpoint or the flag says, 0 where neither does.

@@ -6,7 +6,6 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
-	"fewshot/tensor"
 )
 
 // Spec is what of a model determines its results: equal specs compute the same function of the same files.
@@ -17,6 +16,8 @@ type Spec struct {
 	TextHeads     int           `json:"text_heads,omitempty"` // 0 without a text encoder
 	Vocabulary    string        `json:"vocabulary,omitempty"` // SHA-256 of merges and ids; "" without one
 	Preprocessing Preprocessing `json:"preprocessing"`
+	// Settings are what a relative of CLIP's has otherwise; nothing of CLIP itself.
+	Settings checkpoint.Settings `json:"settings,omitzero"`
 }
 
 // Preprocessing is what happens to an image before the encoder sees it.
@@ -35,7 +36,8 @@ func (p Preprocessing) transform() datasets.Transform {
 
 // Spec describes the model.
 func (m *Model) Spec() (Spec, error) {
-	s := Spec{Digest: m.Digest, Activation: activationName(m.Image.Activation), ImageHeads: m.Image.Heads, Preprocessing: m.Preprocessing}
+	s := Spec{Digest: m.Digest, Activation: m.Image.Activation.String(), ImageHeads: m.Image.Heads, Preprocessing: m.Preprocessing,
+		Settings: m.Source.Settings().Unusual()}
 	if m.Text != nil {
 		s.TextHeads = m.Text.Heads
 	}
@@ -50,11 +52,4 @@ func (m *Model) Spec() (Spec, error) {
 		s.Vocabulary = hex.EncodeToString(h.Sum(nil))
 	}
 	return s, nil
-}
-
-func activationName(a tensor.Activation) string {
-	if a == tensor.QuickGELU {
-		return "quickgelu"
-	}
-	return "gelu"
 }
