@@ -7,22 +7,28 @@
 // [Decode] gives the bytes of Image.open(file).convert("RGB"), for
 //
 //	JPEG   own decoder, package jpeg: equal to libjpeg-turbo in every byte (Go's own is not, see there)
-//	PNG    image/png; 16-bit colour is cut to its high byte, 16-bit grey is clamped to 255, as Pillow does
+//	PNG    image/png; 16-bit colour is cut to its high byte, 16-bit grey is clamped to 255, as Pillow does; what follows the
+//	       picture does not matter
 //	GIF    own reader over compress/lzw; the first frame on a canvas of the transparent colour, or of colour 0
-//	WebP   golang.org/x/image/webp for the planes; chroma upsampling and colours as libwebp does them
-//	BMP    golang.org/x/image/bmp
+//	WebP   golang.org/x/image/webp for the planes; chroma upsampling and colours as libwebp does them; the first frame of an
+//	       animation on its canvas
+//	BMP    own reader of everything that is not compressed
+//	TIFF   golang.org/x/image/tiff, for the kinds that it decodes as Pillow does; its first picture, turned as its tag says
+//	PNM    own reader of P1 to P6
 //
 // Alpha is dropped and not composited, so that hidden colours come to light; transparent palette entries keep their colour.
-// Orientation tags and colour profiles are ignored. The format is told by the first bytes, never by the name.
+// Orientation tags, but TIFF's, and colour profiles are ignored. The format is told by the first bytes, never by the name.
 //
-// Not decoded, although Pillow does: TIFF, JPEG 2000, AVIF and other formats outside the common data sets; animated WebP;
-// arithmetic-coded and lossless JPEG; run-length-coded and 16-bit BMP. They are an [Error] of kind [Unsupported].
+// Not decoded, although Pillow does: JPEG 2000, AVIF and other formats outside the common data sets; arithmetic-coded JPEG;
+// run-length-coded BMP; TIFF compressed by other formats or with other colours than grey and RGB. They are an [Error] of
+// kind [Unsupported]. docs/images.md has the whole list.
 //
 // # Strangers' files
 //
-// The size in the header is checked against [Limits] before a pixel is allocated. A file that ends early is refused, and so
+// The size in the header is checked against [Limits] before a pixel is allocated, and all decoders together keep to a budget. A file that ends early is refused, and so
 // is one whose checksums or codes are wrong. The exceptions, where the pixels are Pillow's and [RGB.Warning] says what is
-// amiss: JPEG data that ends before its end marker comes (see package jpeg), and GIF files of several frames. Damage that
+// amiss: JPEG data that ends before its end marker comes, or lacks its last scans (see package jpeg), PNG files that are
+// damaged after the picture, and files of several pictures or frames. Damage that
 // leaves a valid file cannot be seen here; most flipped bits of a JPEG file are of that kind. Only a checksum kept elsewhere
 // tells them.
 //
@@ -35,6 +41,6 @@
 //
 // # Shown by
 //
-// testdata/pictures.txt holds the SHA-256 of Pillow's pixels for over a hundred files of all these kinds, resize-12.txt and
+// testdata/pictures.txt holds the SHA-256 of Pillow's pixels for 300 files of all these kinds, resize-12.txt and
 // resize-13.txt beside it those of 164 resizes; the scripts that made them are beside them. The decoded pixels agree with Pillow 11.3, 12.3 and 13.0.
 package imaging
