@@ -82,6 +82,17 @@ func (c *CoCoOpConfig) Declare(fs *flag.FlagSet) {
 
 // Declare declares them.
 func (c *VPTConfig) Declare(fs *flag.FlagSet) {
+	deep := c.Depth != 1
+	fs.Func("convention", fmt.Sprintf("`program` whose settings are defaults: %s; further flags change them (default upt)", strings.Join(VPTConventions(), ", ")), func(s string) error {
+		d, err := DefaultVPT(s, deep, "", c.Template, 16)
+		if err == nil {
+			if s != "maple" { // of which epochs do not depend on data set and shots
+				d.Recipe = c.Recipe
+			}
+			*c = d
+		}
+		return err
+	})
 	fs.IntVar(&c.Prompts, "prompts", c.Prompts, "tokens a layer")
 	fs.IntVar(&c.Depth, "depth", c.Depth, "layers with tokens of their own; 0 is all")
 	fs.StringVar(&c.First, "first", c.First, "the first layer's tokens join before it, ln_pre, or raw, behind it")
@@ -135,7 +146,7 @@ func (c *PLOTConfig) Declare(fs *flag.FlagSet) {
 
 // Declare declares them.
 func (c *PLOTPlusConfig) Declare(fs *flag.FlagSet) {
-	fs.StringVar(&c.Stage, "stage", c.Stage, "vision, and then joint, from its result")
+	fs.StringVar(&c.Stage, "stage", c.Stage, "vision, joint, or both, one after the other")
 	fs.Func("templates", fmt.Sprintf("comma-separated `words`, a context each (default %q)", c.Templates), func(s string) error {
 		c.Templates = nil
 		for _, t := range strings.Split(s, ",") {

@@ -6,6 +6,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/nn"
+	"fewshot/optim"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/vit"
@@ -233,7 +234,8 @@ func (h matching) logits(local, global *autograd.Var) *autograd.Var {
 
 // PLOTPlusConfig are the settings of a stage of PLOT++.
 type PLOTPlusConfig struct {
-	// Stage is "vision", which learns tokens of images beside contexts that stay at their words, or "joint", which goes on from there with both.
+	// Stage is "vision", which learns tokens of images beside contexts that stay at their words, "joint", which learns both, or "both", which
+	// is one after the other: each has all epochs, their rates, and an optimizer without momentum to begin with.
 	Stage     string   `json:"stage"`
 	Templates []string `json:"templates"` // a context each; without {}, as "a photo of a"
 	Sets      int      `json:"sets"`      // of tokens: as often an image is encoded
@@ -242,15 +244,30 @@ type PLOTPlusConfig struct {
 	Recipe
 }
 
-// DefaultPLOTPlus has the published settings, but for the templates, of which the program has four for each of eleven data sets.
+// plotTemplates are the released program's, in which the third for ImageNet is a word short: it has the usual four here.
+var plotTemplates = map[string][]string{
+	"":               {"a photo of a", "this is a photo", "this is picture of", "one picture of a"},
+	"dtd":            {"a photo of a texture", "this is a photo texture", "this is a picture texture", "one picture of a texture"},
+	"eurosat":        {"a centered satellite photo of", "a centered satellite picture of", "this is centered satellite photo of", "one centered satellite photo of a"},
+	"fgvc_aircraft":  {"a photo of an aircraft", "a picture of an aircraft", "this is aircraft picture of", "one picture of an aircraft"},
+	"food101":        {"a photo of a food", "this is a food photo", "this is food picture of", "one picture of a food"},
+	"oxford_flowers": {"a photo of a flower", "one picture of a flower", "this is flower picture of", "one picture of a flower"},
+	"oxford_pets":    {"a photo of a pet", "one picture of a pet", "this is pet picture of", "one picture of a pet"},
+	"ucf101":         {"a photo of a person doing", "this is a photo people doing", "this is picture of people doing", "one picture of a person doing"},
+}
+
+// DefaultPLOTPlus has the published settings.
 func DefaultPLOTPlus(stage, dataset string, shots int) PLOTPlusConfig {
-	return PLOTPlusConfig{Stage: stage, Sets: 4, Prompts: 2, TransportConfig: defaultTransport(), Recipe: coopRecipe(dataset, shots),
-		Templates: []string{"a photo of a", "this is a photo", "a picture of a", "one photo of a"}}
+	c := PLOTPlusConfig{Stage: stage, Sets: 4, Prompts: 2, Templates: plotTemplates[dataset], TransportConfig: defaultTransport(), Recipe: coopRecipe(dataset, shots)}
+	if c.Templates == nil {
+		c.Templates = plotTemplates[""]
+	}
+	return c
 }
 
 // Validate reports the first setting that makes no sense.
 func (c PLOTPlusConfig) Validate() error {
-	if err := oneOf("stage", c.Stage, "vision", "joint"); err != nil {
+	if err := oneOf("stage", c.Stage, "both", "vision", "joint"); err != nil {
 		return err
 	}
 	if c.Sets < 1 || c.Prompts < 1 {
@@ -271,9 +288,23 @@ func (c PLOTPlusConfig) Validate() error {
 	return c.Recipe.Validate()
 }
 
-// PLOTPlus is PLOT++, a stage of it: in place of local features an image has as many global ones as there are sets of tokens in its encoder,
-// each joined before ln_pre. In the stage "vision" the cosine of their mean is added. Its parameters are ctx [N, n, Width] in the
-// stage "joint" and ctx_vision [sets, n, width]; the second stage starts from the first one's.
+// Total is how many epochs all stages have.
+func (c PLOTPlusConfig) Total() int {
+	if c.Stage == "both" {
+		return 2 * c.Epochs
+	}
+	return c.Epochs
+}
+
+// Schedule is the learning rate by epoch, of all stages.
+func (c PLOTPlusConfig) Schedule() optim.Schedule {
+	s := c.Recipe.Schedule()
+	return func(epoch int) float64 { return s(epoch % c.Epochs) }
+}
+
+// PLOTPlus is PLOT++: in place of local features an image has as many global ones as there are sets of tokens in its encoder,
+// each joined before ln_pre. In the stage "vision" the cosine of their mean is added. Its parameters are ctx [N, n, Width], but for that
+// stage alone, and ctx_vision [sets, n, width].
 type PLOTPlus struct {
 	train.Base
 	clip    *CLIP
@@ -284,6 +315,8 @@ type PLOTPlus struct {
 	ctx     *nn.Param
 	vision  *nn.Param
 	frozen  *tensor.Tensor // class features, where contexts stay; nil otherwise
+	joint   *tensor.Tensor // 1 in the stage of that name, else 0
+	second  bool           // the same, on the host
 	groups  []train.Group
 	head    matching // of the sweep that is being recorded
 	sets    []vit.Prompts
@@ -313,13 +346,17 @@ func NewPLOTPlus(m *CLIP, classes []string, c PLOTPlusConfig) (*PLOTPlus, error)
 		x.Release()
 	}
 	l.vision = m.normal(c.Seed, "plot++", "ctx_vision", c.Sets, c.Prompts, image.Width)
-	params := []*nn.Param{l.vision}
+	l.joint = m.Device.Zeros(tensor.Full)
+	l.groups = c.group(nil, l.vision)
+	if c.Stage != "vision" {
+		l.groups = append(l.groups, c.group(nil, l.ctx)...)
+	}
 	if c.Stage == "joint" {
-		params = []*nn.Param{l.ctx, l.vision}
+		tensor.Fill(l.joint, 1)
 	} else {
 		l.frozen = frozen(m.Device, func(t *autograd.Tape) *autograd.Var { return l.texts.features(t, rows(t.Const(l.ctx.Value))) })
 	}
-	l.groups = c.group(nil, params...)
+	l.Restored()
 	return l, nil
 }
 
@@ -346,13 +383,36 @@ func (l *PLOTPlus) layout(classes []string) (*texts, error) {
 // Groups are what the stage trains.
 func (l *PLOTPlus) Groups() []train.Group { return l.groups }
 
-// Plan has one loss.
-func (l *PLOTPlus) Plan() train.Plan { return train.Plan{Classes: len(l.classes), Lanes: 1} }
+// Plan has one loss. Contexts rest in the first of two stages.
+func (l *PLOTPlus) Plan() train.Plan {
+	p := train.Plan{Classes: len(l.classes), Lanes: 1}
+	if len(l.groups) > 1 && !l.second {
+		p.Rests = 1 << 1
+	}
+	return p
+}
+
+// EndEpoch goes over to the second stage.
+func (l *PLOTPlus) EndEpoch(epoch int) {
+	if l.config.Stage == "both" && epoch+1 == l.config.Epochs {
+		tensor.Fill(l.joint, 1)
+		for _, s := range l.groups[0].Optimizer.State(l.vision.Value) {
+			tensor.Fill(s.Tensor, 0)
+		}
+		l.second = true
+	}
+}
+
+// State is whether the second stage has begun.
+func (l *PLOTPlus) State() []optim.Named { return []optim.Named{{Name: "joint", Tensor: l.joint}} }
+
+// Restored finds out which stage it is.
+func (l *PLOTPlus) Restored() { l.second = l.joint.Item() != 0 }
 
 // Shared computes the class features, where they change, and the tokens.
 func (l *PLOTPlus) Shared(t *autograd.Tape) {
 	l.sets = l.tokens(l.vision.On(t))
-	if l.frozen != nil {
+	if !l.second {
 		l.head = l.matching(t.Const(l.frozen))
 	} else {
 		l.head = l.matching(l.texts.features(t, rows(l.ctx.On(t))))
@@ -360,7 +420,7 @@ func (l *PLOTPlus) Shared(t *autograd.Tape) {
 }
 
 func (l *PLOTPlus) matching(features *autograd.Var) matching {
-	return newMatching(features, len(l.config.Templates), l.config.Stage == "vision", l.clip.Scale, l.config.TransportConfig)
+	return newMatching(features, len(l.config.Templates), !l.second, l.clip.Scale, l.config.TransportConfig)
 }
 
 func (l *PLOTPlus) tokens(v *autograd.Var) (sets []vit.Prompts) {

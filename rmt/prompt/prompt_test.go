@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -11,6 +12,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/nn"
+	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/text"
@@ -175,6 +177,11 @@ func methods() map[string]func(m *CLIP) (Learner, error) {
 			c.Templates, c.Sets, c.Recipe = []string{"a photo of", "of a photo"}, 3, quick(c.Recipe)
 			return NewPLOTPlus(m, classes, c)
 		},
+		"plot++ in stages": func(m *CLIP) (Learner, error) {
+			c := DefaultPLOTPlus("both", "", 16)
+			c.Templates, c.Sets, c.Recipe = []string{"a photo of", "of a photo"}, 2, quick(c.Recipe)
+			return NewPLOTPlus(m, classes, c)
+		},
 	}
 }
 
@@ -268,7 +275,9 @@ func TestMethodsInParts(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, pair := range lanes {
-				all = append(all, pair[0].Float64s())
+				if pair[0] != nil { // one that does not rest
+					all = append(all, pair[0].Float64s())
+				}
 			}
 			return all
 		}
@@ -343,6 +352,37 @@ func TestPromptSRCAverages(t *testing.T) {
 	}
 }
 
+// The second stage of PLOT++ moves contexts too, by rates from the beginning and without the first one's momentum.
+func TestPLOTPlusStages(t *testing.T) {
+	m := rig(t, "ref")
+	c := DefaultPLOTPlus("both", "", 16)
+	c.Templates, c.Sets, c.Epochs, c.Batch = []string{"a photo of", "of a photo"}, 2, 2, 4
+	l, err := NewPLOTPlus(m, classes, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, s := l.Contexts().Float64s(), c.Schedule()
+	if c.Total() != 4 || s(2) != s(0) || s(3) != s(1) {
+		t.Errorf("%d epochs with rates %g %g, %g %g", c.Total(), s(0), s(1), s(2), s(3))
+	}
+	tr := train.New(m.Device, l, tensor.NewKey(1), 0)
+	defer tr.Release()
+	step(t, tr, 0.1)
+	l.EndEpoch(0)
+	step(t, tr, 0.1)
+	if !slices.Equal(l.Contexts().Float64s(), words) {
+		t.Error("contexts moved in the first stage")
+	}
+	l.EndEpoch(1)
+	if v := l.groups[0].Optimizer.State(l.vision.Value)[0].Tensor.Float64s(); slices.Max(v) != 0 || slices.Min(v) != 0 {
+		t.Error("the second stage begins with the first one's momentum")
+	}
+	step(t, tr, 0.1)
+	if slices.Equal(l.Contexts().Float64s(), words) {
+		t.Error("contexts did not move in the second stage")
+	}
+}
+
 // Many classes are computed in chunks, with the same features and gradients; and beyond a chunk, memory grows by their features alone.
 func TestManyClasses(t *testing.T) {
 	m := rig(t, "ref")
@@ -397,6 +437,48 @@ func TestManyClasses(t *testing.T) {
 	}
 	if at := memory(160, 1<<20); at < 3*all {
 		t.Errorf("%d bytes at once, %d in chunks: that is not worth it", at, all)
+	}
+}
+
+// The published settings of every method are valid, whatever the data set.
+func TestDefaults(t *testing.T) {
+	for _, row := range Methods() {
+		for _, dataset := range []string{"", "imagenet", "eurosat", "oxford_pets", "dtd", "ucf101", "food101"} {
+			for _, shots := range []int{1, 4, 16} {
+				for _, baseToNew := range []bool{false, true} {
+					s, err := row.Defaults(method.Task{Dataset: dataset, Published: true, Shots: shots, BaseToNew: baseToNew})
+					if err == nil {
+						err = s.Validate()
+					}
+					if err != nil {
+						t.Errorf("%s on %s: %v", row.Name, dataset, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Flags for a context go together: words make as many vectors, and a number of vectors starts from none.
+func TestContextFlags(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", `4 "a photo of a"`}, {"-context=16", `16 ""`}, {"-words=this_is a", `3 "this is a"`}, {"-words=", `4 ""`}, {"-context=3 -words=a-b", `1 "a-b"`},
+	} {
+		x := DefaultCoOp("", 16, true)
+		fs := flag.NewFlagSet("", flag.ContinueOnError)
+		x.Declare(fs)
+		var args []string
+		for _, a := range strings.Split(c.args, " -") {
+			if a != "" {
+				args = append(args, "-"+strings.TrimPrefix(a, "-"))
+			}
+		}
+		if err := fs.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d %q", x.Context, x.Words); got != c.want {
+			t.Errorf("%s: %s, want %s", c.args, got, c.want)
+		}
 	}
 }
 

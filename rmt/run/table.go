@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"fewshot/rmt/method"
+	"fewshot/rmt/prompt"
 )
 
 // Methods is the table of all methods: each package's rows, in the order in which they are shown.
 func Methods() []*method.Method {
-	return slices.Concat(maskMethods())
+	return slices.Concat(maskMethods(), prompt.Methods())
 }
 
 // Lookup finds a method by name.

@@ -1,0 +1,216 @@
+package prompt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"fewshot/optim"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/method"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+)
+
+// settings are those of a method of this package, as pointers.
+type settings[T any] interface {
+	*T
+	method.Settings
+	recipe() *Recipe
+}
+
+func (r *Recipe) recipe() *Recipe { return r }
+
+// like takes the job's template where none is given.
+func (c *VPTConfig) like(templates []string) error { return oneTemplate(&c.Template, templates) }
+
+func (c *KgCoOpConfig) like(templates []string) error { return oneTemplate(&c.Template, templates) }
+
+func oneTemplate(t *string, templates []string) error {
+	if *t != "" {
+		return nil
+	}
+	if len(templates) != 1 {
+		return fmt.Errorf("the method's class features are of one template, and there are %d", len(templates))
+	}
+	*t = templates[0]
+	return nil
+}
+
+// row makes one of the table from a method's defaults and constructor. The constructor gets settings with the job's seed.
+func row[T any, P settings[T]](name, summary string, defaults func(t method.Task) (T, error), start func(m *CLIP, classes []string, c T) (Learner, error)) *method.Method {
+	begin := func(j *method.Job) (*learned, *T, error) {
+		m, err := of(j)
+		if err != nil {
+			return nil, nil, err
+		}
+		c := j.Settings.(P)
+		c.recipe().Seed = j.Seed
+		if of, ok := any(c).(interface {
+			like(templates []string) error
+		}); ok {
+			if err := of.like(j.Templates); err != nil {
+				return nil, nil, err
+			}
+		}
+		l, err := start(m, j.Classes, *c)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &learned{m: m, l: l}, c, nil
+	}
+	return &method.Method{
+		Name: name, Summary: summary, Settings: method.Parse[T, P],
+		Defaults: func(t method.Task) (method.Settings, error) {
+			c, err := defaults(t)
+			return P(&c), err
+		},
+		Begin: func(ctx context.Context, j *method.Job) (*method.Training, error) {
+			end := j.Dev.Interruptible(ctx)
+			x, c, err := begin(j)
+			if end() {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return nil, err
+			}
+			r := P(c).recipe()
+			data, err := j.Data.Batches(r.Batch, method.Augment{CropMin: r.CropMin, Flip: r.Flip})
+			if err != nil {
+				return nil, err
+			}
+			run := &train.Run{Trainer: train.New(j.Dev, x.l, j.Key(name), j.Micro(r.Batch)), Epochs: r.Epochs, Schedule: r.Schedule(), Data: data}
+			if s, ok := any(c).(interface {
+				Total() int
+				Schedule() optim.Schedule
+			}); ok {
+				run.Epochs, run.Schedule = s.Total(), s.Schedule()
+			}
+			return &method.Training{Run: run, Learned: x, Close: x.close}, nil
+		},
+		Load: func(ctx context.Context, j *method.Job, read func(name string) (*tensor.Tensor, error)) (method.Learned, error) {
+			end := j.Dev.Interruptible(ctx)
+			x, _, err := begin(j)
+			if end() {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, p := range x.Tensors() {
+				v, err := read(p.Name)
+				if err != nil {
+					return nil, err
+				}
+				if !slices.Equal(v.Shape(), p.Tensor.Shape()) {
+					return nil, fmt.Errorf("%s has shape %v, and %s with these settings %v", p.Name, v.Shape(), name, p.Tensor.Shape())
+				}
+				tensor.Copy(p.Tensor, v)
+				v.Release()
+			}
+			return x, nil
+		},
+	}
+}
+
+// of is a job's model.
+func of(j *method.Job) (*CLIP, error) {
+	if err := j.Model.NeedText(); err != nil {
+		return nil, err
+	}
+	return fromModel(j.Dev, j.Model), nil
+}
+
+func fromModel(dev *tensor.Device, m *clip.Model) *CLIP {
+	return &CLIP{Device: dev, Image: m.Image, Text: m.Text, Tokenizer: m.Tokenizer, Scale: m.Scale()}
+}
+
+// learned is what a method of this package leaves.
+type learned struct {
+	m    *CLIP
+	l    Learner
+	held []func()
+}
+
+// Tensors are the trained ones.
+func (x *learned) Tensors() (all []optim.Named) {
+	for _, g := range x.l.Groups() {
+		for _, p := range g.Params {
+			all = append(all, optim.Named{Name: p.Name, Tensor: p.Value})
+		}
+	}
+	return all
+}
+
+// Classifier is for any classes, where the method carries over.
+func (x *learned) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
+	end := x.m.Device.Interruptible(ctx)
+	c, release, err := x.l.Classifier(classes)
+	if end() {
+		err = ctx.Err()
+	}
+	if release != nil {
+		x.held = append(x.held, release)
+	}
+	return c, err
+}
+
+func (x *learned) close() {
+	for _, f := range x.held {
+		f()
+	}
+	for _, t := range x.Tensors() {
+		t.Tensor.Release()
+	}
+}
+
+// Methods are this package's rows of the table of methods.
+func Methods() []*method.Method {
+	vpt := func(name string, deep bool) *method.Method {
+		where := "before the first layer of the image encoder"
+		if deep {
+			where = "before every layer of the image encoder"
+		}
+		return row(name, "tokens "+where,
+			func(t method.Task) (VPTConfig, error) { return DefaultVPT("upt", deep, t.Dataset, "", t.Shots) },
+			func(m *CLIP, classes []string, c VPTConfig) (Learner, error) { return NewVPT(m, classes, c) })
+	}
+	return []*method.Method{
+		row("coop", "a context of vectors in the place of a template's words",
+			func(t method.Task) (ContextConfig, error) { return DefaultCoOp(t.Dataset, t.Shots, t.BaseToNew), nil },
+			func(m *CLIP, classes []string, c ContextConfig) (Learner, error) { return NewCoOp(m, classes, c) }),
+		row("cocoop", "a context that depends on the image",
+			func(method.Task) (CoCoOpConfig, error) { return DefaultCoCoOp(), nil },
+			func(m *CLIP, classes []string, c CoCoOpConfig) (Learner, error) { return NewCoCoOp(m, classes, c) }),
+		row("prograd", "a context whose gradient does not go against what zero-shot CLIP says",
+			func(t method.Task) (ProGradConfig, error) {
+				return DefaultProGrad(t.Dataset, t.Shots, t.BaseToNew), nil
+			},
+			func(m *CLIP, classes []string, c ProGradConfig) (Learner, error) { return NewProGrad(m, classes, c) }),
+		row("kgcoop", "a context whose class features stay near those of a template",
+			func(t method.Task) (KgCoOpConfig, error) { return DefaultKgCoOp(t.Dataset, ""), nil },
+			func(m *CLIP, classes []string, c KgCoOpConfig) (Learner, error) { return NewKgCoOp(m, classes, c) }),
+		row("plot", "several contexts, matched with an image's parts by optimal transport; on transformers not by the authors",
+			func(t method.Task) (PLOTConfig, error) { return DefaultPLOT(t.Dataset, t.Shots), nil },
+			func(m *CLIP, classes []string, c PLOTConfig) (Learner, error) { return NewPLOT(m, classes, c) }),
+		row("plot++", "several contexts, and sets of tokens of images, matched by optimal transport",
+			func(t method.Task) (PLOTPlusConfig, error) { return DefaultPLOTPlus("both", t.Dataset, t.Shots), nil },
+			func(m *CLIP, classes []string, c PLOTPlusConfig) (Learner, error) { return NewPLOTPlus(m, classes, c) }),
+		vpt("vpt-shallow", false),
+		vpt("vpt-deep", true),
+		row("upt", "prompts of both encoders out of one small network",
+			func(t method.Task) (UPTConfig, error) { return DefaultUPT(t.Dataset, t.Shots), nil },
+			func(m *CLIP, classes []string, c UPTConfig) (Learner, error) { return NewUPT(m, classes, c) }),
+		row("upt-mvlpt", "the same as MVLPT's authors have it, through a block of CLIP's kind",
+			func(t method.Task) (MVLPTConfig, error) { return DefaultMVLPT(t.Dataset, t.Shots), nil },
+			func(m *CLIP, classes []string, c MVLPTConfig) (Learner, error) { return NewMVLPT(m, classes, c) }),
+		row("maple", "vectors at several depths of the text encoder, and tokens of images made of them",
+			func(method.Task) (MaPLeConfig, error) { return DefaultMaPLe(), nil },
+			func(m *CLIP, classes []string, c MaPLeConfig) (Learner, error) { return NewMaPLe(m, classes, c) }),
+		row("promptsrc", "vectors and tokens at several depths of both encoders, held to zero-shot CLIP and averaged over epochs",
+			func(t method.Task) (PromptSRCConfig, error) { return DefaultPromptSRC(t.Dataset, t.BaseToNew), nil },
+			func(m *CLIP, classes []string, c PromptSRCConfig) (Learner, error) {
+				return NewPromptSRC(m, classes, c)
+			}),
+	}
+}
