@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"fewshot/autograd"
 	"fewshot/tensor"
 )
@@ -70,4 +72,26 @@ func (p *Param) On(t *autograd.Tape) *autograd.Var {
 	}
 	p.tape, p.on = t, v
 	return v
+}
+
+// Folded is the matrix [out, in] that a layer multiplies its input by in all: the weight as layers see it and, added to it, what
+// the second path makes of the unit vectors. That is all of a path that is linear, as low-rank ones are. Of any other
+// parameter it is the tensor as layers see it.
+func (p *Param) Folded(t *autograd.Tape) []float32 {
+	w := slices.Clone(p.On(t).Value.Floats())
+	if p.path == nil {
+		return w
+	}
+	out, in := p.Value.Shape()[0], p.Value.Shape()[1]
+	units := make([]float32, in*in)
+	for i := range in {
+		units[i*in+i] = 1
+	}
+	columns := p.path(t.Const(p.Value.Device().From(units, in, in))).Value.Floats() // [in, out]
+	for o := range out {
+		for i := range in {
+			w[o*in+i] += columns[i*out+o]
+		}
+	}
+	return w
 }

@@ -82,7 +82,7 @@ func WriteMasks(w io.Writer, masks []*Mask, backbone string, about map[string]st
 	meta["format"], meta["version"], meta["backbone"] = MaskFormat, fileVersion, backbone
 	var entries []checkpoint.Entry
 	for _, m := range masks {
-		code, describe := encodeMask(m.Bits(), m.Param.Value.Shape())
+		code, describe := encodeMask(m.Bits(), m.Scores.Shape())
 		meta[prefix+m.Param.Name] = describe
 		entries = append(entries, checkpoint.Entry{Name: prefix + m.Param.Name, DType: checkpoint.U8, Shape: []int{len(code)}, Data: checkpoint.Bytes(code)})
 	}
@@ -283,7 +283,7 @@ func (m *MaskFile) Attach(params []*nn.Param, backbone string) ([]*Mask, error) 
 		if err != nil {
 			return nil, err
 		}
-		masks = append(masks, fixed(p, keep))
+		masks = append(masks, Fixed(p, keep))
 	}
 	for _, k := range masks {
 		k.Param.Parametrize(k.apply)
@@ -291,8 +291,8 @@ func (m *MaskFile) Attach(params []*nn.Param, backbone string) ([]*Mask, error) 
 	return masks, nil
 }
 
-// fixed is a mask of given bits, as scores 1 and 0 about the threshold ½.
-func fixed(p *nn.Param, keep []bool) *Mask {
+// Fixed is a mask of given bits, as scores 1 and 0 about the threshold ½.
+func Fixed(p *nn.Param, keep []bool) *Mask {
 	scores := make([]float32, len(keep))
 	for i, k := range keep {
 		if k {

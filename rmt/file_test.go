@@ -30,7 +30,7 @@ func weight(dev *tensor.Device, name string, shape ...int) *nn.Param {
 }
 
 // withBits is a mask of the given bits.
-func withBits(p *nn.Param, keep []bool) *Mask { return fixed(p, keep) }
+func withBits(p *nn.Param, keep []bool) *Mask { return Fixed(p, keep) }
 
 // write gives the bytes of a mask file.
 func write(t testing.TB, masks []*Mask, about map[string]string) []byte {
@@ -410,7 +410,7 @@ func TestMaskFileSize(t *testing.T) {
 			full := fmt.Sprintf("visual.transformer.resblocks.%d.attn.%s", i, name)
 			scores := dev.New(tensor.Full, shape...)
 			tensor.Uniform(scores, tensor.NewKey(7).Name(full))
-			masks = append(masks, &Mask{Param: &nn.Param{Name: full, Value: scores}, Scores: scores, Threshold: 0.025})
+			masks = append(masks, &Mask{Param: &nn.Param{Name: full}, Scores: scores, Threshold: 0.025})
 		}
 	}
 	s := SparsityOf(masks)

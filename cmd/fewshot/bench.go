@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"io"
@@ -16,7 +17,8 @@ import (
 )
 
 var benchCommand = command{
-	name: "bench", summary: "measure this machine: its peak, matrix products, inference, training steps",
+	example: "fewshot bench -only inference -arch ViT-B-16",
+	name:    "bench", summary: "measure this machine: its peak, matrix products, inference, training steps",
 	about: `Measures, in this order:
 
   gemm       matrix products at the sizes of the model: forwards, backwards to the input (for one loss and for two), and
@@ -28,8 +30,9 @@ var benchCommand = command{
 
 Each round measures every case of a kind once, after a round that does not count; printed are the median and the range over
 the rounds. In every round the peak of the machine is measured too, by multiply-adds in registers on all workers, in each number
-format; the share of it is that of the format in use. Beside it stands what the loop of a product does on operands in the nearest cache: where
-the other hardware thread of a core is at work, for whomever, it is instructions that are short, which the peak does not need. So is how long a word of memory takes from one processor to another and
+format; the share of it is that of the format in use. Beside it stands what the loop of a product does on operands in the
+nearest cache: where the other hardware thread of a core is at work, for whomever, it is instructions that are short, which
+the peak does not need. So is how long a word of memory takes from one processor to another and
 back. On a virtual machine it may be some 50 ns in one round and 300 in another, when its processors have no cache in common for a
 while: then products take some percent longer, small ones a tenth. Operations are counted from sizes: two for a multiplication and
 addition, what the kernels compute again not at all, and as many of products that -strassen computes by fewer, so that
@@ -89,7 +92,8 @@ func setupBench(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 	names := strings.Join(slices.Sorted(maps.Keys(archs)), ", ")
 	kinds := strings.Join(benchKinds(), ", ")
 	f.device.declare(fs)
-	fs.StringVar(&f.model.Path, "model", "", "measure this `checkpoint`'s image encoder, or embedded")
+	fs.StringVar(&f.model.Path, "model", "", "measure the image encoder of this `checkpoint`, a file, folder or name, or embedded")
+	f.model.declareOffline(fs)
 	fs.StringVar(&f.arch, "arch", "", "measure random weights of this size: "+names+" (default ViT-B-16)")
 	fs.StringVar(&f.only, "only", "", "measure only these `kinds`, separated by commas: "+kinds+" (default gemm,inference,step)")
 	fs.StringVar(&f.match, "match", "", "measure only cases whose names match this `regexp`")
@@ -163,11 +167,14 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 		return err
 	}
 	defer dev.Close()
+	if err := f.model.fetch(ctx, u); err != nil {
+		return err
+	}
 	b := &bench{benchFlags: f, ui: u, dev: dev}
 	if b.clip, err = b.encoder(dev); err != nil {
 		return err
 	}
-	r := &benchResult{Kind: "result", Model: f.model.Path, Sizes: b.clip.Image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Trip: &b.trip, Device: dev.Describe(), Program: version()}
+	r := &benchResult{Kind: "result", Model: cmp.Or(f.model.Name, f.model.Path), Sizes: b.clip.Image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Trip: &b.trip, Device: dev.Describe(), Program: version()}
 	if f.arch != "" {
 		r.Model = "random " + f.arch
 	}
@@ -213,7 +220,7 @@ func (b *bench) encoder(dev *tensor.Device) (*clip.CLIP, error) {
 	if b.arch != "" {
 		return randomViT(dev, archs[b.arch])
 	}
-	m, err := b.model.open(dev, b.ui)
+	m, err := b.model.load(dev, b.ui)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 var dataCheckCommand = command{
-	name: "data check", summary: "look whether a data set is complete, and what to fetch",
+	example: "fewshot data check -data DATA -dataset oxford_pets",
+	name:    "data check", summary: "look whether a data set is complete, and what to fetch",
 	about: `Opens a data set and looks at each of its images. Reports counts, images that are missing or unreadable by name, and for
 what is missing which file to fetch from where. The exit code is 1 unless all is there and good.`,
 	setup: setupDataCheck,
@@ -84,7 +85,8 @@ func checkData(ctx context.Context, u *ui, root, name string, opts datasets.Chec
 }
 
 var dataExportCommand = command{
-	name: "data export", summary: "write a synthetic task as files in CoOp's layout",
+	example: "fewshot data export -dataset synth:textures -out DATA",
+	name:    "data export", summary: "write a synthetic task as files in CoOp's layout",
 	about: `Writes the images and the split of a synthetic task into a folder of its own below -out, which then serves as -data for
 this program and any other that reads CoOp's layout. Training on the files gives the same mask file, to the byte, as
 training on the task itself.`,

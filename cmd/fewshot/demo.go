@@ -19,7 +19,8 @@ import (
 )
 
 var demoCommand = command{
-	name: "demo", summary: "zero-shot, AMT and R-AMT on a synthetic task, in a minute (the default command)",
+	example: "fewshot demo",
+	name:    "demo", summary: "zero-shot, AMT and R-AMT on a synthetic task, in a minute (the default command)",
 	about: `Adapts the small CLIP that is embedded in this program to tasks drawn on the fly, and prints a table: accuracy on the
 test images, its change, sparsity, size of the mask file, images per second. Nothing is downloaded, and nothing is written but
 the file that -figure names. The model and its world are this project's own; the figures say nothing about CLIP itself.
@@ -114,7 +115,7 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	defer dev.Close()
-	m, err := (&modelFlags{clip.Options{Path: clip.Embedded}}).open(dev, u)
+	m, err := (&modelFlags{Options: clip.Options{Path: clip.Embedded}}).open(ctx, dev, u)
 	if err != nil {
 		return err
 	}

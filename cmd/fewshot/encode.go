@@ -18,7 +18,8 @@ import (
 )
 
 var encodeCommand = command{
-	name: "encode", args: "[image …]", summary: "print the features of images and texts",
+	example: `fewshot encode -model ViT-B/16 -json -text "a photo of a cat." cat.jpg`,
+	name:    "encode", args: "[image …]", summary: "print the features of images and texts",
 	about: `Prints CLIP's features, not normalised: those of the texts in the order given, then those of the images in the order given.
 With -json that is one object per input and nothing else: kind (image or text), input, feature (float32, in the shortest form
 that reads back as the same number), and for texts tokens (ids, start and end included).
@@ -77,7 +78,7 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	defer dev.Close()
-	m, err := f.model.open(dev, u)
+	m, err := f.model.open(ctx, dev, u)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 var evalCommand = command{
-	name: "eval", summary: "test a mask or a tuned file on a data set",
+	example: "fewshot eval -model ViT-B/16 -data DATA -dataset oxford_pets -mask runs/pets",
+	name:    "eval", summary: "test a mask or a tuned file on a data set",
 	about: `Puts what train wrote on the model it was learned on, and classifies the test images with the prompt of the training. A
 file of other weights is refused, and so is a model that is used in another way than then.
 With -classes new this is the base-to-new protocol, with another -dataset the shift of domain.`,
@@ -122,7 +123,7 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 	}
 	defer dev.Close()
 	f.model.Like = loaded.Model()
-	m, err := f.model.open(dev, u)
+	m, err := f.model.open(ctx, dev, u)
 	if err != nil {
 		return err
 	}

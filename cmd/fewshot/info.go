@@ -26,7 +26,8 @@ import (
 )
 
 var infoCommand = command{
-	name: "info", args: "FILE|FOLDER", summary: "say what a model, mask, training checkpoint or result folder is",
+	example: "fewshot info openai/clip-vit-base-patch16",
+	name:    "info", args: "FILE|FOLDER|NAME", summary: "say what a model, mask, training checkpoint or result folder is",
 	about: `Tells what a file or folder holds, and describes it: of a model its dialect, sizes, digest and vocabulary; of a mask its
 backbone, sparsity and how it was learned; of a training checkpoint where it stands; of a result folder what came out. All digests
 are verified. "embedded" is the model in this program.`,
@@ -36,11 +37,15 @@ are verified. "embedded" is the model in this program.`,
 func setupInfo(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var m modelFlags
 	m.declareHeads(fs)
-	return func(_ context.Context, u *ui, args []string) error {
+	m.declareOffline(fs)
+	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
 			return usagef("give one file or folder, not %d", len(args))
 		}
 		m.Path = args[0]
+		if err := m.fetch(ctx, u); err != nil {
+			return err
+		}
 		r, err := m.describe()
 		if err != nil {
 			return err

@@ -35,12 +35,13 @@ func main() {
 // arguments that are left.
 type command struct {
 	name, args, summary, about string
+	example                    string // lines that help begins with
 	setup                      func(fs *flag.FlagSet, args []string) func(ctx context.Context, u *ui, args []string) error
 }
 
 func commands() []command {
 	return []command{demoCommand, trainCommand, evalCommand, zeroshotCommand, encodeCommand, pretrainCommand,
-		dataCheckCommand, dataExportCommand, infoCommand, benchCommand}
+		dataCheckCommand, dataExportCommand, exportCommand, importMaskCommand, infoCommand, benchCommand, completionCommand(), manualCommand()}
 }
 
 // find picks the command that the arguments begin with; its name is one word, or two, as data check.
@@ -61,6 +62,13 @@ func find(args []string) (c command, rest []string, err error) {
 	if second != nil {
 		return c, nil, usagef("%s needs one of %s after it", args[0], strings.Join(second, ", "))
 	}
+	names := []string{"help", "version"}
+	for _, c := range all {
+		names = append(names, c.name)
+	}
+	if near := nearest(args[0], names); near != "" {
+		return c, nil, usagef("no command %q; did you mean %s?", args[0], near)
+	}
 	return c, nil, usagef("no command %q", args[0])
 }
 
@@ -74,6 +82,9 @@ func usagef(format string, a ...any) error { return usageError{fmt.Sprintf(forma
 // runMain is the program: it writes results to out and everything else to errw, and returns the exit code.
 func runMain(ctx context.Context, out, errw io.Writer, args []string) int {
 	switch {
+	case len(args) > 0 && asksVersion(args[0]):
+		fmt.Fprintln(out, version())
+		return exitDone
 	case len(args) == 0 || strings.HasPrefix(args[0], "-") && !asksHelp(args[0]):
 		args = append([]string{"demo"}, args...)
 	case asksHelp(args[0]):
@@ -104,6 +115,10 @@ func runMain(ctx context.Context, out, errw io.Writer, args []string) int {
 	}
 }
 
+func asksVersion(arg string) bool {
+	return slices.Contains([]string{"-version", "--version", "version"}, arg)
+}
+
 func asksHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) }
 
 func execute(ctx context.Context, c command, out, errw io.Writer, args []string) error {
@@ -118,7 +133,7 @@ func execute(ctx context.Context, c command, out, errw io.Writer, args []string)
 			describe(out, c, fs)
 			return err
 		}
-		return usageError{err.Error()}
+		return usageError{unknownFlag(err, fs).Error()}
 	}
 	stop, err := common.profile(errw)
 	if err != nil {
@@ -152,11 +167,7 @@ func help(out, errw io.Writer, args []string) int {
 			fmt.Fprintf(errw, "fewshot: %s; see fewshot help\n", quote.Text(err.Error()))
 			return exitUsage
 		}
-		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
-		var common commonFlags
-		common.declare(fs)
-		c.setup(fs, args)
-		describe(out, c, fs)
+		describe(out, c, c.flagSet(rest))
 		return exitDone
 	}
 	fmt.Fprint(out, `fewshot adapts CLIP to a task from a few labelled images per class, by learning which of its weights to switch off
@@ -169,15 +180,9 @@ usage: fewshot [command] [flags]
 		fmt.Fprintf(out, "  %-12s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(out, `
-Without a command the demo runs. fewshot COMMAND -help lists a command's flags.
+Without a command the demo runs. fewshot COMMAND -help lists a command's flags, fewshot -version names this build.
 
 exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted
 `)
 	return exitDone
-}
-
-func describe(out io.Writer, c command, fs *flag.FlagSet) {
-	fmt.Fprintf(out, "usage: fewshot %s [flags] %s\n\n%s\n\n", c.name, c.args, strings.TrimSpace(c.about))
-	fs.SetOutput(out)
-	fs.PrintDefaults()
 }

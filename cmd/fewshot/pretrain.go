@@ -26,7 +26,8 @@ import (
 )
 
 var pretrainCommand = command{
-	name: "pretrain", summary: "pre-train a small CLIP on the synthetic world",
+	example: "fewshot pretrain -steps 100 -out small-clip",
+	name:    "pretrain", summary: "pre-train a small CLIP on the synthetic world",
 	about: `Trains both towers of a small CLIP from scratch, contrastively, on images and captions drawn on the fly, and writes
 model.safetensors, merges.txt and vocab.json into the output folder. The embedded model was made with the default
 settings; the same seed gives the same model with the same build on the same kind of processor.`,

@@ -16,6 +16,8 @@ import (
 )
 
 var trainCommand = command{
+	example: `fewshot train -model ViT-B/16 -data DATA -dataset oxford_pets -shots 16 -out runs/pets
+fewshot train -model ViT-B/16 -dataset MY/FOLDER -shots 16 -out runs/mine`,
 	name: "train", summary: "adapt CLIP to a task from a few labelled images a class",
 	about: `Trains a method on a few images a class, evaluates it on the test images, and writes into the output folder what was learned
 (of masks mask.safetensors, one bit a weight, compressed; of other methods tuned.safetensors) and result.json: settings, data,
@@ -187,7 +189,7 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	defer dev.Close()
-	model, err := f.model.open(dev, u)
+	model, err := f.model.open(ctx, dev, u)
 	if err != nil {
 		return err
 	}

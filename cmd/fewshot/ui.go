@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"fewshot/nn/quote"
 )
@@ -20,13 +20,13 @@ type ui struct {
 	out, errw io.Writer
 	json      bool
 	terminal  bool
+	fd        int // of the terminal
 }
 
 func newUI(out, errw io.Writer, json bool) *ui {
 	u := &ui{out: out, errw: errw, json: json}
 	if f, ok := errw.(*os.File); ok && !json {
-		s, err := f.Stat()
-		u.terminal = err == nil && s.Mode()&os.ModeCharDevice != 0
+		u.terminal, u.fd = term.IsTerminal(int(f.Fd())), int(f.Fd())
 	}
 	return u
 }
@@ -64,16 +64,20 @@ func (u *ui) Event(v any) error {
 
 // Progress starts a bar of n steps. The returned function is told how many are done, and what to say.
 func (u *ui) Progress(what string, n int) (advance func(done int, say string), finish func()) {
+	return u.bar(what, n, func(done, n int) string { return fmt.Sprintf("%d/%d", done, n) })
+}
+
+// bytes is Progress of what is fetched.
+func (u *ui) bytes(what string, n int64) (advance func(done int, say string), finish func()) {
+	return u.bar(what, int(n), func(done, n int) string { return bytesText(int64(done)) + " of " + bytesText(int64(n)) })
+}
+
+func (u *ui) bar(what string, n int, count func(done, n int) string) (advance func(done int, say string), finish func()) {
 	if !u.terminal || n == 0 {
 		return func(int, string) {}, func() {}
 	}
-	bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(u.errw), progressbar.OptionSetDescription(what),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(24))
-	return func(done int, say string) {
-		bar.Describe(what + "  " + say)
-		_ = bar.Set(done) // a bar that cannot be drawn is no reason to stop
-	}, func() { _ = bar.Finish() }
+	b := &bar{w: u.errw, width: func() int { return terminalWidth(u.fd) }, now: time.Now, count: count, what: quote.Text(what), n: n, begun: time.Now()}
+	return func(done int, say string) { b.set(done, quote.Text(say)) }, b.finish
 }
 
 // number is a float64 that JSON can hold: NaN and infinities become null.

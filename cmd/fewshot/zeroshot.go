@@ -10,7 +10,8 @@ import (
 )
 
 var zeroshotCommand = command{
-	name: "zeroshot", summary: "test the untouched model on a data set",
+	example: "fewshot zeroshot -model ViT-B/16 -data DATA -dataset oxford_pets",
+	name:    "zeroshot", summary: "test the untouched model on a data set",
 	about: `Classifies the test images by the cosine to the class names' text features, as CLIP does without training. With several
 prompts a class's feature is the mean of the prompts' features, each of length 1, and made that long again.`,
 	setup: setupZeroshot,

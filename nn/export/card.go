@@ -58,6 +58,9 @@ func (m *Model) card(library string) File {
 		}
 		fmt.Fprintf(&b, "## %s\n\n| | |\n|---|---|\n", title)
 		for _, k := range slices.Sorted(maps.Keys(table)) {
+			if table[k] == "" {
+				continue
+			}
 			fmt.Fprintf(&b, "| %s | %s |\n", line(k), line(table[k]))
 		}
 		b.WriteString("\n")

@@ -1,6 +1,8 @@
 package export
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"math"
@@ -258,4 +260,13 @@ func (m *Model) Check(path string) error {
 		}
 	}
 	return nil
+}
+
+// openAIMerges is the SHA-256 of OpenAI's vocabulary as a merges.txt.
+const openAIMerges = "9fd691f7c8039210e0fced15865466c65820d09b63988b0174bfe25de299051a"
+
+// IsOpenAIVocabulary recognises the vocabulary that open_clip and clip have built in.
+func IsOpenAIVocabulary(merges []byte) bool {
+	h := sha256.Sum256(merges)
+	return hex.EncodeToString(h[:]) == openAIMerges
 }

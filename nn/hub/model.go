@@ -106,17 +106,12 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// CachedFolder says which folder to open where path is a repository's folder in a cache, models--owner--name, itself.
-func CachedFolder(path string) (string, bool) {
-	if !strings.HasPrefix(filepath.Base(path), "models--") {
-		return "", false
+// FolderOf is where a model's files lie, or will.
+func (c *Client) FolderOf(n Name) string {
+	if n.OpenAI != "" {
+		return c.OpenAICache
 	}
-	b, err := readBounded(filepath.Join(path, "refs", defaultRevision), 100)
-	commit := strings.TrimSpace(string(b))
-	if err != nil || !isCommit(commit) {
-		return "", false
-	}
-	return filepath.Join(path, "snapshots", commit), true
+	return c.folder(n.Repo)
 }
 
 // openAIModels are the archives that OpenAI released, by the names of its clip package, with their SHA-256.

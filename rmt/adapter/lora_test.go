@@ -247,6 +247,12 @@ func TestLoRAIsASum(t *testing.T) {
 	if math.Abs(stats.Loss-loss) > 1e-12 {
 		t.Errorf("the loss in training is %.15g, that of the model's logits %.15g", stats.Loss, loss)
 	}
+	folded := map[*nn.Param][]float32{}
+	tape := autograd.NoGrad(c.dev)
+	for _, s := range l.sites {
+		folded[s.weight] = s.weight.Folded(tape)
+	}
+	tape.Release()
 	l.Detach()
 	if back := logits(train.Model{Encoder: c.image, Head: c.head()}); !slices.Equal(back, bare) {
 		t.Error("paths taken off left something")
@@ -268,6 +274,11 @@ func TestLoRAIsASum(t *testing.T) {
 			}
 		}
 		s.weight.Value.SetFloat64(v)
+		for i, w := range folded[s.weight] {
+			if math.Abs(float64(w)-v[i]) > 1e-6*(1+math.Abs(v[i])) { // float32
+				t.Fatalf("%s folded is %g at %d, by hand %g", s.weight.Name, w, i, v[i])
+			}
+		}
 	}
 	by := logits(train.Model{Encoder: c.image, Head: c.head()})
 	for i := range by {

@@ -2,6 +2,7 @@ package clip
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"strconv"
@@ -30,6 +31,7 @@ const NewestPillow, OldPillow = 13, 12
 // Options say which model, and settle what its files leave open. They carry the names of the command's flags in their errors.
 type Options struct {
 	Path       string // checkpoint file or folder, or Embedded
+	Name       string // what results call it; Path where it is ""
 	Vocab      string // vocabulary file; "" for the one found beside the model
 	Activation string // quickgelu or gelu, where the files do not say
 	Heads      string // "image" or "image,text", where neither the files nor their widths say
@@ -79,7 +81,7 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
-	out := &Model{CLIP: c, Name: o.Path, Source: src}
+	out := &Model{CLIP: c, Name: cmp.Or(o.Name, o.Path), Source: src}
 	if out.Digest, err = src.Digest(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,415 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/nn/checkpoint"
+	"fewshot/nn/export"
+	"fewshot/rmt"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/method"
+	"fewshot/rmt/run"
+	"fewshot/tensor"
+)
+
+var exportCommand = command{
+	example: "fewshot export -model ViT-B/16 -mask runs/pets -to transformers -out pets-clip",
+	name:    "export", summary: "write a model, with what was learned folded in, for other programs",
+	about: `Writes a CLIP in the form of another program, with a mask or LoRA folded into its weights, and reads it back before it says
+so. All values are float32.
+
+  transformers   a folder for CLIPModel and AutoProcessor of Hugging Face
+  open_clip      a folder for local-dir: of open_clip
+  openai         model.pt, a state dict under OpenAI's names
+  onnx           a folder with onnx/model.onnx of both encoders; with -classes, model.onnx from pixels to probabilities
+  official-mask  the mask alone, model.pth.tar-EPOCHS, as R-AMT's released code saves it
+
+Which inputs these programs prepare otherwise than this one, and why, is in docs/export.md.`,
+	setup: setupExport,
+}
+
+type exportFlags struct {
+	model                             modelFlags
+	mask, tuned, to, out              string
+	classes, template, license, title string
+	image, force                      bool
+}
+
+var exportForms = []string{"transformers", "open_clip", "openai", "onnx", "official-mask"}
+
+func setupExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
+	var f exportFlags
+	f.model.declare(fs)
+	fs.StringVar(&f.to, "to", "", "the `form`: "+strings.Join(exportForms, ", "))
+	fs.StringVar(&f.out, "out", "", "`folder` to write, which must not exist yet or be empty")
+	fs.StringVar(&f.mask, "mask", "", "mask `file` to fold into the weights")
+	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` of LoRA to fold into the weights")
+	fs.StringVar(&f.classes, "classes", "", "`file` with a class name a line: onnx then classifies images among these")
+	fs.StringVar(&f.template, "template", "a photo of a {}.", "prompt that -classes are put into")
+	fs.BoolVar(&f.image, "image-only", false, "onnx without a text encoder, from pixels to the embedding")
+	fs.StringVar(&f.license, "license", "", "licence of the weights for the model card, as mit; without it the card says that the base model's holds")
+	fs.StringVar(&f.title, "title", "", "title of the model card")
+	fs.BoolVar(&f.force, "force", false, "fold in what was learned on this model used in another way")
+	return func(ctx context.Context, u *ui, args []string) error {
+		switch {
+		case len(args) > 0:
+			return usagef("unexpected argument %q", args[0])
+		case !slices.Contains(exportForms, f.to):
+			return usagef("-to %q: there are %s", f.to, strings.Join(exportForms, ", "))
+		case f.out == "":
+			return usagef("-out is missing: which folder shall be written?")
+		case f.to != "onnx" && (f.classes != "" || f.image):
+			return usagef("-classes and -image-only are for -to onnx")
+		case f.classes != "" && f.image:
+			return usagef("-image-only and -classes: a classifier is an image encoder alone anyway")
+		case f.classes != "" && strings.Count(f.template, "{}") != 1:
+			return usagef("-template %q: want one {} for the class name", f.template)
+		case f.to == "official-mask" && f.mask == "":
+			return usagef("-to official-mask writes a mask: name it with -mask")
+		case f.to == "official-mask" && f.tuned != "":
+			return usagef("-to official-mask writes a mask alone; leave -tuned out")
+		}
+		return f.run(ctx, u)
+	}
+}
+
+// exportedModel is the last line of -json.
+type exportedModel struct {
+	Kind  string   `json:"kind"`
+	To    string   `json:"to"`
+	Out   string   `json:"out"`
+	Files []string `json:"files"`
+	Bytes int64    `json:"bytes"`
+}
+
+func (f *exportFlags) run(ctx context.Context, u *ui) error {
+	if err := emptyFolder(f.out); err != nil {
+		return err
+	}
+	loaded, err := run.OpenLoaded(f.mask, f.tuned)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+	dev, err := tensor.Open("cpu", tensor.Options{})
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	f.model.Like = loaded.Model()
+	m, err := f.model.open(ctx, dev, u)
+	if err != nil {
+		return err
+	}
+	job := &method.Job{Dev: dev, Model: m, Templates: []string{f.template}}
+	defer job.Close()
+	masks, err := loaded.Fold(ctx, job, f.force)
+	if err != nil {
+		return err
+	}
+	if f.to == "official-mask" {
+		return f.officialMask(u, m, masks, loaded.Mask.Spec)
+	}
+	model, err := f.describe(m, loaded, masks)
+	if err != nil {
+		return err
+	}
+	files, err := f.files(ctx, dev, m, model)
+	if err != nil {
+		return err
+	}
+	return f.write(u, files, func() error {
+		switch f.to {
+		case "onnx":
+			path := filepath.Join(f.out, filepath.FromSlash(files[0].Name))
+			return model.CheckONNX(func() (io.ReadCloser, error) { return os.Open(path) })
+		case "openai":
+			return model.Check(filepath.Join(f.out, files[0].Name))
+		}
+		return model.Check(f.out)
+	})
+}
+
+// files are what the form consists of.
+func (f *exportFlags) files(ctx context.Context, dev *tensor.Device, m *clip.Model, model *export.Model) ([]export.File, error) {
+	switch {
+	case f.to == "transformers":
+		return model.Transformers()
+	case f.to == "open_clip":
+		return model.OpenCLIP()
+	case f.to == "openai":
+		return model.OpenAI("model.pt")
+	case f.classes == "" && !f.image:
+		return model.ONNX()
+	case f.classes == "":
+		return model.ONNXClassifier(nil)
+	}
+	names, err := readClasses(f.classes)
+	if err != nil {
+		return nil, err
+	}
+	features, err := m.Classifier(ctx, dev, names, []string{f.template})
+	if err != nil {
+		return nil, err
+	}
+	defer features.Release()
+	return model.ONNXClassifier(&export.Head{Classes: names, Features: features.Floats(), Scale: m.Scale()})
+}
+
+// readClasses reads a class name a line.
+func readClasses(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var names []string
+	lines := bufio.NewScanner(io.LimitReader(f, 16<<20))
+	for lines.Scan() {
+		name := strings.TrimSpace(lines.Text())
+		switch {
+		case name == "":
+			continue
+		case slices.Contains(names, name):
+			return nil, fmt.Errorf("%s: line %d: the class %q is there twice", path, len(names)+1, name)
+		}
+		names = append(names, name)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(names) < 2 {
+		return nil, fmt.Errorf("%s: %d classes; a classifier has at least two", path, len(names))
+	}
+	return names, nil
+}
+
+// describe is the model as the writers of formats want it.
+func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) (*export.Model, error) {
+	if m.Text == nil {
+		return nil, fmt.Errorf("%s has no text encoder; an image encoder alone has no export", m.Name)
+	}
+	spec, err := m.Spec()
+	if err != nil {
+		return nil, err
+	}
+	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: m.Image.Heads, TextHeads: m.Text.Heads,
+		ImageEps: m.Image.Eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
+		About: map[string]string{"backbone": m.Digest, "program": version()}}
+	if m.Tokenizer != nil {
+		var merges, vocab bytes.Buffer
+		if err := m.Tokenizer.WriteMerges(&merges); err != nil {
+			return nil, err
+		}
+		if err := m.Tokenizer.WriteVocab(&vocab); err != nil {
+			return nil, err
+		}
+		e.Merges, e.Vocab = merges.Bytes(), vocab.Bytes()
+		e.OpenAIVocabulary = export.IsOpenAIVocabulary(e.Merges)
+	}
+	e.Card, err = f.card(m, l, masks)
+	return e, err
+}
+
+// card is what README.md of the export says.
+func (f *exportFlags) card(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) (export.Card, error) {
+	c := export.Card{Title: f.title, Base: filepath.Base(m.Name), Digest: m.Digest, License: f.license, Program: version(), Settings: map[string]string{}, Figures: map[string]string{}}
+	if m.Name != m.Source.Path() {
+		c.BaseModel = strings.TrimPrefix(m.Name, "hf-hub:")
+		c.Base = m.Name // a name, and no path of this machine
+	}
+	for _, t := range []*run.Tuned{l.Mask, l.Tuned} {
+		if t == nil {
+			continue
+		}
+		s := t.Spec
+		if s.Method == "" { // a mask file from elsewhere
+			s.Method = "a mask"
+		}
+		c.Tuned = strings.TrimSpace(fmt.Sprintf("%s Adapted with %s, by fewshot.", c.Tuned, s.Method))
+		if s.Data.Title != "" {
+			c.Dataset = s.Data.Title
+		}
+		c.Settings["method"] = s.Method
+		c.Settings[s.Method+", file's SHA-256"] = t.Sum
+		if len(s.Data.Templates) > 0 {
+			c.Settings["prompts"] = strings.Join(s.Data.Templates, "; ")
+		}
+		if len(s.Settings) > 0 {
+			c.Settings[s.Method+", settings"] = string(s.Settings)
+		}
+		if err := figures(c.Figures, t.Path); err != nil {
+			return c, err
+		}
+	}
+	if masks != nil {
+		c.Figures["weights switched off"] = rmt.SparsityOf(masks).String()
+	}
+	if c.Title == "" {
+		c.Title = c.Base
+		if c.Dataset != "" {
+			c.Title += ", adapted to " + c.Dataset
+		}
+	}
+	return c, nil
+}
+
+// figures takes what came out of the run from the result.json beside a file that was learned, where there is one.
+func figures(into map[string]string, path string) error {
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(path), run.ResultName))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var r run.Result
+	if err := json.Unmarshal(b, &r); err != nil {
+		return fmt.Errorf("%s beside %s: %w", run.ResultName, path, err)
+	}
+	if filepath.Base(r.File) != filepath.Base(path) {
+		return nil // of another file in the folder
+	}
+	for name, a := range map[string]*run.Accuracy{"accuracy": r.Test, "accuracy of the untouched model": r.ZeroShot} {
+		if a != nil {
+			into[name] = fmt.Sprintf("%.2f %% (%d of %d images of %d classes, %d shots, seed %d)", a.Accuracy, a.Correct, a.Images, r.NumClass, r.Shots, r.Seed)
+		}
+	}
+	return nil
+}
+
+// folded gives the weights with all that was learned in them.
+type folded struct{ m *clip.Model }
+
+func (f folded) Names() []string { return f.m.Weights.Values().Names() }
+
+func (f folded) Shape(name string) ([]int, bool) { return f.m.Weights.Values().Shape(name) }
+
+func (f folded) Read(name string, dst []float32) error {
+	for _, params := range [][]*nn.Param{f.m.Image.Params(), f.m.Text.Params()} {
+		if i := slices.IndexFunc(params, func(p *nn.Param) bool { return p.Name == name }); i >= 0 {
+			t := autograd.NoGrad(params[i].Value.Device())
+			defer t.Release()
+			copy(dst, params[i].Folded(t))
+			return nil
+		}
+	}
+	return f.m.Weights.Values().Read(name, dst)
+}
+
+// officialMask writes the mask alone.
+func (f *exportFlags) officialMask(u *ui, m *clip.Model, masks []*rmt.Mask, spec run.Spec) error {
+	var ours []export.Mask
+	for _, k := range masks {
+		ours = append(ours, export.Mask{Name: k.Param.Name, Shape: k.Param.Value.Shape(), Keep: k.Bits()})
+	}
+	ours, err := export.CompleteOfficial(ours, m.Weights.Values())
+	if err != nil {
+		return err
+	}
+	const epochs = 30 // of the published settings; the released code puts the number into the file's name
+	name := "model.pth.tar-" + strconv.Itoa(epochs)
+	file := export.File{Name: name, Write: func(w io.Writer) error { return export.WriteOfficialMask(w, ours, epochs) }}
+	return f.write(u, []export.File{file}, func() error {
+		got, _, err := readOfficial(filepath.Join(f.out, name), m.Weights.Values().Shape)
+		if err != nil {
+			return err
+		}
+		for i, k := range ours {
+			if i >= len(got) || got[i].Name != k.Name || !slices.Equal(got[i].Keep, k.Keep) {
+				return fmt.Errorf("%s: what was written for %s reads back otherwise", name, k.Name)
+			}
+		}
+		return nil
+	})
+}
+
+func readOfficial(path string, shape func(string) ([]int, bool)) ([]export.Mask, int, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	masks, epochs, err := export.ReadOfficialMask(f, st.Size(), shape)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return masks, epochs, nil
+}
+
+// emptyFolder says whether files may be written there.
+func emptyFolder(path string) error {
+	entries, err := os.ReadDir(path)
+	switch {
+	case os.IsNotExist(err):
+		return nil
+	case err != nil:
+		return err
+	case len(entries) > 0:
+		return fmt.Errorf("%s is not empty; give a new folder", path)
+	}
+	return nil
+}
+
+// write writes the files, as regular ones of their whole content, reads them back by check, and reports. What fails leaves
+// nothing behind.
+func (f *exportFlags) write(u *ui, files []export.File, check func() error) (err error) {
+	r := &exportedModel{Kind: "result", To: f.to, Out: f.out}
+	if err := os.MkdirAll(f.out, 0o777); err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, name := range r.Files {
+			path := filepath.Join(f.out, filepath.FromSlash(name))
+			os.Remove(path)
+			if dir := filepath.Dir(path); dir != filepath.Clean(f.out) {
+				os.Remove(dir) // if empty
+			}
+		}
+		os.Remove(f.out)
+	}()
+	for _, file := range files {
+		path := filepath.Join(f.out, filepath.FromSlash(file.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return err
+		}
+		r.Files = append(r.Files, file.Name)
+		if err := checkpoint.WriteFile(path, file.Write); err != nil {
+			return err
+		}
+		st, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		r.Bytes += st.Size()
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	return u.result(r, func(w io.Writer) {
+		fmt.Fprintf(w, "%s for %s: %s, read back and equal\n", f.out, f.to, bytesText(r.Bytes))
+		for _, name := range r.Files {
+			fmt.Fprintf(w, "  %s\n", name)
+		}
+	})
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestExportFoldsMask: what a program computes that opens the export is what this one computes with the mask.
+func TestExportFoldsMask(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run")
+	must(t, tune(t, run)...)
+	mask := filepath.Join(run, "mask.safetensors")
+	picture := firstImage(t, filepath.Join(tinyData(t), "few"))
+	want := must(t, "encode", "-json", "-model", tiny(t), "-mask", mask, picture)
+	plain := must(t, "encode", "-json", "-model", tiny(t), picture)
+	if want == plain {
+		t.Fatal("the mask changes nothing; the test would show nothing")
+	}
+	for _, form := range []string{"transformers", "open_clip", "openai"} {
+		out := filepath.Join(t.TempDir(), form)
+		r := last[exportedModel](t, must(t, "export", "-json", "-model", tiny(t), "-mask", mask, "-to", form, "-out", out))
+		path := out
+		if form == "openai" {
+			path = filepath.Join(out, "model.pt")
+		}
+		if got := must(t, "encode", "-json", "-model", path, picture); got != want {
+			t.Errorf("%s: other features than with the mask\n%.200s\n%.200s", form, got, want)
+		}
+		for _, name := range r.Files {
+			if st, err := os.Lstat(filepath.Join(out, name)); err != nil || !st.Mode().IsRegular() {
+				t.Errorf("%s: %s is no regular file: %v", form, name, err)
+			}
+		}
+		if form == "openai" {
+			continue
+		}
+		card, err := os.ReadFile(filepath.Join(out, "README.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"accuracy", "Few", "weights switched off", "license: other", "r-amt"} {
+			if !strings.Contains(string(card), want) {
+				t.Errorf("%s: the card does not say %q:\n%s", form, want, card)
+			}
+		}
+	}
+
+	// The released code's form and back.
+	official, back := filepath.Join(t.TempDir(), "official"), filepath.Join(t.TempDir(), "back.safetensors")
+	must(t, "export", "-model", tiny(t), "-mask", mask, "-to", "official-mask", "-out", official)
+	must(t, "import", "-model", tiny(t), "-out", back, filepath.Join(official, "model.pth.tar-30"))
+	if got := must(t, "encode", "-json", "-model", tiny(t), "-mask", back, picture); got != want {
+		t.Error("other features after the way through the released code's form")
+	}
+}
+
+func firstImage(t *testing.T, folder string) (path string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(p string, d os.DirEntry, err error) error {
+		if err == nil && path == "" && strings.HasSuffix(p, ".png") {
+			path = p
+		}
+		return err
+	})
+	if err != nil || path == "" {
+		t.Fatal("no image", err)
+	}
+	return path
+}
+
+// TestExportRefuses: what cannot be exported leaves nothing behind, and says why.
+func TestExportRefuses(t *testing.T) {
+	full, names, bare := t.TempDir(), filepath.Join(t.TempDir(), "names"), filepath.Join(t.TempDir(), "bare.safetensors")
+	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(names, []byte("cat\ncat\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(tiny(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bare, b, 0o666); err != nil { // without the vocabulary beside it
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{`-to "pytorch"`, []string{"-to", "pytorch"}},
+		{"is not empty", []string{"-to", "open_clip", "-out", full}},
+		{"-classes and -image-only are for -to onnx", []string{"-to", "openai", "-image-only"}},
+		{"want one {}", []string{"-to", "onnx", "-classes", names, "-template", "x"}},
+		{"is there twice", []string{"-to", "onnx", "-classes", names}},
+		{"name it with -mask", []string{"-to", "official-mask"}},
+		{"no vocabulary", []string{"-to", "transformers", "-model", bare}},
+		{"-image-only and -classes", []string{"-to", "onnx", "-image-only", "-classes", names}},
+	} {
+		out := filepath.Join(t.TempDir(), "out")
+		args := append([]string{"export", "-model", tiny(t), "-out", out}, c.args...)
+		code, _, errw := cli(t, args...)
+		if code == exitDone || !strings.Contains(errw, c.want) {
+			t.Errorf("%v: exit code %d, %s", c.args, code, errw)
+		}
+		if _, err := os.Stat(out); err == nil {
+			t.Errorf("%v: left %s behind", c.args, out)
+		}
+	}
+}
+
+// TestExportONNX writes both kinds of graph.
+func TestExportONNX(t *testing.T) {
+	names := filepath.Join(t.TempDir(), "names")
+	if err := os.WriteFile(names, []byte("cat\n\ndog\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for want, args := range map[string][]string{"onnx/model.onnx": nil, "model.onnx": {"-classes", names}} {
+		r := last[exportedModel](t, must(t, append([]string{"export", "-json", "-model", tiny(t), "-to", "onnx", "-out", filepath.Join(t.TempDir(), "o")}, args...)...))
+		if r.Files[0] != want || r.Bytes < 1000 {
+			t.Errorf("%+v", r)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// helpWidth is the length of help's lines: what fits a terminal that is not small, and reads well.
+const helpWidth = 110
+
+// flagGroups gather flags that several commands share, by name; those that are in none are the command's own and come first.
+var flagGroups = []struct {
+	title string
+	flags []string
+}{
+	{"Model", []string{"model", "vocab", "activation", "heads", "pillow", "offline"}},
+	{"Data", []string{"data", "dataset", "classes", "class-names", "class-level", "shots", "sample", "seed", "split", "split-seed", "template",
+		"cache", "decoders", "store"}},
+	{"Computing", []string{"device", "precision", "strassen", "workers", "micro-batch", "eval-batch"}},
+	{"Output of the program", []string{"json", "cpuprofile", "memprofile", "trace"}},
+}
+
+// A flagGroup is some flags of a command.
+type flagGroup struct {
+	title string
+	flags []*flag.Flag
+}
+
+// grouped sorts a command's flags into groups, each by name.
+func grouped(fs *flag.FlagSet) []flagGroup {
+	groups := []flagGroup{{title: "Flags"}}
+	for _, g := range flagGroups {
+		groups = append(groups, flagGroup{title: g.title})
+	}
+	fs.VisitAll(func(f *flag.Flag) {
+		at := 1 + slices.IndexFunc(flagGroups, func(g struct {
+			title string
+			flags []string
+		}) bool {
+			return slices.Contains(g.flags, f.Name)
+		})
+		groups[at].flags = append(groups[at].flags, f)
+	})
+	return slices.DeleteFunc(groups, func(g flagGroup) bool { return len(g.flags) == 0 })
+}
+
+// describe is the help of a command: an example, what it does, its flags.
+func describe(out io.Writer, c command, fs *flag.FlagSet) {
+	for _, e := range c.examples() {
+		fmt.Fprintln(out, e)
+	}
+	fmt.Fprintf(out, "\nusage: fewshot %s\n\n%s\n", strings.TrimSpace(c.name+" [flags] "+c.args), strings.TrimSpace(c.about))
+	for _, g := range grouped(fs) {
+		fmt.Fprintf(out, "\n%s:\n", g.title)
+		for _, f := range g.flags {
+			head, text := flagText(f)
+			const column = 26
+			lines := wrap(text, helpWidth-column)
+			if utf8.RuneCountInString(head) > column-4 {
+				fmt.Fprintf(out, "  %s\n", head)
+				head = ""
+			}
+			for _, l := range lines {
+				fmt.Fprintf(out, "  %-*s%s\n", column-2, head, l)
+				head = ""
+			}
+		}
+	}
+}
+
+// flagText is a flag with the name of its value, and what it means, with its default.
+func flagText(f *flag.Flag) (head, text string) {
+	value, text := flag.UnquoteUsage(f)
+	head = "-" + f.Name
+	if value != "" {
+		head += " " + value
+	}
+	if d := f.DefValue; d != "" && d != "false" && d != "0" && !strings.Contains(text, "(default") {
+		text += " (default " + d + ")"
+	}
+	return head, text
+}
+
+// wrap breaks a text into lines of at most width characters, where there are spaces.
+func wrap(text string, width int) (lines []string) {
+	var line string
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = word
+		}
+	}
+	return append(lines, line)
+}
+
+// examples are the lines that help begins with.
+func (c command) examples() []string {
+	if c.example == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(c.example), "\n")
+}
+
+// flagSet declares the flags of a command, and those of all.
+func (c command) flagSet(args []string) *flag.FlagSet {
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	var common commonFlags
+	common.declare(fs)
+	c.setup(fs, args)
+	return fs
+}
+
+// unknownFlag adds to an error of a flag that there is not the name of one that there is.
+func unknownFlag(err error, fs *flag.FlagSet) error {
+	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !ok {
+		return err
+	}
+	var names []string
+	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	name = strings.TrimPrefix(name, "-")
+	if near := nearest(name, names); near != "" {
+		return fmt.Errorf("there is no flag -%s; did you mean -%s?", name, near)
+	}
+	return fmt.Errorf("there is no flag -%s", name)
+}

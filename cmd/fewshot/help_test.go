@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// TestHelpReadsWell: help of each command begins with an example that the command takes, and fits two screens.
+func TestHelpReadsWell(t *testing.T) {
+	const screen = 50 // lines of a terminal of ordinary size
+	for _, c := range commands() {
+		out := must(t, "help", c.name)
+		if strings.Contains(c.name, " ") {
+			out = must(t, append([]string{"help"}, strings.Fields(c.name)...)...)
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if len(lines) > 2*screen {
+			t.Errorf("%s: help of %d lines, more than two screens of %d", c.name, len(lines), screen)
+		}
+		if c.example == "" || lines[0] != c.examples()[0] {
+			t.Errorf("%s: help begins with %q and not with an example", c.name, lines[0])
+		}
+		for _, e := range c.examples() {
+			words := strings.Fields(strings.TrimSuffix(strings.TrimPrefix(e, "source <("), ")"))
+			got, rest, err := find(words[1:])
+			if err != nil || words[0] != "fewshot" || got.name != c.name {
+				t.Errorf("%s: the example is of another command: %s", c.name, e)
+				continue
+			}
+			if _, err := parse(c.flagSet(rest), rest); err != nil {
+				t.Errorf("%s: %s: %v", c.name, e, err)
+			}
+		}
+	}
+}
+
+// TestFlagGroups: what stands in a group is a flag of some command.
+func TestFlagGroups(t *testing.T) {
+	known := map[string]bool{}
+	for _, d := range document() {
+		for _, f := range d.flags() {
+			known[f.Name] = true
+		}
+	}
+	for _, g := range flagGroups {
+		for _, name := range g.flags {
+			if !known[name] {
+				t.Errorf("group %s: no command has a flag -%s", g.title, name)
+			}
+		}
+	}
+}
+
+func TestTypos(t *testing.T) {
+	for want, args := range map[string][]string{
+		"did you mean train?":  {"trian"},
+		"did you mean -shots?": {"train", "-shot", "3"},
+		"did you mean -model?": {"eval", "--mdoel", "x"},
+		"no flag -banana":      {"eval", "-banana"},
+	} {
+		if code, _, errw := cli(t, args...); code != exitUsage || !strings.Contains(errw, want) {
+			t.Errorf("%v: exit code %d, %s", args, code, errw)
+		}
+	}
+	for _, ask := range []string{"-version", "--version", "version"} {
+		if out := must(t, ask); !strings.HasPrefix(out, "fewshot ") {
+			t.Errorf("%s: %q", ask, out)
+		}
+	}
+}
+
+// TestCompletion has each shell that is there read its script, and bash use it.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		script := must(t, "completion", shell)
+		path := filepath.Join(t.TempDir(), "script")
+		if err := os.WriteFile(path, []byte(script), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"zeroshot", "check", "shots", "fewshot"} {
+			if !strings.Contains(script, want) {
+				t.Errorf("%s: nothing about %s", shell, want)
+			}
+		}
+		if _, err := exec.LookPath(shell); err != nil {
+			t.Logf("no %s here to read its script", shell)
+			continue
+		}
+		if out, err := exec.CommandContext(t.Context(), shell, "-n", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", shell, err, out)
+		}
+		if shell != "bash" {
+			continue
+		}
+		for want, line := range map[string]string{"train": "tr", "check export": "data ", "-shots": "train -model x -sho", "-names": "data check -na"} {
+			words := strings.Split("fewshot "+line, " ")
+			code := "source " + path + "; COMP_WORDS=(fewshot"
+			for _, w := range words[1:] {
+				code += " '" + w + "'"
+			}
+			code += "); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _fewshot; echo \"${COMPREPLY[@]}\""
+			out, err := exec.CommandContext(t.Context(), "bash", "-c", code).CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != want {
+				t.Errorf("%q completes to %q, %v; want %q", line, out, err, want)
+			}
+		}
+	}
+	if code, _, _ := cli(t, "completion", "tcsh"); code != exitUsage {
+		t.Error("a script for a shell that there is none for")
+	}
+}
+
+func TestManual(t *testing.T) {
+	dir := t.TempDir()
+	must(t, "manual", "-out", dir)
+	must(t, "manual", "-format", "markdown", "-out", dir)
+	for _, c := range commands() {
+		b, err := os.ReadFile(filepath.Join(dir, "fewshot-"+strings.ReplaceAll(c.name, " ", "-")+".1"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, want := range []string{".SH NAME", ".SH OPTIONS", `\-json`, roff(c.examples()[0])} {
+			if !bytes.Contains(b, []byte(want)) {
+				t.Errorf("%s: no %s", c.name, want)
+			}
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "fewshot.md"))
+	if err != nil || !bytes.Contains(b, []byte("## fewshot data check")) || !bytes.Contains(b, []byte("| `-shots int` |")) {
+		t.Errorf("%v\n%.300s", err, b)
+	}
+}
+
+// TestBar: whatever width a terminal takes on while a bar is drawn, no line is longer.
+func TestBar(t *testing.T) {
+	var out bytes.Buffer
+	width, at := 100, time.Unix(0, 0)
+	b := &bar{w: &out, width: func() int { return width }, now: func() time.Time { return at }, what: "train",
+		count: func(done, n int) string { return "so many" }, n: 10, begun: at}
+	var lines []string
+	for i, w := range []int{100, 60, 20, 8, 1, 0, 100} {
+		out.Reset()
+		width, at = w, at.Add(time.Second)
+		b.set(i+1, "epoch 1, loss 0.5")
+		line := strings.TrimSuffix(strings.TrimPrefix(out.String(), "\r"), "\x1b[K")
+		if n := utf8.RuneCountInString(line); n > max(w-1, 0) {
+			t.Errorf("%d characters on a terminal of %d: %q", n, w, line)
+		}
+		lines = append(lines, line)
+	}
+	if want := "train  10% [==                      ] (so many, 9s left)  epoch 1, loss 0.5"; lines[0] != want {
+		t.Errorf("%q, want %q", lines[0], want)
+	}
+	out.Reset()
+	b.set(8, "") // in the same moment
+	if out.Len() != 0 {
+		t.Errorf("drawn twice in a moment: %q", out.String())
+	}
+	b.finish()
+	if out.String() != "\r\x1b[K" {
+		t.Errorf("left behind: %q", out.String())
+	}
+}
