@@ -29,6 +29,9 @@ type measurement struct {
 	Median float64 `json:"median_seconds"`
 	Min    float64 `json:"min_seconds"`
 	Max    float64 `json:"max_seconds"`
+	// CPU is the time of all processors that a call takes, a median, where the system says it and the clock of that is fine enough: what other
+	// programs on the machine disturb least, as long as there is one worker. More of them watch for work meanwhile.
+	CPU float64 `json:"cpu_seconds,omitempty"`
 	// By the median time.
 	GFLOPS float64 `json:"gflops,omitempty"`
 	Share  float64 `json:"share_of_peak,omitempty"` // of the median peak in the same rounds; 1 is all of it
@@ -58,7 +61,7 @@ type benchCase struct {
 }
 
 // sample is what one timing found for a call.
-type sample struct{ seconds, mallocs, allocated float64 }
+type sample struct{ seconds, cpu, mallocs, allocated float64 }
 
 // benchGroup is cases that are measured in the same rounds, with what belongs to all of them.
 type benchGroup struct {
@@ -144,7 +147,7 @@ func (c *benchCase) sample() (sample, error) {
 		}
 	}
 	runtime.ReadMemStats(&before)
-	start := time.Now()
+	start, cpu := time.Now(), cpuSeconds()
 	for range n {
 		if err := c.call(); err != nil {
 			return sample{}, err
@@ -154,8 +157,9 @@ func (c *benchCase) sample() (sample, error) {
 		return sample{}, err
 	}
 	took := time.Since(start)
+	cpu = cpuSeconds() - cpu
 	runtime.ReadMemStats(&after)
-	return sample{took.Seconds() / float64(n), float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)}, nil
+	return sample{took.Seconds() / float64(n), cpu / float64(n), float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)}, nil
 }
 
 // sum computes what is reported from the samples and from the meters of the device.
@@ -169,6 +173,7 @@ func (c *benchCase) sum(meters []*peakMeter, format string) {
 	}
 	t := column(func(s sample) float64 { return s.seconds })
 	c.Median, c.Min, c.Max = median(t), slices.Min(t), slices.Max(t)
+	c.CPU = median(column(func(s sample) float64 { return s.cpu }))
 	c.Mallocs = median(column(func(s sample) float64 { return s.mallocs }))
 	c.Allocated = median(column(func(s sample) float64 { return s.allocated }))
 	c.GFLOPS = c.FLOP / c.Median / 1e9

@@ -110,10 +110,10 @@ func TestMedian(t *testing.T) {
 
 // A group's figures are those of its samples: medians, and rates by the median time.
 func TestSum(t *testing.T) {
-	c := &benchCase{measurement: measurement{FLOP: 6e9, Images: 4}, samples: []sample{{3, 10, 100}, {1, 30, 300}, {2, 20, 200}}}
+	c := &benchCase{measurement: measurement{FLOP: 6e9, Images: 4}, samples: []sample{{3, 6, 10, 100}, {1, 2, 30, 300}, {2, 5, 20, 200}}}
 	c.sum([]*peakMeter{{Format: "bf16", readings: []float64{1}}, {Format: "float32", readings: []float64{5, 7, 6}}}, "float32")
-	got := []float64{c.Median, c.Min, c.Max, c.GFLOPS, c.Share, c.Rate, c.Mallocs, c.Allocated}
-	if want := []float64{2, 1, 3, 3, 0.5, 2, 20, 200}; !slices.Equal(got, want) {
+	got := []float64{c.Median, c.Min, c.Max, c.CPU, c.GFLOPS, c.Share, c.Rate, c.Mallocs, c.Allocated}
+	if want := []float64{2, 1, 3, 5, 3, 0.5, 2, 20, 200}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Image encoding side by side with PyTorch: images/s and memory of CLIP's vision transformer, interleaved, medians.
 
-    python tests/peers/forward.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-ordinary]
+    python tests/peers/forward.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-avx2] [-cpu] [-ordinary]
 
 needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. Both programs
 encode the same number of random images with random weights. PyTorch is first tried in every configuration, and the fastest counts;

@@ -113,9 +113,9 @@ def named(names):
     return [CONFIGS[name] for name in names] if names else None
 
 
-def start(tools, config, threads, kind, **options):
+def start(tools, config, threads, kind, env={}, **options):
     """PyTorch with a function of model.py, called once already."""
-    env = BARE | {"OMP_NUM_THREADS": str(threads)} | config.env
+    env = BARE | {"OMP_NUM_THREADS": str(threads)} | env | config.env
     if config.intel:
         if not tools.intel:
             raise RuntimeError("needs gcc")
@@ -183,7 +183,7 @@ def compare(tools, configs, kind, a, match, title, micro=None, **options):
     """Our case whose name matches and PyTorch in configurations in turn, the last of which counts, and as it comes too if that is asked for."""
     if a.plain and CONFIGS["eager"] not in configs:
         configs = [CONFIGS["eager"], *configs]
-    workers = [start(tools, c, a.threads, kind, bf16=a.bf16, batch=a.batch, model=a.model, **options) for c in configs]
+    workers = [start(tools, c, a.threads, kind, AVX2 if a.avx2 else {}, bf16=a.bf16, batch=a.batch, model=a.model, **options) for c in configs]
     flags = ["-only", kind, "-arch", a.model, "-batch", str(a.batch), "-rounds", "1", "-match", match]
     if a.bf16:
         flags += ["-precision", "bf16"]
@@ -191,30 +191,36 @@ def compare(tools, configs, kind, a, match, title, micro=None, **options):
         flags += ["-strassen=false"]
     if micro is not None:
         flags += ["-micro-batch", str(micro)]
+    seconds, rate = ("cpu", lambda c: a.batch / c["cpu_seconds"]) if a.cpu else ("seconds", lambda c: c["images_per_second"])
     theirs, ours = [[] for _ in workers], []
     for i in range(a.rounds):
         for w, answers in zip(workers, theirs):
             answers.append(w.ask())
-        result = tools.bench(a.threads, *flags)
+        result = tools.bench(a.threads, *flags, env=AVX2 if a.avx2 else {})
         ours.append(result["cases"][0])
-        rates = ", ".join(f"{a.batch / answers[-1]['seconds']:.3f}" for answers in theirs)
+        rates = ", ".join(f"{a.batch / answers[-1][seconds]:.3f}" for answers in theirs)
         apart = f", processors {result['round_trip']['median_ns']:.0f} ns apart" if result["round_trip"]["median_ns"] else ""
-        print(f"  round {i + 1}: PyTorch {rates}, fewshot {ours[-1]['images_per_second']:.3f} images/s{apart}", flush=True)
+        print(f"  round {i + 1}: PyTorch {rates}, fewshot {rate(ours[-1]):.3f} images/s{apart}", flush=True)
     for w in workers:
         w.close()
     last, share = ours[-1], statistics.median(c.get("share_of_peak", 0) for c in ours)
     return Result(
-        f"{title}, {a.model}, batch {a.batch}, {'bf16' if a.bf16 else 'float32'}, {a.threads} threads, {a.rounds} rounds",
-        Side("fewshot", [c["images_per_second"] for c in ours], max(c.get("peak_rss_bytes", 0) for c in ours) / 2**20),
-        [Side(f"PyTorch ({c.name})", [a.batch / t["seconds"] for t in answers], max(t["rss_mib"] for t in answers)) for c, answers in zip(configs, theirs)],
+        f"{title}, {a.model}, batch {a.batch}, {'bf16' if a.bf16 else 'float32'}, {a.threads} threads, "
+        f"{'AVX2, ' if a.avx2 else ''}{'by time of processors, ' if a.cpu else ''}{a.rounds} rounds",
+        Side("fewshot", [rate(c) for c in ours], max(c.get("peak_rss_bytes", 0) for c in ours) / 2**20),
+        [Side(f"PyTorch ({c.name})", [a.batch / t[seconds] for t in answers], max(t["rss_mib"] for t in answers)) for c, answers in zip(configs, theirs)],
         f", tensors {last['peak_bytes'] / 2**20:.0f} MiB, {100 * share:.0f} % of the peak, {last['mallocs']:.0f} allocations",
     )
 
 
 def machine():
     """What must stand beside figures, and a warning where they will not mean much."""
-    import torch
+    try:
+        import torch
 
+        beside = f"torch {torch.__version__}"
+    except ImportError:
+        beside = "no torch"
     cpu = platform.machine()
     try:
         cpu = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
@@ -223,7 +229,7 @@ def machine():
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"warning: the load is {load:.1f}; something else is running, and these figures will not mean much")
-    return f"{cpu}, {os.cpu_count()} processors, torch {torch.__version__}, python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
+    return f"{cpu}, {os.cpu_count()} processors, {beside}, python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
 
 
 def has_bf16():
@@ -234,7 +240,7 @@ def has_bf16():
         return False
 
 
-def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config", "plain", "ordinary")):
+def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config", "plain", "ordinary", "avx2", "cpu")):
     """The flags that the scripts share."""
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, options in {
@@ -245,6 +251,8 @@ def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16"
         "bf16": {"action": "store_true", "help": "autocast to bfloat16, and -precision bf16"},
         "plain": {"action": "store_true", "help": "measure PyTorch as it comes, too"},
         "ordinary": {"action": "store_true", "help": "fewshot without Strassen's algorithm"},
+        "avx2": {"action": "store_true", "help": "everybody as on a processor without AVX-512"},
+        "cpu": {"action": "store_true", "help": "compare time of processors, which other programs on the machine disturb less: with -threads 1"},
         "config": {"action": "append", "choices": list(CONFIGS), "help": "how to run PyTorch; more than once for several (default: try all, take "
                    "the fastest of PyTorch as it is installed, and of all)"},
     }.items():

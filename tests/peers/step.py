@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A training step side by side with PyTorch: images/s and memory on the same machine, interleaved, medians.
 
-    python tests/peers/step.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-amt]
+    python tests/peers/step.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-avx2] [-cpu] [-amt]
                                 [-micro N] [-ordinary]
 
 needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. PyTorch's side

@@ -3,7 +3,7 @@
 
     python tests/peers/table.py [-rounds 5] [-threads 2] [-only gemm,inference,step] [-models ViT-B-16,ViT-B-32]
                                 [-batches 8,32] [-config NAME] [-config-bf16 NAME] [-formats float32,bf16]
-                                [-ordinary] [-short]
+                                [-ordinary] [-avx2] [-cpu] [-short]
 
 The products of gemm.py; the image encoder of forward.py with 1 and 32 images; the steps of step.py, AMT and R-AMT, with 8
 and 32 images or other numbers; all in float32 and, where the processor multiplies bfloat16, in that. With 5 rounds on two cores this
@@ -28,7 +28,7 @@ def results(tools, a):
     for model in a.models.split(","):
         for bf16 in a.formats:
             given = peers.named(a.config_bf16 if bf16 else a.config)
-            common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False, "ordinary": a.ordinary}
+            common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False, "ordinary": a.ordinary, "avx2": a.avx2, "cpu": a.cpu}
             if "inference" in a.only:
                 for batch in (1,) if a.short else (1, 32):
                     yield forward.compare(tools, types.SimpleNamespace(batch=batch, **common), given)
@@ -42,7 +42,7 @@ def results(tools, a):
 
 
 def main():
-    p = peers.arguments(__doc__, only=("threads", "rounds", "config", "ordinary"))
+    p = peers.arguments(__doc__, only=("threads", "rounds", "config", "ordinary", "avx2", "cpu"))
     p.add_argument("-config-bf16", action="append", choices=list(peers.CONFIGS), help="the same in bfloat16")
     p.add_argument("-batches", default="8,32", help="images of a step, separated by commas")
     p.add_argument("-only", default="gemm,inference,step", help="kinds, separated by commas")
@@ -58,7 +58,7 @@ def main():
     tools = peers.Tools()
     if "gemm" in a.only:
         for bf16 in a.formats:
-            gemm.table(tools, types.SimpleNamespace(model=a.models.split(",")[0], threads=a.threads, rounds=a.rounds, bf16=bf16, ordinary=a.ordinary))
+            gemm.table(tools, types.SimpleNamespace(model=a.models.split(",")[0], threads=a.threads, rounds=a.rounds, bf16=bf16, ordinary=a.ordinary), a.avx2)
     done = []
     for r in results(tools, a):
         r.show()
