@@ -49,6 +49,8 @@ type Dataset struct {
 	Template string
 	// Templates is the prompt ensemble. Where nobody has published one, it is Template alone.
 	Templates []string
+	// Prompts are those that each class has for itself, by label, in place of templates; nil where it has none.
+	Prompts [][]string
 	// Train, Val and Test are the items in the order of the split. Val is empty where the data set
 	// has no validation images apart from its test images (ImageNet); Train and Val are empty where
 	// it is for evaluation only (ImageNetV2 and its like).
@@ -65,8 +67,9 @@ type Dataset struct {
 	// unexpected counts, duplicates, classes with few images.
 	Warnings []string
 
-	packed map[string]span // images that lie within files, by their paths
-	half   string          // "base" or "new", after Subset took it
+	packed      map[string]span // images that lie within files, by their paths
+	promptsHash string
+	half        string // "base" or "new", after Subset took it
 
 	// home is the folder that confines the images: Root, or a folder above it that belongs to the data set as well.
 	home string

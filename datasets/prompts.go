@@ -2,6 +2,8 @@ package datasets
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -27,6 +29,40 @@ func ReadPrompts(file string, classes []string) (prompts [][]string, warnings []
 		return nil, nil, err
 	}
 	return parsePrompts(file, data, classes)
+}
+
+// WithPrompts returns the data set with prompts that each class has for itself, of a file as [ReadPrompts] reads it.
+func (d *Dataset) WithPrompts(file string) (*Dataset, error) {
+	prompts, warnings, err := ReadPrompts(file, d.Classes)
+	if err != nil {
+		return nil, err
+	}
+	out := *d
+	out.Prompts, out.promptsHash = prompts, hashPrompts(d.Classes, prompts)
+	out.Warnings = append(append([]string(nil), d.Warnings...), warnings...)
+	return &out, nil
+}
+
+// PromptsHash is the SHA-256, in hexadecimal, of the prompts that each class has for itself, those left out by Subset among them;
+// "templates" where they have none.
+func (d *Dataset) PromptsHash() string {
+	if d.Prompts == nil {
+		return "templates"
+	}
+	return d.promptsHash
+}
+
+func hashPrompts(classes []string, prompts [][]string) string {
+	h := splitHasher{sha256.New()}
+	h.text("fewshot prompts 1")
+	for i, list := range prompts {
+		h.text(classes[i])
+		h.number(len(list))
+		for _, p := range list {
+			h.text(p)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func parsePrompts(file string, data []byte, classes []string) (prompts [][]string, warnings []string, err error) {

@@ -12,14 +12,16 @@ import (
 
 // dataFlags choose a data set and what to take of it.
 type dataFlags struct {
-	root, name, template, classes string
-	split, classNames, sample     string
-	labelColumn                   string
-	splitSeed                     uint64
-	level                         int
-	shots                         int
-	seed                          uint64
-	trains                        bool // the command trains on the images, not only tests
+	root, name, classes       string
+	templates                 []string // given by flags
+	templateFile, prompts     string
+	split, classNames, sample string
+	labelColumn               string
+	splitSeed                 uint64
+	level                     int
+	shots                     int
+	seed                      uint64
+	trains                    bool // the command trains on the images, not only tests
 }
 
 // declare declares what every command needs that reads a data set.
@@ -41,7 +43,12 @@ func (d *dataFlags) declareReading(fs *flag.FlagSet) {
 }
 
 func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
-	fs.StringVar(&d.template, "template", "", "prompt with {} for the class name (default: the data set's own)")
+	fs.Func("template", "prompt with {} for the class name; several are an ensemble (default: the data set's own)", func(s string) error {
+		d.templates = append(d.templates, s)
+		return nil
+	})
+	fs.StringVar(&d.templateFile, "template-file", "", "`file` of such prompts, one a line")
+	fs.StringVar(&d.prompts, "class-prompts", "", "JSON `file` of prompts that each class has for itself, {\"class\": [\"prompt\", …]}, as CuPL has them, in place of -template")
 }
 
 // declareSample declares which of the training images are taken.
@@ -74,19 +81,24 @@ func (d *dataFlags) canonical() string {
 // open opens the data set, takes the shots (0 for all), then the classes. What is left can be trained on, if the command does,
 // and tested.
 func (d *dataFlags) open() (*datasets.Dataset, error) {
-	if d.name == "" {
-		return nil, usagef("-dataset is missing: which data set, folder or synth:TASK?")
-	}
-	if d.shots < 0 {
-		return nil, usagef("-shots %d: a number of images per class, or 0 for all", d.shots)
-	}
 	o, err := d.options()
 	if err != nil {
 		return nil, err
 	}
+	if d.shots < 0 {
+		return nil, usagef("-shots %d: a number of images per class, or 0 for all", d.shots)
+	}
+	if d.name == "" {
+		return nil, usagef("-dataset is missing: which data set, folder or synth:TASK?")
+	}
 	ds, err := openDataset(d.root, d.name, o)
 	if err != nil {
 		return nil, err
+	}
+	if d.prompts != "" {
+		if ds, err = ds.WithPrompts(d.prompts); err != nil {
+			return nil, err
+		}
 	}
 	if d.trains {
 		if err := ds.CanTrain(); err != nil {
@@ -103,6 +115,9 @@ func (d *dataFlags) open() (*datasets.Dataset, error) {
 		if err := ds.CanTrain(); err != nil {
 			return nil, err
 		}
+	}
+	if d.trains {
+		return ds, nil // without test images there is a mask, and no accuracy
 	}
 	return ds, ds.CanTest()
 }
@@ -134,13 +149,32 @@ func (d *dataFlags) options() (o datasets.Options, err error) {
 			return o, usagef("-split %v", err)
 		}
 	}
-	if d.template != "" {
-		if strings.Count(d.template, "{}") != 1 {
-			return o, usagef("-template %s: the class name goes in once, where {} stands", quote.String(d.template))
-		}
-		o.Templates = []string{d.template}
+	if d.prompts != "" && (d.templates != nil || d.templateFile != "") {
+		return o, usagef("-class-prompts takes the place of -template and -template-file: leave these out")
 	}
+	for _, t := range d.templates {
+		if strings.Count(t, "{}") != 1 {
+			return o, usagef("-template %s: the class name goes in once, where {} stands", quote.String(t))
+		}
+	}
+	if d.templateFile != "" {
+		more, err := datasets.ReadTemplates(d.templateFile)
+		if err != nil {
+			return o, err
+		}
+		// They are given once, whoever asks for them.
+		d.templates, d.templateFile = append(d.templates, more...), ""
+	}
+	o.Templates = d.templates
 	return o, nil
+}
+
+// chosen are the prompts for a data set that was opened: those of the flags, or its own.
+func (d *dataFlags) chosen(ds *datasets.Dataset) []string {
+	if d.templates != nil {
+		return d.templates
+	}
+	return []string{ds.Template}
 }
 
 func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, error) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fewshot/datasets/synth"
+	"fewshot/rmt/run"
 )
 
 // pictures writes n images that can be decoded into every folder below dir.
@@ -61,7 +62,6 @@ func TestOwnFolders(t *testing.T) {
 	}{
 		{exitFailed, "has no training images", []string{"train", "-dataset", only}},
 		{exitFailed, `has one class, "cat"`, []string{"train", "-dataset", one}},
-		{exitFailed, "has no test images of its base classes", []string{"train", "-dataset", untested, "-classes", "base"}},
 		{exitFailed, "has no test images of its base classes", []string{"zeroshot", "-dataset", untested, "-classes", "base"}},
 		{exitUsage, "-shots -1", []string{"train", "-dataset", dir, "-shots", "-1"}},
 		{exitUsage, `-split "2": `, []string{"zeroshot", "-dataset", dir, "-split", "2"}},
@@ -97,5 +97,62 @@ func TestSampleFlag(t *testing.T) {
 	code, _, errw := cli(t, "train", "-dataset", dir, "-sample", file)
 	if code != exitUsage || !strings.Contains(errw, "1 training images of a class, -shots says 16: give -shots 1") {
 		t.Errorf("exit code %d: %s", code, errw)
+	}
+}
+
+// Several templates, a file of them, and prompts of each class are used in training and testing alike, and a mask remembers them.
+func TestPromptFlags(t *testing.T) {
+	dir := t.TempDir()
+	pictures(t, dir, 2, "train/cat", "train/dog", "test/cat", "test/dog")
+	write := func(name, text string) string {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	templates := write("templates.txt", "a red {}.\na blue {}.\n")
+	own := write("cupl.json", `{"cat": ["a red circle", "a circle"], "Dog": ["a blue square"], "cow": ["x"]}`)
+	other := write("other.json", `{"cat": ["a red circle", "a circle"], "dog": ["a green square"]}`)
+	zeroshot := func(args ...string) evalResult {
+		t.Helper()
+		return last[evalResult](t, must(t, append([]string{"zeroshot", "-json", "-dataset", dir}, args...)...))
+	}
+	if r := zeroshot("-template", "one {}", "-template-file", templates); len(r.Templates) != 3 || r.Templates[1] != "a red {}." || r.Prompts != "templates" {
+		t.Errorf("%q, prompts %s", r.Templates, r.Prompts)
+	}
+	r := zeroshot("-class-prompts", own)
+	if len(r.Prompts) != 64 || zeroshot("-class-prompts", other).Prompts == r.Prompts {
+		t.Errorf("prompts %s", r.Prompts)
+	}
+	train := func(out string, args ...string) run.Result {
+		t.Helper()
+		return last[run.Result](t, must(t, append([]string{"train", "-json", "-dataset", dir, "-shots", "2", "-epochs", "1", "-out", out}, args...)...))
+	}
+	ensemble := filepath.Join(t.TempDir(), "ensemble")
+	if r := train(ensemble, "-template-file", templates); len(r.Templates) != 2 {
+		t.Errorf("templates %q", r.Templates)
+	}
+	if r := last[evalResult](t, must(t, "eval", "-json", "-dataset", dir, "-mask", ensemble)); len(r.Templates) != 2 {
+		t.Errorf("eval's templates %q", r.Templates)
+	}
+	prompted := filepath.Join(t.TempDir(), "prompted")
+	train(prompted, "-class-prompts", own)
+	must(t, "eval", "-dataset", dir, "-mask", prompted, "-class-prompts", own)
+	for want, args := range map[string][]string{
+		"give their file, whose prompts have SHA-256 " + r.Prompts: {"eval", "-dataset", dir, "-mask", prompted},
+		"was trained with other prompts by class":                  {"eval", "-dataset", dir, "-mask", prompted, "-class-prompts", other},
+		"was trained with templates":                               {"eval", "-dataset", dir, "-mask", ensemble, "-class-prompts", own},
+		"has no prompts for 1 (dog)":                               {"zeroshot", "-dataset", dir, "-class-prompts", write("x.json", `{"cat": ["x"]}`)},
+		"takes the place of -template":                             {"zeroshot", "-dataset", dir, "-class-prompts", own, "-template", "a {}"},
+		`line 1: "no place" has no {}`:                             {"zeroshot", "-dataset", dir, "-template-file", write("t.txt", "no place\n")},
+	} {
+		if code, out, errw := cli(t, args...); code == exitDone || !strings.Contains(errw, want) {
+			t.Errorf("%v: exit code %d, lacks %q:\n%s%s", args, code, want, out, errw)
+		}
+	}
+	forced := last[evalResult](t, must(t, "eval", "-json", "-force", "-dataset", dir, "-mask", prompted, "-class-prompts", other))
+	if len(forced.Forced) != 1 || !strings.Contains(forced.Forced[0], "data.prompts_sha256") {
+		t.Errorf("forced %q", forced.Forced)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fewshot/datasets"
-	"fewshot/nn/quote"
 	"fewshot/rmt"
 	"fewshot/rmt/run"
 )
@@ -38,12 +37,7 @@ func setupEval(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string
 		case f.mask == "" && f.tuned == "":
 			return usagef("-mask or -tuned is missing: what shall be tested? (the untouched model: fewshot zeroshot)")
 		}
-		return f.run(ctx, u, func(*datasets.Dataset) []string {
-			if f.data.template == "" {
-				return nil
-			}
-			return []string{f.data.template}
-		})
+		return f.run(ctx, u, func(*datasets.Dataset) []string { return f.data.templates })
 	}
 }
 
@@ -77,6 +71,7 @@ type evalResult struct {
 	Classes   string       `json:"classes"`
 	NumClass  int          `json:"num_classes"`
 	Templates []string     `json:"templates"`
+	Prompts   string       `json:"prompts_sha256"` // of those that each class has for itself; "templates" without
 	Split     string       `json:"split_sha256"`
 	Test      run.Accuracy `json:"test"`
 	// Mask and sparsity are missing for the untouched model.
@@ -110,10 +105,10 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 		return err
 	}
 	u.about(ds)
-	if len(ds.Test) == 0 {
-		return fmt.Errorf("%s has no test images", quote.Plain(ds.Name))
-	}
 	templates, err := loaded.Templates(ds.Title, prompts(ds), []string{ds.Template}, f.force)
+	if err == nil {
+		err = loaded.Prompts(ds, f.force)
+	}
 	if err != nil {
 		return err
 	}
@@ -128,7 +123,7 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 		return err
 	}
 	r := &evalResult{Kind: "result", Model: m.Name, Backbone: m.Digest, Dataset: ds.Name, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
-		Classes: f.data.classes, NumClass: len(ds.Classes), Templates: templates, Split: ds.SplitHash(), Device: dev.Describe(), Program: version()}
+		Classes: f.data.classes, NumClass: len(ds.Classes), Templates: templates, Prompts: ds.PromptsHash(), Split: ds.SplitHash(), Device: dev.Describe(), Program: version()}
 	request := run.Request{Dev: dev, Model: m, Data: ds, Templates: templates, Loader: f.loader.Loader, UI: u}
 	job, release := request.Job(false)
 	defer release()
@@ -177,9 +172,12 @@ func (r *evalResult) print(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "%s on %s, %s classes: %s\n", r.Model, r.Dataset, r.Classes, what)
-	if len(r.Templates) == 1 {
+	switch {
+	case r.Prompts != "templates":
+		fmt.Fprintln(w, "  prompts    of each class")
+	case len(r.Templates) == 1:
 		fmt.Fprintf(w, "  prompt     %q\n", r.Templates[0])
-	} else {
+	default:
 		fmt.Fprintf(w, "  prompts    ensemble of %d\n", len(r.Templates))
 	}
 	fmt.Fprintf(w, "  accuracy   %6.2f %%  (%d of %d images, %d classes)\n", r.Test.Accuracy, r.Test.Correct, r.Test.Images, r.NumClass)

@@ -196,7 +196,7 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if f.out == "" {
 		f.out = filepath.Join("runs", strings.ReplaceAll(ds.Name, ":", "-"), fmt.Sprintf("%s-%dshots-seed%d", m.Name, f.data.shots, f.data.seed))
 	}
-	r := run.Request{Dev: dev, Model: model, Method: m, Settings: settings, Data: ds, Classes: f.data.classes, Templates: []string{ds.Template},
+	r := run.Request{Dev: dev, Model: model, Method: m, Settings: settings, Data: ds, Classes: f.data.classes, Templates: f.data.chosen(ds),
 		Shots: f.data.shots, Seed: f.data.seed, Below: f.mask, Micro: f.micro.on(dev, model), Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
 		Loader: f.loader.Loader, Out: f.out, Resume: f.resume, SaveEvery: f.every, ZeroShot: f.zero, Program: version(), UI: u}
 	result, err := r.Run(ctx)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"slices"
-	"strings"
 
 	"fewshot/datasets"
 )
@@ -29,31 +28,22 @@ func ensemble(ds *datasets.Dataset) []string {
 
 func setupZeroshot(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f evalFlags
-	var templates []string
 	var average bool
 	f.declare(fs)
-	fs.Func("template", "prompt with {} for the class name; may be given several times (default: the data set's own)", func(s string) error {
-		templates = append(templates, s)
-		return nil
-	})
+	f.data.declareTemplate(fs)
 	fs.BoolVar(&average, "ensemble", false, "average over several prompts: the data set's own ensemble, or the seven of CLIP's authors for ImageNet and the data set's prompt")
 	return func(ctx context.Context, u *ui, args []string) error {
 		switch {
 		case len(args) > 0:
 			return usagef("unexpected argument %q", args[0])
-		case average && templates != nil:
+		case average && (f.data.templates != nil || f.data.templateFile != "" || f.data.prompts != ""):
 			return usagef("-ensemble and -template exclude each other")
-		}
-		for _, t := range templates {
-			if strings.Count(t, "{}") != 1 {
-				return usagef("-template %q: the class name goes in once, where {} stands", t)
-			}
 		}
 		return f.run(ctx, u, func(ds *datasets.Dataset) []string {
 			if average {
 				return ensemble(ds)
 			}
-			return templates
+			return f.data.templates
 		})
 	}
 }

@@ -121,6 +121,15 @@ func (m *Model) NeedText() error {
 	return nil
 }
 
+// PromptClassifier makes the zero-shot head of classes that have prompts for themselves. The caller releases it.
+func (m *Model) PromptClassifier(ctx context.Context, dev *tensor.Device, prompts [][]string) (*tensor.Tensor, error) {
+	if err := m.NeedText(); err != nil {
+		return nil, err
+	}
+	defer dev.Trim()
+	return text.PromptClassifier(ctx, m.Text, m.Tokenizer, dev, prompts)
+}
+
 // Classifier makes the zero-shot head of a data set. The caller releases its Classes.
 func (m *Model) Classifier(ctx context.Context, dev *tensor.Device, classes, templates []string) (*tensor.Tensor, error) {
 	if err := m.NeedText(); err != nil {

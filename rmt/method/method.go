@@ -13,8 +13,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"strings"
 
+	"fewshot/nn/quote"
 	"fewshot/optim"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/train"
@@ -65,7 +67,8 @@ type Job struct {
 	Model     *clip.Model
 	Classes   []string
 	Templates []string
-	Settings  Settings // of the method's own type
+	Prompts   map[string][]string // of a class by its name, in place of templates; nil for none
+	Settings  Settings            // of the method's own type
 	Seed      uint64
 	Data      Data
 	Masked    bool                // a mask is on the image encoder
@@ -87,7 +90,7 @@ func (j *Job) HeadOf(ctx context.Context, classes []string) (train.Head, error) 
 	if h, ok := j.heads[key]; ok {
 		return h, nil
 	}
-	rows, err := j.Model.Classifier(ctx, j.Dev, classes, j.Templates)
+	rows, err := j.rows(ctx, classes)
 	if err != nil {
 		return train.Head{}, err
 	}
@@ -96,6 +99,21 @@ func (j *Job) HeadOf(ctx context.Context, classes []string) (train.Head, error) 
 	}
 	j.heads[key] = train.Head{Classes: rows, Scale: j.Model.Scale()}
 	return j.heads[key], nil
+}
+
+// rows are the features of classes.
+func (j *Job) rows(ctx context.Context, classes []string) (*tensor.Tensor, error) {
+	if j.Prompts == nil {
+		return j.Model.Classifier(ctx, j.Dev, classes, j.Templates)
+	}
+	var prompts [][]string
+	for _, c := range classes {
+		if j.Prompts[c] == nil {
+			return nil, fmt.Errorf("class %s has no prompts of its own", quote.String(c))
+		}
+		prompts = append(prompts, j.Prompts[c])
+	}
+	return j.Model.PromptClassifier(ctx, j.Dev, prompts)
 }
 
 // Close gives back what the job has made.

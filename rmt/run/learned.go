@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"fewshot/datasets"
 	"fewshot/nn/quote"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
@@ -113,6 +114,27 @@ func (l *Loaded) Templates(title string, given, own []string, force bool) ([]str
 	}
 	l.Forced = append(l.Forced, fmt.Sprintf("data.templates was %s and is %s", quoteAll(was), quoteAll(given)))
 	return given, nil
+}
+
+// Prompts makes sure that a data set has the prompts by class of the training on it, or, forced, takes others.
+func (l *Loaded) Prompts(ds *datasets.Dataset, force bool) error {
+	t := l.top()
+	if t == nil || t.Spec.Data.Title != ds.Title || unknown(t.Spec.Data.Prompts) {
+		return nil
+	}
+	was, is := t.Spec.Data.Prompts, ds.PromptsHash()
+	switch {
+	case was == is:
+	case force:
+		l.Forced = append(l.Forced, fmt.Sprintf("data.prompts_sha256 was %s and is %s", was, is))
+	case was == "templates":
+		return fmt.Errorf("%s was trained with templates; leave -class-prompts out, or -force them", t.Path)
+	case is == "templates":
+		return fmt.Errorf("%s was trained with prompts by class; give their file, whose prompts have SHA-256 %s, by -class-prompts, or -force templates", t.Path, was)
+	default:
+		return fmt.Errorf("%s was trained with other prompts by class, of SHA-256 %s; give their file by -class-prompts, or -force others", t.Path, was)
+	}
+	return nil
 }
 
 func quoteAll(all []string) string {

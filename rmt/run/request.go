@@ -115,7 +115,14 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 // Job is what the method begins on. release gives back what it has made.
 func (r *Request) Job(masked bool) (j *method.Job, release func()) {
 	data := &images{dev: r.Dev, model: r.Model, ds: r.Data, loader: r.Loader, seed: r.Seed, ui: r.UI}
-	j = &method.Job{Dev: r.Dev, Model: r.Model, Classes: r.Data.Classes, Templates: r.Templates, Settings: r.Settings, Seed: r.Seed,
+	var prompts map[string][]string
+	if r.Data.Prompts != nil {
+		prompts = make(map[string][]string, len(r.Data.Classes))
+		for i, c := range r.Data.Classes {
+			prompts[c] = r.Data.Prompts[i]
+		}
+	}
+	j = &method.Job{Dev: r.Dev, Model: r.Model, Classes: r.Data.Classes, Templates: r.Templates, Prompts: prompts, Settings: r.Settings, Seed: r.Seed,
 		Data: data, Masked: masked, Micro: r.Micro, Progress: r.UI.Progress}
 	return j, func() {
 		data.close()
@@ -172,7 +179,7 @@ func (r *Request) mask() (sum string, err error) {
 // specOf is what the run is, once the method has settled its settings.
 func (r *Request) specOf(ctx context.Context, below string) (s Spec, err error) {
 	s = Spec{Method: r.Method.Name, Below: below, Compute: ComputeOf(r.Dev), Data: DataSpec{Title: r.Data.Title, Classes: r.Classes,
-		Split: r.Data.SplitHash(), Templates: r.Templates, Shots: r.Shots, Seed: r.Seed}}
+		Split: r.Data.SplitHash(), Templates: r.Templates, Prompts: r.Data.PromptsHash(), Shots: r.Shots, Seed: r.Seed}}
 	if s.Model, err = r.Model.Spec(); err != nil {
 		return s, err
 	}

@@ -37,7 +37,8 @@ type DataSpec struct {
 	Sample    string   `json:"sample_sha256"`        // of the contents of the images trained on
 	Val       string   `json:"val_sha256,omitempty"` // of those that settings or epochs were chosen on
 	Templates []string `json:"templates"`
-	Shots     int      `json:"shots"` // 0 for all
+	Prompts   string   `json:"prompts_sha256"` // of those that each class has for itself; "templates" without
+	Shots     int      `json:"shots"`          // 0 for all
 	Seed      uint64   `json:"seed"`
 }
 
