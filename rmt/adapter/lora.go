@@ -330,9 +330,16 @@ func (l *LoRA) Model() train.Model {
 	if !l.trainsText() {
 		return train.Model{Encoder: l.image, Head: l.Head}
 	}
+	return l.ModelOf(l.prompts)
+}
+
+// ModelOf is the classifier for the classes of any prompts, by the text encoder as it stands. The head is the caller's.
+func (l *LoRA) ModelOf(prompts [][]int32) train.Model {
 	t := autograd.NoGrad(l.group.Params[0].Value.Device())
 	defer t.Release()
-	c := autograd.L2Normalize(l.encodeText(t)).Value
+	c := autograd.L2Normalize(l.text.EncodeParts(t, prompts, nil, func(t *autograd.Tape, some [][]int32, _ int) *autograd.Var {
+		return l.text.Encode(t, some)
+	})).Value
 	c.Retain()
 	return train.Model{Encoder: l.image, Head: train.Head{Classes: c, Scale: l.Head.Scale}}
 }

@@ -5,13 +5,15 @@ import (
 	"slices"
 	"strings"
 
+	"fewshot/rmt/adapter"
 	"fewshot/rmt/method"
+	"fewshot/rmt/probe"
 	"fewshot/rmt/prompt"
 )
 
 // Methods is the table of all methods: each package's rows, in the order in which they are shown.
 func Methods() []*method.Method {
-	return slices.Concat(maskMethods(), prompt.Methods())
+	return slices.Concat(maskMethods(), prompt.Methods(), adapter.Methods(), probe.Methods())
 }
 
 // Lookup finds a method by name.

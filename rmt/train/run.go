@@ -180,3 +180,8 @@ func (at Position) sum(lr float64) Epoch {
 	}
 	return e
 }
+
+// ForSteps is a run of so many steps, whose schedule goes by step.
+func ForSteps(t *Trainer, steps int, s optim.Schedule, d Data) *Run {
+	return &Run{Trainer: t, Epochs: (steps + d.Batches() - 1) / d.Batches(), Steps: steps, Schedule: s, PerStep: true, Data: d}
+}

@@ -1,0 +1,134 @@
+package method
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"fewshot/autograd"
+	"fewshot/nn"
+	"fewshot/optim"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+)
+
+// Passes are the features of the training images, [passes, N, Embed], each pass with variations of its own; without augmentation all
+// are the same, and one is enough. The caller releases them.
+func (j *Job) Passes(ctx context.Context, passes int, a Augment) (*tensor.Tensor, error) {
+	var all *tensor.Tensor
+	for p := range passes {
+		f, err := j.Data.Features(ctx, Train, a, p)
+		if err != nil {
+			if all != nil {
+				all.Release()
+			}
+			return nil, err
+		}
+		if all == nil {
+			all = j.Dev.New(tensor.Full, append([]int{passes}, f.Shape()...)...)
+		}
+		tensor.Copy(all.Index(p), f)
+		f.Release()
+	}
+	return all, nil
+}
+
+// NeedVal refuses a job without validation images, which a method chooses something by.
+func (j *Job) NeedVal(method, what string) error {
+	if j.Data.Count(Val) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s chooses %s by validation images, and the data set has none: give it a val part, or -split one off", method, what)
+}
+
+// SameClasses refuses classes that something was not learned for.
+func SameClasses(learned, classes []string) error {
+	if slices.Equal(learned, classes) {
+		return nil
+	}
+	return ErrClasses
+}
+
+// Behind is a classifier of features behind an encoder.
+type Behind struct {
+	Encoder train.Encoder
+	Head    interface {
+		Logits(features *autograd.Var) *autograd.Var
+	}
+}
+
+// Logits are [N, C] for images [N, 3, S, S].
+func (b Behind) Logits(images *autograd.Var) *autograd.Var {
+	return b.Head.Logits(b.Encoder.Encode(images))
+}
+
+// DeclareAugment declares how training images are varied.
+func DeclareAugment(fs *flag.FlagSet, crop, flip *float64) {
+	fs.Float64Var(crop, "rrc-scale", *crop, "smallest share of the area that a random crop takes")
+	fs.Float64Var(flip, "flip", *flip, "probability of mirroring a training image")
+}
+
+// maxPasses is more than any sample of images gains by.
+const maxPasses = 1000
+
+// ValidatePasses looks at passes over varied images.
+func ValidatePasses(passes int, crop, flip float64) error {
+	if passes < 1 || passes > maxPasses {
+		return fmt.Errorf("passes %d: 1 to %d", passes, maxPasses)
+	}
+	return ValidateAugment(crop, flip)
+}
+
+// ValidateAugment looks at how training images are varied.
+func ValidateAugment(crop, flip float64) error {
+	if !(crop > 0 && crop <= 1) {
+		return fmt.Errorf("smallest crop %g must lie in (0, 1]", crop)
+	}
+	if !(flip >= 0 && flip <= 1) {
+		return fmt.Errorf("flip %g: a probability lies in [0, 1]", flip)
+	}
+	return nil
+}
+
+// Prompts are the classes in the job's first template, tokenised.
+func (j *Job) Prompts(classes []string) ([][]int32, error) {
+	if err := j.Model.NeedText(); err != nil {
+		return nil, err
+	}
+	var all [][]int32
+	for _, c := range classes {
+		ids, err := j.Model.Tokenizer.Tokenize(strings.ReplaceAll(j.Templates[0], "{}", c), j.Model.Text.Context, false)
+		if err != nil {
+			return nil, fmt.Errorf("class %q: %w", c, err)
+		}
+		all = append(all, ids)
+	}
+	return all, nil
+}
+
+// Fill reads a tuned file's tensors into what a method has made of the same shapes.
+func Fill(into []optim.Named, read func(name string) (*tensor.Tensor, error)) error {
+	for _, n := range into {
+		x, err := read(n.Name)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(x.Shape(), n.Tensor.Shape()) {
+			return fmt.Errorf("%s has shape %v in the file and %v in the method", n.Name, x.Shape(), n.Tensor.Shape())
+		}
+		tensor.Copy(n.Tensor, x)
+		x.Release()
+	}
+	return nil
+}
+
+// Named are parameters by name.
+func Named(params []*nn.Param) []optim.Named {
+	var all []optim.Named
+	for _, p := range params {
+		all = append(all, optim.Named{Name: p.Name, Tensor: p.Value})
+	}
+	return all
+}
