@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fewshot/rmt"
+	"fewshot/rmt/run"
+)
+
+// short are flags that make a method's run short; methods that need none are short as they are.
+var short = map[string]string{
+	"finetune": "-epochs 2", "2sfs": "-iterations 12 -batch-size 8", "lp++": "-epochs 20", "linear-probe": "-rounds 2", "gda": "-passes 2",
+	"clip-adapter": "-epochs 2 -batch-size 8", "taskres": "-epochs 2 -batch-size 8", "clip-lora": "-iterations 12 -batch-size 8",
+	"tip-adapter": "-passes 2 -beta-steps 10", "tip-adapter-f": "-passes 2 -beta-steps 10 -epochs 2 -batch-size 8",
+}
+
+// learn is the command line of a short run of a method.
+func learn(t *testing.T, method, out string, more ...string) []string {
+	args := []string{"train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "4", "-method", method, "-zeroshot=false", "-out", out}
+	if strings.HasSuffix(method, "mt") { // masks
+		args = append(args, "-batch-size", "8", "-epochs", "2", "-lr", "1e-3")
+	}
+	return append(append(args, strings.Fields(short[method])...), more...)
+}
+
+// Every method of the table trains, leaves a file, and is tested from it with the same outcome, on its own weights alone. Its file
+// does not depend on the number of workers, nor on being interrupted and resumed.
+func TestEveryMethod(t *testing.T) {
+	for _, m := range run.Methods() {
+		t.Run(m.Name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			r := last[run.Result](t, must(t, learn(t, m.Name, dir, "-json")...))
+			if r.Method != m.Name || r.Test == nil || r.Test.Images != 24 || r.Spec.Method != m.Name || r.SpecHash != r.Spec.Hash() {
+				t.Fatalf("%+v", r)
+			}
+			kind := "-tuned"
+			if r.Sparsity != nil {
+				kind = "-mask"
+			}
+			test := []string{"eval", "-data", tinyData(t), "-dataset", "few", "-json", kind, dir, "-model"}
+			if e := last[evalResult](t, must(t, append(test, tiny(t))...)); e.Test != *r.Test {
+				t.Errorf("eval says %+v, train %+v", e.Test, *r.Test)
+			}
+			if code, _, errw := cli(t, append(test, other(t))...); code != exitFailed || !strings.Contains(errw, rmt.ErrBackbone.Error()) {
+				t.Errorf("on another model: exit code %d, %s", code, errw)
+			}
+			must(t, "info", dir)
+			want := read(t, r.File)
+			alone := filepath.Join(t.TempDir(), "run")
+			must(t, learn(t, m.Name, alone, "-workers", "1")...)
+			if got := read(t, filepath.Join(alone, filepath.Base(r.File))); !bytes.Equal(got, want) {
+				t.Error("one worker leaves another file")
+			}
+			if len(r.Epochs) == 0 {
+				return
+			}
+			stopped := filepath.Join(t.TempDir(), "run")
+			if code, errw := interrupt(t, 3, learn(t, m.Name, stopped, "-save-every", "1ns"), stopped); code != exitInterrupted {
+				t.Skipf("exit code %d before it could be stopped: %s", code, errw)
+			}
+			must(t, learn(t, m.Name, stopped, "-resume")...)
+			if got := read(t, filepath.Join(stopped, filepath.Base(r.File))); !bytes.Equal(got, want) {
+				t.Error("interrupted and resumed it leaves another file")
+			}
+		})
+	}
+}
+
+// What is trained under a mask is tested under it, and under nothing else.
+func TestStacking(t *testing.T) {
+	mask, _ := undisturbedRun(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	r := last[run.Result](t, must(t, learn(t, "tip-adapter", dir, "-mask", mask, "-json")...))
+	if r.Spec.Below == "" {
+		t.Errorf("%+v", r.Spec)
+	}
+	test := []string{"eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-json", "-tuned", dir}
+	if e := last[evalResult](t, must(t, append(test, "-mask", mask)...)); e.Test != *r.Test || e.Sparsity == nil {
+		t.Errorf("eval says %+v, train %+v", e, *r.Test)
+	}
+	plain := filepath.Join(t.TempDir(), "run")
+	must(t, learn(t, "tip-adapter", plain)...)
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"was trained under a mask", test},
+		{"was trained without a mask", append(test[:len(test)-1:len(test)-1], plain, "-mask", mask)},
+		{"is no mask but the tuned file", append(test[:len(test)-2:len(test)-2], "-mask", plain)},
+		{"the encoder has one already", learn(t, "amt", filepath.Join(t.TempDir(), "run"), "-mask", mask)},
+		{"nothing to say of others", append(test, "-mask", mask, "-classes", "new")},
+	} {
+		if code, _, errw := cli(t, c.args...); code != exitFailed || !strings.Contains(errw, c.want) {
+			t.Errorf("%v: exit code %d, %s; want %q", c.args, code, errw, c.want)
+		}
+	}
+}
