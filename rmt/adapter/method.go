@@ -175,7 +175,7 @@ func (c *TaskResSettings) Validate() error {
 
 // newTaskRes begins with what the text encoder gives for the classes, not divided by its length.
 func newTaskRes(j *method.Job) (*TaskRes, error) {
-	prompts, err := j.Prompts(j.Classes)
+	prompts, err := j.Tokens(j.Classes)
 	if err != nil {
 		return nil, err
 	}
@@ -453,7 +453,7 @@ func (l paths) Classifier(ctx context.Context, classes []string) (train.Classifi
 		head, err := l.job.HeadOf(ctx, classes)
 		return train.Model{Encoder: l.job.Model.Image, Head: head}, err
 	}
-	prompts, err := l.job.Prompts(classes)
+	prompts, err := l.job.Tokens(classes)
 	if err != nil {
 		return nil, err
 	}
@@ -463,7 +463,7 @@ func (l paths) Classifier(ctx context.Context, classes []string) (train.Classifi
 func newPaths(ctx context.Context, j *method.Job) (paths, error) {
 	c := j.Settings.(*LoRASettings)
 	c.Seed = j.Seed
-	prompts, err := j.Prompts(j.Classes)
+	prompts, err := j.Tokens(j.Classes)
 	if err != nil {
 		return paths{}, err
 	}

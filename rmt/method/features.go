@@ -92,14 +92,18 @@ func ValidateAugment(crop, flip float64) error {
 	return nil
 }
 
-// Prompts are the classes in the job's first template, tokenised.
-func (j *Job) Prompts(classes []string) ([][]int32, error) {
+// Tokens are the prompts of classes, tokenised: of each the first, by the job's own prompts or its first template.
+func (j *Job) Tokens(classes []string) ([][]int32, error) {
 	if err := j.Model.NeedText(); err != nil {
 		return nil, err
 	}
 	var all [][]int32
 	for _, c := range classes {
-		ids, err := j.Model.Tokenizer.Tokenize(strings.ReplaceAll(j.Templates[0], "{}", c), j.Model.Text.Context, false)
+		prompt := strings.ReplaceAll(j.Templates[0], "{}", c)
+		if own := j.Prompts[c]; len(own) > 0 {
+			prompt = own[0]
+		}
+		ids, err := j.Model.Tokenizer.Tokenize(prompt, j.Model.Text.Context, false)
 		if err != nil {
 			return nil, fmt.Errorf("class %q: %w", c, err)
 		}

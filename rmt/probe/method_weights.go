@@ -128,7 +128,7 @@ func (l staged) Tensors() []optim.Named {
 
 // Classifier takes the trained classifier for trained classes, and the tuned text encoder for others.
 func (l staged) Classifier(_ context.Context, classes []string) (train.Classifier, error) {
-	prompts, err := l.job.Prompts(classes)
+	prompts, err := l.job.Tokens(classes)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (l staged) Classifier(_ context.Context, classes []string) (train.Classifie
 }
 
 func newStaged(j *method.Job) (staged, error) {
-	prompts, err := j.Prompts(j.Classes)
+	prompts, err := j.Tokens(j.Classes)
 	if err != nil {
 		return staged{}, err
 	}
