@@ -4,7 +4,12 @@ import "fewshot/tensor"
 
 // Conv convolves images x [N,H,W,C] with w [Size²·C, O], as ConvWeight makes it, into [N,H',W',O], and adds b [O] to every pixel and a
 // residual r of the result's shape, unless they are nil. See [tensor.Conv].
-func Conv(x, w, b, r *Var, size, stride int) *Var {
+func Conv(x, w, b, r *Var, size, stride int) *Var { return convolve(x, w, b, r, size, stride, false) }
+
+// ConvReLU is Conv with a ReLU behind it: the sign of the result says what its derivative is, so that nothing else is kept for it.
+func ConvReLU(x, w, b, r *Var, size, stride int) *Var { return convolve(x, w, b, r, size, stride, true) }
+
+func convolve(x, w, b, r *Var, size, stride int, relu bool) *Var {
 	t, in := x.tape, x.Shape()
 	o := tensor.ConvOptions{Size: size, Stride: stride}
 	out := t.New(x.Value.Kind(), in[0], tensor.ConvOut(in[1], stride), tensor.ConvOut(in[2], stride), w.Value.Dim(1))
@@ -18,7 +23,19 @@ func Conv(x, w, b, r *Var, size, stride int) *Var {
 		inputs = append(inputs, r)
 	}
 	tensor.Conv(out, x.Value, w.Value, with)
-	return t.Record(out, inputs, keepFactors(x, w), func(s *Sweep, ct *tensor.Tensor) {
+	keep := keepFactors(x, w)
+	if relu {
+		tensor.Activate(out, out, tensor.ReLU)
+		keep = append(keep, out)
+	}
+	var y *Var
+	y = t.Record(out, inputs, keep, func(s *Sweep, ct *tensor.Tensor) {
+		if relu {
+			through := s.Over(ct, y)
+			tensor.ActivateGrad(through, ct, out, tensor.ReLU)
+			ct = through
+			defer ct.Release()
+		}
 		if x.NeedsGrad() {
 			dx := s.New(x)
 			tensor.ConvGrad(dx, ct, w.Value, o)
@@ -37,6 +54,7 @@ func Conv(x, w, b, r *Var, size, stride int) *Var {
 			s.Pass(r, ct)
 		}
 	})
+	return y
 }
 
 // ConvWeight brings a convolution's weight [O,C,k,k], as checkpoints have it, into the order [k·k·C, O] in which Conv reads it, with column o

@@ -108,6 +108,12 @@ var gradients = map[string][]struct {
 			return autograd.Conv(autograd.Activate(v[0], tensor.GELU), v[1], nil, nil, 3, 1)
 		})},
 	},
+	"ConvReLU": {
+		{[][]int{{2, 4, 3, 2}, {18, 5}, {5}, {2, 4, 3, 5}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvReLU(v[0], v[1], v[2], v[3], 3, 1) })},
+		{[][]int{{1, 3, 3, 4}, {4, 4}}, scoped(func(v []*autograd.Var) *autograd.Var { // the result meets itself again
+			return autograd.ConvReLU(autograd.ConvReLU(v[0], v[1], nil, nil, 1, 1), v[1], nil, v[0], 1, 1)
+		})},
+	},
 	"ConvWeight": {
 		{[][]int{{3, 2, 3, 3}, {3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], v[1]) })},
 		{[][]int{{3, 2, 3, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], nil) })},

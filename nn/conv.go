@@ -59,6 +59,12 @@ func (c *ConvNorm) Forward(x, residual *autograd.Var) *autograd.Var {
 	return autograd.Conv(x, w, shift, residual, c.size, c.stride)
 }
 
+// ForwardReLU is Forward with a ReLU behind it, in one operation.
+func (c *ConvNorm) ForwardReLU(x, residual *autograd.Var) *autograd.Var {
+	w, shift := c.on(x.Tape())
+	return autograd.ConvReLU(x, w, shift, residual, c.size, c.stride)
+}
+
 // on is the folded weight and bias as a tape sees them.
 func (c *ConvNorm) on(t *autograd.Tape) (w, shift *autograd.Var) {
 	if c.folded != nil && c.fixed() {

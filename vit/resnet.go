@@ -188,7 +188,7 @@ func (e *ResNet) stemOf(images *autograd.Var) *autograd.Var {
 	return images.Tape().Scope(func() *autograd.Var {
 		x := autograd.ChannelsLast(images)
 		for _, c := range e.stem {
-			x = relu(c.Forward(x, nil))
+			x = c.ForwardReLU(x, nil)
 		}
 		return autograd.AvgPool(x, 2)
 	})
@@ -204,17 +204,15 @@ type bottleneck struct {
 // forward maps [N, H, W, C] to [N, H/stride, W/stride, C'].
 func (b bottleneck) forward(x *autograd.Var) *autograd.Var {
 	return x.Tape().Scope(func() *autograd.Var {
-		y := relu(b.conv[0].Forward(x, nil))
-		y = pooled(relu(b.conv[1].Forward(y, nil)), b.stride)
+		y := b.conv[0].ForwardReLU(x, nil)
+		y = pooled(b.conv[1].ForwardReLU(y, nil), b.stride)
 		short := x
 		if b.shortcut != nil {
 			short = b.shortcut.Forward(pooled(x, b.stride), nil)
 		}
-		return relu(b.conv[2].Forward(y, short))
+		return b.conv[2].ForwardReLU(y, short)
 	})
 }
-
-func relu(x *autograd.Var) *autograd.Var { return autograd.Activate(x, tensor.ReLU) }
 
 func pooled(x *autograd.Var, size int) *autograd.Var {
 	if size == 1 {
