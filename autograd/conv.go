@@ -7,7 +7,9 @@ import "fewshot/tensor"
 func Conv(x, w, b, r *Var, size, stride int) *Var { return convolve(x, w, b, r, size, stride, false) }
 
 // ConvReLU is Conv with a ReLU behind it: the sign of the result says what its derivative is, so that nothing else is kept for it.
-func ConvReLU(x, w, b, r *Var, size, stride int) *Var { return convolve(x, w, b, r, size, stride, true) }
+func ConvReLU(x, w, b, r *Var, size, stride int) *Var {
+	return convolve(x, w, b, r, size, stride, true)
+}
 
 func convolve(x, w, b, r *Var, size, stride int, relu bool) *Var {
 	t, in := x.tape, x.Shape()

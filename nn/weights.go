@@ -160,6 +160,9 @@ func (w *Weights) Unused() []string {
 	return names
 }
 
+// Asked are the shapes of all that was asked for, by name.
+func (w *Weights) Asked() map[string][]int { return maps.Clone(w.root.asked) }
+
 // Err reports all missing tensors, wrong shapes and read errors at once: the first twenty, and how many more there are.
 func (w *Weights) Err() error {
 	const listed = 20

@@ -37,7 +37,7 @@ func goldenPositions(g *goldenCase) {
 		if err != nil || sharp && how != "no antialias" {
 			g.Refuse("a grid called %q", grid)
 		}
-		got := vit.ResizePositions(rows, want.From, to, shape[1], !sharp)
+		got := vit.ResizePositions(rows, 1, want.From, to, shape[1], !sharp)
 		// Two sums of a few weights each, and those of the comparison over all.
 		tol := slack * math.Sqrt(float64(len(got))) * 0x1p-53
 		g.Within("positions "+grid, w.Apart(got), tol)

@@ -1,11 +1,11 @@
 package vit
 
 import (
-	"errors"
 	"fmt"
 
 	"fewshot/autograd"
 	"fewshot/nn"
+	"fewshot/tensor"
 )
 
 // Image is an image encoder of either kind, with its parameters.
@@ -16,15 +16,18 @@ type Image interface {
 	// Params are the parameters, in the order of the layers.
 	Params() []*nn.Param
 	// Pack prepares the weights for what follows, in memory of their own: for batches of a few images, and if grad for training on these.
-	// Weights under masks, and weights that are trained, are left alone. Unpack undoes it.
+	// Weights under masks, and weights that are trained, are left alone. Unpack undoes it. Gains reports whether it gains anything for steps on
+	// so many images.
 	Pack(grad bool)
 	Unpack()
+	Gains(images int) bool
 }
 
 // Sizes are what an encoder's callers have to know.
 type Sizes struct {
 	Image  int // side S of the square input, in pixels
 	Embed  int // length of a feature
+	Heads  int // of attention, or of the attention pool
 	Tokens int // rows of its products that an image makes: a transformer's tokens, or the pixels of a ResNet's third stage
 }
 
@@ -44,9 +47,6 @@ func ArchOf(s nn.Shapes, c Config) (Arch, error) {
 		r, err := ResNetConfigOf(s, c.Heads)
 		return r, err
 	}
-	if _, ok := s.Shape("visual.proj"); !ok {
-		return nil, errors.New("no visual.proj, no visual.layer1.0.conv1.weight: this is no CLIP with a vision transformer or a ResNet")
-	}
 	v, err := ConfigOf(s, c)
 	return v, err
 }
@@ -59,14 +59,20 @@ func (c ResNetConfig) Build(w *nn.Weights) Image { return NewResNet(w, c) }
 
 // Sizes are the encoder's.
 func (c Config) Sizes() Sizes {
-	return Sizes{Image: c.ImageSize, Embed: c.Embed, Tokens: c.Tokens()}
+	return Sizes{Image: c.ImageSize, Embed: c.Embed, Heads: c.Heads, Tokens: c.Tokens()}
 }
+
+// Gains is true of few rows of tokens.
+func (c Config) Gains(images int) bool { return images*c.Tokens() <= tensor.FewRows }
 
 // Sizes are the encoder's.
 func (c ResNetConfig) Sizes() Sizes {
 	const third = shrink / 2 // pixels of the image that make one there
-	return Sizes{Image: c.ImageSize, Embed: c.Embed, Tokens: c.ImageSize / third * (c.ImageSize / third)}
+	return Sizes{Image: c.ImageSize, Embed: c.Embed, Heads: c.Heads, Tokens: c.ImageSize / third * (c.ImageSize / third)}
 }
+
+// Gains is true: norms are folded once, and not for every batch.
+func (c ResNetConfig) Gains(int) bool { return true }
 
 // Name is that of OpenAI's models, as ViT-B/16, or says what it is.
 func (c Config) Name() string {

@@ -11,15 +11,15 @@ import (
 // Positions of another grid, as open_clip's resize_pos_embed makes them: the grid of positions is an image of as many channels as they are
 // wide, and is resized like one.
 
-// ResizePositions resizes the positions of a from×from grid, behind the one row that is not of the grid and stays, to a to×to grid, by bicubic
+// ResizePositions resizes the positions of a from×from grid, behind so many rows that are not of the grid and stay, to a to×to grid, by bicubic
 // interpolation in float64. With antialias, which is open_clip's default, it is Pillow's filter: a = −0.5, widened where the grid shrinks,
 // and weights beyond the edge cut off. Without, a = −0.75, and what lies beyond the edge is the edge.
-func ResizePositions(rows []float64, from, to, width int, antialias bool) []float64 {
+func ResizePositions(rows []float64, before, from, to, width int, antialias bool) []float64 {
 	weights := bicubicWeights(from, to, antialias)
 	across := make([]float64, from*to*width)
-	out := make([]float64, (1+to*to)*width)
-	copy(out, rows[:width])
-	grid, resized := rows[width:], out[width:]
+	out := make([]float64, (before+to*to)*width)
+	copy(out, rows[:before*width])
+	grid, resized := rows[before*width:], out[before*width:]
 	for y := range from {
 		for x, ws := range weights {
 			for _, w := range ws {
@@ -98,16 +98,21 @@ func Resized(src nn.Source, size int) (nn.Source, error) {
 	if conv, ok := src.Shape("visual.conv1.weight"); ok && len(conv) == 4 {
 		step = conv[3]
 	}
-	if _, resnet := src.Shape("visual.layer1.0.conv1.weight"); resnet {
+	_, resnet := src.Shape("visual.layer1.0.conv1.weight")
+	if resnet {
 		name, step, what = "visual.attnpool.positional_embedding", shrink, "steps of %d pixels, as the ResNet does"
 	}
 	have, ok := src.Shape(name)
 	if !ok || len(have) != 2 || have[0] < 2 || step < 1 {
 		return src, nil // there is nothing to resize, which whoever reads sizes will say better
 	}
-	from := int(math.Round(math.Sqrt(float64(have[0] - 1))))
+	before := 1 // the class token, or the mean
+	if _, class := src.Shape("visual.class_embedding"); !class && !resnet {
+		before = 0
+	}
+	from := int(math.Round(math.Sqrt(float64(have[0] - before))))
 	switch {
-	case from*from+1 != have[0]:
+	case from*from+before != have[0]:
 		return src, nil
 	case size < 1 || size > nn.MaxImage || size%step != 0:
 		return nil, fmt.Errorf("images of %d pixels: the model cuts them into "+what+", so the size is a multiple of that, up to %d", size, step, nn.MaxImage)
@@ -116,20 +121,20 @@ func Resized(src nn.Source, size int) (nn.Source, error) {
 	case size/step == from:
 		return src, nil
 	}
-	return &resized{src, name, from, size / step, have[1]}, nil
+	return &resized{src, name, before, from, size / step, have[1]}, nil
 }
 
 // resized is a source with positions of another grid.
 type resized struct {
 	nn.Source
-	name            string
-	from, to, width int
+	name                    string
+	before, from, to, width int
 }
 
 // Shape is that of the resized positions, or as before.
 func (r *resized) Shape(name string) ([]int, bool) {
 	if name == r.name {
-		return []int{1 + r.to*r.to, r.width}, true
+		return []int{r.before + r.to*r.to, r.width}, true
 	}
 	return r.Source.Shape(name)
 }
@@ -139,7 +144,7 @@ func (r *resized) Read(name string, dst []float32) error {
 	if name != r.name {
 		return r.Source.Read(name, dst)
 	}
-	v := make([]float32, (1+r.from*r.from)*r.width)
+	v := make([]float32, (r.before+r.from*r.from)*r.width)
 	if err := r.Source.Read(name, v); err != nil {
 		return err
 	}
@@ -147,7 +152,7 @@ func (r *resized) Read(name string, dst []float32) error {
 	for _, x := range v {
 		rows = append(rows, float64(x))
 	}
-	for i, x := range ResizePositions(rows, r.from, r.to, r.width, true) {
+	for i, x := range ResizePositions(rows, r.before, r.from, r.to, r.width, true) {
 		dst[i] = float32(x)
 	}
 	return nil

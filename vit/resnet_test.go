@@ -68,7 +68,7 @@ func TestResNetConfigOf(t *testing.T) {
 		t.Errorf("%+v, %v; want 16 heads", got, err)
 	}
 	if got, err := vit.ArchOf(checkpoint(768, 16, 197, 512, 12, 3072), vit.Config{}); err != nil || got.Name() != "ViT-B/16" ||
-		got.Sizes() != (vit.Sizes{Image: 224, Embed: 512, Tokens: 197}) {
+		got.Sizes() != (vit.Sizes{Image: 224, Embed: 512, Heads: 12, Tokens: 197}) {
 		t.Errorf("%+v, %v; want a ViT-B/16", got, err)
 	}
 }
@@ -80,7 +80,7 @@ func TestResNetConfigOfRefuses(t *testing.T) {
 		shapes
 		heads int
 	}{
-		{"no visual.proj, no visual.layer1", shapes{}, 0},
+		{"no visual.proj", shapes{}, 0},
 		{"no CLIP ResNet's", good.with("visual.attnpool.positional_embedding"), 0},
 		{"no CLIP ResNet's", good.with("visual.attnpool.c_proj.weight", 5), 0},
 		{"blocks of visual.layer3 is 0", good.with("visual.layer3.0.conv1.weight"), 0},

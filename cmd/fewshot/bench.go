@@ -6,11 +6,13 @@ import (
 	"flag"
 	"io"
 	"maps"
+	"math"
 	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
 
+	"fewshot/nn"
 	"fewshot/rmt/clip"
 	"fewshot/tensor"
 	"fewshot/vit"
@@ -21,10 +23,11 @@ var benchCommand = command{
 	name:    "bench", summary: "measure this machine: its peak, matrix products, inference, training steps",
 	about: `Measures, in this order:
 
-  gemm       matrix products at the sizes of the model: forwards, backwards to the input (for one loss and for two), and
+  gemm       matrix products at the sizes of a transformer: forwards, backwards to the input (for one loss and for two), and
              to the weight; for one image also with the weight packed before
   inference  the image encoder
-  step       a training step of AMT; one of R-AMT before the first weight is off (one loss, no teacher), and one after
+  step       a training step of AMT; one of R-AMT before the first weight is off (one loss, no teacher), and one after;
+             of a ResNet PMT and R-PMT, as there is no AMT of one
   scaling    steps of R-AMT with more and more workers, images and tokens; only if asked for
   data       decoding and augmenting the images of a step, beside the step; only if asked for
 
@@ -44,11 +47,13 @@ Without -model the weights are random.`,
 	setup: setupBench,
 }
 
-// archs are the sizes of OpenAI's vision transformers.
-var archs = map[string]vit.Config{
-	"ViT-B-32": {ImageSize: 224, Patch: 32, Width: 768, Layers: 12, Heads: 12, Embed: 512},
-	"ViT-B-16": {ImageSize: 224, Patch: 16, Width: 768, Layers: 12, Heads: 12, Embed: 512},
-	"ViT-L-14": {ImageSize: 224, Patch: 14, Width: 1024, Layers: 24, Heads: 16, Embed: 768},
+// archs are the sizes of some of OpenAI's models.
+var archs = map[string]vit.Arch{
+	"ViT-B-32": vit.Config{ImageSize: 224, Patch: 32, Width: 768, Layers: 12, Heads: 12, Embed: 512},
+	"ViT-B-16": vit.Config{ImageSize: 224, Patch: 16, Width: 768, Layers: 12, Heads: 12, Embed: 512},
+	"ViT-L-14": vit.Config{ImageSize: 224, Patch: 14, Width: 1024, Layers: 24, Heads: 16, Embed: 768},
+	"RN50":     vit.ResNetConfig{ImageSize: 224, Width: 64, Layers: [4]int{3, 4, 6, 3}, Heads: 32, Embed: 1024},
+	"RN101":    vit.ResNetConfig{ImageSize: 224, Width: 64, Layers: [4]int{3, 4, 23, 3}, Heads: 32, Embed: 512},
 }
 
 // benchGroups are the cases that are measured together, round by round, in the order of measurement: one group after the
@@ -152,7 +157,7 @@ type bench struct {
 type benchResult struct {
 	Kind    string         `json:"kind"`
 	Model   string         `json:"model"`
-	Sizes   vit.Config     `json:"sizes"`
+	Sizes   any            `json:"sizes"` // a vit.Config or vit.ResNetConfig
 	Rounds  int            `json:"rounds"`
 	Peaks   []*peakMeter   `json:"peaks"` // by number format; none where the device cannot show its peak
 	Trip    *tripMeter     `json:"round_trip"`
@@ -174,7 +179,7 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 	if b.clip, err = b.encoder(dev); err != nil {
 		return err
 	}
-	r := &benchResult{Kind: "result", Model: cmp.Or(f.model.Name, f.model.Path), Sizes: b.clip.Image.Config, Rounds: f.rounds, Peaks: metersOf(dev), Trip: &b.trip, Device: dev.Describe(), Program: version()}
+	r := &benchResult{Kind: "result", Model: cmp.Or(f.model.Name, f.model.Path), Sizes: b.clip.Arch, Rounds: f.rounds, Peaks: metersOf(dev), Trip: &b.trip, Device: dev.Describe(), Program: version()}
 	if f.arch != "" {
 		r.Model = "random " + f.arch
 	}
@@ -218,7 +223,7 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 // encoder puts the model to be measured on a device.
 func (b *bench) encoder(dev *tensor.Device) (*clip.CLIP, error) {
 	if b.arch != "" {
-		return randomViT(dev, archs[b.arch])
+		return randomEncoder(dev, archs[b.arch])
 	}
 	m, err := b.model.load(dev, b.ui)
 	if err != nil {
@@ -227,18 +232,44 @@ func (b *bench) encoder(dev *tensor.Device) (*clip.CLIP, error) {
 	return m.CLIP, nil
 }
 
-// randomViT makes an image encoder of the given sizes with random weights and no text tower.
-func randomViT(dev *tensor.Device, c vit.Config) (*clip.CLIP, error) {
+// randomEncoder makes an image encoder of the given sizes with random weights and no text tower.
+func randomEncoder(dev *tensor.Device, arch vit.Arch) (*clip.CLIP, error) {
+	key := tensor.NewKey(1).Name("bench")
+	c, transformer := arch.(vit.Config)
+	if !transformer {
+		w := nn.NewCheck(initial{})
+		arch.Build(w)
+		return clip.New(dev, initialNet{initial{shapes: w.Asked(), key: key}}, clip.Config{})
+	}
 	cfg := pretrainConfig{Width: c.Width, Layers: c.Layers, Patch: c.Patch, Embed: c.Embed}
 	shapes := cfg.shapes(1)
 	maps.DeleteFunc(shapes, func(name string, _ []int) bool { return !strings.HasPrefix(name, "visual.") })
 	shapes["visual.positional_embedding"] = []int{c.Tokens(), c.Width}
-	return clip.New(dev, initial{cfg, shapes, tensor.NewKey(1).Name("bench")}, clip.Config{})
+	return clip.New(dev, initial{cfg, shapes, key}, clip.Config{})
+}
+
+// initialNet are weights of a ResNet in which activations stay of size 1: gains and variances are 1, biases and means 0, and filters normal.
+type initialNet struct{ initial }
+
+func (s initialNet) Read(name string, dst []float32) error {
+	std, mean := 0.0, 0.0
+	switch shape := s.shapes[name]; {
+	case len(shape) > 1:
+		std = math.Pow(float64(len(dst)/shape[0]), -0.5)
+	case strings.HasSuffix(name, "weight") || strings.HasSuffix(name, "running_var"):
+		mean = 1
+	}
+	key := s.key.Name(name)
+	for i := range dst {
+		dst[i] = float32(mean + std*key.Normal(uint64(i)))
+	}
+	return nil
 }
 
 // randomImages are a batch for an encoder, the same on every device.
-func randomImages(dev *tensor.Device, e *vit.Encoder, n int) *tensor.Tensor {
-	images := dev.New(tensor.Compute, n, 3, e.ImageSize, e.ImageSize)
+func randomImages(dev *tensor.Device, e vit.Image, n int) *tensor.Tensor {
+	size := e.Sizes().Image
+	images := dev.New(tensor.Compute, n, 3, size, size)
 	tensor.Normal(images, tensor.NewKey(uint64(n)))
 	return images
 }

@@ -5,6 +5,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/tensor"
+	"fewshot/vit"
 )
 
 // product is a matrix product of a linear layer with weight [N, K] on M rows.
@@ -50,7 +51,10 @@ func (p product) as(op string, packed bool) product {
 func gemmCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{}
 	most := 0
-	ps := products(b.clip.Image.Tokens(), b.clip.Image.Width)
+	var ps []product
+	if c, transformer := b.clip.Arch.(vit.Config); transformer {
+		ps = products(c.Tokens(), c.Width)
+	}
 	if n := b.square; n > 0 {
 		ps = append(ps, product{Op: "square", M: n, N: n, K: n})
 	}
@@ -118,7 +122,7 @@ func inferenceCases(b *bench) (*benchGroup, error) {
 
 // inferenceCase is the image encoder on n images, with its weights packed meanwhile or not.
 func (b *bench) inferenceCase(name string, n int, packed bool) *benchCase {
-	flop := float64(n) * forwardFLOP(b.clip.Image.Config)
+	flop := float64(n) * forwardFLOP(b.clip.Arch)
 	return &benchCase{
 		measurement: measurement{Kind: "inference", Name: name, Images: n, FLOP: flop}, dev: b.dev,
 		repeat: min(int(1e11/flop), 3), // a single image is over soon enough for hiccups of the machine to count

@@ -53,14 +53,14 @@ func dataCases(b *bench) (*benchGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	size := b.clip.Image.ImageSize
+	size := b.clip.Image.Sizes().Image
 	loader := func(cache int64) *datasets.Loader {
 		return datasets.NewLoader(ds, ds.Train, datasets.LoaderOptions{
 			Transform: datasets.CLIPTransform(size), Augment: datasets.RandomResizedCrop(0.5), BatchSize: b.batch, Shuffle: true, DropLast: true,
 			Workers: b.device.workers, CacheBytes: cache,
 		})
 	}
-	s := stepper{dev: b.dev, clip: b.clip, method: "r-amt", off: true, batch: b.batch, micro: b.micro}
+	s := stepper{dev: b.dev, clip: b.clip, method: "r-" + placement(b.clip.Arch), off: true, batch: b.batch, micro: b.micro}
 	// epoch reads all batches and hands them to use.
 	epoch := func(l *datasets.Loader, use func(*datasets.Batch) error) error {
 		for batch, err := range l.Epoch(context.Background(), 0, 0) {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 
 	"fewshot/tensor"
+	"fewshot/vit"
 )
 
 // scalingBatch is the number of images in a step where something else is varied.
@@ -39,8 +41,8 @@ func workersCases(b *bench) (*benchGroup, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := stepper{dev: dev, clip: c, method: "r-amt", off: true, batch: scalingBatch, micro: b.micro}
-		m := s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d, workers %d", s.batch, workers))
+		s := stepper{dev: dev, clip: c, method: "r-" + placement(b.clip.Arch), off: true, batch: scalingBatch, micro: b.micro}
+		m := s.stepCase("scaling", fmt.Sprintf("%s, batch %d, workers %d", strings.ToUpper(s.method), s.batch, workers))
 		m.Workers = workers
 		m.open = func() (func() error, func(), error) {
 			step, close, err := s.open()
@@ -68,8 +70,8 @@ func workersCases(b *bench) (*benchGroup, error) {
 func batchCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{relative: func(c, first *measurement) float64 { return first.Rate / c.Rate }}
 	for batch := 1; batch <= 32; batch *= 2 {
-		s := stepper{dev: b.dev, clip: b.clip, method: "r-amt", off: true, batch: batch, micro: b.micro}
-		g.cases = append(g.cases, s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d", batch)))
+		s := stepper{dev: b.dev, clip: b.clip, method: "r-" + placement(b.clip.Arch), off: true, batch: batch, micro: b.micro}
+		g.cases = append(g.cases, s.stepCase("scaling", fmt.Sprintf("%s, batch %d", strings.ToUpper(s.method), batch)))
 	}
 	return g, nil
 }
@@ -81,15 +83,19 @@ func tokensCases(b *bench) (*benchGroup, error) {
 		perToken := func(m *measurement) float64 { return m.Median / float64(m.Images*m.Tokens) }
 		return perToken(c) / perToken(first)
 	}}
+	config, transformer := b.clip.Arch.(vit.Config)
 	for _, halves := range []int{1, 2, 3} {
-		config := b.clip.Image.Config
+		if !transformer { // whose work is not by tokens
+			break
+		}
+		config := config
 		config.ImageSize = config.ImageSize / config.Patch * halves / 2 * config.Patch
-		c, err := randomViT(b.dev, config)
+		c, err := randomEncoder(b.dev, config)
 		if err != nil {
 			return nil, err
 		}
-		s := stepper{dev: b.dev, clip: c, method: "r-amt", off: true, batch: scalingBatch, micro: b.micro}
-		m := s.stepCase("scaling", fmt.Sprintf("R-AMT, batch %d, tokens %d", s.batch, config.Tokens()))
+		s := stepper{dev: b.dev, clip: c, method: "r-" + placement(b.clip.Arch), off: true, batch: scalingBatch, micro: b.micro}
+		m := s.stepCase("scaling", fmt.Sprintf("%s, batch %d, tokens %d", strings.ToUpper(s.method), s.batch, config.Tokens()))
 		m.Tokens = config.Tokens()
 		g.cases = append(g.cases, m)
 	}

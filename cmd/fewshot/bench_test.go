@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fewshot/vit"
 )
 
 func TestBench(t *testing.T) {
@@ -51,7 +53,7 @@ func TestBenchMore(t *testing.T) {
 	if want := []string{"square  50×50×50", "batch 1", "batch 32", "batch 33", "batch 1, weights packed"}; !slices.Equal(names, want) {
 		t.Errorf("measured %q, want %q", names, want)
 	}
-	if r.Sizes.Layers == 0 || r.Sizes.Width == 0 {
+	if sizes, ok := r.Sizes.(map[string]any); !ok || sizes["Layers"] == nil || sizes["Width"] == nil {
 		t.Errorf("sizes %+v", r.Sizes)
 	}
 }
@@ -73,7 +75,7 @@ func TestBenchMatch(t *testing.T) {
 // The operations counted from sizes are those of the published table: 17.56 GMAC for ViT-B/16, less what the last block
 // saves by computing the class token alone.
 func TestCountedOperations(t *testing.T) {
-	c := archs["ViT-B-16"]
+	c := archs["ViT-B-16"].(vit.Config)
 	if n := c.Tokens(); n != 197 {
 		t.Fatalf("%d tokens", n)
 	}
@@ -94,6 +96,21 @@ func TestCountedOperations(t *testing.T) {
 	}
 	if r := stepFLOP(c, true) / stepFLOP(c, false); r != 2 {
 		t.Errorf("a step with two losses costs %g of one with one", r)
+	}
+}
+
+// Those of a ResNet are of the published table too: 5.37 GMAC in the convolutions of RN50. What the attention pool costs less is not among them.
+func TestCountedOperationsOfResNets(t *testing.T) {
+	for name, want := range map[string]float64{"RN50": 5.37, "RN101": 9.08} {
+		c := archs[name].(vit.ResNetConfig)
+		all, first := netFLOP(c)
+		pool := 2*3*2048.*2048 + 2*2*32*2048.*50 + 2*2048*float64(c.Embed)
+		if got := (all - pool) / 2e9; math.Abs(got-want) > 0.01 {
+			t.Errorf("%s: %.3f GMAC in convolutions, published %g", name, got, want)
+		}
+		if got := stepFLOP(c, true); got != 2*(3*all-first) {
+			t.Errorf("%s: %g operations a step", name, got)
+		}
 	}
 }
 

@@ -120,7 +120,7 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	u.Note("fewshot: learning which weights of a small CLIP to switch off, from %d labelled images per class", f.shots)
-	u.Note("model: embedded, %d pixels, %d parameters, pre-trained on a synthetic world; device: %s\n", m.Image.ImageSize, m.Parameters(), dev.Describe())
+	u.Note("model: embedded, %d pixels, %d parameters, pre-trained on a synthetic world; device: %s\n", m.Image.Sizes().Image, m.Parameters(), dev.Describe())
 	var rows []demoResult
 	for _, task := range tasks {
 		ds, err := synthetic(task)

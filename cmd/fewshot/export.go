@@ -23,6 +23,7 @@ import (
 	"fewshot/rmt/method"
 	"fewshot/rmt/run"
 	"fewshot/tensor"
+	"fewshot/vit"
 )
 
 var exportCommand = command{
@@ -202,12 +203,16 @@ func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) 
 	if m.Text == nil {
 		return nil, fmt.Errorf("%s has no text encoder; an image encoder alone has no export", m.Name)
 	}
+	arch, ok := m.Arch.(vit.Config)
+	if !ok {
+		return nil, fmt.Errorf("%s has a ResNet, %s; what is exported has a vision transformer", m.Name, m.Arch.Name())
+	}
 	spec, err := m.Spec()
 	if err != nil {
 		return nil, err
 	}
-	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: m.Image.Heads, TextHeads: m.Text.Heads,
-		ImageEps: m.Image.Eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
+	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: arch.Heads, TextHeads: m.Text.Heads,
+		ImageEps: arch.Eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
 		About: map[string]string{"backbone": m.Digest, "program": version()}}
 	if m.Tokenizer != nil {
 		var merges, vocab bytes.Buffer

@@ -126,13 +126,41 @@ type modelInfo struct {
 	Vocabulary string `json:"vocabulary,omitempty"`
 }
 
+// imageInfo describes an image encoder. A transformer has patches and layers; a ResNet has blocks by stage, the width of the first stage and the
+// heads of its attention pool.
 type imageInfo struct {
-	Size   int `json:"image_size"`
-	Patch  int `json:"patch"`
-	Width  int `json:"width"`
-	Layers int `json:"layers"`
-	Heads  int `json:"heads"`
-	Embed  int `json:"embed"`
+	Name   string `json:"name"`
+	Size   int    `json:"image_size"`
+	Patch  int    `json:"patch,omitempty"`
+	Width  int    `json:"width"`
+	Layers int    `json:"layers"` // or blocks, of all stages
+	Blocks []int  `json:"blocks,omitempty"`
+	Heads  int    `json:"heads"`
+	Embed  int    `json:"embed"`
+}
+
+func imageInfoOf(arch vit.Arch) *imageInfo {
+	s := arch.Sizes()
+	i := &imageInfo{Name: arch.Name(), Size: s.Image, Heads: s.Heads, Embed: s.Embed}
+	switch c := arch.(type) {
+	case vit.Config:
+		i.Patch, i.Width, i.Layers = c.Patch, c.Width, c.Layers
+	case vit.ResNetConfig:
+		i.Width, i.Blocks = c.Width, c.Layers[:]
+		for _, n := range c.Layers {
+			i.Layers += n
+		}
+	}
+	return i
+}
+
+// String is a line for people.
+func (i *imageInfo) String() string {
+	if i.Blocks != nil {
+		return fmt.Sprintf("%s, %d×%d pixels, %v blocks, width %d in the first stage, attention pool of %d heads, feature of %d",
+			i.Name, i.Size, i.Size, i.Blocks, i.Width, i.Heads, i.Embed)
+	}
+	return fmt.Sprintf("%s, %d×%d pixels in patches of %d, width %d, %d layers, %d heads, feature of %d", i.Name, i.Size, i.Size, i.Patch, i.Width, i.Layers, i.Heads, i.Embed)
 }
 
 type textInfo struct {
@@ -165,20 +193,22 @@ func (m *modelFlags) describeModel() (description, error) {
 	}
 	image, texts := vit.Known(src.Settings(), tensor.QuickGELU), text.Known(src.Settings(), tensor.QuickGELU)
 	image.Heads, texts.Heads = imageHeads, textHeads
-	if _, ok := src.Shape("visual.transformer.resblocks.0.ln_1.weight"); !ok { // a ResNet, or images are not all of it
-		_, err := vit.ConfigOf(src, vit.Config{})
+	_, transformer := src.Shape("visual.transformer.resblocks.0.ln_1.weight")
+	_, net := src.Shape("visual.layer1.0.conv1.weight")
+	if !transformer && !net { // images are not a part of it
+		_, err := vit.ArchOf(src, vit.Config{})
 		r.Problem = err.Error()
 	} else {
-		c, words, err := clip.Config{Image: image, Text: texts}.Sizes(src)
+		arch, words, err := clip.Config{Image: image, Text: texts}.Sizes(src)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Path, err)
 		}
 		p, said := src.Preprocessing()
-		if p, err = p.For(c.ImageSize); err != nil {
+		if p, err = p.For(arch.Sizes().Image); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Path, err)
 		}
 		r.Preprocessing, r.Prepared = &p, said
-		r.Image = &imageInfo{c.ImageSize, c.Patch, c.Width, c.Layers, c.Heads, c.Embed}
+		r.Image = imageInfoOf(arch)
 		if words != nil {
 			r.Text = &textInfo{words.Context, words.Vocab, words.Width, words.Layers, words.Heads, words.Embed}
 		}
@@ -205,7 +235,7 @@ func (r *modelInfo) print(w io.Writer) {
 	line("parameters", "%d in %d tensors", r.Parameters, r.Tensors)
 	line("activation", "%s", cmp.Or(r.Activation, "not said; OpenAI's models have quickgelu, most of open_clip's own gelu"))
 	if c := r.Image; c != nil {
-		line("image", "%d×%d pixels in patches of %d, width %d, %d layers, %d heads, feature of %d", c.Size, c.Size, c.Patch, c.Width, c.Layers, c.Heads, c.Embed)
+		line("image", "%s", c)
 	} else {
 		line("image", "%s", r.Problem)
 	}

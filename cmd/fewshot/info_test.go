@@ -26,7 +26,7 @@ func TestInfoModel(t *testing.T) {
 		// By hand: both blocks 12·64² + 13·64; stem, class and positions 64·(3·64 + 1 + 37); token and positions 64·(1026 + 32);
 		// norms 6·64; projections 2·64·128; the scale.
 		Parameters: 2*(12*64*64+13*64) + 64*(3*64+1+37) + 64*(vocab+32) + 6*64 + 2*64*128 + 1,
-		Image:      &imageInfo{Size: 48, Patch: 8, Width: 64, Layers: 1, Heads: 1, Embed: 128},
+		Image:      &imageInfo{Name: "vision transformer", Size: 48, Patch: 8, Width: 64, Layers: 1, Heads: 1, Embed: 128},
 		Text:       &textInfo{Context: 32, Vocab: vocab, Width: 64, Layers: 1, Heads: 1, Embed: 128},
 		Preprocessing: &checkpoint.Preprocessing{Size: 48, Resize: 48, Mode: "shortest", Interpolation: "bicubic",
 			Mean: checkpoint.OpenAIPreprocessing.Mean, Std: checkpoint.OpenAIPreprocessing.Std},

@@ -203,7 +203,7 @@ func TestUsage(t *testing.T) {
 		{"data export -dataset synth:nope -out " + data, "there is no such task"},
 		{"info", "give one file or folder, not 0"},
 		{"info a b", "give one file or folder, not 2"},
-		{"bench -arch ViT-B-64", `-arch "ViT-B-64": there are ViT-B-16, ViT-B-32, ViT-L-14`},
+		{"bench -arch ViT-B-64", `-arch "ViT-B-64": there are RN101, RN50, ViT-B-16, ViT-B-32, ViT-L-14`},
 		{"bench -arch ViT-B-32 -model x", "-model and -arch exclude each other"},
 		{"bench -only all", `-only "all"`},
 		{"bench -match (", `-match "("`},

@@ -55,5 +55,5 @@ func (m *microBatch) of(dev *tensor.Device, tokens, batch int) int {
 
 // on is of for a model's images.
 func (m *microBatch) on(dev *tensor.Device, c *clip.Model) func(batch int) int {
-	return func(batch int) int { return m.of(dev, c.Image.Tokens(), batch) }
+	return func(batch int) int { return m.of(dev, c.Image.Sizes().Tokens, batch) }
 }

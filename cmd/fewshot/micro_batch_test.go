@@ -34,7 +34,7 @@ func TestMicroBatch(t *testing.T) {
 		if err := fs.Parse(strings.Fields(c.args)); err != nil {
 			t.Fatal(err)
 		}
-		if got := m.of(dev, archs[c.arch].Tokens(), c.batch); got != c.want {
+		if got := m.of(dev, archs[c.arch].Sizes().Tokens, c.batch); got != c.want {
 			t.Errorf("%q, %s, batch %d: %d, want %d", c.args, c.arch, c.batch, got, c.want)
 		}
 	}
@@ -58,7 +58,9 @@ func TestMicroBatchIsRecorded(t *testing.T) {
 	if got := b.Cases[0].MicroBatch; got != 2 {
 		t.Errorf("-micro-batch 2: %d", got)
 	}
-	n := 2*rmt.LeastTokens/b.Sizes.Tokens() + 1
+	sizes := b.Sizes.(map[string]any)
+	grid := int(sizes["ImageSize"].(float64) / sizes["Patch"].(float64))
+	n := 2*rmt.LeastTokens/(grid*grid+1) + 1
 	if got, want := step("-batch", strconv.Itoa(n)).Cases[0].MicroBatch, (n+1)/2; got != want {
 		t.Errorf("a batch of %d: parts of %d, want %d", n, got, want)
 	}

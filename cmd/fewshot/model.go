@@ -22,6 +22,7 @@ func (m *modelFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&m.Vocab, "vocab", "", "BPE vocabulary `file`: bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json (default: found beside the model)")
 	fs.StringVar(&m.Activation, "activation", "", "quickgelu or gelu, where the checkpoint does not say (OpenAI's weights: quickgelu)")
 	fs.IntVar(&m.Pillow, "pillow", 0, "major `version` of Pillow whose resize is reproduced: 13, or 12 for results of that and older ones, which differ on tall images and some random crops (default 13)")
+	fs.IntVar(&m.ImageSize, "image-size", 0, "side of the images that the encoder gets, in `pixels`, by positions resized as open_clip does it (default: that of the checkpoint)")
 	m.declareHeads(fs)
 }
 

@@ -16,7 +16,7 @@ func TestPackFew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	c, err := randomViT(dev, vit.Config{ImageSize: 8, Patch: 4, Width: 64, Layers: 1, Heads: 1, Embed: 8})
+	c, err := randomEncoder(dev, vit.Config{ImageSize: 8, Patch: 4, Width: 64, Layers: 1, Heads: 1, Embed: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestPackFew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	few := tensor.FewRows / student.Tokens()
+	few := tensor.FewRows / student.Sizes().Tokens
 	config.Batch = few + 1
 	if run.PackFew(student, c.Image, config); free.Buf().Packed != (tensor.Packed{}) {
 		t.Errorf("packed for %d images", config.Batch)

@@ -40,6 +40,15 @@ var OpenAIPreprocessing = Preprocessing{
 	Std:           [3]float64{0.26862954, 0.26130258, 0.27577711},
 }
 
+// Resized is p for images of another size, whose shorter side becomes as much longer or shorter before the centre is cut out.
+func (p Preprocessing) Resized(size int) Preprocessing {
+	if p.Size != 0 {
+		p.Resize = (p.Resize*size + p.Size/2) / p.Size
+	}
+	p.Size = size
+	return p
+}
+
 // For completes p for a model whose weights take images of size pixels. It is an error of kind [Mismatch] if the
 // configuration wants another size.
 func (p Preprocessing) For(size int) (Preprocessing, error) {

@@ -19,7 +19,8 @@ import (
 // CLIP is both encoders over one set of weights.
 type CLIP struct {
 	Weights    *nn.Weights
-	Image      *vit.Encoder
+	Arch       vit.Arch // of Image
+	Image      vit.Image
 	Text       *text.Encoder   // nil if the checkpoint has no text tower
 	LogitScale *nn.Param       // the logarithm of Scale; nil without a text tower
 	Tokenizer  *text.Tokenizer // nil where no vocabulary was found
@@ -29,15 +30,16 @@ type CLIP struct {
 func (c *CLIP) Scale() float64 { return math.Exp(c.LogitScale.Value.Item()) }
 
 // Teacher is a second image encoder over the same tensors, for what a mask must not change.
-func (c *CLIP) Teacher() *vit.Encoder { return vit.New(c.Weights, c.Image.Config) }
+func (c *CLIP) Teacher() vit.Image { return c.Arch.Build(c.Weights) }
 
 // Model is a CLIP that was opened from its files.
 type Model struct {
 	*CLIP
-	Name      string // as given
-	Source    *checkpoint.Model
-	Digest    string // of all weights
-	Transform datasets.Transform
+	Name       string // as given
+	Activation tensor.Activation
+	Source     *checkpoint.Model
+	Digest     string // of all weights
+	Transform  datasets.Transform
 
 	Preprocessing Preprocessing // what Transform does, in words
 }
@@ -60,12 +62,12 @@ type Config struct {
 
 // New builds both encoders of a source with OpenAI's names, and reports all faults of its tensors together.
 func New(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) {
-	vc, tc, err := c.Sizes(src)
+	arch, tc, err := c.Sizes(src)
 	if err != nil {
 		return nil, err
 	}
 	w := nn.NewWeights(dev, src)
-	m := &CLIP{Weights: w, Image: vit.New(w, vc)}
+	m := &CLIP{Weights: w, Arch: arch, Image: arch.Build(w)}
 	if tc != nil {
 		m.Text = text.New(w, *tc)
 		m.LogitScale = w.Param(tensor.Full, "logit_scale")
@@ -78,33 +80,33 @@ func New(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) {
 
 // Sizes is what a source's shapes and what else is known of it say of both encoders, of the text encoder nil if it has none. All
 // that a wrong checkpoint can be refused for is checked here, before anything of it is read or built.
-func (c Config) Sizes(src nn.Shapes) (vit.Config, *text.Config, error) {
-	vc, err := vit.ConfigOf(src, c.Image)
+func (c Config) Sizes(src nn.Shapes) (vit.Arch, *text.Config, error) {
+	arch, err := vit.ArchOf(src, c.Image)
 	if err != nil {
-		return vc, nil, err
+		return nil, nil, err
 	}
 	w := nn.NewCheck(src)
-	vit.New(w, vc)
+	arch.Build(w)
 	var words *text.Config
 	if _, ok := src.Shape("token_embedding.weight"); ok {
 		tc, err := text.ConfigOf(src, c.Text)
 		if err != nil {
-			return vc, nil, err
+			return nil, nil, err
 		}
-		if tc.Embed != vc.Embed {
-			return vc, nil, fmt.Errorf("image features have %d elements, text features %d", vc.Embed, tc.Embed)
+		if embed := arch.Sizes().Embed; tc.Embed != embed {
+			return nil, nil, fmt.Errorf("image features have %d elements, text features %d", embed, tc.Embed)
 		}
 		text.New(w, tc)
 		w.Param(tensor.Full, "logit_scale")
 		words = &tc
 	}
 	if err := w.Err(); err != nil {
-		return vc, nil, err
+		return nil, nil, err
 	}
 	if rest := w.Unused(); len(rest) > 0 {
-		return vc, nil, fmt.Errorf("%d tensors are not part of a CLIP, the first is %s; this is some other model", len(rest), rest[0])
+		return nil, nil, fmt.Errorf("%d tensors are not part of a CLIP, the first is %s; this is some other model", len(rest), rest[0])
 	}
-	return vc, words, nil
+	return arch, words, nil
 }
 
 // NeedText is the error for commands that need class names as features.

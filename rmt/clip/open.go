@@ -36,6 +36,7 @@ type Options struct {
 	Activation string // quickgelu or gelu, where the files do not say
 	Heads      string // "image" or "image,text", where neither the files nor their widths say
 	Pillow     int    // whose pixels images get; 0 for the newest
+	ImageSize  int    // side of the images that the encoder gets, in pixels; 0 for the checkpoint's own
 
 	// Like is how the model was used before, for what its files and these options leave open; nil if nobody knows.
 	Like *Spec
@@ -77,16 +78,27 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 	}
 	known := Config{vit.Known(src.Settings(), a), text.Known(src.Settings(), a)}
 	known.Image.Heads, known.Text.Heads = vision, words
-	c, err := New(dev, src, known)
+	size, err := o.imageSize()
+	if err != nil {
+		return nil, err
+	}
+	resized, err := vit.Resized(src, size)
+	if err != nil {
+		return nil, optionf("-image-size: %v", err)
+	}
+	c, err := New(dev, resized, known)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
-	out := &Model{CLIP: c, Name: cmp.Or(o.Name, o.Path), Source: src}
+	out := &Model{CLIP: c, Name: cmp.Or(o.Name, o.Path), Activation: a, Source: src}
 	if out.Digest, err = src.Digest(); err != nil {
 		return nil, err
 	}
 	p, _ := src.Preprocessing()
-	if p, err = p.For(c.Image.ImageSize); err != nil {
+	if size != 0 {
+		p = p.Resized(size)
+	}
+	if p, err = p.For(c.Image.Sizes().Image); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
 	out.Preprocessing = Preprocessing{p, o.Pillow}
@@ -106,6 +118,17 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 		}
 	}
 	return out, nil
+}
+
+// imageSize is the size of images that was asked for, or that the model was used with before; 0 for its own.
+func (o Options) imageSize() (int, error) {
+	switch {
+	case o.ImageSize < 0:
+		return 0, optionf("-image-size %d: a number of pixels", o.ImageSize)
+	case o.ImageSize == 0 && o.Like != nil:
+		return o.Like.Preprocessing.Size, nil
+	}
+	return o.ImageSize, nil
 }
 
 // Source opens the files alone.

@@ -110,8 +110,8 @@ func FuzzOpenModel(f *testing.F) {
 			t.Fatalf("%d parameters of a file of %d bytes", total, len(b))
 		}
 		tape := autograd.NoGrad(dev)
-		if c.Image.ImageSize <= 64 {
-			c.Image.Encode(tape.Const(dev.Zeros(tensor.Full, 1, 3, c.Image.ImageSize, c.Image.ImageSize)))
+		if c.Image.Sizes().Image <= 64 {
+			c.Image.Encode(tape.Const(dev.Zeros(tensor.Full, 1, 3, c.Image.Sizes().Image, c.Image.Sizes().Image)))
 		}
 		if c.Text != nil {
 			c.Text.Encode(tape, [][]int32{{int32(c.Text.Vocab - 1)}})

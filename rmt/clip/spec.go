@@ -36,7 +36,7 @@ func (p Preprocessing) transform() datasets.Transform {
 
 // Spec describes the model.
 func (m *Model) Spec() (Spec, error) {
-	s := Spec{Digest: m.Digest, Activation: m.Image.Activation.String(), ImageHeads: m.Image.Heads, Preprocessing: m.Preprocessing,
+	s := Spec{Digest: m.Digest, Activation: m.Activation.String(), ImageHeads: m.Arch.Sizes().Heads, Preprocessing: m.Preprocessing,
 		Settings: m.Source.Settings().Unusual()}
 	if m.Text != nil {
 		s.TextHeads = m.Text.Heads

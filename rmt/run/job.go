@@ -70,7 +70,7 @@ func (d *images) Features(ctx context.Context, s method.Split, a method.Augment,
 	}
 	source := d.loader.Source(d.dev, d.ui, d.ds, items, d.options(d.loader.Batch, a, false), true)
 	defer source.Close()
-	all := d.dev.New(tensor.Full, len(items), d.model.Image.Embed)
+	all := d.dev.New(tensor.Full, len(items), d.model.Image.Sizes().Embed)
 	row := 0
 	advance, finish := d.ui.Progress(fmt.Sprintf("features of %v images", s), len(items))
 	defer finish()

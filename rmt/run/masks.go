@@ -8,9 +8,9 @@ import (
 
 	"fewshot/optim"
 	"fewshot/rmt"
+	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
-	"fewshot/tensor"
 	"fewshot/vit"
 )
 
@@ -45,6 +45,11 @@ type masked struct {
 // beginMasks puts fresh masks on the model's image encoder.
 func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*rmt.Config)
+	placed, err := c.For(j.Model.Image.Params())
+	if err != nil {
+		return nil, &clip.OptionError{Problem: err.Error()}
+	}
+	*c = placed
 	picked, err := rmt.Select(j.Model.Image.Params(), c.Patterns)
 	if err != nil {
 		return nil, err
@@ -79,6 +84,7 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 	t.Learned = m
 	t.Close = func() {
 		student.Unpack()
+		teacher.Unpack()
 		for _, k := range m.masks {
 			k.Detach()
 			k.Scores.Release()
@@ -88,8 +94,8 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 }
 
 // PackFew packs the frozen weights if steps are on so few images that it gains. (Who asks for parts of few images wants to save memory.)
-func PackFew(student, teacher *vit.Encoder, c rmt.Config) {
-	if c.Batch*student.Tokens() > tensor.FewRows {
+func PackFew(student, teacher vit.Image, c rmt.Config) {
+	if !student.Gains(c.Batch) {
 		return
 	}
 	student.Pack(true)

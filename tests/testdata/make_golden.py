@@ -131,6 +131,7 @@ if __name__ == "__main__":
     safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, OUT / "rn.safetensors", versions)
     write("resnet.json", resnet())
     rows, resized = positions()
-    conv = torch.zeros(8, 3, 4, 4, dtype=torch.float16)  # what says how large a patch is
-    safetensors.torch.save_file({"visual.positional_embedding": rows, "visual.conv1.weight": conv}, OUT / "vit.safetensors", versions)
+    # What says how large a patch is, and that the first position is no patch's.
+    others = {"visual.conv1.weight": torch.zeros(8, 3, 4, 4, dtype=torch.float16), "visual.class_embedding": torch.zeros(8)}
+    safetensors.torch.save_file({"visual.positional_embedding": rows} | others, OUT / "vit.safetensors", versions)
     write("positions.json", resized)
