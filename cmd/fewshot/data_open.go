@@ -28,34 +28,34 @@ type dataFlags struct {
 func (d *dataFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
 	fs.StringVar(&d.name, "dataset", "", "data set: "+strings.Join(datasets.Names(), ", ")+
-		"; a folder of your own images (FOLDER/train/CLASS/*.jpg, FOLDER/test/CLASS/*.jpg, or FOLDER/CLASS/*.jpg; all that is read: docs/data.md); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+"; things-shift and letters-shift are tested in another style)")
+		"; a folder, table or Parquet file of your own images (docs/data.md says what is read); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+"; things-shift and letters-shift are tested in another style)")
 	d.declareReading(fs)
 	fs.StringVar(&d.classes, "classes", "all", "which classes: all, base (the first half) or new (the rest)")
 }
 
 // declareReading declares how a folder of one's own is read.
 func (d *dataFlags) declareReading(fs *flag.FlagSet) {
-	fs.StringVar(&d.split, "split", "", "how to divide a folder of your own that has no train and test folders: 0.8 (that share of each class for training), 0.7,0.1 (training, validation), or 1/5 (the first of five folds for testing); default 0.5,0.2")
+	fs.StringVar(&d.split, "split", "", "how your own folder is divided, if not by train and test: 0.8 (share for training), 0.7,0.1 (training, validation) or 1/5 (a fold for testing); default 0.5,0.2")
 	fs.Uint64Var(&d.splitSeed, "split-seed", 1, "seed of that division")
-	fs.StringVar(&d.classNames, "class-names", "", "`file` that names the classes, a folder or label and its name a line (default classes.txt in the folder, if there is one)")
-	fs.StringVar(&d.labelColumn, "label-column", "", "`name` of the column of labels in a table or Parquet file (default the first that is called like one: class_name, class, label, …)")
-	fs.IntVar(&d.level, "class-level", 0, "which level of folders below train, or below the folder, is the class, where folders lie in folders; 0 if only one can be")
+	fs.StringVar(&d.classNames, "class-names", "", "`file` of folders or labels and what they are called (default classes.txt)")
+	fs.StringVar(&d.labelColumn, "label-column", "", "`name` of the column of labels of a table (default the first that is called like one)")
+	fs.IntVar(&d.level, "class-level", 0, "`number` of the level that is the classes, where folders lie in folders")
 }
 
 func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
-	fs.Func("template", "prompt with {} for the class name; several are an ensemble (default: the data set's own)", func(s string) error {
+	fs.Func("template", "prompt with {} for the class name, or several (default the data set's own)", func(s string) error {
 		d.templates = append(d.templates, s)
 		return nil
 	})
 	fs.StringVar(&d.templateFile, "template-file", "", "`file` of such prompts, one a line")
-	fs.StringVar(&d.prompts, "class-prompts", "", "JSON `file` of prompts that each class has for itself, {\"class\": [\"prompt\", …]}, as CuPL has them, in place of -template")
+	fs.StringVar(&d.prompts, "class-prompts", "", "JSON `file` of prompts for each class, as CuPL has them, in place of -template")
 }
 
 // declareSample declares which of the training images are taken.
 func (d *dataFlags) declareSample(fs *flag.FlagSet) {
 	d.trains = true
 	fs.IntVar(&d.shots, "shots", 16, "labelled images per class; 0 for all")
-	fs.StringVar(&d.sample, "sample", "", "`file` that names the training images in place of -shots and -seed: of 2SFS (split_fewshot/shot_16-seed_1_train.jsonl) or cross_modal_adaptation (indices/DATASET/shot_16-seed_1.json)")
+	fs.StringVar(&d.sample, "sample", "", "`file` of the training images, by 2SFS or cross_modal_adaptation, in place of -shots")
 	fs.Uint64Var(&d.seed, "seed", 1, "seed of the few-shot sample, the order of images and gradient dropout")
 }
 

@@ -18,7 +18,8 @@ var flagGroups = []struct {
 	flags []string
 }{
 	{"Model", []string{"model", "vocab", "activation", "heads", "pillow", "offline"}},
-	{"Data", []string{"data", "dataset", "classes", "class-names", "class-level", "shots", "sample", "seed", "split", "split-seed", "template",
+	{"Data", []string{"data", "dataset", "classes", "class-names", "class-level", "shots", "sample", "seed", "split", "split-seed", "label-column",
+		"template", "template-file", "class-prompts",
 		"cache", "decoders", "store"}},
 	{"Computing", []string{"device", "precision", "strassen", "workers", "micro-batch", "eval-batch"}},
 	{"Output of the program", []string{"json", "cpuprofile", "memprofile", "trace"}},
