@@ -88,11 +88,12 @@ func (r reason) Error() string { return r.text }
 type budget struct {
 	mu   sync.Mutex
 	room *sync.Cond
+	most int64
 	used int64
 }
 
-func newBudget() *budget {
-	b := new(budget)
+func newBudget(most int64) *budget {
+	b := &budget{most: most}
 	b.room = sync.NewCond(&b.mu)
 	return b
 }
@@ -100,7 +101,7 @@ func newBudget() *budget {
 func (b *budget) take(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.used > 0 && b.used+n > budgetBytes {
+	for b.used > 0 && b.used+n > b.most {
 		b.room.Wait()
 	}
 	b.used += n
@@ -113,16 +114,14 @@ func (b *budget) give(n int64) {
 	b.room.Broadcast()
 }
 
-var decoding = newBudget()
+var decoding = newBudget(1 << 30)
 
-const (
-	budgetBytes = 1 << 30
-	// pixelBytes is what decoders hold for a pixel at most: three bytes of RGB and, in a progressive JPEG file with colours in
-	// full, six of coefficients; eight bytes of 16-bit PNG and TIFF files, which become RGB in place if they are large.
-	pixelBytes = 9
-	// largePixels is where pictures are converted in place, though their memory is then longer than their pixels.
-	largePixels = 8_000_000
-)
+// pixelBytes is what decoders hold for a pixel at most: three bytes of RGB and, in a progressive JPEG file with colours in
+// full, six of coefficients; eight bytes of 16-bit PNG and TIFF files, which become RGB in place if they are large.
+const pixelBytes = 9
+
+// largePixels is where pictures are converted in place, though their memory is then longer than their pixels. Tests lower it.
+var largePixels = 8_000_000
 
 // Decode decodes a picture of any supported format into the bytes of Pillow's Image.open(name).convert("RGB"). Alpha is
 // dropped, not composited; orientation tags and colour profiles are ignored. The name is used in errors only. Every error is

@@ -11,8 +11,10 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -71,6 +73,51 @@ func TestDecodeEqualsPillow(t *testing.T) {
 				t.Errorf("warning %q", m.Warning)
 			}
 		})
+	}
+}
+
+// Large pictures are converted in the memory that they were decoded to, with the same outcome.
+func TestConvertInPlace(t *testing.T) {
+	old := largePixels
+	defer func() { largePixels = old }()
+	largePixels = 0
+	for _, p := range pictures(t) {
+		if ext := filepath.Ext(p.name); ext != ".png" && ext != ".tif" && !strings.HasPrefix(p.name, "lossless") {
+			continue
+		}
+		m, err := Decode(p.name, readPicture(t, p.name), DefaultLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(m.Pix); hex.EncodeToString(sum[:]) != p.sha256 {
+			t.Errorf("%s: pixels are not Pillow's", p.name)
+		}
+	}
+}
+
+// What is held never exceeds the budget, but for a picture that is alone; and everybody gets a turn.
+func TestBudget(t *testing.T) {
+	b := newBudget(100)
+	var all sync.WaitGroup
+	for i := range 200 {
+		n := int64(1 + i%70)
+		if i%50 == 0 {
+			n = 150
+		}
+		all.Go(func() {
+			b.take(n)
+			b.mu.Lock()
+			if b.used > 100 && b.used != n {
+				t.Errorf("%d are held, %d of them for one picture", b.used, n)
+			}
+			b.mu.Unlock()
+			runtime.Gosched()
+			b.give(n)
+		})
+	}
+	all.Wait()
+	if b.used != 0 {
+		t.Errorf("%d are held in the end", b.used)
 	}
 }
 
