@@ -14,6 +14,13 @@ type Rule interface {
 	Apply(o Optimizer, w, a, b *tensor.Tensor, key tensor.Key)
 }
 
+// Overall is a rule that looks at all parameters of a group together: Over is what applies to each of them in a step, of gradients as and
+// bs of the parameters ws. An element of bs may be nil.
+type Overall interface {
+	Rule
+	Over(ws, as, bs []*tensor.Tensor) Rule
+}
+
 // Penalty is the factor of Σ‖M‖₂ in the task's loss, whose gradient joins a before any rule: 0 in the
 // paper, 1e-4 in the authors' released code.
 type Penalty float64
@@ -116,12 +123,43 @@ func (r ProGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
 	})
 }
 
-// PCGrad is projecting conflicting gradients (Yu et al. 2020) of two losses, parameter by parameter: where a·b < 0, each is projected
-// onto the plane that the other is normal to. Then they are added. With two losses their order does not matter.
-type PCGrad struct{ Penalty Penalty }
+// PCGrad is projecting conflicting gradients (Yu et al. 2020) of two losses: where a·b < 0, each is projected onto the plane that the other is
+// normal to. Then they are added. With two losses their order does not matter.
+type PCGrad struct {
+	Whole   bool // all parameters are one vector, as published; otherwise each is one
+	Penalty Penalty
+
+	of *products // of the whole vector
+}
+
+// products are those of two gradients, a with the penalty's.
+type products struct{ ab, aa, bb float64 }
 
 // NeedsTeacher is true.
 func (PCGrad) NeedsTeacher() bool { return true }
+
+// Over is the rule for one step's gradients of all parameters.
+func (r PCGrad) Over(ws, as, bs []*tensor.Tensor) Rule {
+	r.of = &products{}
+	if !r.Whole {
+		r.of = nil
+		return r
+	}
+	for i, w := range ws {
+		if bs[i] == nil {
+			continue
+		}
+		o, release := r.Penalty.options(w)
+		g := w.Device().New(tensor.Full, w.Shape()...)
+		tensor.GradDrop(g, as[i], nil, w, o)
+		r.of.ab += inner(g, bs[i])
+		r.of.aa += inner(g, g)
+		r.of.bb += inner(bs[i], bs[i])
+		g.Release()
+		release()
+	}
+	return r
+}
 
 // Apply updates w.
 func (r PCGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
@@ -129,14 +167,17 @@ func (r PCGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
 		if b == nil {
 			return
 		}
+		p := r.of
+		if p == nil {
+			p = &products{inner(g, b), inner(g, g), inner(b, b)}
+		}
 		onto := 1.0 // b's factor in the sum
-		dot, aa, bb := inner(g, b), inner(g, g), inner(b, b)
-		if dot < 0 {
-			if math.Sqrt(bb) > negligible*math.Sqrt(aa) {
-				onto -= dot / bb
+		if p.ab < 0 {
+			if math.Sqrt(p.bb) > negligible*math.Sqrt(p.aa) {
+				onto -= p.ab / p.bb
 			}
-			if math.Sqrt(aa) > negligible*math.Sqrt(bb) {
-				tensor.Scale(g, g, 1-dot/aa)
+			if math.Sqrt(p.aa) > negligible*math.Sqrt(p.bb) {
+				tensor.Scale(g, g, 1-p.ab/p.aa)
 			}
 		}
 		tensor.AXPY(g, onto, b)

@@ -201,3 +201,40 @@ func TestCosineTo(t *testing.T) {
 		}
 	}
 }
+
+// As one vector, two parameters conflict or not together: here the second's agreement outweighs the first's conflict, or the other way round.
+func TestPCGradOfTheWhole(t *testing.T) {
+	dev := ref(t)
+	as, bs := [][]float64{{1, 0}, {2, 1}}, [][]float64{{-1, 1}, {1, 0}}
+	for _, sign := range []float64{1, -1} {
+		var ws, a, b []*tensor.Tensor
+		ab, aa, bb := 0.0, 0.0, 0.0
+		for i := range as {
+			bi := []float64{bs[i][0], bs[i][1]}
+			for j := range bi {
+				if i == 1 {
+					bi[j] *= sign
+				}
+				ab += as[i][j] * bi[j]
+				aa += as[i][j] * as[i][j]
+				bb += bi[j] * bi[j]
+			}
+			ws, a, b = append(ws, vector(dev, 0, 0)), append(a, vector(dev, as[i]...)), append(b, vector(dev, bi...))
+		}
+		rule := optim.PCGrad{Whole: true}.Over(ws, a, b)
+		sgd := optim.NewSGD(0, 0)
+		sgd.Tick(1)
+		for i := range ws {
+			rule.Apply(sgd, ws[i], a[i], b[i], tensor.NewKey(1))
+			want := make([]float64, 2)
+			va, vb := a[i].Float64s(), b[i].Float64s()
+			for j := range want {
+				want[j] = -(va[j] + vb[j])
+				if ab < 0 {
+					want[j] = -(va[j]*(1-ab/aa) + vb[j]*(1-ab/bb))
+				}
+			}
+			near(t, "PCGrad of the whole", ws[i].Float64s(), want)
+		}
+	}
+}

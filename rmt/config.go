@@ -31,10 +31,31 @@ type Config struct {
 	CropMin    float64 `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
 	Flip       float64 `json:"flip"`          // probability of mirroring a training image
 	Seed       uint64  `json:"seed"`
+
+	// What follows is not in files of runs that do not use it.
+	UpdateRule  string  `json:"rule,omitempty"`        // what becomes of two gradients, one of Rules; empty is by the method
+	Temperature float64 `json:"temperature,omitempty"` // of the distillation; 0 is 1
+	Granularity string  `json:"granularity,omitempty"` // one of Granularities; empty is weight
+	Encoder     string  `json:"encoder,omitempty"`     // whose weights are masked: image, text or both; empty is image
 }
 
-// Methods are the names Config.Method may have.
-func Methods() []string { return []string{"amt", "r-amt", "mmt", "r-mmt", "pmt", "r-pmt"} }
+// Methods are the names Config.Method may have. Of dmt and r-dmt [ChooseLayers] says which weights they mask.
+func Methods() []string {
+	return []string{"amt", "r-amt", "mmt", "r-mmt", "pmt", "r-pmt", "dmt", "r-dmt"}
+}
+
+// Rules are the names Config.UpdateRule may have: gradient dropout, the task's gradient alone, the sum of both, AgreeGrad, ProGrad, PCGrad
+// of all masks as one vector and mask by mask, gradient sign dropout.
+func Rules() []string {
+	return []string{"dropout", "ce", "sum", "agree", "prograd", "pcgrad", "pcgrad-by-tensor", "signdrop"}
+}
+
+// Granularities are the names Config.Granularity may have: a score for each weight, for each output (a row, or a filter of a convolution),
+// or for each input (a column, or a plane).
+func Granularities() []string { return []string{"weight", "filter", "channel"} }
+
+// Encoders are the names Config.Encoder may have.
+func Encoders() []string { return []string{"image", "text", "both"} }
 
 // Recipes are the names Config.Recipe may have. "paper" is what the paper's text says; "released" what the
 // authors' released code does beyond it: the patch embedding is masked too, 1e-4·Σ‖M‖₂ is part of the task's
@@ -59,7 +80,7 @@ func Defaults(method, recipe, dataset string, shots int, baseToNew bool) (Config
 		}
 	case "mmt":
 		c.Patterns = slices.Clone(mlp)
-	case "pmt":
+	case "pmt", "dmt":
 		c.Patterns = slices.Concat(stem, attention, mlp)
 	default:
 		return c, fmt.Errorf("method %q is not known; there are %s", method, strings.Join(Methods(), ", "))
@@ -111,6 +132,15 @@ func (c Config) Validate() error {
 		{c.Batch >= 1 && c.Batch <= MaxBatch, fmt.Sprintf("batch %d: 1 to %d images", c.Batch, MaxBatch)},
 		{c.MicroBatch >= 0 && c.MicroBatch <= MaxBatch, fmt.Sprintf("micro-batch %d: 0, for all of a batch, or the images of a part", c.MicroBatch)},
 		{c.Flip >= 0 && c.Flip <= 1, fmt.Sprintf("flip %g: a probability lies in [0, 1]", c.Flip)},
+		{c.UpdateRule == "" || slices.Contains(Rules(), c.UpdateRule), fmt.Sprintf("rule %q: there are %s", c.UpdateRule, strings.Join(Rules(), ", "))},
+		{!strings.HasPrefix(c.Method, "r-") || c.UpdateRule == "" || c.UpdateRule == "dropout",
+			fmt.Sprintf("rule %s with method %s, which is gradient dropout: with another rule the method is %s", c.UpdateRule, c.Method, strings.TrimPrefix(c.Method, "r-"))},
+		{strings.HasPrefix(c.Method, "r-") || c.UpdateRule != "dropout", fmt.Sprintf("rule dropout with method %s, which is without: with it the method is r-%[1]s", c.Method)},
+		{c.Leak == 0 || c.UpdateRule == "" || c.UpdateRule == "dropout", fmt.Sprintf("leak %g is a setting of gradient dropout; rule %s has none", c.Leak, c.UpdateRule)},
+		{finite(c.Temperature) && c.Temperature >= 0, fmt.Sprintf("temperature %g must be positive", c.Temperature)},
+		{c.Temperature == 0 || c.Rule().NeedsTeacher(), fmt.Sprintf("temperature %g: nothing is distilled by method %s with these settings", c.Temperature, c.Method)},
+		{c.Granularity == "" || slices.Contains(Granularities(), c.Granularity), fmt.Sprintf("granularity %q: there are %s", c.Granularity, strings.Join(Granularities(), ", "))},
+		{c.Encoder == "" || slices.Contains(Encoders(), c.Encoder), fmt.Sprintf("encoder %q: there are %s", c.Encoder, strings.Join(Encoders(), ", "))},
 		{c.CropMin > 0 && c.CropMin <= 1, fmt.Sprintf("smallest crop %g must lie in (0, 1]", c.CropMin)},
 	} {
 		if !t.ok {
@@ -126,7 +156,22 @@ func finite(all ...float64) bool {
 
 // Rule is the update rule that the settings ask for.
 func (c Config) Rule() optim.Rule {
-	return optim.GradDrop{Leak: c.Leak, Eps: c.Eps, Penalty: optim.Penalty(c.Penalty)}
+	p := optim.Penalty(c.Penalty)
+	switch c.UpdateRule {
+	case "sum":
+		return optim.Sum{Weight: 1, Penalty: p}
+	case "agree":
+		return optim.AgreeGrad{Penalty: p}
+	case "prograd":
+		return optim.ProGrad{Lambda: 1, Penalty: p}
+	case "pcgrad":
+		return optim.PCGrad{Whole: true, Penalty: p}
+	case "pcgrad-by-tensor":
+		return optim.PCGrad{Penalty: p}
+	case "signdrop":
+		return optim.SignDrop{Penalty: p}
+	}
+	return optim.GradDrop{Leak: c.Leak, Eps: c.Eps, Penalty: p} // ce has no leak
 }
 
 // Schedule is the learning rate by epoch.

@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ method, recipe, want string }{
-		{"dmt", "paper", "amt, r-amt, mmt"}, {"", "paper", "amt, r-amt"}, {"r-", "paper", "r-amt"}, {"r-r-amt", "paper", "r-amt"}, {"amt", "", "paper and released"},
+		{"emt", "paper", "amt, r-amt, mmt"}, {"", "paper", "amt, r-amt"}, {"r-", "paper", "r-amt"}, {"r-r-amt", "paper", "r-amt"}, {"amt", "", "paper and released"},
 	} {
 		if _, err := Defaults(c.method, c.recipe, "", 16, false); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("method %q, recipe %q: %v", c.method, c.recipe, err)
@@ -79,7 +79,15 @@ func TestValidate(t *testing.T) {
 	}
 	inf, nan := math.Inf(1), math.NaN()
 	for name, spoil := range map[string]func(*Config){
-		"method":       func(c *Config) { c.Method = "dmt" },
+		"method":      func(c *Config) { c.Method = "emt" },
+		`rule "both"`: func(c *Config) { c.UpdateRule = "both" },
+		"rule sum with method r-amt, which is gradient dropout: with another rule the method is amt": func(c *Config) { c.UpdateRule = "sum" },
+		"rule dropout with method amt, which is without: with it the method is r-amt":                func(c *Config) { c.Method, c.UpdateRule, c.Leak = "amt", "dropout", 0 },
+		"leak 0.3 is a setting of gradient dropout; rule prograd has none":                           func(c *Config) { c.Method, c.UpdateRule, c.Leak = "amt", "prograd", 0.3 },
+		"temperature -1": func(c *Config) { c.Temperature = -1 },
+		"temperature 2: nothing is distilled by method amt":    func(c *Config) { c.Method, c.Leak, c.Temperature = "amt", 0, 2 },
+		`granularity "row": there are weight, filter, channel`: func(c *Config) { c.Granularity = "row" },
+		`encoder "vision": there are image, text, both`:        func(c *Config) { c.Encoder = "vision" },
 		"masked":       func(c *Config) { c.Patterns = nil },
 		"init":         func(c *Config) { c.Init = c.Threshold },
 		"leak":         func(c *Config) { c.Leak = -0.1 },

@@ -82,7 +82,7 @@ func WriteMasks(w io.Writer, masks []*Mask, backbone string, about map[string]st
 	meta["format"], meta["version"], meta["backbone"] = MaskFormat, fileVersion, backbone
 	var entries []checkpoint.Entry
 	for _, m := range masks {
-		code, describe := encodeMask(m.Bits(), m.Scores.Shape())
+		code, describe := encodeMask(m.Bits(), m.Param.Value.Shape())
 		meta[prefix+m.Param.Name] = describe
 		entries = append(entries, checkpoint.Entry{Name: prefix + m.Param.Name, DType: checkpoint.U8, Shape: []int{len(code)}, Data: checkpoint.Bytes(code)})
 	}

@@ -410,7 +410,7 @@ func TestMaskFileSize(t *testing.T) {
 			full := fmt.Sprintf("visual.transformer.resblocks.%d.attn.%s", i, name)
 			scores := dev.New(tensor.Full, shape...)
 			tensor.Uniform(scores, tensor.NewKey(7).Name(full))
-			masks = append(masks, &Mask{Param: &nn.Param{Name: full}, Scores: scores, Threshold: 0.025})
+			masks = append(masks, &Mask{Param: &nn.Param{Name: full, Value: scores}, Scores: scores, Threshold: 0.025})
 		}
 	}
 	s := SparsityOf(masks)

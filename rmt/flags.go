@@ -31,6 +31,13 @@ func (c *Config) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&c.Init, "init", c.Init, "initial score of every weight")
 	fs.Float64Var(&c.Threshold, "threshold", c.Threshold, "score above which a weight is kept")
 	fs.Float64Var(&c.Penalty, "mask-penalty", c.Penalty, "factor of the masks' norms in the loss (released 1e-4)")
+	fs.StringVar(&c.UpdateRule, "rule", c.UpdateRule, strings.Join(Rules(), ", ")+": what becomes of the two gradients (default dropout with r-, ce without)")
+	fs.Float64Var(&c.Temperature, "temperature", c.Temperature, "of the distillation; 0 is 1")
+	fs.StringVar(&c.Granularity, "granularity", c.Granularity, strings.Join(Granularities(), ", ")+": what has a score of its own (default weight)")
+	fs.Func("encoder", strings.Join(Encoders(), ", ")+": whose weights are masked (default image)", func(s string) error {
+		*c = c.WithEncoder(s)
+		return nil
+	})
 	fs.Float64Var(&c.CropMin, "rrc-scale", c.CropMin, "smallest share of the area that a random crop takes")
 	fs.Float64Var(&c.Flip, "flip", c.Flip, "probability of mirroring a training image")
 }

@@ -18,11 +18,15 @@ type Learner struct {
 	Student, Teacher train.Encoder // over the same weights; only the student sees the masks
 	Head             train.Head
 	Masks            []*Mask
-	Temperature      float64 // T of the distillation, whose logits are divided by it and whose loss is multiplied by T²; 0 is 1
+	// Text, if not nil, gives the classes' features as a masked text encoder has them, rows of length 1, at each step anew. The head's are then
+	// those without masks, which the teacher keeps.
+	Text        func(t *autograd.Tape) *autograd.Var
+	Temperature float64 // T of the distillation, whose logits are divided by it and whose loss is multiplied by T²; 0 is 1
 
 	groups  []train.Group
-	taught  bool // the rule asks for a teacher
-	flipped bool // some weight is off, so student and teacher differ, as far as is known
+	taught  bool          // the rule asks for a teacher
+	flipped bool          // some weight is off, so student and teacher differ, as far as is known
+	classes *autograd.Var // of Text, on the tape that is being recorded
 }
 
 // NewLearner learns masks with Adam, as the paper does, by the given rule.
@@ -62,11 +66,23 @@ func (l *Learner) Shared(t *autograd.Tape) {
 	for _, m := range l.Masks {
 		m.Param.On(t)
 	}
+	if l.classes = nil; l.Text != nil {
+		l.classes = l.Text(t)
+	}
+}
+
+// logits are the student's.
+func (l *Learner) logits(images *autograd.Var) *autograd.Var {
+	features := l.Student.Encode(images)
+	if l.classes == nil {
+		return l.Head.Logits(features)
+	}
+	return autograd.Scale(autograd.Linear(autograd.L2Normalize(features), l.classes, nil), l.Head.Scale)
 }
 
 // Losses are the cross-entropy to the labels and, with a teacher, that to its softmax.
 func (l *Learner) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autograd.Var) {
-	logits := l.Head.Logits(l.Student.Encode(t.Const(p.Images)))
+	logits := l.logits(t.Const(p.Images))
 	losses := []*autograd.Var{autograd.CrossEntropy(logits, p.Labels)}
 	switch t := l.Temperature; {
 	case p.Targets == nil:

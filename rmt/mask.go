@@ -2,6 +2,7 @@ package rmt
 
 import (
 	"fmt"
+	"slices"
 
 	"fewshot/autograd"
 	"fewshot/nn"
@@ -10,23 +11,39 @@ import (
 
 // Mask hides elements of a frozen weight W: layers see W ⊙ [M > α] for the real-valued scores M.
 type Mask struct {
-	Param     *nn.Param
-	Scores    *tensor.Tensor // M, of the weight's shape
-	Threshold float64        // α
+	Param *nn.Param
+	// Scores are M, of the weight's shape: one for each of its elements. One for each output, of the shape [out, 1, …], or for each input,
+	// [1, in, 1, …], stands for all elements of that.
+	Scores    *tensor.Tensor
+	Threshold float64 // α
 }
 
 // Attach puts a mask of constant scores on each parameter. A constant above the threshold hides nothing
 // yet.
 func Attach(params []*nn.Param, init, threshold float64) []*Mask {
+	return AttachAs(params, "weight", init, threshold)
+}
+
+// AttachAs is Attach with scores as coarse as a granularity says, one of Granularities; empty is a score for each weight.
+func AttachAs(params []*nn.Param, granularity string, init, threshold float64) []*Mask {
 	var masks []*Mask
 	for _, p := range params {
-		m := &Mask{Param: p, Scores: p.Value.Device().New(tensor.Full, p.Value.Shape()...), Threshold: threshold}
+		shape := slices.Clone(p.Value.Shape())
+		for i := range shape {
+			if granularity == "filter" && i != 0 || granularity == "channel" && i != 1 {
+				shape[i] = 1
+			}
+		}
+		m := &Mask{Param: p, Scores: p.Value.Device().New(tensor.Full, shape...), Threshold: threshold}
 		tensor.Fill(m.Scores, init)
 		p.Parametrize(m.apply)
 		masks = append(masks, m)
 	}
 	return masks
 }
+
+// each is how many elements of the weight a score stands for.
+func (m *Mask) each() int { return m.Param.Value.Len() / m.Scores.Len() }
 
 // Detach takes the mask off again: the parameter is what it was, to the bit.
 func (m *Mask) Detach() { m.Param.Parametrize(nil) }
@@ -39,6 +56,9 @@ func (m *Mask) apply(t *autograd.Tape, w *autograd.Var) *autograd.Var {
 		panic("rmt: " + m.Param.Name + ": a masked weight is frozen")
 	}
 	scores := t.Leaf(m.Scores)
+	if m.each() > 1 {
+		return m.applyCoarse(t, w, scores)
+	}
 	out := t.New(tensor.Compute, w.Shape()...)
 	tensor.Mask(out, w.Value, m.Scores, m.Threshold)
 	return t.Record(out, []*autograd.Var{scores}, []*tensor.Tensor{w.Value}, func(s *autograd.Sweep, ct *tensor.Tensor) {
@@ -48,14 +68,56 @@ func (m *Mask) apply(t *autograd.Tape, w *autograd.Var) *autograd.Var {
 	})
 }
 
+// applyCoarse is apply for scores that stand for several elements: those of the weight, seen as [A, scores, B], that have the same place
+// between. The gradient of a score is the sum of theirs.
+func (m *Mask) applyCoarse(t *autograd.Tape, w, scores *autograd.Var) *autograd.Var {
+	dev, n := t.Device(), m.Scores.Len()
+	outer := 1
+	if m.Scores.Shape()[0] == 1 {
+		outer = w.Shape()[0]
+	}
+	inner := w.Value.Len() / (outer * n)
+	ones := func(shape ...int) *tensor.Tensor {
+		x := dev.New(tensor.Full, shape...)
+		tensor.Fill(x, 1)
+		return x
+	}
+	kept, row, wide := ones(n, 1), ones(1, inner), dev.New(tensor.Full, n, inner)
+	tensor.Mask(kept, kept, m.Scores, m.Threshold)
+	tensor.Gemm(wide, kept, row, tensor.GemmOptions{})
+	out := t.New(tensor.Compute, w.Shape()...)
+	tensor.Mul(out.View(outer, n, inner), w.Value.View(outer, n, inner), wide)
+	for _, x := range []*tensor.Tensor{kept, row, wide} {
+		x.Release()
+	}
+	return t.Record(out, []*autograd.Var{scores}, []*tensor.Tensor{w.Value}, func(s *autograd.Sweep, ct *tensor.Tensor) {
+		k := s.Lanes()
+		all, across, column := s.NewLike(tensor.Full, outer, n, inner), s.NewLike(tensor.Full, n, inner), ones(inner, 1)
+		tensor.Copy(all, ct)
+		tensor.Mul(all.View(append([]int{k}, w.Shape()...)...), all.View(append([]int{k}, w.Shape()...)...), w.Value)
+		tensor.SumTo(across, all)
+		g := s.NewLike(tensor.Full, m.Scores.Shape()...)
+		tensor.Gemm(g.View(k*n, 1), across.View(k*n, inner), column, tensor.GemmOptions{})
+		for _, x := range []*tensor.Tensor{all, across, column} {
+			x.Release()
+		}
+		s.Give(scores, g)
+	})
+}
+
 // Off is the number of elements the mask hides.
 func (m *Mask) Off() int { return SparsityOf([]*Mask{m}).Off }
 
 // Bits are the mask's elements in row-major order: true where the weight is kept.
 func (m *Mask) Bits() []bool {
-	bits := make([]bool, m.Scores.Len())
-	for i, s := range m.Scores.Floats() {
-		bits[i] = float64(s) > m.Threshold
+	bits, scores := make([]bool, m.Param.Value.Len()), m.Scores.Floats()
+	n := len(scores)
+	inner := m.each() // of the elements that lie together and have one score
+	if m.Scores.Shape()[0] == 1 {
+		inner /= m.Param.Value.Shape()[0]
+	}
+	for i := range bits {
+		bits[i] = float64(scores[i/inner%n]) > m.Threshold
 	}
 	return bits
 }
@@ -113,8 +175,8 @@ func sparsities(masks []*Mask) []Sparsity {
 	countKept(kept, masks)
 	rest, all := kept.Float64s(), make([]Sparsity, len(masks))
 	for i, m := range masks {
-		all[i].Total = m.Scores.Len()
-		all[i].Off, rest = all[i].Total-int(sum(rest[:m.counts()])), rest[m.counts():]
+		all[i].Total = m.Param.Value.Len()
+		all[i].Off, rest = all[i].Total-m.each()*int(sum(rest[:m.counts()])), rest[m.counts():]
 	}
 	return all
 }

@@ -14,9 +14,24 @@ var (
 	mlp       = []string{"visual.*.mlp.c_fc.weight", "visual.*.mlp.c_proj.weight"}
 	stem      = []string{"visual.conv1.weight"}
 
+	// Those of the text encoder, whose attention alone is masked (R-AMT, table 13).
+	attentionOfText = []string{"transformer.*.attn.in_proj_weight", "transformer.*.attn.out_proj.weight"}
+
 	// All that carries masks in a ResNet: every convolution, and the attention pool's projections.
 	resNet = []string{"visual.conv*.weight", "visual.layer*.conv*.weight", "visual.layer*.downsample.0.weight", "visual.attnpool.*_proj.weight"}
 )
+
+// WithEncoder is c with the patterns of another encoder, or of both: in the text encoder attention is masked, whatever the method masks in
+// the image encoder.
+func (c Config) WithEncoder(encoder string) Config {
+	switch c.Encoder = encoder; encoder {
+	case "text":
+		c.Patterns = slices.Clone(attentionOfText)
+	case "both":
+		c.Patterns = slices.Concat(c.Patterns, attentionOfText)
+	}
+	return c
+}
 
 // For is c with the patterns of its method's weights in an encoder of these parameters. Those that [Defaults] gives are a vision transformer's; a
 // ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt say what is masked there. Patterns that somebody chose stay.
@@ -31,7 +46,7 @@ func (c Config) For(params []*nn.Param) (Config, error) {
 		return c, err
 	case !slices.Equal(c.Patterns, published.Patterns):
 		return c, nil
-	case kind != "pmt":
+	case kind != "pmt" && kind != "dmt":
 		return c, fmt.Errorf("method %s masks weights that a ResNet does not have; pmt and r-pmt mask its convolutions and attention pool", c.Method)
 	}
 	c.Patterns = slices.Clone(resNet)

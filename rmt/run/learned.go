@@ -162,7 +162,7 @@ func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.
 		l.Forced = append(l.Forced, forced...)
 	}
 	if l.Mask != nil {
-		masks, err := l.Mask.Masks.Attach(j.Model.Image.Params(), j.Model.Digest)
+		masks, err := l.Mask.Masks.Attach(maskable(j.Model), j.Model.Digest)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"fewshot/autograd"
+	"fewshot/nn"
 	"fewshot/optim"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
@@ -16,7 +19,8 @@ import (
 
 // maskMethods are the presets of mask tuning.
 func maskMethods() []*method.Method {
-	where := map[string]string{"amt": "attention weights", "mmt": "MLP weights", "pmt": "all weights of the image encoder"}
+	where := map[string]string{"amt": "attention weights", "mmt": "MLP weights", "pmt": "all weights of the image encoder",
+		"dmt": "layers chosen by the mean gradient of their masks"}
 	var all []*method.Method
 	for _, name := range rmt.Methods() {
 		kind, dropout := strings.CutPrefix(name, "r-")
@@ -50,9 +54,19 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		return nil, &clip.OptionError{Problem: err.Error()}
 	}
 	*c = placed
-	picked, err := rmt.Select(j.Model.Image.Params(), c.Patterns)
+	picked, err := rmt.Select(maskable(j.Model), c.Patterns)
 	if err != nil {
 		return nil, err
+	}
+	ofText := c.Encoder == "text" || c.Encoder == "both"
+	var prompts [][]int32
+	if ofText {
+		if len(j.Templates) != 1 {
+			return nil, fmt.Errorf("masks on the text encoder are learned with one template, and there are %d", len(j.Templates))
+		}
+		if prompts, err = j.Tokens(j.Classes); err != nil {
+			return nil, err
+		}
 	}
 	if j.Masked {
 		return nil, fmt.Errorf("%s learns masks, and the encoder has one already: train it without -mask, or another method with it", c.Method)
@@ -77,9 +91,27 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		return nil, err
 	}
 	student, teacher := j.Model.Image, j.Model.Teacher()
-	m := masked{j, rmt.Attach(picked, c.Init, c.Threshold)}
+	if c.ChoosesLayers() {
+		layers, err := rmt.ChooseLayers(ctx, j.Dev, student, head, picked, data)
+		if err != nil {
+			return nil, err
+		}
+		if picked, err = rmt.Select(maskable(j.Model), c.WithLayers(layers).Patterns); err != nil {
+			return nil, err
+		}
+		t.Figures["layers_chosen"] = float64(len(picked))
+	}
+	m := masked{j, rmt.AttachAs(picked, c.Granularity, c.Init, c.Threshold)}
 	PackFew(student, teacher, *c)
 	l := rmt.NewLearner(student, teacher, head, m.masks, c.Rule())
+	l.Temperature = c.Temperature
+	if ofText {
+		scores := l.Groups()[0].Params
+		l.Text = func(t *autograd.Tape) *autograd.Var {
+			encode := func(t *autograd.Tape, texts [][]int32, _ int) *autograd.Var { return j.Model.Text.Encode(t, texts) }
+			return autograd.L2Normalize(j.Model.Text.EncodeParts(t, prompts, scores, encode))
+		}
+	}
 	t.Run = &train.Run{Trainer: rmt.NewTrainer(j.Dev, l, *c), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}
 	t.Learned = m
 	t.Close = func() {
@@ -91,6 +123,14 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		}
 	}
 	return t, nil
+}
+
+// maskable are the parameters of both encoders.
+func maskable(m *clip.Model) []*nn.Param {
+	if m.Text == nil {
+		return m.Image.Params()
+	}
+	return slices.Concat(m.Image.Params(), m.Text.Params())
 }
 
 // PackFew packs the frozen weights if steps are on so few images that it gains. (Who asks for parts of few images wants to save memory.)
@@ -107,8 +147,11 @@ func PackFew(student, teacher vit.Image, c rmt.Config) {
 // Tensors is nothing: masks have a file of their own form.
 func (m masked) Tensors() []optim.Named { return nil }
 
-// Classifier is the masked encoder with a head for the classes.
+// Classifier is the masked encoder with a head for the classes, by the text encoder as it is now.
 func (m masked) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
+	if c := m.job.Settings.(*rmt.Config); c.Encoder != "" && c.Encoder != "image" {
+		m.job.Close() // heads that were made without masks
+	}
 	head, err := m.job.HeadOf(ctx, classes)
 	return train.Model{Encoder: m.job.Model.Image, Head: head}, err
 }

@@ -84,9 +84,18 @@ func (t *Trainer) Step(ctx context.Context, images *tensor.Tensor, labels []int3
 			continue
 		}
 		g.Optimizer.Tick(lr * g.Factor)
+		rule := g.Rule
+		if r, ok := rule.(optim.Overall); ok {
+			var ws, as, bs []*tensor.Tensor
+			for i, p := range g.Params {
+				lanes := t.sweep.lanes[next+i]
+				ws, as, bs = append(ws, p.Value), append(as, lanes[0]), append(bs, lanes[1])
+			}
+			rule = r.Over(ws, as, bs)
+		}
 		for _, p := range g.Params {
 			lanes := t.sweep.lanes[next]
-			g.Rule.Apply(g.Optimizer, p.Value, lanes[0], lanes[1], key.Name(p.Name))
+			rule.Apply(g.Optimizer, p.Value, lanes[0], lanes[1], key.Name(p.Name))
 			next++
 		}
 	}
