@@ -129,6 +129,14 @@ func (r *remembered) Set(s string) error {
 	return nil
 }
 
+// String is the value's; package flag asks it of one that was never made.
+func (r *remembered) String() string {
+	if r.Value == nil {
+		return ""
+	}
+	return r.Value.String()
+}
+
 // IsBoolFlag lets a boolean flag stand without a value.
 func (r *remembered) IsBoolFlag() bool {
 	b, ok := r.Value.(interface{ IsBoolFlag() bool })
