@@ -94,20 +94,17 @@ func (n *normalization) normalize(dst []float32, pix []uint8, size int, flip boo
 	if len(dst) != 3*size*size || len(pix) != len(dst) {
 		panic(fmt.Sprintf("datasets: %d pixels and %d samples for an image of 3x%dx%d", len(dst), len(pix), size, size))
 	}
-	step, first := 3, 0
-	if flip {
-		step, first = -3, 3*(size-1)
-	}
-	for c := range n {
-		table := &n[c]
-		plane := dst[c*size*size:]
-		for y := range size {
-			row := pix[3*size*y:][:3*size]
-			at := first + c
-			for x := range plane[y*size:][:size] {
-				plane[y*size+x] = table[row[at]]
-				at += step
-			}
+	plane := size * size
+	for y := range size {
+		row := pix[3*size*y:][:3*size]
+		r, g, b := dst[y*size:][:size], dst[plane+y*size:][:size], dst[2*plane+y*size:][:size]
+		x, step := 0, 1
+		if flip {
+			x, step = size-1, -1
+		}
+		for ; len(row) >= 3; row = row[3:] {
+			r[x], g[x], b[x] = n[0][row[0]], n[1][row[1]], n[2][row[2]]
+			x += step
 		}
 	}
 }
