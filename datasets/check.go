@@ -123,7 +123,9 @@ func Check(ctx context.Context, root, name string, opts CheckOptions) (*Report, 
 			return nil, err
 		}
 	}
+	_, own := errors.AsType[*ownFolderError](err)
 	switch {
+	case own: // the problem says what to do
 	case spec != nil:
 		r.advise(spec)
 	case r.Missing.Total > 0 && d.home != "" && d.home != d.Root:

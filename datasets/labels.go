@@ -130,7 +130,7 @@ func (d *Dataset) note(format string, args ...any) {
 // useRows makes items and classes of rows. file is for messages; order is that of the classes, if it is not that of their names.
 func (d *Dataset) useRows(file string, rows []row, order []string, by Division) error {
 	p := problems{file: file}
-	divided, undivided := 0, 0
+	divided, undivided, training := 0, 0, 0
 	first := make(map[string]int)
 	byClass := make(map[string][]string)
 	var repeated tally
@@ -140,6 +140,9 @@ func (d *Dataset) useRows(file string, rows []row, order []string, by Division) 
 			undivided++
 		} else {
 			divided++
+		}
+		if r.part == partTrain {
+			training++
 		}
 		if j, ok := first[r.path]; ok {
 			switch {
@@ -159,8 +162,13 @@ func (d *Dataset) useRows(file string, rows []row, order []string, by Division) 
 	if divided > 0 && undivided > 0 {
 		p.add("%d rows say their split and %d do not", divided, undivided)
 	}
-	if divided > 0 && by.set() {
+	switch {
+	case divided > 0 && training == len(rows) && by.set():
+		divided = 0 // what is for training is divided
+	case divided > 0 && by.set():
 		p.add("divides the images already: leave -split out")
+	case divided > 0 && training == len(rows):
+		p.add("has training images alone: to divide them add -split 0.8")
 	}
 	if err := p.err(tableFix); err != nil {
 		return err

@@ -119,7 +119,7 @@ func notThat(root, name string, spec *Spec, err error) error {
 		if !isPath(path) || !filepath.IsAbs(dir) && !strings.HasPrefix(path, ".") {
 			path = "./" + path
 		}
-		return fault(dir, err, "to open it write -dataset "+quote.Plain(path), "is not %s, which %s stands for", spec.Title, quote.Plain(name))
+		return fault(dir, &ownFolderError{err}, "to open it write -dataset "+quote.Plain(path), "is not %s, which %s stands for", spec.Title, quote.Plain(name))
 	}
 	return err
 }
@@ -128,6 +128,11 @@ func notThat(root, name string, spec *Spec, err error) error {
 func isPath(name string) bool {
 	return name == "." || name == ".." || strings.ContainsRune(name, '/') || strings.ContainsRune(name, filepath.Separator)
 }
+
+// ownFolderError is why a data set of the table does not open, where a folder of one's own is in its place.
+type ownFolderError struct{ error }
+
+func (e *ownFolderError) Unwrap() error { return e.error }
 
 // An UnknownError is returned for a data set that is neither in the table nor a folder.
 type UnknownError struct {

@@ -158,3 +158,34 @@ func TestParquetForms(t *testing.T) {
 	_, err := OpenWith("", filepath.Join("testdata", "parquet", "two.parquet"), Options{LabelColumn: "kind"})
 	asError(t, err, `has no column "kind" of numbers or texts`)
 }
+
+// TestHubCache opens a data set in a hub's cache, whose files are links to blobs beside the snapshots.
+func TestHubCache(t *testing.T) {
+	repo := filepath.Join(t.TempDir(), "datasets--me--pets")
+	data, err := os.ReadFile(filepath.Join("testdata", "parquet", "train-00000-of-00001.parquet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, repo, "blobs/0123", string(data))
+	dir := filepath.Join(repo, "snapshots", "abcd")
+	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	link(t, filepath.Join("..", "..", "..", "blobs", "0123"), filepath.Join(dir, "data", "train-00000-of-00001.parquet"))
+	v, _ := ParseDivision("0.5", 1)
+	_, err = OpenFolder(dir, "")
+	asError(t, err, "has training images alone: to divide them add -split 0.8")
+	if d, err := OpenWith("", dir, Options{Division: v}); err != nil || d.Counts() != (Counts{3, 3, 0, 3}) {
+		t.Errorf("%v, %v", d, err)
+	}
+	writeFile(t, repo, "blobs/4567", string(data))
+	link(t, filepath.Join("..", "..", "..", "blobs", "4567"), filepath.Join(dir, "data", "test-00000-of-00001.parquet"))
+	d, err := OpenFolder(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Counts() != (Counts{3, 6, 0, 6}) {
+		t.Errorf("counts %v", d.Counts())
+	}
+	numberOf(t, d, d.Test[0])
+}

@@ -116,13 +116,14 @@ func parsePrompts(file string, data []byte, classes []string) (prompts [][]strin
 		}
 	}
 	var without tally
+	used := make(map[string]bool, len(classes)) // ImageNet has two classes of one name, twice
 	for _, c := range classes {
 		n, ok := byName[sameClass(c)]
 		if !ok {
 			without.add(c)
 		}
 		prompts = append(prompts, n.list)
-		delete(byName, sameClass(c))
+		used[sameClass(c)] = true
 	}
 	if without.total > 0 {
 		p.add("has no prompts for %s", &without)
@@ -130,12 +131,14 @@ func parsePrompts(file string, data []byte, classes []string) (prompts [][]strin
 	if err := p.err(promptsFix); err != nil {
 		return nil, nil, err
 	}
-	if len(byName) > 0 {
-		var more tally
-		var keys []string
-		for _, n := range byName {
+	var keys []string
+	for name, n := range byName {
+		if !used[name] {
 			keys = append(keys, n.key)
 		}
+	}
+	if len(keys) > 0 {
+		var more tally
 		slices.Sort(keys)
 		for _, k := range keys {
 			more.add(k)

@@ -93,7 +93,11 @@ func parseSample(file string, data []byte) (train, val []sampled, whole bool, er
 		Data *[]sampleEntry `json:"data"`
 	}
 	var file1 struct{ Train, Val *part }
-	if json.Unmarshal(text, &file1) == nil && file1.Train != nil {
+	err = json.Unmarshal(text, &file1)
+	if first, _, _ := bytes.Cut(text, []byte("\n")); err != nil && string(bytes.TrimSpace(first)) == "{" {
+		return nil, nil, false, fault(file, nil, sampleFix, "%s", quote.Text(err.Error())) // an object over several lines
+	}
+	if err == nil && file1.Train != nil {
 		for _, c := range []struct {
 			name string
 			part *part

@@ -80,6 +80,7 @@ func TestSample(t *testing.T) {
 		"no label":       {`{"impath": "x"}`, []string{"has no label"}},
 		"label is text":  {`{"impath": "x", "label": "one"}`, []string{"line 1"}},
 		"label is half":  {`{"impath": "x", "label": 1.5}`, []string{"label is \"1.5\""}},
+		"cut short":      {"{\n\"train\": {\n", []string{"unexpected end of JSON input"}},
 		"nothing":        {"", []string{"names no images"}},
 		"a pickle":       {"\x80\x04\x95", []string{"is a Python pickle", "-shots and -seed draw the same"}},
 		"without a list": {`{"train": {"indices": []}}`, []string{`train: has no "data"`}},
@@ -122,6 +123,10 @@ func TestPrompts(t *testing.T) {
 		writeFile(t, dir, "cupl.json", text)
 		_, _, err := ReadPrompts(file, classes)
 		asError(t, err, want, "as CuPL has it")
+	}
+	writeFile(t, dir, "cupl.json", `{"missile": ["x"], "tench": ["y"]}`)
+	if prompts, warnings, err = ReadPrompts(file, []string{"missile", "tench", "missile"}); err != nil || len(warnings) > 0 || len(prompts[2]) != 1 {
+		t.Errorf("two classes of one name: %q, %q, %v", prompts, warnings, err)
 	}
 	writeFile(t, dir, "templates.txt", "\ufeffa photo of a {}.\r\n\r\nart of the {}.\n")
 	templates, err := ReadTemplates(filepath.Join(dir, "templates.txt"))
