@@ -22,19 +22,13 @@ func (r *bitReader) overrun() bool { return r.n < r.pad }
 
 // fill makes at least 56 bits available.
 func (r *bitReader) fill() {
-	// Eight bytes at once if none of them is 0xFF: x has such a byte exactly if ^x has a zero byte, which borrows into its top
-	// bit.
-	if r.pad == 0 && r.pos+8 <= len(r.data) {
-		x := binary.BigEndian.Uint64(r.data[r.pos:])
-		const ones, tops = 0x0101010101010101, 0x8080808080808080
-		if y := ^x; (y-ones)&^y&tops == 0 {
-			whole := (63 - r.n) >> 3 // bytes
-			keep := 8 * whole
-			r.acc |= x >> (64 - keep) << (64 - keep) >> r.n
-			r.n += keep
-			r.pos += whole
-			return
-		}
+	if x, ok := r.word(); ok {
+		whole := (63 - r.n) >> 3 // bytes
+		keep := 8 * whole
+		r.acc |= x >> (64 - keep) << (64 - keep) >> r.n
+		r.n += keep
+		r.pos += whole
+		return
 	}
 	for r.n <= 56 {
 		b, next := r.nextByte()
@@ -47,6 +41,17 @@ func (r *bitReader) fill() {
 		r.acc |= uint64(b) << (56 - r.n)
 		r.n += 8
 	}
+}
+
+// word gives the next eight bytes if there are as many and none of them is 0xFF: x has such a byte exactly if ^x has a zero
+// byte, which borrows into its top bit.
+func (r *bitReader) word() (x uint64, ok bool) {
+	if r.pos+8 > len(r.data) || r.pad > 0 {
+		return 0, false
+	}
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	x = binary.BigEndian.Uint64(r.data[r.pos:])
+	return x, (^x-ones)&x&tops == 0
 }
 
 // nextByte gives the next byte of data and the position after it, or the present position if a marker or the end is there.

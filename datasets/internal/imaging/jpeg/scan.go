@@ -199,9 +199,16 @@ func sequentialBlock(s *scan, r *bitReader, i int, block *[64]int16) error {
 	for k < 64 {
 		// One refill covers the code and the bits after it.
 		if n < 32 {
-			r.acc, r.n = acc, n
-			r.fill()
-			acc, n = r.acc, r.n
+			if x, ok := r.word(); ok {
+				// As fill does, without a call: four bytes always fit.
+				acc |= x >> 32 << 32 >> n
+				n += 32
+				r.pos += 4
+			} else {
+				r.acc, r.n = acc, n
+				r.fill()
+				acc, n = r.acc, r.n
+			}
 		}
 		if e := table.quick[acc>>(64-lookahead)]; e != 0 {
 			length := int(e & 0xFF)
