@@ -78,6 +78,8 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	defer dev.Close()
+	f.model.NoDigest = f.mask == ""
+	f.model.ImagesOnly = f.model.NoDigest && len(f.texts) == 0 // a mask knows both encoders of its model
 	m, err := f.model.open(ctx, dev, u)
 	if err != nil {
 		return err
@@ -87,8 +89,11 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 			return err
 		}
 	}
-	m.Image.Pack(false)
-	if m.Text != nil {
+	// Packing takes as long as a product or two, and as much memory as the weights.
+	if len(f.images) > f.batch {
+		m.Image.Pack(false)
+	}
+	if m.Text != nil && len(f.texts) > 4 {
 		m.Text.Pack()
 	}
 	if err := f.encodeTexts(ctx, u, dev, m); err != nil {

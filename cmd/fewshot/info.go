@@ -29,8 +29,8 @@ var infoCommand = command{
 	example: "fewshot info openai/clip-vit-base-patch16",
 	name:    "info", args: "FILE|FOLDER|NAME", summary: "say what a model, mask, training checkpoint or result folder is",
 	about: `Tells what a file or folder holds, and describes it: of a model its dialect, sizes, digest and vocabulary; of a mask its
-backbone, sparsity and how it was learned; of a training checkpoint where it stands; of a result folder what came out. All digests
-are verified. "embedded" is the model in this program.`,
+backbone, sparsity and how it was learned; of a training checkpoint where it stands; of a result folder what came out. Digests of
+masks and checkpoints are verified; that of a model's weights is computed with -digest. "embedded" is the model in this program.`,
 	setup: setupInfo,
 }
 
@@ -38,6 +38,7 @@ func setupInfo(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string
 	var m modelFlags
 	m.declareHeads(fs)
 	m.declareOffline(fs)
+	fs.BoolVar(&m.digest, "digest", false, "compute the digest of a model's weights, by which masks know their backbone")
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
 			return usagef("give one file or folder, not %d", len(args))
@@ -115,7 +116,7 @@ type modelInfo struct {
 	Activation string     `json:"activation"` // "" if the checkpoint does not say
 	Tensors    int        `json:"tensors"`
 	Parameters int        `json:"parameters"`
-	Digest     string     `json:"digest"`
+	Digest     string     `json:"digest,omitempty"` // with -digest
 	Image      *imageInfo `json:"image,omitempty"`
 	Text       *textInfo  `json:"text,omitempty"`
 	// Preprocessing is how images are prepared, Prepared whether the checkpoint says so itself.
@@ -222,8 +223,10 @@ func (m *modelFlags) describeModel() (description, error) {
 			r.Text = &textInfo{c.Context, c.Vocab, c.Width, c.Layers, c.Heads, c.Embed}
 		}
 	}
-	if r.Digest, err = src.Digest(); err != nil {
-		return nil, err
+	if m.digest {
+		if r.Digest, err = src.Digest(); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -255,7 +258,7 @@ func (r *modelInfo) print(w io.Writer) {
 	} else {
 		line("text", "none: images only")
 	}
-	line("digest", "%s", r.Digest)
+	line("digest", "%s", cmp.Or(r.Digest, "not computed, as all weights have to be read for it; ask with -digest"))
 }
 
 // maskInfo describes a mask file.

@@ -16,7 +16,7 @@ import (
 )
 
 func TestInfoModel(t *testing.T) {
-	got := last[modelInfo](t, must(t, "info", "-json", tiny(t)))
+	got := last[modelInfo](t, must(t, "info", "-json", "-digest", tiny(t)))
 	if len(got.Digest) != 64 {
 		t.Errorf("digest %q", got.Digest)
 	}
@@ -33,6 +33,9 @@ func TestInfoModel(t *testing.T) {
 		Vocabulary: filepath.Join(tinyFolder(t), "merges.txt")}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+	if quick := last[modelInfo](t, must(t, "info", "-json", tiny(t))); quick.Digest != "" {
+		t.Errorf("digest %s, which nobody asked for", quick.Digest)
 	}
 	out := must(t, "info", tiny(t))
 	for _, want := range []string{"CLIP model", "names as in openai", "48×48 pixels in patches of 8", "shorter side to 48 (bicubic), centre of 48 cut out, mean [0.48145466 ", "not said by the checkpoint", fmt.Sprintf("up to 32 of %d tokens", vocab), "quickgelu", want.Vocabulary} {

@@ -14,6 +14,7 @@ type modelFlags struct {
 	clip.Options
 
 	offline bool
+	digest  bool // info's
 }
 
 func (m *modelFlags) declare(fs *flag.FlagSet) {

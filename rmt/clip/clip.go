@@ -38,7 +38,7 @@ type Model struct {
 	Name       string // as given
 	Activation tensor.Activation
 	Source     *checkpoint.Model
-	Digest     string // of all weights
+	Digest     string // of all weights; "" where nobody wanted it
 	Transform  datasets.Transform
 
 	Preprocessing Preprocessing // what Transform does, in words
@@ -72,6 +72,20 @@ func New(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) {
 		m.Text = text.New(w, *tc)
 		m.LogitScale = w.Param(tensor.Full, "logit_scale")
 	}
+	if err := w.Err(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// NewImages is New without the text encoder, of which nothing is read.
+func NewImages(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) {
+	arch, _, err := c.Sizes(src)
+	if err != nil {
+		return nil, err
+	}
+	w := nn.NewWeights(dev, src)
+	m := &CLIP{Weights: w, Arch: arch, Image: arch.Build(w)}
 	if err := w.Err(); err != nil {
 		return nil, err
 	}

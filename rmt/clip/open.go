@@ -38,6 +38,9 @@ type Options struct {
 	Pillow     int    // whose pixels images get; 0 for the newest
 	ImageSize  int    // side of the images that the encoder gets, in pixels; 0 for the checkpoint's own
 
+	ImagesOnly bool // the text encoder is checked, but neither read nor built
+	NoDigest   bool // nothing is to be compared with the model's digest, which reads all weights
+
 	// Like is how the model was used before, for what its files and these options leave open; nil if nobody knows.
 	Like *Spec
 
@@ -76,23 +79,37 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := Config{vit.Known(src.Settings(), a), text.Known(src.Settings(), a)}
+	known := Config{Image: vit.Known(src.Settings(), a), Text: text.Known(src.Settings(), a)}
 	known.Image.Heads, known.Text.Heads = vision, words
 	size, err := o.imageSize()
 	if err != nil {
 		return nil, err
 	}
+	if size == known.Image.ImageSize { // as configured: a patch embedding may drop what is left over
+		size = 0
+	} else if size != 0 {
+		known.Image.ImageSize = size
+	}
 	resized, err := vit.Resized(src, size)
 	if err != nil {
 		return nil, optionf("-image-size: %v", err)
 	}
-	c, err := New(dev, resized, known)
+	if !o.NoDigest {
+		src.KeepDigests()
+	}
+	build := New
+	if o.ImagesOnly {
+		build = NewImages
+	}
+	c, err := build(dev, resized, known)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
 	out := &Model{CLIP: c, Name: cmp.Or(o.Name, o.Path), Activation: a, Source: src}
-	if out.Digest, err = src.Digest(); err != nil {
-		return nil, err
+	if !o.NoDigest {
+		if out.Digest, err = src.Digest(); err != nil {
+			return nil, err
+		}
 	}
 	p, _ := src.Preprocessing()
 	if size != 0 {
