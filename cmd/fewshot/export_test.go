@@ -56,6 +56,31 @@ func TestExportFoldsMask(t *testing.T) {
 	}
 }
 
+// TestExportFoldsLoRA: the exported model alone answers as the model with its tuned file does.
+func TestExportFoldsLoRA(t *testing.T) {
+	run, out := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "out")
+	data := []string{"-data", tinyData(t), "-dataset", "few"}
+	must(t, append([]string{"train", "-method", "clip-lora", "-model", tiny(t), "-shots", "4", "-batch-size", "8", "-iterations", "20", "-lr", "1e-2",
+		"-zeroshot=false", "-out", run}, data...)...)
+	must(t, "export", "-model", tiny(t), "-tuned", run, "-to", "open_clip", "-out", out)
+	test := func(args ...string) evalResult {
+		t.Helper()
+		return last[evalResult](t, must(t, append(append(args, "-json"), data...)...))
+	}
+	want, got, bare := test("eval", "-model", tiny(t), "-tuned", run), test("zeroshot", "-model", out), test("zeroshot", "-model", tiny(t))
+	if got.Test != want.Test {
+		t.Errorf("%+v with the tuned file, %+v exported", want.Test, got.Test)
+	}
+	if bare.Test == want.Test {
+		t.Errorf("%+v untouched: nothing was learned, and the test shows nothing", bare.Test)
+	}
+	must(t, append([]string{"train", "-method", "linear-probe", "-model", tiny(t), "-shots", "4", "-zeroshot=false", "-out", run + "2"}, data...)...)
+	code, _, errw := cli(t, "export", "-model", tiny(t), "-tuned", run+"2", "-to", "open_clip", "-out", out+"2")
+	if code != exitFailed || !strings.Contains(errw, "cannot be folded") {
+		t.Errorf("a probe: exit code %d, %s", code, errw)
+	}
+}
+
 func firstImage(t *testing.T, folder string) (path string) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(p string, d os.DirEntry, err error) error {

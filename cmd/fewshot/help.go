@@ -10,14 +10,14 @@ import (
 )
 
 // helpWidth is the length of help's lines: what fits a terminal that is not small, and reads well.
-const helpWidth = 110
+const helpWidth = 118
 
 // flagGroups gather flags that several commands share, by name; those that are in none are the command's own and come first.
 var flagGroups = []struct {
 	title string
 	flags []string
 }{
-	{"Model", []string{"model", "vocab", "activation", "heads", "pillow", "offline"}},
+	{"Model", []string{"model", "vocab", "activation", "heads", "image-size", "pillow", "offline"}},
 	{"Data", []string{"data", "dataset", "classes", "class-names", "class-level", "shots", "sample", "seed", "split", "split-seed", "label-column",
 		"template", "template-file", "class-prompts",
 		"cache", "decoders", "store"}},
@@ -59,7 +59,7 @@ func describe(out io.Writer, c command, fs *flag.FlagSet) {
 		fmt.Fprintf(out, "\n%s:\n", g.title)
 		for _, f := range g.flags {
 			head, text := flagText(f)
-			const column = 26
+			const column = 25
 			lines := wrap(text, helpWidth-column)
 			if utf8.RuneCountInString(head) > column-4 {
 				fmt.Fprintf(out, "  %s\n", head)
