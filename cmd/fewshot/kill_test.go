@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,8 +31,8 @@ func program(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	return c, &out
 }
 
-// TestKill kills training at random moments, resumes it, kills it again, until a run comes through, and compares the mask
-// file with an undisturbed run's; and so on until there have been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved
+// TestKill ends training at random moments, by SIGKILL or one of the signals that it saves at, resumes it, ends it again, until a run
+// comes through, and compares the mask file with an undisturbed run's; and so on until there have been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved
 // after every step, so that many kills fall into a save.
 func TestKill(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -57,6 +58,8 @@ func TestKill(t *testing.T) {
 	}
 	full := time.Since(begin)
 
+	signals := []os.Signal{os.Kill, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+	by := map[os.Signal]int{}
 	killed, during, runs, starts := 0, 0, 0, 0
 	for killed < kills {
 		dir := filepath.Join(root, strconv.Itoa(runs))
@@ -68,15 +71,17 @@ func TestKill(t *testing.T) {
 			}
 			starts++
 			c, out := program(t, args...)
-			kill := time.AfterFunc(time.Duration(random.Int64N(int64(full))), func() { c.Process.Kill() })
+			signal := signals[random.IntN(len(signals))]
+			kill := time.AfterFunc(time.Duration(random.Int64N(int64(full))), func() { c.Process.Signal(signal) })
 			err := c.Wait()
 			kill.Stop()
 			var exit *exec.ExitError
 			switch {
 			case err == nil:
 				done = true
-			case errors.As(err, &exit) && !exit.Exited():
+			case errors.As(err, &exit) && (!exit.Exited() || exit.ExitCode() == exitInterrupted):
 				killed++
+				by[signal]++
 				names := entries(t, dir)
 				if strings.Contains(names, ".tmp-") {
 					during++
@@ -91,7 +96,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("seed %d, run %d: mask %x, undisturbed %x", seed, runs, sha256.Sum256(got), sha256.Sum256(want))
 		}
 	}
-	t.Logf("%d kills, %d of them while a file was being written, %d starts, %d runs, %d equal masks (seed %d)", killed, during, starts, runs, runs, seed)
+	t.Logf("%d kills (%v), %d of them while a file was being written, %d starts, %d runs, %d equal masks (seed %d)", killed, by, during, starts, runs, runs, seed)
 }
 
 // A second process in the folder of a running one is turned away with its name, and changes nothing.

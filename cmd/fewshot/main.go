@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,11 +21,12 @@ const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitPanic       = 70 // EX_SOFTWARE of sysexits.h
 	exitInterrupted = 130
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// After the first signal the default action is back: a second one ends the program at once.
 	context.AfterFunc(ctx, stop)
@@ -81,6 +83,28 @@ func usagef(format string, a ...any) error { return usageError{fmt.Sprintf(forma
 
 // runMain is the program: it writes results to out and everything else to errw, and returns the exit code.
 func runMain(ctx context.Context, out, errw io.Writer, args []string) int {
+	checked := &checked{w: out}
+	code := guard(errw, func() int { return dispatch(ctx, checked, errw, args) })
+	if checked.err != nil && code == exitDone {
+		fmt.Fprintf(errw, "fewshot: the output could not be written: %v\n", checked.err)
+		return exitFailed
+	}
+	return code
+}
+
+// guard gives a panic an exit code of its own.
+func guard(errw io.Writer, f func() int) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(errw, "fewshot: this is a fault of the program, please report it with the command: %v\n%s", p, debug.Stack())
+			code = exitPanic
+		}
+	}()
+	return f()
+}
+
+// dispatch runs the command that the arguments name.
+func dispatch(ctx context.Context, out, errw io.Writer, args []string) int {
 	switch {
 	case len(args) > 0 && asksVersion(args[0]):
 		fmt.Fprintln(out, version())
@@ -182,7 +206,7 @@ usage: fewshot [command] [flags]
 	fmt.Fprint(out, `
 Without a command the demo runs. fewshot COMMAND -help lists a command's flags, fewshot -version names this build.
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted
+exit codes: 0 done, 1 failed, 2 wrong usage, 70 a fault of the program, 130 interrupted
 `)
 	return exitDone
 }

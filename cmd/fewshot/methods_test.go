@@ -14,8 +14,12 @@ import (
 var short = map[string]string{
 	"finetune": "-epochs 2", "2sfs": "-iterations 12 -batch-size 8", "lp++": "-epochs 20", "linear-probe": "-rounds 2", "gda": "-passes 2",
 	"clip-adapter": "-epochs 2 -batch-size 8", "taskres": "-epochs 2 -batch-size 8", "clip-lora": "-iterations 12 -batch-size 8",
+	"coop": prompts, "prograd": prompts, "kgcoop": prompts, "cocoop": "-epochs 1 -batch-size 4", "plot": prompts, "plot++": prompts, "vpt-shallow": prompts,
+	"vpt-deep": prompts, "upt": prompts, "maple": prompts + " -depth 1", "promptsrc": prompts + " -text-depth 1 -image-depth 1", "upt-mvlpt": prompts,
 	"tip-adapter": "-passes 2 -beta-steps 10", "tip-adapter-f": "-passes 2 -beta-steps 10 -epochs 2 -batch-size 8",
 }
+
+const prompts = "-epochs 2 -batch-size 8"
 
 // learn is the command line of a short run of a method.
 func learn(t *testing.T, method, out string, more ...string) []string {

@@ -54,6 +54,13 @@ func (u *ui) Warn(format string, a ...any) {
 	io.WriteString(u.errw, "warning: "+quote.Text(fmt.Sprintf(format, a...))+"\n")
 }
 
+// Log is a line for whoever reads, later on, what went to stderr: on a terminal a bar says it.
+func (u *ui) Log(format string, a ...any) {
+	if !u.terminal {
+		io.WriteString(u.errw, quote.Text(fmt.Sprintf(format, a...))+"\n")
+	}
+}
+
 // Event is an object for programs only.
 func (u *ui) Event(v any) error {
 	if !u.json {
@@ -73,8 +80,12 @@ func (u *ui) bytes(what string, n int64) (advance func(done int, say string), fi
 }
 
 func (u *ui) bar(what string, n int, count func(done, n int) string) (advance func(done int, say string), finish func()) {
-	if !u.terminal || n == 0 {
+	if n == 0 {
 		return func(int, string) {}, func() {}
+	}
+	if !u.terminal {
+		l := &progressLog{w: u.errw, now: time.Now, what: what, n: n, count: count, last: time.Now()}
+		return l.set, func() {}
 	}
 	b := &bar{w: u.errw, width: func() int { return terminalWidth(u.fd) }, now: time.Now, count: count, what: quote.Text(what), n: n, begun: time.Now()}
 	return func(done int, say string) { b.set(done, quote.Text(say)) }, b.finish

@@ -108,6 +108,7 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 				tensor.Copy(p.Tensor, v)
 				v.Release()
 			}
+			x.l.Restored()
 			return x, nil
 		},
 	}
@@ -132,8 +133,16 @@ type learned struct {
 	held []func()
 }
 
-// Tensors are the trained ones.
-func (x *learned) Tensors() (all []optim.Named) {
+// Tensors are the trained ones and what changed beside them, as averages over epochs or the stage.
+func (x *learned) Tensors() []optim.Named {
+	all := x.trained()
+	for _, s := range x.l.State() {
+		all = append(all, optim.Named{Name: "state/" + s.Name, Tensor: s.Tensor})
+	}
+	return all
+}
+
+func (x *learned) trained() (all []optim.Named) {
 	for _, g := range x.l.Groups() {
 		for _, p := range g.Params {
 			all = append(all, optim.Named{Name: p.Name, Tensor: p.Value})
@@ -159,7 +168,7 @@ func (x *learned) close() {
 	for _, f := range x.held {
 		f()
 	}
-	for _, t := range x.Tensors() {
+	for _, t := range x.trained() {
 		t.Tensor.Release()
 	}
 }

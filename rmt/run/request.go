@@ -266,6 +266,7 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 		run.At, run.Done = state.At, state.Done
 	}
 	run.EndEpoch = func(e train.Epoch) error {
+		r.UI.Log("epoch %d of %d: loss %.4f, %.2f %% of the training images, %.3g images/s", e.Epoch, run.Epochs, e.Loss, e.Accuracy, run.Rate())
 		event := EpochEvent{Kind: "epoch", Epoch: e}
 		if masks := MasksOf(t.Learned); masks != nil {
 			percent := rmt.SparsityOf(masks).Percent()

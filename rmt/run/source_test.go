@@ -40,6 +40,7 @@ type said struct{ notes *strings.Builder }
 
 func (s *said) Note(format string, a ...any) { fmt.Fprintf(s.notes, format+"\n", a...) }
 func (s *said) Warn(string, ...any)          {}
+func (s *said) Log(string, ...any)           {}
 func (s *said) Event(any) error              { return nil }
 func (s *said) Progress(string, int) (func(int, string), func()) {
 	return func(int, string) {}, func() {}
