@@ -9,7 +9,8 @@
 //	split.go     split_zhou_*.json, CoOp's published train/val/test divisions
 //	lists.go     official text lists: FGVC-Aircraft, and the fall-backs of Pets, SUN397 and UCF101
 //	layout.go    what the folders of people's own images are for, from their names (tree.go)
-//	folder.go    a folder per class: people's own images, and further fall-backs
+//	folder.go    people's own folders; parts.go, their parts and classes, and further fall-backs
+//	labels.go    tables of paths and labels (rows.go), and parquet.go images inside Parquet files
 //	place.go     where an image's file lies, and what confines it
 //	imagenet.go  ImageNet, V2, Sketch, A and R, whose labels are ranks of WordNet ids
 //
