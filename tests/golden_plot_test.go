@@ -29,6 +29,7 @@ type transported struct {
 	Tokens0   string `json:"image_tokens_batch0"`
 	Transport string `json:"transport_eval_before"`
 	FrozenCtx string `json:"frozen_ctx"`
+	Stop      string // ours alone
 	ModelFile string `json:"model_file"`
 	Inputs    string `json:"inputs_file"`
 }
@@ -44,7 +45,7 @@ func goldenPLOT(g *goldenCase) {
 		r.mask()
 	}
 	recipe := r.recipe(&c.promptCase)
-	transport := prompt.TransportConfig{Eps: c.Eps, Most: c.MaxIter, Threshold: c.Threshold, Stop: "batch"}
+	transport := prompt.TransportConfig{Eps: c.Eps, Most: c.MaxIter, Threshold: c.Threshold, Stop: cmp.Or(c.Stop, "batch")}
 	var l prompt.Learner
 	var err error
 	switch c.Method {

@@ -28,6 +28,10 @@ var (
 	_ = onGolden("method cocoop", goldenPrompts)
 	_ = onGolden("method vpt_*", goldenPrompts)
 	_ = onGolden("method upt", goldenPrompts)
+	_ = onGolden("method upt_mvlpt", goldenPrompts)
+	_ = onGolden("method kgcoop", goldenPrompts)
+	_ = onGolden("method maple", goldenPrompts)
+	_ = onGolden("method promptsrc", goldenPrompts)
 )
 
 // promptCase is a case; what only some methods have is in the fields that are zero for others.
@@ -91,6 +95,15 @@ type also struct {
 	// CoCoOp
 	MetaBias     string      `json:"meta_bias_eval_init"`
 	ImagesNormed [][]float64 `json:"image_features_eval_normed"`
+
+	// Ours alone
+	Weight    float64
+	Templates []string
+	Mix       bool
+
+	// MVLPT's
+	Project int `json:"proj_dim"`
+	NText   int `json:"n_text"`
 
 	// UPT
 	Dropout      bool
@@ -203,8 +216,18 @@ func (r *promptRig) learner(c *promptCase) (prompt.Learner, prompt.Recipe) {
 			vpt.Depth = 0
 		}
 		l, err = prompt.NewVPT(r.clip, r.classes, vpt)
+	case "kgcoop":
+		l, err = prompt.NewKgCoOp(r.clip, r.classes, prompt.KgCoOpConfig{Template: c.Template, Weight: c.Weight, ContextConfig: coop})
+	case "maple":
+		l, err = prompt.NewMaPLe(r.clip, r.classes, prompt.MaPLeConfig{Context: c.Context, Words: c.Words, Depth: c.Depth, Recipe: recipe})
+	case "promptsrc":
+		l, err = prompt.NewPromptSRC(r.clip, r.classes, prompt.PromptSRCConfig{Context: c.Context, Words: c.Words, Prompts: c.N, TextDepth: 2, ImageDepth: 2,
+			TextWeight: 25, ImageWeight: 10, Mean: 1, Deviation: 1, Templates: c.Templates, Recipe: recipe})
+	case "upt_mvlpt":
+		l, err = prompt.NewMVLPT(r.clip, r.classes, prompt.MVLPTConfig{Context: cmp.Or(c.NText, c.Context), Position: cmp.Or(c.Position, "end"), Prompts: cmp.Or(c.N, c.Parameters["vpt_embeddings"][1]),
+			Deep: c.Parameters["vpt_embeddings_deep"] != nil, Project: c.Project, Mix: c.Mix, Recipe: recipe})
 	case "upt":
-		upt := prompt.UPTConfig{Prompts: c.Parameters["uni_ctx"][1] / 2, Recipe: recipe}
+		upt := prompt.UPTConfig{Prompts: c.Parameters["uni_ctx"][1] / 2, Mix: c.Mix, Recipe: recipe}
 		if c.Dropout {
 			upt.Dropout = 0.1
 		}
@@ -326,7 +349,7 @@ func (r *promptRig) steps(c *promptCase, l prompt.Learner, recipe prompt.Recipe)
 	for name := range c.Parameters {
 		start[name] = r.Tensor("golden.safetensors", c.Tensors[name]["init"].Key).Float64s()
 	}
-	if c.Words != "" || c.FromTemplate {
+	if c.Words != "" && params["ctx"] != nil || c.FromTemplate {
 		r.near("init", params["ctx"].Float64s(), start["ctx"], 0, 0)
 	}
 	for name, v := range c.ours(start, false) {
@@ -361,11 +384,18 @@ func (r *promptRig) steps(c *promptCase, l prompt.Learner, recipe prompt.Recipe)
 		if err != nil {
 			r.Fatal(err)
 		}
+		if c.Ill != nil && step > 0 { // a distillation gradient of rounding noise has been normalised
+			r.Logf("the first step is compared alone, without its projected gradient: %v", c.Ill)
+			return
+		}
 		if c.Loss != nil {
 			r.near("loss", []float64{s.Loss}, c.Loss[step:step+1], exactNumbers, looseNumbers)
 		} else {
 			r.near("loss_ce", []float64{s.Loss}, c.LossCE[step:step+1], exactNumbers, looseNumbers)
 			r.near("loss_kd", []float64{s.Distill}, c.LossKD[step:step+1], exactNumbers, looseNumbers)
+		}
+		if c.Ill != nil {
+			continue
 		}
 		for name, moved := range c.ours(values(params), true) {
 			for i := range moved {
@@ -403,6 +433,9 @@ func (r *promptRig) first(c *promptCase, l prompt.Learner, trainer *train.Traine
 			grad := a.Float64s()
 			if b != nil {
 				r.quantity("grad1_ce "+p.Name, q["grad1_ce"], grad, exactTensors, looseGradients)
+				if c.Ill != nil {
+					return
+				}
 				r.quantity("grad1_kd "+p.Name, q["grad1_kd"], b.Float64s(), exactTensors, looseGradients)
 				x, sgd := r.Dev.Zeros(tensor.Full, p.Value.Shape()...), optim.NewSGD(0, 0)
 				sgd.Tick(1)
@@ -434,6 +467,17 @@ func (c *promptCase) ours(v map[string][]float64, back bool) map[string][]float6
 			}
 		}
 		return named
+	}
+	if c.Method == "upt_mvlpt" && c.Parameters["vpt_embeddings_deep"] != nil { // the learner has all layers in one tensor
+		const first, deep = "vpt_embeddings", "vpt_embeddings_deep"
+		w := maps.Clone(v)
+		if n := tensor.Len(c.Parameters[first]); back {
+			w[first], w[deep] = v[first][:n], v[first][n:]
+		} else {
+			w[first] = slices.Concat(v[first], v[deep])
+			delete(w, deep)
+		}
+		return w
 	}
 	if !strings.HasPrefix(c.Method, "vpt_") {
 		return v

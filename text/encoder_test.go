@@ -39,8 +39,9 @@ func (r random) Read(name string, dst []float32) error {
 	if shape := r[name]; len(shape) == 2 {
 		scale = 1 / math.Sqrt(float64(shape[1]))
 	}
+	key := tensor.NewKey(1).Name(name)
 	for i := range dst {
-		dst[i] = float32(scale * tensor.NewKey(1).Name(name).Normal(uint64(i)))
+		dst[i] = float32(scale * key.Normal(uint64(i)))
 	}
 	return nil
 }

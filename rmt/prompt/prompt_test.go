@@ -56,8 +56,9 @@ func (r random) Read(name string, dst []float32) error {
 	} else if strings.Contains(name, "ln_") && strings.HasSuffix(name, "weight") {
 		scale, offset = 0.1, 1
 	}
+	key := tensor.NewKey(1).Name(name)
 	for i := range dst {
-		dst[i] = float32(offset + scale*tensor.NewKey(1).Name(name).Normal(uint64(i)))
+		dst[i] = float32(offset + scale*key.Normal(uint64(i)))
 	}
 	return nil
 }
