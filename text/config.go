@@ -80,6 +80,12 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	if err := nn.HeadsOf("text", c.Heads, c.Width); err != nil {
 		return Config{}, err
 	}
+	if (c.Full || c.Pool == PoolLast) && (c.Pad < 0 || int(c.Pad) >= c.Vocab) {
+		return Config{}, fmt.Errorf("texts are padded with token %d of a vocabulary of %d", c.Pad, c.Vocab)
+	}
+	if c.Pool == PoolEOS && (c.EOS < 0 || int(c.EOS) >= c.Vocab) {
+		return Config{}, fmt.Errorf("texts end with token %d of a vocabulary of %d", c.EOS, c.Vocab)
+	}
 	w := nn.NewCheck(s)
 	New(w, c)
 	return c, w.Err()

@@ -84,24 +84,56 @@ func TestConfigOfRefuses(t *testing.T) {
 	}
 }
 
+// Tokens that a configuration names have to be in the vocabulary.
+func TestConfigOfTokens(t *testing.T) {
+	good := checkpoint(514, 8, 64, 32, 1, 256)
+	for _, c := range []struct {
+		text.Config
+		want string
+	}{
+		{text.Config{Pool: text.PoolLast, Pad: 514}, "padded with token 514 of a vocabulary of 514"},
+		{text.Config{Full: true, Pad: -1}, "padded with token -1"},
+		{text.Config{Pool: text.PoolEOS, EOS: 514}, "end with token 514"},
+		{text.Config{Pool: text.PoolEOS, EOS: 513, Pad: 9999}, ""},
+		{text.Config{Pool: text.PoolLast, Full: true, Pad: 1}, ""},
+	} {
+		if _, err := text.ConfigOf(good, c.Config); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.Config, err, c.want)
+		}
+	}
+}
+
 // FuzzConfigOf takes a checkpoint that may be in order and gives one of its tensors another shape. What is accepted can be built,
 // and encodes a text where that is small.
 func FuzzConfigOf(f *testing.F) {
-	f.Add(514, 8, 64, 32, 2, 256, 0, uint(99), 0, 0)
-	f.Add(520, 3, 36, 10, 1, 50, 4, uint(99), 0, 0)
-	f.Add(514, 8, 64, 32, 2, 256, 12, uint(3), 0, 1<<33)
-	f.Add(514, 1<<30, 64, 32, 2, 256, 1, uint(1), -1, 0)
+	f.Add(514, 8, 64, 32, 2, 256, 0, uint(99), 0, 0, byte(0), int32(0))
+	f.Add(520, 3, 36, 10, 1, 50, 4, uint(99), 0, 0, byte(1|4|8|16), int32(1)) // SigLIP's
+	f.Add(520, 3, 36, 10, 1, 50, 4, uint(99), 0, 0, byte(2), int32(519))
+	f.Add(514, 8, 64, 32, 2, 256, 12, uint(3), 0, 1<<33, byte(0), int32(0))
+	f.Add(514, 1<<30, 64, 32, 2, 256, 1, uint(1), -1, 0, byte(3), int32(7))
+	f.Add(520, 3, 36, 10, 1, 50, 4, uint(99), 0, 0, byte(1), int32(603)) // a token that the vocabulary lacks
 	dev, err := tensor.Open("cpu", tensor.Options{Workers: 1})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { dev.Close() })
-	f.Fuzz(func(t *testing.T, vocab, context, width, embed, layers, inner, heads int, at uint, axis, length int) {
+	f.Fuzz(func(t *testing.T, vocab, context, width, embed, layers, inner, heads int, at uint, axis, length int, relative byte, token int32) {
 		layers %= 4
 		s := checkpoint(vocab, context, width, embed, layers, inner)
 		within := func(n, least, most int) bool { return least <= n && n <= most }
 		ordinary := at >= uint(len(s)) && within(vocab, 1, 1<<20) && within(context, 1, 512) && within(width, 64, 512) && width%64 == 0 &&
 			within(embed, 1, 512) && layers > 0 && within(inner, 1, 4096) && heads == 0
+		// A relative of CLIP's: where the feature is read, what positions see, and how it is projected.
+		known := text.Config{Heads: heads, Pool: []text.Pool{text.PoolLargest, text.PoolLast, text.PoolEOS, text.PoolFirst}[relative&3],
+			EOS: token, Pad: token, Full: relative&4 != 0, NoProj: relative&8 != 0}
+		ordinary = ordinary && relative == 0
+		if relative&16 != 0 {
+			s["text_projection.bias"] = []int{embed}
+		}
+		if known.NoProj {
+			delete(s, "text_projection")
+			s["text_projection.bias"] = []int{width}
+		}
 		if names := s.Names(); at < uint(len(names)) {
 			name := names[at]
 			if shape := slices.Clone(s[name]); axis >= 0 && axis < len(shape) {
@@ -111,7 +143,7 @@ func FuzzConfigOf(f *testing.F) {
 				delete(s, name)
 			}
 		}
-		c, err := text.ConfigOf(s, text.Config{Heads: heads})
+		c, err := text.ConfigOf(s, known)
 		if err != nil {
 			if ordinary || len(err.Error()) > 1<<13 {
 				t.Fatalf("%+v: %.1000v", s, err)

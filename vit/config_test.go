@@ -42,6 +42,17 @@ func checkpoint(width, patch, rows, embed, layers, inner int) shapes {
 	return s
 }
 
+// pool adds attention pooling.
+func (s shapes) pool(width, inner int) {
+	maps.Copy(s, shapes{
+		"visual.attn_pool.probe": {1, width}, "visual.attn_pool.ln.weight": {width}, "visual.attn_pool.ln.bias": {width},
+		"visual.attn_pool.attn.in_proj_weight": {3 * width, width}, "visual.attn_pool.attn.in_proj_bias": {3 * width},
+		"visual.attn_pool.attn.out_proj.weight": {width, width}, "visual.attn_pool.attn.out_proj.bias": {width},
+		"visual.attn_pool.mlp.c_fc.weight": {inner, width}, "visual.attn_pool.mlp.c_fc.bias": {inner},
+		"visual.attn_pool.mlp.c_proj.weight": {width, inner}, "visual.attn_pool.mlp.c_proj.bias": {width},
+	})
+}
+
 // with is a checkpoint in which one tensor has another shape, or is missing if that is nil.
 func (s shapes) with(name string, shape ...int) shapes {
 	s = maps.Clone(s)
@@ -74,6 +85,30 @@ func TestConfigOf(t *testing.T) {
 	got, err := vit.ConfigOf(checkpoint(36, 7, 5, 10, 1, 50), vit.Config{Heads: 4, Activation: tensor.GELU, Eps: 1e-6})
 	if want := (vit.Config{ImageSize: 14, Patch: 7, Width: 36, Layers: 1, Heads: 4, MLP: 50, Embed: 10, Activation: tensor.GELU, Eps: 1e-6}); err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
+// The relatives of CLIP, by what their tensors and configurations say.
+func TestConfigOfRelatives(t *testing.T) {
+	siglip := checkpoint(32, 4, 4, 8, 1, 50).with("visual.class_embedding").with("visual.proj").with("visual.ln_pre.weight").with("visual.ln_pre.bias").with("visual.conv1.bias", 32)
+	siglip.pool(32, 50)
+	for name, c := range map[string]struct {
+		shapes
+		known, want vit.Config
+	}{
+		"SigLIP": {siglip, vit.Config{Heads: 2, Pool: vit.PoolMAP, Eps: 1e-6, ImageSize: 10}, vit.Config{ImageSize: 10, Patch: 4, Width: 32, Layers: 1, Heads: 2, MLP: 50,
+			Embed: 32, Eps: 1e-6, Pool: vit.PoolMAP, NoClass: true, NoPre: true, PatchBias: true, NoProj: true}},
+		"CLIPA": {checkpoint(32, 4, 5, 8, 1, 50).with("visual.ln_pre.weight").with("visual.ln_pre.bias"), vit.Config{Heads: 2, Pool: vit.PoolAverage, NormLast: true},
+			vit.Config{ImageSize: 8, Patch: 4, Width: 32, Layers: 1, Heads: 2, MLP: 50, Embed: 8, Pool: vit.PoolAverage, NormLast: true, NoPre: true}},
+		"timm's CLIP": {checkpoint(32, 4, 5, 8, 1, 50).with("visual.proj.bias", 8), vit.Config{Heads: 2},
+			vit.Config{ImageSize: 8, Patch: 4, Width: 32, Layers: 1, Heads: 2, MLP: 50, Embed: 8, ProjBias: true}},
+	} {
+		if got, err := vit.ConfigOf(c.shapes, c.known); err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
+		}
+	}
+	if _, err := vit.ConfigOf(siglip, vit.Config{Heads: 2, Pool: vit.PoolMAP, ImageSize: 16}); err == nil || !strings.Contains(err.Error(), "pictures of 16") {
+		t.Error(err)
 	}
 }
 
@@ -118,21 +153,46 @@ func TestConfigOfRefuses(t *testing.T) {
 // FuzzConfigOf takes a checkpoint that may be in order and gives one of its tensors another shape. What is accepted can be built,
 // and encodes a picture where that is small.
 func FuzzConfigOf(f *testing.F) {
-	f.Add(64, 8, 5, 32, 2, 256, 0, uint(99), 0, 0)
-	f.Add(36, 7, 5, 10, 1, 50, 4, uint(99), 0, 0)
-	f.Add(64, 8, 5, 32, 2, 256, 12, uint(3), 0, 1<<33)
-	f.Add(64, 8, 5, 32, 1, 256, 0, uint(2), 2, 8000000)
-	f.Add(1280, 14, 2, 1024, 1, 5120, 0, uint(0), -1, 0)
+	f.Add(64, 8, 5, 32, 2, 256, 0, uint(99), 0, 0, byte(0), 0)
+	f.Add(36, 7, 5, 10, 1, 50, 4, uint(99), 0, 0, byte(1), 0)
+	f.Add(64, 8, 5, 32, 2, 256, 12, uint(3), 0, 1<<33, byte(0), 0)
+	f.Add(64, 8, 5, 32, 1, 256, 0, uint(2), 2, 8000000, byte(0), 0)
+	f.Add(1280, 14, 2, 1024, 1, 5120, 0, uint(0), -1, 0, byte(0), 0)
+	f.Add(36, 7, 4, 36, 1, 50, 4, uint(99), 0, 0, byte(3|4|8|16), 17) // SigLIP's
+	f.Add(36, 7, 5, 10, 1, 50, 4, uint(99), 0, 0, byte(2|8), 14)      // CLIPA's
 	dev, err := tensor.Open("cpu", tensor.Options{Workers: 1})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { dev.Close() })
-	f.Fuzz(func(t *testing.T, width, patch, rows, embed, layers, inner, heads int, at uint, axis, length int) {
+	f.Fuzz(func(t *testing.T, width, patch, rows, embed, layers, inner, heads int, at uint, axis, length int, relative byte, size int) {
 		layers %= 4
 		s := checkpoint(width, patch, rows, embed, layers, inner)
 		ordinary := at >= uint(len(s)) && within(width, 64, 512) && width%64 == 0 && heads == 0 && within(patch, 1, 32) && (rows == 5 || rows == 50) &&
 			within(embed, 1, 512) && layers > 0 && within(inner, 1, 4096)
+		// A relative of CLIP's: how it pools, and what it lacks or has besides.
+		known := vit.Config{Heads: heads, ImageSize: size}
+		ordinary = ordinary && relative == 0 && size == 0
+		switch relative & 3 {
+		case 1:
+			known.Pool = vit.PoolAverage
+		case 2:
+			known.Pool, known.NormLast = vit.PoolAverage, true
+		case 3:
+			known.Pool = vit.PoolMAP
+			s.pool(width, inner)
+		}
+		if relative&4 != 0 {
+			delete(s, "visual.class_embedding")
+			s["visual.conv1.bias"] = []int{width}
+		}
+		if relative&8 != 0 {
+			delete(s, "visual.ln_pre.weight")
+			delete(s, "visual.ln_pre.bias")
+		}
+		if relative&16 != 0 {
+			delete(s, "visual.proj")
+		}
 		if names := s.Names(); at < uint(len(names)) {
 			name := names[at]
 			if shape := slices.Clone(s[name]); axis >= 0 && axis < len(shape) {
@@ -142,14 +202,14 @@ func FuzzConfigOf(f *testing.F) {
 				delete(s, name)
 			}
 		}
-		c, err := vit.ConfigOf(s, vit.Config{Heads: heads})
+		c, err := vit.ConfigOf(s, known)
 		if err != nil {
 			if ordinary || len(err.Error()) > 1<<13 {
 				t.Fatalf("%+v: %.1000v", s, err)
 			}
 			return
 		}
-		if min(c.Width, c.Patch, c.Embed, c.Layers, c.MLP, c.Heads) < 1 || c.Width%c.Heads != 0 || c.ImageSize%c.Patch != 0 ||
+		if min(c.Width, c.Patch, c.Embed, c.Layers, c.MLP, c.Heads) < 1 || c.Width%c.Heads != 0 || c.ImageSize < c.Patch ||
 			max(c.Width, c.Embed, c.MLP/8) > nn.MaxWidth || c.ImageSize > nn.MaxImage {
 			t.Fatalf("accepted %+v", c)
 		}
