@@ -206,26 +206,35 @@ func (d *Dataset) useRows(file string, rows []row, order []string, by Division) 
 	return nil
 }
 
-// place finds the folder that a table's paths begin at: the table's own, or one beside it.
+// place finds the folder that a table's paths begin at, its own or one beside it, and the ending that they lack, if they do.
 func (d *Dataset) place(rows []row) {
 	const tried = 16 // images, spread over the table
-	found := func(dir string) (n int) {
+	found := func(dir, ending string) (n int) {
 		for k := range min(tried, len(rows)) {
 			r := rows[k*len(rows)/min(tried, len(rows))]
-			if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(r.path))); err == nil {
+			if _, err := os.Lstat(filepath.Join(dir, filepath.FromSlash(r.path)+ending)); err == nil {
 				n++
 			}
 		}
 		return n
 	}
-	best, most := "", found(d.Root)
+	folders := []string{""}
 	entries, _ := os.ReadDir(d.Root) // a folder that cannot be listed has nothing to offer
 	for _, e := range entries {
-		if isJunk(e.Name()) || !isDir(filepath.Join(d.Root, e.Name())) {
-			continue
+		if !isJunk(e.Name()) && isDir(filepath.Join(d.Root, e.Name())) {
+			folders = append(folders, e.Name())
 		}
-		if n := found(filepath.Join(d.Root, e.Name())); n > most {
-			best, most = e.Name(), n
+	}
+	endings := []string{""}
+	if !slices.ContainsFunc(rows, func(r row) bool { return isImageName(r.path) }) {
+		endings = append(endings, imageNames...)
+	}
+	best, ending, most := "", "", 0
+	for _, end := range endings {
+		for _, f := range folders {
+			if n := found(filepath.Join(d.Root, f), end); n > most {
+				best, ending, most = f, end, n
+			}
 		}
 	}
 	d.loose = true
@@ -235,5 +244,13 @@ func (d *Dataset) place(rows []row) {
 	if best != "" {
 		d.Root = filepath.Join(d.Root, best)
 		d.note("the paths begin at %s", quote.Plain(d.Root))
+	}
+	if ending != "" {
+		d.note("the paths lack the ending %s", ending)
+		for _, part := range d.splits() {
+			for i := range part.items {
+				part.items[i].Path += ending
+			}
+		}
 	}
 }

@@ -99,6 +99,7 @@ func TestTablesInFolders(t *testing.T) {
 	}{
 		{"images and labels.csv", map[string]string{"labels.csv": "id_path,image,label\nx,1.jpg,cat\nx,2.jpg,dog\nx,3.jpg,cat\nx,4.jpg,dog\nx,5.jpg,cat\nx,6.jpg,dog\nx,7.jpg,cat\nx,8.jpg,dog\n"},
 			[]string{"images/1.jpg", "images/2.jpg", "images/3.jpg", "images/4.jpg", "images/5.jpg", "images/6.jpg", "images/7.jpg", "images/8.jpg"}, Counts{2, 4, 2, 2}, "cat"},
+		{"paths without endings", map[string]string{"train.csv": "id,breed_name,class\n1,x,cat\n2,y,dog\n", "test.csv": "image_id,label\n3,cat\n"}, []string{"train/1.JPG", "train/2.JPG", "train/1.jpg", "train/2.jpg", "train/3.jpg"}, Counts{2, 2, 0, 1}, "cat"},
 		{"images with the table", map[string]string{"labels.csv": "image,label,split\n1.jpg,cat,train\n2.jpg,dog,test\n"}, []string{"1.jpg", "2.jpg"}, Counts{2, 1, 0, 1}, "cat"},
 		{"metadata.csv in each part", map[string]string{"train/metadata.csv": "file_name,label\n1.jpg,cat\n2.jpg,dog\n", "test/metadata.csv": "file_name,label\n1.jpg,dog\n"},
 			[]string{"train/1.jpg", "train/2.jpg", "test/1.jpg"}, Counts{2, 2, 0, 1}, "cat"},
@@ -136,7 +137,7 @@ func TestTableRefusals(t *testing.T) {
 		name, file, text string
 		want             []string
 	}{
-		{"unknown columns", "l.csv", "id,breed\n1.jpg,cat\n", []string{`no column of paths, such as filename, path`, `it has "id", "breed"`, "a table of images is"}},
+		{"unknown columns", "l.csv", "key,breed\n1.jpg,cat\n", []string{`no column of paths, such as filename, path`, `it has "key", "breed"`, "a table of images is"}},
 		{"no labels", "l.csv", "path,width\n1.jpg,3\n", []string{"no column of labels", `"width"`}},
 		{"two columns of a name", "l.csv", "path,Path,label\n1.jpg,2.jpg,a\n", []string{`2 columns called "Path"`}},
 		{"no header and a wrong first line", "l.csv", "1.jpg,cat,5\n2.jpg,dog,6\n", []string{"no column of paths"}},

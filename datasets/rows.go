@@ -25,7 +25,7 @@ type row struct {
 // Columns of tables by their names, in any case and with '-', '_' or blanks or none. The first that a table has counts: names of
 // classes before numbers.
 var (
-	pathColumns  = []string{"filename", "path", "imagepath", "filepath", "imagefile", "imagename", "impath", "imgpath", "image", "img", "file"}
+	pathColumns  = []string{"filename", "path", "imagepath", "filepath", "imagefile", "imagename", "impath", "imgpath", "image", "img", "file", "imageid", "id"}
 	classColumns = []string{"classname", "labelname", "categoryname", "class", "category", "label", "labels", "target", "classid", "labelid"}
 	partColumns  = []string{"split", "set", "subset", "partition"}
 )
