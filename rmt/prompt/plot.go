@@ -395,10 +395,17 @@ func (l *PLOTPlus) Plan() train.Plan {
 // EndEpoch goes over to the second stage.
 func (l *PLOTPlus) EndEpoch(epoch int) {
 	if l.config.Stage == "both" && epoch+1 == l.config.Epochs {
-		tensor.Fill(l.joint, 1)
+		l.finished()
 		for _, s := range l.groups[0].Optimizer.State(l.vision.Value) {
 			tensor.Fill(s.Tensor, 0)
 		}
+	}
+}
+
+// finished puts the learner into its last stage, in which what was learned is used.
+func (l *PLOTPlus) finished() {
+	if l.config.Stage != "vision" {
+		tensor.Fill(l.joint, 1)
 		l.second = true
 	}
 }

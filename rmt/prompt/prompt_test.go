@@ -23,7 +23,7 @@ import (
 type random map[string][]int
 
 const (
-	width, layers, embed, ctxLength = 64, 2, 32, 40
+	width, layers, embed, ctxLength = 64, 2, 32, 77
 	patch, pixels                   = 4, 12
 	grid                            = pixels / patch
 )
@@ -519,7 +519,7 @@ func TestBadInput(t *testing.T) {
 		{coop(func(c *ContextConfig) { c.Position = "back" }), `position "back" is not known`},
 		{coop(func(c *ContextConfig) { c.LR = math.NaN() }), "not a finite number"},
 		{coop(func(c *ContextConfig) { c.Epochs = 0 }), "epochs 0"},
-		{coop(func(c *ContextConfig) { c.Context = 60 }), `class "ab": `},
+		{coop(func(c *ContextConfig) { c.Context = 90 }), `class "ab": `},
 		{long(), `class "very very`},
 		{plot(func(c *PLOTConfig) { c.Words, c.Context = "a b", 2 }), "4 contexts that start from the same words stay the same"},
 		{plot(func(c *PLOTConfig) { c.Specific = true }), "PLOT's contexts are shared by all classes"},
