@@ -77,7 +77,7 @@ func parseBMP(data []byte) (*bmpFile, error) {
 	default:
 		return nil, reason{Unsupported, fmt.Sprintf("compression %d", compression)}
 	}
-	offset := int(u32(10))
+	offset := int64(u32(10))
 	switch f.depth {
 	case 1, 4, 8:
 		if colors == 0 {
@@ -87,8 +87,8 @@ func parseBMP(data []byte) (*bmpFile, error) {
 			return nil, fmt.Errorf("%d colours of %d bits", colors, f.depth)
 		}
 		n := f.entry * int(colors)
-		if offset == next { // some programs forget the palette
-			offset += n
+		if offset == int64(next) { // some programs forget the palette
+			offset += int64(n)
 		}
 		if len(data) < next+n {
 			return nil, errBMPTruncated
@@ -100,9 +100,9 @@ func parseBMP(data []byte) (*bmpFile, error) {
 		return nil, reason{Unsupported, fmt.Sprintf("%d bits a pixel", f.depth)}
 	}
 	if offset == 0 {
-		offset = next
+		offset = int64(next)
 	}
-	if offset > len(data) {
+	if offset > int64(len(data)) {
 		return nil, errBMPTruncated
 	}
 	f.pixels = data[offset:]

@@ -12,12 +12,23 @@ import (
 // hold. A file that passes may still have damaged codes.
 func Inspect(name string, data []byte, limits Limits) error {
 	if f := sniff(data); f != nil && f.whole != nil && int64(len(data)) <= limits.FileBytes {
-		if w, h, err := f.config(data); err == nil && limits.check(w, h) == "" && f.whole(data) {
+		if f.sound(data, limits) {
 			return nil
 		}
 	}
 	_, err := Decode(name, data, limits)
 	return err
+}
+
+// sound reports whether a file's header is within limits and the rest goes on to its end. A panic is for Decode to report.
+func (f *format) sound(data []byte, limits Limits) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	w, h, err := f.config(data)
+	return err == nil && limits.check(w, h) == "" && f.whole(data)
 }
 
 // pngWhole reports whether all chunks are there, with right checksums.

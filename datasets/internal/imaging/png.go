@@ -83,10 +83,11 @@ func pngChunk(data []byte, p int) (kind string, body []byte, next int) {
 		return "", nil, 0
 	}
 	kind = string(data[p+4 : p+8])
-	n := int(binary.BigEndian.Uint32(data[p:]))
-	if n > len(data)-p-8 {
+	size := binary.BigEndian.Uint32(data[p:])
+	if int64(size) > int64(len(data)-p-8) {
 		return kind, nil, 0
 	}
+	n := int(size)
 	body = data[p+8:][:n]
 	if next = p + 12 + n; next > len(data) {
 		next = 0
