@@ -11,27 +11,28 @@ import (
 // logEvery is how long nothing may be heard of a long piece of work, where stderr is no terminal with a bar: a batch system's file.
 const logEvery = 30 * time.Second
 
-// progressLog writes a line about work of n steps now and then.
-type progressLog struct {
-	w     io.Writer
-	now   func() time.Time
-	what  string
-	n     int
-	count func(done, n int) string
-	last  time.Time // when something was written, or the work begun
+// log is what is written there: at most a line in that time.
+type log struct {
+	w    io.Writer
+	now  func() time.Time
+	last time.Time // when something was written, or the program begun
 }
 
-func (l *progressLog) set(done int, say string) {
-	now := l.now()
-	if now.Sub(l.last) < logEvery {
-		return
+func (l *log) line(format string, a ...any) {
+	if now := l.now(); now.Sub(l.last) >= logEvery {
+		l.last = now
+		fmt.Fprintln(l.w, quote.Text(fmt.Sprintf(format, a...))) // a line that cannot be written is no reason to stop
 	}
-	l.last = now
-	line := l.what + " " + l.count(done, l.n)
-	if say != "" {
-		line += ", " + say
+}
+
+// progress writes about work of n steps.
+func (l *log) progress(what string, n int, count func(done, n int) string) func(done int, say string) {
+	return func(done int, say string) {
+		if say != "" {
+			say = ", " + say
+		}
+		l.line("%s %s%s", what, count(done, n), say)
 	}
-	fmt.Fprintln(l.w, quote.Text(line)) // a line that cannot be written is no reason to stop
 }
 
 // checked is where a command's output goes: it remembers the first error, so that output that went nowhere fails the command.

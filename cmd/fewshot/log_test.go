@@ -16,12 +16,14 @@ import (
 func TestProgressLog(t *testing.T) {
 	var b strings.Builder
 	now := time.Unix(0, 0)
-	l := &progressLog{w: &b, now: func() time.Time { return now }, what: "test", n: 1000, count: func(done, n int) string { return fmt.Sprintf("%d/%d", done, n) }, last: now}
+	l := &log{w: &b, now: func() time.Time { return now }, last: now}
+	set := l.progress("test", 1000, func(done, n int) string { return fmt.Sprintf("%d/%d", done, n) })
 	for i := range 1000 {
 		now = now.Add(100 * time.Millisecond)
-		l.set(i+1, "loss \x1b[2J")
+		set(i+1, "loss \x1b[2J")
+		l.line("an epoch")
 	}
-	if lines := strings.Split(strings.TrimSpace(b.String()), "\n"); len(lines) != 3 || lines[0] != `test 300/1000, loss \x1b[2J` {
+	if lines := strings.Split(strings.TrimSpace(b.String()), "\n"); len(lines) != 3 || lines[0] != `test 300/1000, loss \x1b[2J` || lines[2] != `test 900/1000, loss \x1b[2J` {
 		t.Errorf("%q", lines)
 	}
 }

@@ -21,10 +21,11 @@ type ui struct {
 	json      bool
 	terminal  bool
 	fd        int // of the terminal
+	log       log // where there is none
 }
 
 func newUI(out, errw io.Writer, json bool) *ui {
-	u := &ui{out: out, errw: errw, json: json}
+	u := &ui{out: out, errw: errw, json: json, log: log{w: errw, now: time.Now, last: time.Now()}}
 	if f, ok := errw.(*os.File); ok && !json {
 		u.terminal, u.fd = term.IsTerminal(int(f.Fd())), int(f.Fd())
 	}
@@ -54,10 +55,10 @@ func (u *ui) Warn(format string, a ...any) {
 	io.WriteString(u.errw, "warning: "+quote.Text(fmt.Sprintf(format, a...))+"\n")
 }
 
-// Log is a line for whoever reads, later on, what went to stderr: on a terminal a bar says it.
+// Log is a line for whoever reads, later on, what went to stderr, unless there was one just now: on a terminal a bar says it.
 func (u *ui) Log(format string, a ...any) {
 	if !u.terminal {
-		io.WriteString(u.errw, quote.Text(fmt.Sprintf(format, a...))+"\n")
+		u.log.line(format, a...)
 	}
 }
 
@@ -84,8 +85,7 @@ func (u *ui) bar(what string, n int, count func(done, n int) string) (advance fu
 		return func(int, string) {}, func() {}
 	}
 	if !u.terminal {
-		l := &progressLog{w: u.errw, now: time.Now, what: what, n: n, count: count, last: time.Now()}
-		return l.set, func() {}
+		return u.log.progress(what, n, count), func() {}
 	}
 	b := &bar{w: u.errw, width: func() int { return terminalWidth(u.fd) }, now: time.Now, count: count, what: quote.Text(what), n: n, begun: time.Now()}
 	return func(done int, say string) { b.set(done, quote.Text(say)) }, b.finish
