@@ -34,7 +34,7 @@ func (c Config) WithEncoder(encoder string) Config {
 }
 
 // For is c with the patterns of its method's weights in an encoder of these parameters. Those that [Defaults] gives are a vision transformer's; a
-// ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt say what is masked there. Patterns that somebody chose stay.
+// ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt, and dmt and r-dmt, say what is masked there. Patterns that somebody chose stay.
 func (c Config) For(params []*nn.Param) (Config, error) {
 	if !slices.ContainsFunc(params, func(p *nn.Param) bool { return p.Name == "visual.layer1.0.conv1.weight" }) {
 		return c, nil
@@ -44,13 +44,13 @@ func (c Config) For(params []*nn.Param) (Config, error) {
 	switch {
 	case err != nil:
 		return c, err
-	case !slices.Equal(c.Patterns, published.Patterns):
+	case c.Encoder == "text" || !slices.Equal(c.Patterns, published.WithEncoder(c.Encoder).Patterns):
 		return c, nil
 	case kind != "pmt" && kind != "dmt":
-		return c, fmt.Errorf("method %s masks weights that a ResNet does not have; pmt and r-pmt mask its convolutions and attention pool", c.Method)
+		return c, fmt.Errorf("method %s masks weights that a ResNet does not have; pmt and r-pmt mask its convolutions and attention pool, dmt and r-dmt those that they choose", c.Method)
 	}
 	c.Patterns = slices.Clone(resNet)
-	return c, nil
+	return c.WithEncoder(c.Encoder), nil
 }
 
 // Select picks the parameters whose names match any of the patterns, in the parameters' order. It is an

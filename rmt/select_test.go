@@ -166,6 +166,12 @@ func TestPlacementOnResNets(t *testing.T) {
 			} else if !pmt && (err == nil || !strings.Contains(err.Error(), "pmt and r-pmt")) {
 				t.Errorf("%s, %s: error %v", method, recipe, err)
 			}
+			if both, err := c.WithEncoder("both").For(net); err == nil && !slices.Equal(both.Patterns, slices.Concat(resNet, attentionOfText)) {
+				t.Errorf("%s, %s: %v of both encoders", method, recipe, both.Patterns)
+			}
+			if words, err := c.WithEncoder("text").For(net); err != nil || !slices.Equal(words.Patterns, attentionOfText) {
+				t.Errorf("%s, %s: %v, %v of the text encoder", method, recipe, words.Patterns, err)
+			}
 			c.Patterns = []string{"visual.layer4.*.conv2.weight"}
 			if got, err := c.For(net); err != nil || !slices.Equal(got.Patterns, c.Patterns) {
 				t.Errorf("%s, %s: chosen patterns become %v, %v", method, recipe, got.Patterns, err)
