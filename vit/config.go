@@ -61,6 +61,10 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 		if _, resnet := s.Shape("visual.layer1.0.conv1.weight"); resnet {
 			return Config{}, errors.New("the image encoder is a ResNet, no vision transformer")
 		}
+		if len(conv) > 0 {
+			return Config{}, errors.New("no visual.proj: nothing makes features of tokens, as in transformers' CLIPVisionModel; " +
+				"a CLIPModel or CLIPVisionModelWithProjection has it")
+		}
 		return Config{}, errors.New("no visual.proj: this is no CLIP with a vision transformer")
 	}
 	if len(proj) != 2 || len(conv) != 4 || conv[1] != 3 || conv[2] != conv[3] || len(pos) != 2 || pos[0] < 1 {
