@@ -304,7 +304,7 @@ func (l *cached) close() {
 }
 
 func beginTip(_ context.Context, j *method.Job) (*method.Training, error) {
-	if err := j.NeedVal("tip-adapter", "alpha and beta"); err != nil {
+	if err := j.NeedImages("tip-adapter", "alpha and beta"); err != nil {
 		return nil, err
 	}
 	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: *j.Settings.(*TipSettings)}
@@ -344,7 +344,7 @@ func (c *TipFSettings) Validate() error {
 
 func beginTipF(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*TipFSettings)
-	if err := j.NeedVal("tip-adapter-f", "its epoch, alpha and beta"); err != nil {
+	if err := j.NeedImages("tip-adapter-f", "its epoch, alpha and beta"); err != nil {
 		return nil, err
 	}
 	data, err := j.Data.Batches(c.Train.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})

@@ -9,6 +9,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/nn"
+	"fewshot/nn/quote"
 	"fewshot/optim"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
@@ -41,6 +42,20 @@ func (j *Job) NeedVal(method, what string) error {
 		return nil
 	}
 	return fmt.Errorf("%s chooses %s by validation images, and the data set has none: give it a val part, or -split one off", method, what)
+}
+
+// NeedImages refuses a job without validation images, which a method chooses something by, or with a class of which there is no training image.
+func (j *Job) NeedImages(method, what string) error {
+	if err := j.NeedVal(method, what); err != nil {
+		return err
+	}
+	labels := j.Data.Labels(Train)
+	for i, c := range j.Classes {
+		if !slices.Contains(labels, int32(i)) {
+			return fmt.Errorf("%s learns from images of every class, and %s has no training images", method, quote.String(c))
+		}
+	}
+	return nil
 }
 
 // SameClasses refuses classes that something was not learned for.

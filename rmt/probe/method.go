@@ -21,16 +21,15 @@ func Methods() []*method.Method {
 		},
 		{
 			Name: "lp++", Summary: "a linear probe that blends text in, with step sizes of its own (LP++)", Validates: true,
-			Defaults: func(method.Task) (method.Settings, error) { c := DefaultLPP(); return &c, nil },
-			Settings: method.Parse[LPPConfig], Begin: beginLPP, Load: loadLinear(true),
+			Defaults: func(method.Task) (method.Settings, error) { return &LPPSettings{DefaultLPP(), 0.5, 0.5}, nil },
+			Settings: method.Parse[LPPSettings], Begin: beginLPP, Load: loadLinear(true),
 		},
 		{
 			Name: "gda", Summary: "Gaussian discriminants beside the text classifier, in closed form", Validates: true,
-			Defaults: func(method.Task) (method.Settings, error) {
-				c := DefaultGDA()
-				return &GDASettings{c, 10, 0.5, 0.5}, nil
+			Defaults: func(t method.Task) (method.Settings, error) {
+				return &GDASettings{DefaultGDA(), 10, 0.5, 0.5, t.BaseToNew}, nil
 			},
-			Settings: method.Parse[GDASettings], Begin: beginGDA, Load: loadLinear(true),
+			Settings: method.Parse[GDASettings], Begin: beginGDA, Load: loadGDA,
 		},
 		{
 			Name: "finetune", Summary: "all weights of the image encoder; -wise interpolates with those before (WiSE-FT)",
@@ -43,7 +42,7 @@ func Methods() []*method.Method {
 		{
 			Name: "2sfs", Summary: "layer norms of both encoders first, then the classifier",
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &TwoStageSettings{DefaultTwoStage(t.Shots), 0.05, 0.5}, nil
+				return &TwoStageSettings{DefaultTwoStage(t.Shots), 0.08, 0.5}, nil
 			},
 			Settings: method.Parse[TwoStageSettings], Begin: beginTwoStage, Load: loadTwoStage,
 		},
@@ -57,8 +56,24 @@ func (c *SearchConfig) Declare(fs *flag.FlagSet) {
 	fs.IntVar(&c.MaxIter, "max-iter", c.MaxIter, "iterations of L-BFGS, at most")
 }
 
+// LPPSettings are those of lp++ with how its one pass over the images varies them.
+type LPPSettings struct {
+	LPPConfig
+	CropMin float64 `json:"rrc_scale_min"`
+	Flip    float64 `json:"flip"`
+}
+
+// Validate reports the first setting that makes no sense.
+func (c *LPPSettings) Validate() error {
+	if err := c.LPPConfig.Validate(); err != nil {
+		return err
+	}
+	return method.ValidateAugment(c.CropMin, c.Flip)
+}
+
 // Declare declares a flag for each setting.
-func (c *LPPConfig) Declare(fs *flag.FlagSet) {
+func (c *LPPSettings) Declare(fs *flag.FlagSet) {
+	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
 	fs.IntVar(&c.Epochs, "epochs", c.Epochs, "epochs, of which the best on validation images is kept")
 	fs.Float64Var(&c.Momentum, "momentum", c.Momentum, "of the weights' steps")
 	fs.IntVar(&c.Every, "alpha-every", c.Every, "epochs from one step of the blend to the next")
@@ -71,6 +86,7 @@ type GDASettings struct {
 	Passes  int     `json:"passes"` // augmented passes over the training images
 	CropMin float64 `json:"rrc_scale_min"`
 	Flip    float64 `json:"flip"`
+	New     bool    `json:"new_classes"` // the covariance is estimated as the authors do for base classes, and features are kept for others
 }
 
 // Declare declares a flag for each setting.
@@ -78,6 +94,7 @@ func (c *GDASettings) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&c.Scale, "scale", c.Scale, "of the text classifier's cosines")
 	fs.IntVar(&c.Nearest, "nearest", c.Nearest, "training images from which a new class is made")
 	fs.IntVar(&c.TextSame, "text-same", c.TextSame, "copies of a new class's text beside them")
+	fs.BoolVar(&c.New, "new-classes", c.New, "estimate as the authors do for base classes, and keep the features that classes without images are made of (default from base to new)")
 	declarePasses(fs, &c.Passes, &c.CropMin, &c.Flip)
 }
 
@@ -160,7 +177,7 @@ func solved(j *method.Job, passes int, a method.Augment, solve func(ctx context.
 
 func beginLinear(_ context.Context, j *method.Job) (*method.Training, error) {
 	c := *j.Settings.(*SearchConfig)
-	if err := j.NeedVal("linear-probe", "C"); err != nil {
+	if err := j.NeedImages("linear-probe", "C"); err != nil {
 		return nil, err
 	}
 	return solved(j, 1, method.Augment{}, func(_ context.Context, train, val Features) (Linear, map[string]float64, error) {
@@ -170,32 +187,107 @@ func beginLinear(_ context.Context, j *method.Job) (*method.Training, error) {
 }
 
 func beginLPP(_ context.Context, j *method.Job) (*method.Training, error) {
-	c := j.Settings.(*LPPConfig)
+	c := j.Settings.(*LPPSettings)
 	c.Seed = j.Seed
-	if err := j.NeedVal("lp++", "its epoch"); err != nil {
+	if err := j.NeedImages("lp++", "its epoch"); err != nil {
 		return nil, err
 	}
-	return solved(j, 1, method.Augment{}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
+	return solved(j, 1, method.Augment{CropMin: c.CropMin, Flip: c.Flip}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
 		head, err := j.Head(ctx)
 		if err != nil {
 			return Linear{}, nil, err
 		}
-		h, fit, err := FitLPP(train, val, head.Classes, *c)
+		h, fit, err := FitLPP(train, val, head.Classes, c.LPPConfig)
 		return h, map[string]float64{"best_epoch": float64(fit.Epoch)}, err
 	}), nil
 }
 
-func beginGDA(_ context.Context, j *method.Job) (*method.Training, error) {
-	c := j.Settings.(*GDASettings)
-	if err := j.NeedVal("gda", "its weight"); err != nil {
+// discriminant is a learned linear classifier, and what classes without images are made of.
+type discriminant struct {
+	*linear
+	settings GDASettings
+	features *tensor.Tensor // [N, D] of all passes; nil where they are not kept
+	alpha    *tensor.Tensor // [1], the discriminant's weight
+}
+
+func (g *discriminant) Tensors() []optim.Named {
+	all := g.linear.Tensors()
+	if g.features != nil {
+		all = append(all, optim.Named{Name: "features", Tensor: g.features}, optim.Named{Name: "alpha", Tensor: g.alpha})
+	}
+	return all
+}
+
+// Classifier makes other classes of the training features nearest to their text.
+func (g *discriminant) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
+	c, err := g.linear.Classifier(ctx, classes)
+	if err == nil || g.features == nil {
+		return c, err
+	}
+	head, err := g.job.HeadOf(ctx, classes)
+	if err != nil {
 		return nil, err
 	}
-	return solved(j, c.Passes, method.Augment{CropMin: c.CropMin, Flip: c.Flip}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
+	l, _, err := FitGDANew(Features{g.features, make([]int32, g.features.Shape()[0])}, head.Classes, g.alpha.Item(), g.settings.GDAConfig)
+	return method.Behind{Encoder: g.job.Model.Image, Head: l}, err
+}
+
+func (g *discriminant) close() {
+	g.linear.close()
+	if g.features != nil {
+		g.features.Release()
+		g.alpha.Release()
+	}
+}
+
+func beginGDA(_ context.Context, j *method.Job) (*method.Training, error) {
+	c := j.Settings.(*GDASettings)
+	if err := j.NeedImages("gda", "its weight"); err != nil {
+		return nil, err
+	}
+	if n := c.Passes * j.Data.Count(method.Train); c.New && n < c.Nearest {
+		return nil, fmt.Errorf("gda makes a new class of the %d nearest training features, and %d passes over %d images give %d: more shots or -passes, or a smaller -nearest", c.Nearest, c.Passes, j.Data.Count(method.Train), n)
+	}
+	g := &discriminant{settings: *c}
+	t := solved(j, c.Passes, method.Augment{CropMin: c.CropMin, Flip: c.Flip}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
 		head, err := j.Head(ctx)
 		if err != nil {
 			return Linear{}, nil, err
 		}
-		h, fit, err := FitGDA(train, val, head.Classes, c.GDAConfig)
-		return h, map[string]float64{"alpha": fit.Alpha}, err
-	}), nil
+		fit := FitGDA
+		if c.New {
+			fit = FitGDABase
+		}
+		h, found, err := fit(train, val, head.Classes, c.GDAConfig)
+		if err == nil && c.New {
+			g.features, g.alpha = j.Dev.New(tensor.Full, train.X.Shape()...), j.Dev.New(tensor.Full, 1)
+			tensor.Copy(g.features, train.X)
+			tensor.Fill(g.alpha, found.Alpha)
+		}
+		return h, map[string]float64{"alpha": found.Alpha}, err
+	})
+	g.linear = t.Learned.(*linear)
+	t.Learned, t.Close = g, g.close
+	return t, nil
+}
+
+func loadGDA(ctx context.Context, j *method.Job, read func(string) (*tensor.Tensor, error)) (method.Learned, error) {
+	l, err := loadLinear(true)(ctx, j, read)
+	if err != nil {
+		return nil, err
+	}
+	g := &discriminant{linear: l.(*linear), settings: *j.Settings.(*GDASettings)}
+	if !g.settings.New {
+		return g, nil
+	}
+	if g.features, err = read("features"); err != nil {
+		return nil, err
+	}
+	if g.alpha, err = read("alpha"); err != nil {
+		return nil, err
+	}
+	if g.features.Rank() != 2 || g.features.Dim(1) != g.W.Dim(1) || g.alpha.Len() != 1 {
+		return nil, fmt.Errorf("features %v and alpha %v beside weights %v", g.features.Shape(), g.alpha.Shape(), g.W.Shape())
+	}
+	return g, nil
 }
