@@ -16,8 +16,10 @@ import os
 import pathlib
 import resource
 import shlex
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 
 import peers
@@ -73,6 +75,7 @@ def main():
     p.add_argument("-cpu", action="store_true", help="time of processors, of one case")
     p.add_argument("-flags", default="", help="more flags of fewshot bench")
     a = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the other build's worktree goes in any case
     print(peers.machine())
     with programs(a.commit) as built:
         times = {}
@@ -80,7 +83,7 @@ def main():
             for name, program in built.items():
                 for case, seconds in measure(program, a, a.match).items():
                     times.setdefault(case, {}).setdefault(name, []).append(seconds)
-            print(f"  round {i + 1} of {a.rounds}", flush=True)
+            print(f"  round {i + 1}: " + ", ".join(f"{case}: " + " and ".join(f"{1e3 * t[-1]:.1f}" for t in by.values()) for case, by in times.items()), flush=True)
     what = "of processors, " if a.cpu else ""
     print(f"\n{a.model}, batch {a.batch}, {a.threads} threads, {'AVX2, ' if a.avx2 else ''}milliseconds {what}median (range)")
     ratios = []
