@@ -20,7 +20,7 @@ func jsonFile(name string, v any) File {
 	}}
 }
 
-// A float is a number that stays one in Python: transformers refuses 1 where it wants 1.0.
+// A float is a number that stays one in Python: transformers refuses 1 where it wants 1.0 (findings/hub.sh).
 type float float64
 
 func (f float) MarshalJSON() ([]byte, error) {
