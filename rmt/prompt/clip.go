@@ -34,6 +34,8 @@ type Learner interface {
 	// Classifier is what has been learned so far, for the classes that it is learned on or for others. release gives its memory back.
 	// A method that does not carry over to other classes refuses them.
 	Classifier(classes []string) (c train.Classifier, release func(), err error)
+	// beside are tensors that the method keeps beside its trained ones.
+	beside() []*tensor.Tensor
 }
 
 // name is a class's in a prompt.

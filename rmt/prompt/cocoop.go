@@ -91,6 +91,8 @@ func (l *CoCoOp) family(classes []string) (family, error) {
 	return family{shared, prompts}, err
 }
 
+func (l *CoCoOp) beside() []*tensor.Tensor { return nil }
+
 // Groups are the context and the network.
 func (l *CoCoOp) Groups() []train.Group { return l.groups }
 

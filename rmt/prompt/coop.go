@@ -105,6 +105,16 @@ func (l *CoOp) layout(classes []string) (*texts, error) {
 	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
+func (l *CoOp) beside() (all []*tensor.Tensor) {
+	if l.teacher != nil {
+		all = append(all, l.teacher.Classes)
+	}
+	if l.anchors != nil {
+		all = append(all, l.anchors)
+	}
+	return all
+}
+
 // Groups are the context.
 func (l *CoOp) Groups() []train.Group { return l.groups }
 

@@ -6,6 +6,7 @@ import (
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/rmt/train"
+	"fewshot/tensor"
 	"fewshot/vit"
 )
 
@@ -107,6 +108,8 @@ func (l *MaPLe) layout(classes []string, most int) (*texts, error) {
 	}
 	return newTexts(l.clip.Text, []family{{shared, prompts}}, most), nil
 }
+
+func (l *MaPLe) beside() []*tensor.Tensor { return nil }
 
 // Groups are all of the parameters.
 func (l *MaPLe) Groups() []train.Group { return l.groups }

@@ -171,6 +171,9 @@ func (x *learned) close() {
 	for _, t := range x.trained() {
 		t.Tensor.Release()
 	}
+	for _, t := range x.l.beside() {
+		t.Release()
+	}
 }
 
 // Methods are this package's rows of the table of methods.

@@ -115,6 +115,8 @@ func (l *MVLPT) layout(classes []string) (*texts, error) {
 	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
+func (l *MVLPT) beside() []*tensor.Tensor { return nil }
+
 // Groups are the prompts, the products and the block.
 func (l *MVLPT) Groups() []train.Group { return l.groups }
 

@@ -150,6 +150,8 @@ func families(prompts []prompt, shared, contexts, vectors int) (all []family) {
 	return all
 }
 
+func (l *PLOT) beside() []*tensor.Tensor { return nil }
+
 // Groups are the contexts.
 func (l *PLOT) Groups() []train.Group { return l.groups }
 
@@ -378,6 +380,17 @@ func (l *PLOTPlus) layout(classes []string) (*texts, error) {
 		}
 	}
 	return newTexts(l.clip.Text, all, chunkRows), nil
+}
+
+func (l *PLOTPlus) beside() []*tensor.Tensor {
+	all := []*tensor.Tensor{l.joint}
+	if l.frozen != nil {
+		all = append(all, l.frozen)
+	}
+	if l.config.Stage == "vision" {
+		all = append(all, l.ctx.Value)
+	}
+	return all
 }
 
 // Groups are what the stage trains.

@@ -68,7 +68,12 @@ var classes = []string{"ab", "a b c", "dog", "zebra_crossing"}
 // rig is a small CLIP on a device, whose words are letters.
 func rig(t testing.TB, device string) *CLIP {
 	t.Helper()
-	dev, err := tensor.Open(device, tensor.Options{Workers: 2, Poison: true})
+	workers := 2
+	if name, n, ok := strings.Cut(device, " "); ok {
+		device = name
+		fmt.Sscan(n, &workers)
+	}
+	dev, err := tensor.Open(device, tensor.Options{Workers: workers, Poison: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,6 +386,29 @@ func TestPLOTPlusStages(t *testing.T) {
 	step(t, tr, 0.1)
 	if slices.Equal(l.Contexts().Float64s(), words) {
 		t.Error("contexts did not move in the second stage")
+	}
+}
+
+// Results do not depend on the number of workers.
+func TestWorkers(t *testing.T) {
+	for name, start := range methods() {
+		var want []float64
+		for _, workers := range []int{1, 3} {
+			m := rig(t, fmt.Sprintf("cpu %d", workers))
+			l, err := start(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := train.New(m.Device, l, tensor.NewKey(1), 0)
+			step(t, tr, 0.02)
+			step(t, tr, 0.02)
+			if got := trained(l); want == nil {
+				want = got
+			} else if !slices.Equal(got, want) {
+				t.Errorf("%s: another result with %d workers", name, workers)
+			}
+			tr.Release()
+		}
 	}
 }
 

@@ -229,6 +229,8 @@ func (l *PromptSRC) layout(classes []string) (*texts, error) {
 	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
+func (l *PromptSRC) beside() []*tensor.Tensor { return append([]*tensor.Tensor{l.fixed}, l.average...) }
+
 // Groups are the prompts.
 func (l *PromptSRC) Groups() []train.Group { return l.groups }
 

@@ -130,6 +130,17 @@ func (l *UPT) layout(classes []string) (*texts, error) {
 	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
+func (l *UPT) beside() (all []*tensor.Tensor) {
+	for _, pass := range l.drops {
+		for _, x := range pass {
+			if x != nil {
+				all = append(all, x)
+			}
+		}
+	}
+	return all
+}
+
 // Groups are the prompts and the layer.
 func (l *UPT) Groups() []train.Group { return l.groups }
 

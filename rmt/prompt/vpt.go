@@ -7,6 +7,7 @@ import (
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/rmt/train"
+	"fewshot/tensor"
 	"fewshot/vit"
 )
 
@@ -114,6 +115,8 @@ func NewVPT(m *CLIP, classes []string, c VPTConfig) (*VPT, error) {
 	l.groups = c.group(nil, l.prompts)
 	return l, nil
 }
+
+func (l *VPT) beside() []*tensor.Tensor { return []*tensor.Tensor{l.head.Classes} }
 
 // Groups are the tokens.
 func (l *VPT) Groups() []train.Group { return l.groups }
