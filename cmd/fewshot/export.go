@@ -211,6 +211,12 @@ func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) 
 	if err != nil {
 		return nil, err
 	}
+	// The same tensors, computed with otherwise: no form that is written would say so.
+	other := m.Source.Settings().Unusual()
+	other.Vision.Eps, other.Text.Eps = 0, 0 // these are written
+	if other != (checkpoint.Settings{}) {
+		return nil, fmt.Errorf("%s pools or masks tokens otherwise than CLIP, or has another tokenizer; such models have no export yet", m.Name)
+	}
 	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: arch.Heads, TextHeads: m.Text.Heads,
 		ImageEps: arch.Eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
 		About: map[string]string{"backbone": m.Digest, "program": version()}}

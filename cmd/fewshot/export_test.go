@@ -149,3 +149,15 @@ func TestExportONNX(t *testing.T) {
 		}
 	}
 }
+
+// A relative of CLIP's with CLIP's tensors would be another model in every form that is written.
+func TestExportRefusesRelatives(t *testing.T) {
+	relative := filepath.Join("..", "..", "tests", "testdata", "golden", "families", "cases", "metaclip2", "transformers")
+	for _, to := range []string{"transformers", "open_clip", "openai", "onnx"} {
+		out := filepath.Join(t.TempDir(), "out")
+		code, _, errw := cli(t, "export", "-model", relative, "-to", to, "-out", out)
+		if _, err := os.Stat(out); code != exitFailed || !strings.Contains(errw, "have no export yet") || err == nil {
+			t.Errorf("%s: exit code %d, %s", to, code, errw)
+		}
+	}
+}
