@@ -96,7 +96,11 @@ func (d *Dataset) readParquet(files []string, o Options) error {
 			part.items[i].Data = data[it.Path]
 		}
 	}
-	d.note("images and labels are read from %d Parquet files, %s among them", len(files), quote.Plain(files[0]))
+	if len(files) == 1 {
+		d.note("images and labels are read from %s", quote.Plain(files[0]))
+	} else {
+		d.note("images and labels are read from %d Parquet files, %s among them", len(files), quote.Plain(files[0]))
+	}
 	return nil
 }
 

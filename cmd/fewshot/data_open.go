@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"strings"
 
 	"fewshot/datasets"
@@ -192,6 +193,9 @@ func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, erro
 // about says what a person should know of a data set before its results.
 func (u *ui) about(ds *datasets.Dataset) {
 	for _, n := range ds.Notes {
+		if u.json { // where people read
+			io.WriteString(u.errw, quote.Text(fmt.Sprintf("%s: %s\n", ds.Name, n)))
+		}
 		u.Note("%s: %s", ds.Name, n)
 	}
 	for _, w := range ds.Warnings {
