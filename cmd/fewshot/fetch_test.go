@@ -81,8 +81,8 @@ func TestModelByName(t *testing.T) {
 	if strings.Contains(again, "fetching") || !strings.HasSuffix(out, again) {
 		t.Errorf("%s\n%s", out, again)
 	}
-	got := last[modelInfo](t, must(t, "info", "-offline", "-json", "a/b"))
-	if want := last[modelInfo](t, must(t, "info", "-json", tiny(t))); got.Digest != want.Digest || got.Digest == "" {
+	got := last[modelInfo](t, must(t, "info", "-digest", "-offline", "-json", "a/b"))
+	if want := last[modelInfo](t, must(t, "info", "-digest", "-json", tiny(t))); got.Digest != want.Digest || got.Digest == "" {
 		t.Errorf("digest %s, want %s", got.Digest, want.Digest)
 	}
 	code, _, errw = cli(t, "info", "a/c")
