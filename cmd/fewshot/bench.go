@@ -193,6 +193,12 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 		if err != nil {
 			return err
 		}
+		if len(group.cases) == 0 { // of a ResNet
+			if group.close != nil {
+				group.close()
+			}
+			continue
+		}
 		group.keep(match)
 		if err := group.measure(ctx, b, r.Peaks); err != nil {
 			return err
@@ -203,6 +209,9 @@ func (f *benchFlags) run(ctx context.Context, u *ui, match *regexp.Regexp) error
 		}
 		dev.Trim()
 		debug.FreeOSMemory()
+	}
+	if len(r.Cases) == 0 && f.match == "" {
+		return usagef("-only %s: nothing of that kind is measured of a ResNet", f.only)
 	}
 	if len(r.Cases) == 0 {
 		return usagef("-match %q: no case has such a name", f.match)

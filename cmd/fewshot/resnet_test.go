@@ -122,6 +122,24 @@ func TestResNetTrainThenEval(t *testing.T) {
 	}
 }
 
+// What is measured of a ResNet are inference and steps of PMT; of kinds that it does not have there is nothing.
+func TestResNetBench(t *testing.T) {
+	model := filepath.Join(netFolder(t), "model.safetensors")
+	r := last[benchResult](t, must(t, "bench", "-json", "-model", model, "-rounds", "1", "-batch", "2", "-match", "batch [12]"))
+	var names []string
+	for _, m := range r.Cases {
+		names = append(names, m.Name)
+	}
+	want := []string{"batch 1", "batch 1, weights packed", "PMT, batch 2", "R-PMT, batch 2, all weights on", "R-PMT, batch 2, some weights off"}
+	if !slices.Equal(names, want) {
+		t.Errorf("measured %q, want %q", names, want)
+	}
+	code, _, errw := cli(t, "bench", "-model", model, "-rounds", "1", "-only", "gemm")
+	if code != exitUsage || !strings.Contains(errw, "nothing of that kind") {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+}
+
 // Images of another size than the model's: positions are resized, masks remember it, and sizes that do not fit are refused.
 func TestImageSize(t *testing.T) {
 	net := filepath.Join(netFolder(t), "model.safetensors")

@@ -57,9 +57,9 @@ class Masked(torch.nn.Module):
         self.register_parameter("scores", None)
 
     def mask(self):
-        scores = torch.full_like(self.weight, 1e-2)
+        scores = torch.full(self.weight.shape, 1e-2)
         scores.view(-1)[::40] = 0
-        self.scores = torch.nn.Parameter(scores)
+        self.scores = torch.nn.Parameter(torch.empty_like(self.weight).copy_(scores))  # in the weight's memory format
         return self.scores
 
     def seen(self):
