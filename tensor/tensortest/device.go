@@ -2,12 +2,14 @@ package tensortest
 
 import (
 	"math"
+	"strings"
 
 	"fewshot/tensor"
 )
 
 var deviceCases = []testCase{
 	{name: "Describe", run: describe},
+	{name: "Kernels", run: kernels},
 	{name: "ElementSize", run: elementSize},
 	{name: "Alloc", run: alloc},
 	{name: "Upload", run: upload},
@@ -18,6 +20,13 @@ var deviceCases = []testCase{
 func describe(r *rig) {
 	if r.be.Describe() == "" {
 		r.errorf("a device without a description")
+	}
+}
+
+// kernels say what results depend on, and nothing that they do not, as the number of workers.
+func kernels(r *rig) {
+	if s := r.be.Kernels(); s == "" || strings.Contains(s, "worker") {
+		r.errorf("kernels are called %q", s)
 	}
 }
 

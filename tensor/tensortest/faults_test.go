@@ -161,6 +161,13 @@ func (b *broken) Describe() string {
 	return b.Backend.Describe()
 }
 
+func (b *broken) Kernels() string {
+	if b.is("Kernels: workers too") {
+		return b.Backend.Describe()
+	}
+	return b.Backend.Kernels()
+}
+
 func (b *broken) ElementSize(k tensor.Kind) int {
 	if b.is("ElementSize: half") {
 		return b.Backend.ElementSize(k) / 2
