@@ -299,5 +299,5 @@ func Fixed(p *nn.Param, keep []bool) *Mask {
 			scores[i] = 1
 		}
 	}
-	return &Mask{Param: p, Scores: p.Value.Device().From(scores, p.Value.Shape()...), Threshold: 0.5}
+	return &Mask{Param: p, Scores: p.Value.Device().From(scores, p.Value.Shape()...), Threshold: 0.5, frozen: true}
 }

@@ -16,6 +16,8 @@ type Mask struct {
 	// [1, in, 1, …], stands for all elements of that.
 	Scores    *tensor.Tensor
 	Threshold float64 // α
+
+	frozen bool // read from a file: nothing differentiates by it
 }
 
 // Attach puts a mask of constant scores on each parameter. A constant above the threshold hides nothing
@@ -55,7 +57,10 @@ func (m *Mask) apply(t *autograd.Tape, w *autograd.Var) *autograd.Var {
 	if w.NeedsGrad() {
 		panic("rmt: " + m.Param.Name + ": a masked weight is frozen")
 	}
-	scores := t.Leaf(m.Scores)
+	scores := t.Const(m.Scores)
+	if !m.frozen {
+		scores = t.Leaf(m.Scores)
+	}
 	if m.each() > 1 {
 		return m.applyCoarse(t, w, scores)
 	}

@@ -80,18 +80,22 @@ func TestEveryMethod(t *testing.T) {
 	}
 }
 
-// What is trained under a mask is tested under it, and under nothing else.
+// What is trained under a mask, by steps or not, is tested under it, and under nothing else.
 func TestStacking(t *testing.T) {
 	mask, _ := undisturbedRun(t)
-	dir := filepath.Join(t.TempDir(), "run")
-	r := last[run.Result](t, must(t, learn(t, "tip-adapter", dir, "-mask", mask, "-json")...))
-	if r.Spec.Below == "" {
-		t.Errorf("%+v", r.Spec)
+	var dir string
+	for _, m := range []string{"coop", "cocoop", "plot", "vpt-deep", "maple", "clip-adapter", "taskres", "clip-lora", "tip-adapter-f", "2sfs", "tip-adapter"} {
+		dir = filepath.Join(t.TempDir(), "run")
+		r := last[run.Result](t, must(t, learn(t, m, dir, "-mask", mask, "-json")...))
+		if r.Spec.Below == "" {
+			t.Errorf("%s: %+v", m, r.Spec)
+		}
+		e := last[evalResult](t, must(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-json", "-tuned", dir, "-mask", mask))
+		if e.Test != *r.Test || e.Sparsity == nil {
+			t.Errorf("%s: eval says %+v, train %+v", m, e, *r.Test)
+		}
 	}
 	test := []string{"eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-json", "-tuned", dir}
-	if e := last[evalResult](t, must(t, append(test, "-mask", mask)...)); e.Test != *r.Test || e.Sparsity == nil {
-		t.Errorf("eval says %+v, train %+v", e, *r.Test)
-	}
 	plain := filepath.Join(t.TempDir(), "run")
 	must(t, learn(t, "tip-adapter", plain)...)
 	for _, c := range []struct {

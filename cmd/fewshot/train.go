@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,15 +72,22 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 // defaultMethod is the paper's.
 const defaultMethod = "r-amt"
 
-// declareMethod declares -method and the settings of the method that the command line names, with the defaults for a published data set
-// of 16 shots. Those of a run are found when its data are known; what was given is set then.
+// declareMethod declares -method and the settings of the method that the command line names, with the defaults for the data set and the
+// shots that it names. Those of a run are found when its data are known; what was given is set then.
 func (f *trainFlags) declareMethod(fs *flag.FlagSet, args []string) error {
 	fs.StringVar(&f.method, "method", defaultMethod, "what is learned: "+methodNames())
 	m, err := run.Lookup(named(args, "method", defaultMethod))
 	if err != nil {
 		return err
 	}
-	s, err := m.Defaults(method.Task{Published: true, Shots: 16, Recipe: "paper"})
+	task := method.Task{Dataset: named(args, "dataset", ""), Published: true, Shots: 16, BaseToNew: named(args, "classes", "all") == "base", Recipe: "paper"}
+	if spec, ok := datasets.Lookup(task.Dataset); ok {
+		task.Dataset = spec.Name
+	}
+	if n, err := strconv.Atoi(named(args, "shots", "16")); err == nil && n > 0 {
+		task.Shots = n
+	}
+	s, err := m.Defaults(task)
 	if err != nil {
 		return err
 	}

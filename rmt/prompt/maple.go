@@ -67,7 +67,7 @@ func NewMaPLe(m *CLIP, classes []string, c MaPLeConfig) (*MaPLe, error) {
 		return nil, err
 	}
 	if most := min(image.Layers, m.Text.Layers); c.Depth > most {
-		return nil, fmt.Errorf("depth %d: the encoders have %d layers", c.Depth, most)
+		return nil, fmt.Errorf("depth %d: the encoders have %d layers; give fewer by -depth", c.Depth, most)
 	}
 	l := &MaPLe{clip: m, image: image, classes: classes, context: promptContext{c.Context, "end", placeholder(c.Context), false}}
 	if l.ctx, err = m.start(&l.context, c.Words, c.Seed, "maple"); err != nil {

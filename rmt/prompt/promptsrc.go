@@ -172,7 +172,7 @@ func NewPromptSRC(m *CLIP, classes []string, c PromptSRCConfig) (*PromptSRC, err
 		return nil, err
 	}
 	if c.TextDepth > m.Text.Layers || c.ImageDepth > image.Layers {
-		return nil, fmt.Errorf("depths %d and %d: the encoders of texts and images have %d and %d layers", c.TextDepth, c.ImageDepth, m.Text.Layers, image.Layers)
+		return nil, fmt.Errorf("depths %d and %d: the encoders of texts and images have %d and %d layers; give fewer by -text-depth and -image-depth", c.TextDepth, c.ImageDepth, m.Text.Layers, image.Layers)
 	}
 	l := &PromptSRC{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Context, "end", placeholder(c.Context), false}}
 	ctx, err := m.start(&l.context, c.Words, c.Seed, "promptsrc")

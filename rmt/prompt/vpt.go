@@ -96,7 +96,7 @@ func NewVPT(m *CLIP, classes []string, c VPTConfig) (*VPT, error) {
 		return nil, err
 	}
 	if c.Depth > image.Layers {
-		return nil, fmt.Errorf("depth %d: the image encoder has %d layers", c.Depth, image.Layers)
+		return nil, fmt.Errorf("depth %d: the image encoder has %d layers; give fewer by -depth", c.Depth, image.Layers)
 	}
 	if c.Depth == 0 {
 		c.Depth = image.Layers

@@ -290,7 +290,7 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 	}
 	err = steps(ctx, r.UI, r.Method.Name, run)
 	if errors.Is(err, context.Canceled) {
-		r.UI.Warn("interrupted; go on with -resume -out %s", r.Out)
+		r.UI.Warn("interrupted; go on with -resume -out %s and the same settings", r.Out)
 	}
 	return err
 }
