@@ -272,10 +272,12 @@ func (d *Dataset) finish() {
 	var twins tally
 	first := make(map[string]bool, len(d.Classes))
 	for _, c := range d.Classes {
-		if first[c] {
+		// The tokenizer sees neither case nor how many spaces there are.
+		seen := strings.ToLower(strings.Join(strings.Fields(c), " "))
+		if first[seen] {
 			twins.add(c)
 		}
-		first[c] = true
+		first[seen] = true
 	}
 	if twins.total > 0 {
 		d.warn("class names that belong to more than one class, which no model can tell apart: " + twins.String())

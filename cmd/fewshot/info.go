@@ -428,6 +428,10 @@ func isResult(b []byte) error {
 	if err := json.Unmarshal(b, &object); err != nil {
 		return fmt.Errorf("is not a JSON object: %w", err)
 	}
+	var said struct{ Kind, Dataset string }
+	if err := json.Unmarshal(b, &said); err != nil || said.Kind != "result" || said.Dataset == "" {
+		return errors.New("is no result of a run")
+	}
 	return nil
 }
 

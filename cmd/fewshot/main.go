@@ -37,7 +37,8 @@ func main() {
 // arguments that are left.
 type command struct {
 	name, args, summary, about string
-	example                    string // lines that help begins with
+	example                    string                    // lines that help begins with
+	check                      func(args []string) error // of what must be right for flags to be known; nil for nothing
 	setup                      func(fs *flag.FlagSet, args []string) func(ctx context.Context, u *ui, args []string) error
 }
 
@@ -151,6 +152,11 @@ func execute(ctx context.Context, c command, out, errw io.Writer, args []string)
 	var common commonFlags
 	common.declare(fs)
 	do := c.setup(fs, args)
+	if c.check != nil && !slices.ContainsFunc(args, asksHelp) {
+		if err := c.check(args); err != nil {
+			return err
+		}
+	}
 	args, err := parse(fs, args)
 	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -25,6 +25,7 @@ fewshot train -model ViT-B/16 -dataset MY/FOLDER -shots 16 -out runs/mine`,
 accuracy, timings. Settings default to those published for the data set and the number of shots; -method NAME -help lists those
 of a method. An interrupted run goes on with -resume and ends with the same file, to the byte, as an undisturbed one.`,
 	setup: setupTrain,
+	check: knowsMethod,
 }
 
 // trainFlags are the settings of a run.
@@ -65,8 +66,28 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 		if unknown != nil {
 			return usageError{unknown.Error()}
 		}
+		if f.every < 0 {
+			return usagef("-save-every %v: a time cannot be negative", f.every)
+		}
 		return f.run(ctx, u)
 	}
+}
+
+// knowsMethod refuses a method that is not in the table.
+func knowsMethod(args []string) error {
+	name := named(args, "method", defaultMethod)
+	_, err := run.Lookup(name)
+	if err == nil {
+		return nil
+	}
+	var names []string
+	for _, m := range run.Methods() {
+		names = append(names, m.Name)
+	}
+	if near := nearest(name, names); near != "" {
+		return usagef("%v; did you mean %s?", err, near)
+	}
+	return usageError{err.Error()}
 }
 
 // defaultMethod is the paper's.
@@ -169,7 +190,7 @@ func (f *trainFlags) settings(m *method.Method) (method.Settings, error) {
 			return nil, usagef("-%s %s: %v", name, f.given[name], err)
 		}
 	}
-	if err := s.Validate(); err != nil {
+	if err := method.Check(s); err != nil {
 		return nil, usagef("%v", err)
 	}
 	return s, nil

@@ -187,6 +187,9 @@ func (o Options) pickActivation(src *checkpoint.Model) (tensor.Activation, error
 // HeadsOf gives the numbers of attention heads that the checkpoint or the flag says, 0 where neither does.
 func (o Options) HeadsOf(src *checkpoint.Model) (image, words int, err error) {
 	image, words = src.Heads()
+	if o.Path == Embedded && o.Heads != "" {
+		return 0, 0, optionf("-heads %s: those of the model in the program are known; leave it out", o.Heads)
+	}
 	if o.Like != nil && o.Heads == "" && image == 0 && words == 0 {
 		return o.Like.ImageHeads, o.Like.TextHeads, nil
 	}

@@ -194,5 +194,5 @@ func Parse[T any, P interface {
 	if err := d.Decode(&s); err != nil {
 		return nil, err
 	}
-	return P(&s), P(&s).Validate()
+	return P(&s), Check(P(&s))
 }

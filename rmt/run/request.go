@@ -96,12 +96,11 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	job.Data.(*images).close() // what follows may need the memory
 	if len(r.Data.Test) > 0 {
 		began := time.Now()
-		c, err := t.Learned.Classifier(ctx, r.Data.Classes)
+		a, err := r.test(ctx, t, tests)
 		if err != nil {
-			return nil, err
-		}
-		a, err := Evaluate(ctx, r.UI, "test", r.Dev, c, tests)
-		if err != nil {
+			if ctx.Err() != nil && t.Run != nil {
+				r.interrupted()
+			}
 			return nil, err
 		}
 		result.Test, result.EvalRate = &a, float64(a.Images)/time.Since(began).Seconds()
@@ -138,7 +137,7 @@ func (r *Request) check(ctx context.Context) error {
 	case len(r.Data.Classes) < 2:
 		return fmt.Errorf("%s has one class, %q: every model is right about it. Give the folder above, or one with several classes", r.Data.Name, r.Data.Classes[0])
 	}
-	if err := r.Settings.Validate(); err != nil {
+	if err := method.Check(r.Settings); err != nil {
 		return &clip.OptionError{Problem: err.Error()}
 	}
 	if err := r.Model.NeedText(); err != nil {
@@ -240,6 +239,20 @@ func (r *Request) zeroShot(ctx context.Context, job *method.Job, tests *Source, 
 	return nil
 }
 
+// test evaluates what was learned.
+func (r *Request) test(ctx context.Context, t *method.Training, tests *Source) (Accuracy, error) {
+	c, err := t.Learned.Classifier(ctx, r.Data.Classes)
+	if err != nil {
+		return Accuracy{}, err
+	}
+	return Evaluate(ctx, r.UI, "test", r.Dev, c, tests)
+}
+
+// interrupted says how to go on.
+func (r *Request) interrupted() {
+	r.UI.Warn("interrupted; go on with -resume -out %s and the same settings", r.Out)
+}
+
 // train makes the steps, from the last checkpoint on if there is one, and what needs none.
 func (r *Request) train(ctx context.Context, t *method.Training, spec Spec, result *Result) error {
 	if run := t.Run; run != nil {
@@ -290,7 +303,7 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 	}
 	err = steps(ctx, r.UI, r.Method.Name, run)
 	if errors.Is(err, context.Canceled) {
-		r.UI.Warn("interrupted; go on with -resume -out %s and the same settings", r.Out)
+		r.interrupted()
 	}
 	return err
 }
