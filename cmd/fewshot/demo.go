@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -109,6 +111,9 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 	}
 	if f.split != "test" && f.split != "val" {
 		return usagef("-split %q: test or val", f.split)
+	}
+	if s, err := os.Stat(filepath.Dir(f.figure)); f.figure != "" && (err != nil || !s.IsDir()) {
+		return usagef("-figure %s: there is no folder %s", f.figure, filepath.Dir(f.figure))
 	}
 	dev, err := f.device.open()
 	if err != nil {

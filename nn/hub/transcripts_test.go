@@ -462,7 +462,7 @@ func TestEnvironment(t *testing.T) {
 				home = true // Python takes the empty string
 			}
 		}
-		env := map[string]string{"HOME": "/root/of/user"}
+		env := map[string]string{"HOME": "/home/user"}
 		for k, v := range e.Env {
 			env[k] = v
 		}
@@ -483,7 +483,7 @@ func TestEnvironment(t *testing.T) {
 		}
 		offline := map[bool]string{true: "True", false: "False"}[c.Offline]
 		got := []string{filepath.ToSlash(c.Cache), offline, fmt.Sprint(c.answerWithin.Seconds()), fmt.Sprint(c.readWithin.Seconds()), c.Endpoint.String()}
-		want := []string{strings.Replace(f[0], "$HOME", "/root/of/user", 1), f[3], f[4], f[5], endpoint}
+		want := []string{strings.Replace(f[0], "$HOME", "/home/user", 1), f[3], f[4], f[5], endpoint}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%v:\n%s", e.Env, diff)
 		}

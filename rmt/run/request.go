@@ -342,6 +342,10 @@ type EpochEvent struct {
 
 // write writes what was learned and, last, result.json: a folder with a result.json is complete.
 func (r *Request) write(result *Result, spec Spec, learned method.Learned, start time.Time) error {
+	// A folder that was removed meanwhile is made again: what was learned is worth more.
+	if err := os.MkdirAll(r.Out, 0o777); err != nil {
+		return err
+	}
 	result.File = filepath.Join(r.Out, TunedName)
 	if masks := MasksOf(learned); masks != nil {
 		result.File = filepath.Join(r.Out, MaskName)
