@@ -45,7 +45,7 @@ func ExampleTokenizer_Tokenize() {
 	ids, err := tok.Tokenize("a red circle on a blue square", 8, true)
 	fmt.Println(len(ids), ids[7] == tok.EOT(), err)
 	// Output:
-	// text "a red circle on a blue square" makes 18 tokens (start and end included), the context holds 8: shorten it, or ask for truncation
+	// text "a red circle on a blue square" makes 18 tokens (start and end included), the context holds 8: shorten it
 	// 8 true <nil>
 }
 

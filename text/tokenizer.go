@@ -90,7 +90,7 @@ func (t *Tokenizer) Tokenize(text string, context int, truncate bool) ([]int32, 
 	if n > context {
 		if !truncate {
 			return nil, &TextError{text, fmt.Sprintf(
-				"makes %d tokens (start and end included), the context holds %d: shorten it, or ask for truncation", n, context)}
+				"makes %d tokens (start and end included), the context holds %d: shorten it", n, context)}
 		}
 		inner = inner[:context-2]
 	}

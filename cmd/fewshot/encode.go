@@ -132,6 +132,9 @@ func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device
 	for _, s := range f.texts {
 		ids, err := m.Tokenizer.Tokenize(s, m.Text.Context, f.truncate)
 		if err != nil {
+			if _, cut := m.Tokenizer.Tokenize(s, m.Text.Context, true); cut == nil {
+				return fmt.Errorf("%w, or -truncate cuts it", err)
+			}
 			return err
 		}
 		tokens = append(tokens, ids)

@@ -240,7 +240,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"encode", "-model", model, "nope.jpg"}, []string{"nope.jpg", "no such file"}},
 		{[]string{"encode", "-model", model, data}, []string{data, "not a regular file"}},
 		{[]string{"encode", "-model", model, text}, []string{text}},
-		{[]string{"encode", "-model", model, "-text", strings.Repeat("word ", 40)}, []string{"word", "truncation"}},
+		{[]string{"encode", "-model", model, "-text", strings.Repeat("word ", 40)}, []string{"word", "-truncate cuts it"}},
 		{[]string{"encode", "-model", model, "-text", "a\xffb"}, []string{"UTF-8"}},
 		{[]string{"info", "nope"}, []string{"nope", "no such file"}},
 		{[]string{"info", text}, []string{text, "corrupt"}},
