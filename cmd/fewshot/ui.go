@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strings"
 	"time"
@@ -89,14 +88,4 @@ func (u *ui) bar(what string, n int, count func(done, n int) string) (advance fu
 	}
 	b := &bar{w: u.errw, width: func() int { return terminalWidth(u.fd) }, now: time.Now, count: count, what: quote.Text(what), n: n, begun: time.Now()}
 	return func(done int, say string) { b.set(done, quote.Text(say)) }, b.finish
-}
-
-// number is a float64 that JSON can hold: NaN and infinities become null.
-type number float64
-
-func (n number) MarshalJSON() ([]byte, error) {
-	if f := float64(n); math.IsNaN(f) || math.IsInf(f, 0) {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(n))
 }

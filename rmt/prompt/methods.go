@@ -3,7 +3,6 @@ package prompt
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"fewshot/optim"
 	"fewshot/rmt/clip"
@@ -97,16 +96,8 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 			if err != nil {
 				return nil, err
 			}
-			for _, p := range x.Tensors() {
-				v, err := read(p.Name)
-				if err != nil {
-					return nil, err
-				}
-				if !slices.Equal(v.Shape(), p.Tensor.Shape()) {
-					return nil, fmt.Errorf("%s has shape %v, and %s with these settings %v", p.Name, v.Shape(), name, p.Tensor.Shape())
-				}
-				tensor.Copy(p.Tensor, v)
-				v.Release()
+			if err := method.Fill(x.Tensors(), read); err != nil {
+				return nil, err
 			}
 			x.l.Restored()
 			return x, nil

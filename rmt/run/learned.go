@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fewshot/datasets"
+	"fewshot/nn"
 	"fewshot/nn/quote"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
@@ -145,11 +146,12 @@ func quoteAll(all []string) string {
 	return strings.Join(q, ", ")
 }
 
-// Apply puts the mask on the model and makes the classifier for a job's classes.
-func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.Classifier, sparsity *rmt.Sparsity, err error) {
+// attach makes sure that the files are of the job's model, used as then or by force, and puts the mask on those of its parameters that
+// are given.
+func (l *Loaded) attach(j *method.Job, params []*nn.Param, force bool) ([]*rmt.Mask, error) {
 	spec, err := j.Model.Spec()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, t := range []*Tuned{l.Mask, l.Tuned} {
 		if t == nil {
@@ -157,17 +159,26 @@ func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.
 		}
 		forced, err := t.Check(spec, force)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		l.Forced = append(l.Forced, forced...)
 	}
-	if l.Mask != nil {
-		masks, err := l.Mask.Masks.Attach(maskable(j.Model), j.Model.Digest)
-		if err != nil {
-			return nil, nil, err
-		}
+	if l.Mask == nil {
+		return nil, nil
+	}
+	j.Masked = true
+	return l.Mask.Masks.Attach(params, j.Model.Digest)
+}
+
+// Apply puts the mask on the model and makes the classifier for a job's classes.
+func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.Classifier, sparsity *rmt.Sparsity, err error) {
+	masks, err := l.attach(j, maskable(j.Model), force)
+	if err != nil {
+		return nil, nil, err
+	}
+	if masks != nil {
 		s := rmt.SparsityOf(masks)
-		sparsity, j.Masked = &s, true
+		sparsity = &s
 	}
 	if l.Tuned == nil {
 		head, err := j.Head(ctx)
@@ -179,6 +190,21 @@ func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.
 
 // classifier is what the file's method makes of it.
 func (t *Tuned) classifier(ctx context.Context, j *method.Job) (train.Classifier, error) {
+	classes := j.Classes
+	learned, err := t.learned(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	j.Classes = classes
+	c, err := learned.Classifier(ctx, classes)
+	if errors.Is(err, method.ErrClasses) {
+		return nil, fmt.Errorf("%s: %s: %w", t.Path, t.Spec.Method, err)
+	}
+	return c, err
+}
+
+// learned is what the training left, with the job's classes and settings those of the training.
+func (t *Tuned) learned(ctx context.Context, j *method.Job) (method.Learned, error) {
 	m, err := Lookup(t.Spec.Method)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Path, err)
@@ -186,16 +212,6 @@ func (t *Tuned) classifier(ctx context.Context, j *method.Job) (train.Classifier
 	if j.Settings, err = m.Settings(t.Spec.Settings); err != nil {
 		return nil, fmt.Errorf("%s: settings of %s: %w", t.Path, m.Name, err)
 	}
-	classes := j.Classes
 	j.Classes = t.Classes
-	learned, err := m.Load(ctx, j, func(name string) (*tensor.Tensor, error) { return t.Tensor(j.Dev, name) })
-	if err != nil {
-		return nil, err
-	}
-	j.Classes = classes
-	c, err := learned.Classifier(ctx, classes)
-	if errors.Is(err, method.ErrClasses) {
-		return nil, fmt.Errorf("%s: %s: %w", t.Path, m.Name, err)
-	}
-	return c, err
+	return m.Load(ctx, j, func(name string) (*tensor.Tensor, error) { return t.Tensor(j.Dev, name) })
 }
