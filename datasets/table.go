@@ -55,17 +55,6 @@ const (
 	coopDocument = "github.com/KaiyangZhou/CoOp, DATASETS.md"
 )
 
-// imagenetEnsemble are the seven prompts that CLIP's authors selected for ImageNet.
-var imagenetEnsemble = []string{
-	"itap of a {}.",
-	"a bad photo of the {}.",
-	"a origami {}.",
-	"a photo of the large {}.",
-	"a {} in a video game.",
-	"art of the {}.",
-	"a photo of the small {}.",
-}
-
 // splitNeed is the Need for one of CoOp's split files.
 func splitNeed(file string) Need { return Need{file, file + needsDrive} }
 

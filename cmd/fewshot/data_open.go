@@ -44,7 +44,11 @@ func (d *dataFlags) declareReading(fs *flag.FlagSet) {
 }
 
 func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
-	fs.Func("template", "prompt with {} for the class name, or several (default the data set's own)", func(s string) error {
+	fs.Func("template", "prompt with {} for the class name, or several; imagenet7 and imagenet80 are ensembles that CLIP's authors published (default the data set's own)", func(s string) error {
+		if all, ok := datasets.Ensembles()[s]; ok {
+			d.templates = append(d.templates, all...)
+			return nil
+		}
 		d.templates = append(d.templates, s)
 		return nil
 	})

@@ -248,6 +248,9 @@ func TestEnsemble(t *testing.T) {
 	if r := run("-ensemble"); len(r.Templates) != 8 || r.Templates[7] != "a photo of a {} texture." {
 		t.Errorf("%q", r.Templates)
 	}
+	if r := run("-template", "imagenet80"); len(r.Templates) != 80 || r.Templates[79] != "a tattoo of the {}." {
+		t.Errorf("%q", r.Templates)
+	}
 	if r := run("-template", "a {}", "-template", "the {}"); !slices.Equal(r.Templates, []string{"a {}", "the {}"}) {
 		t.Errorf("%q", r.Templates)
 	}

@@ -17,6 +17,7 @@ var short = map[string]string{
 	"coop": prompts, "prograd": prompts, "kgcoop": prompts, "cocoop": "-epochs 1 -batch-size 4", "plot": prompts, "plot++": prompts, "vpt-shallow": prompts,
 	"vpt-deep": prompts, "upt": prompts, "maple": prompts + " -depth 1", "promptsrc": prompts + " -text-depth 1 -image-depth 1", "upt-mvlpt": prompts,
 	"tip-adapter": "-passes 2 -beta-steps 10", "tip-adapter-f": "-passes 2 -beta-steps 10 -epochs 2 -batch-size 8",
+	"tip-adapter-f-test-selected": "-passes 2 -beta-steps 10 -epochs 2 -batch-size 8",
 }
 
 const prompts = "-epochs 2 -batch-size 8"
@@ -111,5 +112,21 @@ func TestStacking(t *testing.T) {
 		if code, _, errw := cli(t, c.args...); code != exitFailed || !strings.Contains(errw, c.want) {
 			t.Errorf("%v: exit code %d, %s; want %q", c.args, code, errw, c.want)
 		}
+	}
+}
+
+// What looks at the images that it is tested on says so in its name and in its result.
+func TestPeekingIsNamed(t *testing.T) {
+	for _, m := range run.Methods() {
+		if m.Peeks != strings.HasSuffix(m.Name, "test-selected") {
+			t.Errorf("%s: peeks %v", m.Name, m.Peeks)
+		}
+	}
+	r := last[run.Result](t, must(t, learn(t, "tip-adapter-f-test-selected", filepath.Join(t.TempDir(), "run"), "-json")...))
+	if len(r.Remarks) != 1 || !strings.Contains(r.Remarks[0], "test images") || r.Spec.Data.Test == "" {
+		t.Errorf("%q, test images %q", r.Remarks, r.Spec.Data.Test)
+	}
+	if r := last[run.Result](t, must(t, learn(t, "tip-adapter-f", filepath.Join(t.TempDir(), "run"), "-json")...)); r.Spec.Data.Test != "" {
+		t.Errorf("tip-adapter-f knows of the test images")
 	}
 }

@@ -39,6 +39,13 @@ func Methods() []*method.Method {
 			Settings: method.Parse[TipFSettings], Begin: beginTipF, Load: loadTip,
 		},
 		{
+			Name: "tip-adapter-f-test-selected", Summary: "tip-adapter-f as released: its epoch is chosen on the test images", Validates: true, Peeks: true,
+			Defaults: func(t method.Task) (method.Settings, error) {
+				return &TipFSettings{TipSettings{DefaultTip(t.Dataset), 10, 0.5, 0.5}, DefaultTipF(t.Dataset)}, nil
+			},
+			Settings: method.Parse[TipFSettings], Begin: beginTipFOnTest, Load: loadTip,
+		},
+		{
 			Name: "taskres", Summary: "a learned residual on the text classifier",
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &TaskResSettings{DefaultTaskRes(t.Dataset, t.Shots), 0.08, 0.5}, nil
@@ -252,6 +259,8 @@ type cached struct {
 	blend  *tensor.Tensor // α and β
 	val    probe.Features
 	source TipSettings
+
+	chooseOn method.Split // the images by which α and β are chosen
 }
 
 // make makes the cache, and the features by which it is tuned.
@@ -269,8 +278,8 @@ func (l *cached) make(ctx context.Context) error {
 	if l.tip, err = NewTip(passes, j.Data.Labels(method.Train), head.Classes, l.source.TipConfig); err != nil {
 		return err
 	}
-	l.val.Labels = j.Data.Labels(method.Val)
-	l.val.X, err = j.Data.Features(ctx, method.Val, method.Augment{}, 0)
+	l.val.Labels = j.Data.Labels(l.chooseOn)
+	l.val.X, err = j.Data.Features(ctx, l.chooseOn, method.Augment{}, 0)
 	return err
 }
 
@@ -307,7 +316,7 @@ func beginTip(_ context.Context, j *method.Job) (*method.Training, error) {
 	if err := j.NeedImages("tip-adapter", "alpha and beta"); err != nil {
 		return nil, err
 	}
-	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: *j.Settings.(*TipSettings)}
+	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: *j.Settings.(*TipSettings), chooseOn: method.Val}
 	t := &method.Training{Learned: l, Close: l.close, Figures: map[string]float64{}}
 	t.Solve = func(ctx context.Context) error {
 		if err := l.make(ctx); err != nil {
@@ -351,7 +360,7 @@ func beginTipF(ctx context.Context, j *method.Job) (*method.Training, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: c.TipSettings}
+	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: c.TipSettings, chooseOn: method.Val}
 	if err := l.make(ctx); err != nil {
 		l.close()
 		return nil, err

@@ -49,6 +49,11 @@ func (j *Job) NeedImages(method, what string) error {
 	if err := j.NeedVal(method, what); err != nil {
 		return err
 	}
+	return j.NeedClasses(method)
+}
+
+// NeedClasses refuses a job with a class of which there is no training image.
+func (j *Job) NeedClasses(method string) error {
 	labels := j.Data.Labels(Train)
 	for i, c := range j.Classes {
 		if !slices.Contains(labels, int32(i)) {

@@ -40,6 +40,10 @@ type Method struct {
 	// Validates says that results depend on the validation images.
 	Validates bool
 
+	// Peeks says that it chooses something by the images that it is then tested on, so that its accuracy is no estimate of anything.
+	// Its name says so, and so does its result. Other methods are not shown the test images.
+	Peeks bool
+
 	// Load makes what Begin leaves when it is done, from the tensors of a tuned file.
 	Load func(ctx context.Context, j *Job, read func(name string) (*tensor.Tensor, error)) (Learned, error)
 }
@@ -127,14 +131,15 @@ func (j *Job) Close() {
 // Split is a part of a data set.
 type Split int
 
-// The parts of a data set: its few-shot sample, and its validation images.
+// The parts of a data set: its few-shot sample, its validation images and, for a method that peeks, its test images.
 const (
 	Train Split = iota
 	Val
+	Test
 )
 
 // String is the split's usual name.
-func (s Split) String() string { return [...]string{"train", "val"}[s] }
+func (s Split) String() string { return [...]string{"train", "val", "test"}[s] }
 
 // Augment says how training images are varied.
 type Augment struct {

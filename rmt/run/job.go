@@ -19,15 +19,22 @@ type images struct {
 	loader Loader
 	seed   uint64
 	ui     UI
+	peeks  bool // the method may see the test images
 	open   []*Source
 }
 
 // items are those of a split.
 func (d *images) items(s method.Split) []datasets.Item {
-	if s == method.Val {
+	switch {
+	case s == method.Train:
+		return d.ds.Train
+	case s == method.Val:
 		return d.ds.Val
+	case d.peeks:
+		return d.ds.Test
+	default:
+		return nil
 	}
-	return d.ds.Train
 }
 
 // Count is the number of images of a split.

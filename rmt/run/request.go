@@ -113,7 +113,7 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 
 // Job is what the method begins on. release gives back what it has made.
 func (r *Request) Job(masked bool) (j *method.Job, release func()) {
-	data := &images{dev: r.Dev, model: r.Model, ds: r.Data, loader: r.Loader, seed: r.Seed, ui: r.UI}
+	data := &images{dev: r.Dev, model: r.Model, ds: r.Data, loader: r.Loader, seed: r.Seed, ui: r.UI, peeks: r.Method != nil && r.Method.Peeks}
 	var prompts map[string][]string
 	if r.Data.Prompts != nil {
 		prompts = make(map[string][]string, len(r.Data.Classes))
@@ -190,6 +190,9 @@ func (r *Request) specOf(ctx context.Context, below string) (s Spec, err error) 
 	}
 	if r.Method.Validates {
 		s.Data.Val, err = r.Data.Digest(ctx, r.Data.Val)
+	}
+	if err == nil && r.Method.Peeks {
+		s.Data.Test, err = r.Data.Digest(ctx, r.Data.Test)
 	}
 	return s, err
 }
@@ -369,6 +372,9 @@ func (r *Request) write(result *Result, spec Spec, learned method.Learned, start
 	}
 	if result.FileSum, err = fileSum(result.File); err != nil {
 		return err
+	}
+	if r.Method.Peeks {
+		result.Remarks = append(result.Remarks, "chosen by the test images: this accuracy is no estimate for others")
 	}
 	result.FileBytes, result.Seconds = info.Size(), time.Since(start).Seconds()
 	return checkpoint.WriteFile(filepath.Join(r.Out, ResultName), func(w io.Writer) error {

@@ -31,11 +31,12 @@ type Spec struct {
 
 // DataSpec is what of a data set determines results.
 type DataSpec struct {
-	Title     string   `json:"title"`                // what the data set is called, however it was opened
-	Classes   string   `json:"classes"`              // all, base or new
-	Split     string   `json:"split_sha256"`         // of class names, and of names and labels of all images
-	Sample    string   `json:"sample_sha256"`        // of the contents of the images trained on
-	Val       string   `json:"val_sha256,omitempty"` // of those that settings or epochs were chosen on
+	Title     string   `json:"title"`                 // what the data set is called, however it was opened
+	Classes   string   `json:"classes"`               // all, base or new
+	Split     string   `json:"split_sha256"`          // of class names, and of names and labels of all images
+	Sample    string   `json:"sample_sha256"`         // of the contents of the images trained on
+	Val       string   `json:"val_sha256,omitempty"`  // of those that settings or epochs were chosen on
+	Test      string   `json:"test_sha256,omitempty"` // of the test images, where a method chooses by them
 	Templates []string `json:"templates"`
 	Prompts   string   `json:"prompts_sha256"` // of those that each class has for itself; "templates" without
 	Shots     int      `json:"shots"`          // 0 for all
