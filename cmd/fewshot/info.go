@@ -273,6 +273,7 @@ type maskInfo struct {
 	Tensors  []maskTensorInfo  `json:"tensors"`
 	About    map[string]string `json:"about"`          // provenance
 	Spec     *run.Spec         `json:"spec,omitempty"` // of the run; masks of older programs have none
+	Classes  []string          `json:"classes,omitempty"`
 }
 
 type maskTensorInfo struct {
@@ -300,6 +301,9 @@ func describeMask(path string) (description, error) {
 		r.Spec = &t.Spec
 		delete(r.About, run.SpecKey)
 	}
+	if r.Classes = t.Classes; r.Classes != nil {
+		delete(r.About, run.ClassesKey)
+	}
 	for _, t := range f.Tensors {
 		s := rmt.Sparsity{Off: t.Off, Total: tensor.Len(t.Shape)}
 		r.Tensors = append(r.Tensors, maskTensorInfo{t.Name, t.Shape, t.Off, s.Percent(), t.Codec})
@@ -309,6 +313,9 @@ func describeMask(path string) (description, error) {
 
 func (r *maskInfo) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: mask of %d bytes\n  backbone  %s\n  sparsity  %v\n  sha256    %s\n", r.Path, r.Bytes, r.Backbone, r.Sparsity, r.Sum)
+	if r.Classes != nil {
+		fmt.Fprintf(w, "  classes   %d\n", len(r.Classes))
+	}
 	for _, t := range r.Tensors {
 		fmt.Fprintf(w, "  %7.3f %%  %-4s  %s %v\n", t.Percent, t.Codec, quote.Plain(t.Name), t.Shape)
 	}

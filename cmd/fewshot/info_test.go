@@ -51,6 +51,9 @@ func TestInfoMaskAndTraining(t *testing.T) {
 	if m.Kind != "mask" || m.Bytes != int64(len(b)) || len(m.Tensors) != 2 || m.About["polarity"] != "1=keep" || m.Spec == nil || m.Spec.Data.Title != "Few" || m.Spec.Data.Shots != 4 || m.Spec.Model.Digest != m.Backbone {
 		t.Errorf("%+v", m)
 	}
+	if _, there := m.About[run.ClassesKey]; len(m.Classes) != 12 || there {
+		t.Errorf("classes %q, about %q", m.Classes, m.About)
+	}
 	if m.Sparsity.Off != m.Tensors[0].Off+m.Tensors[1].Off || m.Sparsity.Total != 4*64*64 {
 		t.Errorf("%+v", m)
 	}

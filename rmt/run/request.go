@@ -352,7 +352,11 @@ func (r *Request) write(result *Result, spec Spec, learned method.Learned, start
 	result.File = filepath.Join(r.Out, TunedName)
 	if masks := MasksOf(learned); masks != nil {
 		result.File = filepath.Join(r.Out, MaskName)
-		about := map[string]string{SpecKey: string(spec.JSON()), "polarity": "1=keep"}
+		names, err := json.Marshal(r.Data.Classes)
+		if err != nil {
+			return err
+		}
+		about := map[string]string{SpecKey: string(spec.JSON()), ClassesKey: string(names), "polarity": "1=keep"}
 		if err := rmt.SaveMasks(result.File, masks, r.Model.Digest, about); err != nil {
 			return err
 		}

@@ -27,7 +27,8 @@ const tunedVersion = "1"
 // SpecKey is the key of metadata under which tuned and mask files keep the spec of their run.
 const SpecKey = "spec"
 
-const classesKey = "classes"
+// ClassesKey is that of the names of the classes that a run was on.
+const ClassesKey = "classes"
 
 // SaveTuned writes what a method has learned: a sealed safetensors file of float32 tensors under the method's names, with the
 // spec of the run and the names of its classes. Equal runs write equal bytes.
@@ -36,7 +37,7 @@ func SaveTuned(path string, s Spec, classes []string, tensors []optim.Named) err
 	if err != nil {
 		return err
 	}
-	meta := map[string]string{"format": TunedFormat, "version": tunedVersion, SpecKey: string(s.JSON()), classesKey: string(names)}
+	meta := map[string]string{"format": TunedFormat, "version": tunedVersion, SpecKey: string(s.JSON()), ClassesKey: string(names)}
 	return checkpoint.WriteFile(path, func(w io.Writer) error { return writeTuned(w, meta, tensors) })
 }
 
@@ -54,7 +55,7 @@ type Tuned struct {
 	Path    string
 	Sum     string   // SHA-256 of the file
 	Spec    Spec     // of the run that wrote it; its Method is "" in mask files that are older than specs
-	Classes []string // names of the classes; nil in a mask file
+	Classes []string // names of the classes; nil in mask files that are older than these
 	Masks   *rmt.MaskFile
 	file    *checkpoint.File
 }
@@ -82,7 +83,7 @@ func OpenTuned(path string) (*Tuned, error) {
 	} else {
 		f.Close()
 		if t.Masks, err = rmt.OpenMasks(path); err == nil {
-			err = t.readSpec(t.Masks.About[SpecKey])
+			err = errors.Join(t.readSpec(t.Masks.About[SpecKey]), t.readClasses(t.Masks.About[ClassesKey]))
 		}
 	}
 	if err == nil {
@@ -104,10 +105,7 @@ func (t *Tuned) read(f *checkpoint.File) error {
 		return &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported,
 			Problem: "tuned file of version " + quote.String(meta["version"]) + "; this program reads version " + tunedVersion}
 	}
-	if err := json.Unmarshal([]byte(meta[classesKey]), &t.Classes); err != nil {
-		return &checkpoint.Error{Path: f.Path(), Entry: classesKey, Offset: -1, Kind: checkpoint.Corrupt, Problem: "is no list of names", Err: err}
-	}
-	if err := t.readSpec(meta[SpecKey]); err != nil {
+	if err := errors.Join(t.readSpec(meta[SpecKey]), t.readClasses(meta[ClassesKey])); err != nil {
 		return err
 	}
 	if t.Spec.Method == "" || len(t.Classes) == 0 {
@@ -125,6 +123,16 @@ func (t *Tuned) readSpec(s string) error {
 		return &checkpoint.Error{Path: t.Path, Entry: SpecKey, Offset: -1, Kind: checkpoint.Corrupt, Problem: err.Error()}
 	}
 	t.Spec = spec
+	return nil
+}
+
+func (t *Tuned) readClasses(s string) error {
+	if s == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(s), &t.Classes); err != nil {
+		return &checkpoint.Error{Path: t.Path, Entry: ClassesKey, Offset: -1, Kind: checkpoint.Corrupt, Problem: "is no list of names", Err: err}
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"fewshot/autograd"
 	"fewshot/tensor"
@@ -50,25 +51,36 @@ var ErrLogits = errors.New("the model's logits are not finite, so that they say 
 func Predict(ctx context.Context, dev *tensor.Device, c Classifier, batches iter.Seq2[Batch, error]) iter.Seq2[[]int32, error] {
 	return func(yield func([]int32, error) bool) {
 		first := 0
-		for z, err := range each(ctx, dev, batches, c.Logits) {
+		for rows, err := range Logits(ctx, dev, c, batches) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			values, width := z.Float64s(), z.Dim(1)
-			labels := make([]int32, len(values)/width)
-			for i := range labels {
-				row := values[i*width:][:width]
-				for _, v := range row {
-					if !finite(v) {
-						yield(nil, fmt.Errorf("image %d: %w", first+i+1, ErrLogits))
-						return
-					}
+			labels := make([]int32, len(rows))
+			for i, row := range rows {
+				if slices.ContainsFunc(row, func(v float64) bool { return !finite(v) }) {
+					yield(nil, fmt.Errorf("image %d: %w", first+i+1, ErrLogits))
+					return
 				}
 				labels[i] = int32(argmax(row))
 			}
 			first += len(labels)
 			if !yield(labels, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Logits yields what a classifier says of batches, a row of C logits for each image. Whether they are finite is not looked at.
+func Logits(ctx context.Context, dev *tensor.Device, c Classifier, batches iter.Seq2[Batch, error]) iter.Seq2[[][]float64, error] {
+	return func(yield func([][]float64, error) bool) {
+		for z, err := range each(ctx, dev, batches, c.Logits) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(slices.Collect(slices.Chunk(z.Float64s(), z.Dim(1))), nil) {
 				return
 			}
 		}
