@@ -29,7 +29,7 @@ type dataFlags struct {
 func (d *dataFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
 	fs.StringVar(&d.name, "dataset", "", "data set: "+strings.Join(datasets.Names(), ", ")+
-		"; a folder, table or Parquet file of your own images (docs/data.md says what is read); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+"; things-shift and letters-shift are tested in another style)")
+		"; a folder, table or Parquet file of your own images (docs/data.md says what is read); or synth:TASK, drawn on the fly ("+strings.Join(taskNames(), ", ")+"; things-shift, things-shift2 and letters-shift are tested in other styles)")
 	d.declareReading(fs)
 	fs.StringVar(&d.classes, "classes", "all", "which classes: all, base (the first half) or new (the rest)")
 }
@@ -72,8 +72,8 @@ func taskNames() []string {
 	return names
 }
 
-// shiftSuffix after a task's name asks for its test images in another style, as ImageNet-Sketch is to ImageNet.
-const shiftSuffix = "-shift"
+// shiftSplits are the test sets in other styles, by what follows the task's name: what ImageNet-Sketch is to ImageNet.
+var shiftSplits = []string{"shift", "shift2"}
 
 // canonical is the name by which a data set of the table is known, however it was spelt.
 func (d *dataFlags) canonical() string {
@@ -215,9 +215,14 @@ const worldSeed = 2023
 
 // synthetic draws a task of the synthetic world into memory, as encoded images.
 func synthetic(name string) (*datasets.Dataset, error) {
-	base, shifted := strings.CutSuffix(name, shiftSuffix)
+	base, test := name, "test"
+	for _, s := range shiftSplits {
+		if of, ok := strings.CutSuffix(name, "-"+s); ok {
+			base, test = of, s
+		}
+	}
 	task, ok := synth.Lookup(base)
-	if !ok || shifted && task.Shift == "" {
+	if !ok || task.Len(test) == 0 {
 		return nil, usagef("-dataset synth:%s: there is no such task; there are %s", name, strings.Join(taskNames(), ", "))
 	}
 	draw := func(split string) ([]datasets.Item, error) {
@@ -234,10 +239,6 @@ func synthetic(name string) (*datasets.Dataset, error) {
 		return items, nil
 	}
 	var splits [3][]datasets.Item
-	test := "test"
-	if shifted {
-		test = "shift"
-	}
 	for i, s := range []string{"train", "val", test} {
 		items, err := draw(s)
 		if err != nil {

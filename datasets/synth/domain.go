@@ -76,6 +76,34 @@ var (
 		lean:    10, sway: 16,
 		camera: camera{grade: desaturate(140).then(contrast(200, 118)), lines: 30, noise: 8},
 	}
+	// Seen through water on a tiled floor: bent lines, a cyan cast, no detail.
+	puddle = domain{
+		look:    look{wobble: px, slant: one / 8, aspect: -one / 8, shadow: 100},
+		grounds: [3]int{20, 80, 0},
+		lean:    10, sway: 24,
+		camera: camera{soften: 2, grade: contrast(200, 140).then(gains(200, 260, 280)), vignette: 60, noise: 12},
+	}
+	// Enamel plates that have rusted: dark cracked edges, a reddish cast, rivets and dirt.
+	plate = domain{
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{110, 50, 20}, aspect: -one / 6, slant: -one / 8, wobble: px / 2},
+		grounds: [3]int{85, 0, 15},
+		clutter: 2, lean: 10, sway: 20,
+		camera: camera{grade: desaturate(120).then(contrast(190, 110)).then(gains(290, 220, 180)), noise: 12},
+	}
+	// Wallpaper in the evening: drawn by hand, everything in green and gold.
+	wallpaper = domain{
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{40, 70, 40}, wobble: px / 2, aspect: one / 8},
+		grounds: [3]int{90, 10, 0},
+		lean:    10, sway: 20,
+		camera: camera{grade: spin(50).then(contrast(190, 120)).then(gains(260, 260, 170)), lines: 30, noise: 10},
+	}
+	// Slides that were kept in the sun: magenta and pale.
+	slide = domain{
+		look:    look{finish: bordered, line: [2]int32{px / 2, px}, edge: rgb{90, 40, 90}, slant: one / 10},
+		grounds: [3]int{85, 15, 0},
+		lean:    8, sway: 20,
+		camera: camera{grade: desaturate(110).then(contrast(170, 160)).then(gains(275, 215, 265)), vignette: 50, noise: 10},
+	}
 )
 
 // backdrop chooses what is behind the subject.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -47,7 +48,7 @@ func TestContactSheets(t *testing.T) {
 	})
 	for _, task := range Tasks() {
 		for _, split := range splits {
-			if n := task.Len(split); n > 0 && (split == "train" || split == "shift") {
+			if n := task.Len(split); n > 0 && (split == "train" || strings.HasPrefix(split, "shift")) {
 				columns := min(len(task.Classes), 18)
 				rows := (2*len(task.Classes) + columns - 1) / columns
 				writeSheet(t, filepath.Join(dir, task.Name+"-"+split+".png"), columns, max(rows, 4), func(dst []uint8, i int) {

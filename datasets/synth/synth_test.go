@@ -197,8 +197,10 @@ func TestTasks(t *testing.T) {
 		if found, ok := Lookup(task.Name); !ok || found.Title != task.Title {
 			t.Errorf("Lookup(%q) does not find it", task.Name)
 		}
-		if (task.Shift != "") != (task.Len("shift") > 0) {
-			t.Errorf("task %s: shifted test set %q has %d pictures", task.Name, task.Shift, task.Len("shift"))
+		for split, what := range map[string]string{"shift": task.Shift, "shift2": task.Shift2} {
+			if (what != "") != (task.Len(split) > 0) {
+				t.Errorf("task %s: shifted test set %q has %d pictures", task.Name, what, task.Len(split))
+			}
 		}
 		for _, split := range splits {
 			count := make([]int, n)

@@ -13,10 +13,12 @@ type Task struct {
 	Template string   // CLIP prompt with {} for the class name
 	Classes  []string // class names by label
 	Shift    string   // what the shifted test set is, or "" if there is none
+	Shift2   string   // what the second one is
 
-	number     int // separates the tasks' random streams; never reuse one
-	compose    func(p *picture, s *source, label int)
-	home, away *domain
+	number  int // separates the tasks' random streams; never reuse one
+	compose func(p *picture, s *source, label int)
+
+	home, away, away2 *domain // of train, val and test; of shift; of shift2
 }
 
 // Pictures of each class in the pools. Test sets keep below maxTest pictures in total.
@@ -28,15 +30,15 @@ const (
 )
 
 // splits in the order of their stream numbers.
-var splits = [...]string{"train", "val", "test", "shift"}
+var splits = [...]string{"train", "val", "test", "shift", "shift2"}
 
 // Tasks returns all tasks, in a fixed order.
 func Tasks() []Task {
 	return []Task{
 		{
 			Name: "things", Title: "36 things on worn prints", Template: "a photo of a {}.",
-			Classes: names(things), Shift: "the same things as blueprints",
-			number: 0, compose: composeThing, home: &woodcut, away: &blueprint,
+			Classes: names(things), Shift: "the same things as blueprints", Shift2: "the same things on wet tiles",
+			number: 0, compose: composeThing, home: &woodcut, away: &blueprint, away2: &puddle,
 		},
 		{
 			Name: "compounds", Title: "8 colours × 5 shapes under stage lamps", Template: "a photo of a {}.",
@@ -73,6 +75,21 @@ func Tasks() []Task {
 			Classes: partNames(),
 			number:  7, compose: composePart, home: &engraving,
 		},
+		{
+			Name: "digits", Title: "ten digits on rusty plates", Template: "a photo of the number {}.",
+			Classes: strings.Split("0123456789", ""),
+			number:  8, compose: composeDigit, home: &plate,
+		},
+		{
+			Name: "patterns", Title: "5 textures × 4 shapes on wallpaper", Template: "a photo of a {}.",
+			Classes: patternNames(),
+			number:  9, compose: composePatterned, home: &wallpaper,
+		},
+		{
+			Name: "stacks", Title: "two of five things, one of them above the other, on slides", Template: "a photo of a {}.",
+			Classes: stackNames(),
+			number:  10, compose: composeStack, home: &slide,
+		},
 	}
 }
 
@@ -86,16 +103,27 @@ func Lookup(name string) (Task, bool) {
 	return all[i], true
 }
 
-// Len returns the number of pictures in a split: "train", "val", "test" or "shift". It is 0 for "shift" where the task
-// has no shifted test set, and a multiple of len(t.Classes) always.
+// Len returns the number of pictures in a split: "train", "val", "test", "shift" or "shift2". It is 0 for the last two where
+// the task has no such test set, and a multiple of len(t.Classes) always.
 func (t Task) Len(split string) int {
 	test := min(testPerClass, maxTest/len(t.Classes))
-	per := [len(splits)]int{trainPerClass, valPerClass, test, test}
+	per := [len(splits)]int{trainPerClass, valPerClass, test, test, test}
 	k := splitNumber(split)
-	if split == "shift" && t.away == nil {
+	if t.domain(split) == nil {
 		return 0
 	}
 	return per[k] * len(t.Classes)
+}
+
+// domain is the style of a split's pictures; nil where there are none.
+func (t Task) domain(split string) *domain {
+	switch split {
+	case "shift":
+		return t.away
+	case "shift2":
+		return t.away2
+	}
+	return t.home
 }
 
 func splitNumber(split string) int {
@@ -114,10 +142,7 @@ func (t Task) Item(dst []uint8, seed uint64, split string, index int) (label int
 	if n := t.Len(split); index < 0 || index >= n {
 		panic(fmt.Sprintf("synth: task %s, split %s: index %d outside [0, %d)", t.Name, split, index, n))
 	}
-	d := t.home
-	if split == "shift" {
-		d = t.away
-	}
+	d := t.domain(split)
 	label = index % len(t.Classes)
 	stream := purpose(16*t.number + splitNumber(split))
 	content := newSource(seed, taskContent+stream, uint64(index))

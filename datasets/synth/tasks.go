@@ -165,3 +165,68 @@ func partNames() []string {
 func composePart(p *picture, s *source, label int) {
 	p.subject(s, firstVariant+label, 14*px, 20*px)
 }
+
+func composeDigit(p *picture, s *source, label int) {
+	o := p.subject(s, firstDigit+label, 12*px, 17*px)
+	o.bold = s.between(o.radius/12, o.radius/6)
+}
+
+var (
+	patternTextures = [...]texture{striped, dotted, checked, zigzag, scaly}
+	patternShapes   = [...]int{shapeNamed("circle"), shapeNamed("house"), shapeNamed("cup"), shapeNamed("mushroom")}
+)
+
+func patternNames() (all []string) {
+	for _, t := range patternTextures {
+		for _, sh := range patternShapes {
+			all = append(all, textures[t].name+" "+shapes[sh].name)
+		}
+	}
+	return all
+}
+
+func composePatterned(p *picture, s *source, label int) {
+	n := len(patternShapes)
+	o := p.subject(s, patternShapes[label%n], 14*px, 19*px)
+	o.texture = patternTextures[label/n]
+	o.second = distinct(s, colours[o.colour].rgb)
+}
+
+var stackShapes = [...]int{shapeNamed("star"), shapeNamed("heart"), shapeNamed("fish"), shapeNamed("cup"), shapeNamed("tree")}
+
+// stacksOf calls yield with the two shapes of every label: each of stackShapes above each other one.
+func stacksOf(yield func(upper, lower int)) {
+	for _, a := range stackShapes {
+		for _, b := range stackShapes {
+			if a != b {
+				yield(a, b)
+			}
+		}
+	}
+}
+
+func stackNames() (all []string) {
+	stacksOf(func(upper, lower int) {
+		all = append(all, strings.Join([]string{shapes[upper].name, relations[above].name, article(shapes[lower].name), shapes[lower].name}, " "))
+	})
+	return all
+}
+
+func composeStack(p *picture, s *source, label int) {
+	p.count = 2
+	n := len(stackShapes) - 1
+	upper, lower := label/n, label%n
+	if lower >= upper {
+		lower++
+	}
+	gap, drift := s.between(11*px, 13*px), s.around(5*px)
+	for i, k := range [...]int{upper, lower} {
+		o := &p.objects[i]
+		o.shape = stackShapes[k]
+		o.colour = p.setting.clear(s)
+		o.turn(s)
+		o.radius = s.between(7*px, 10*px)
+		side := int32(2*i - 1)
+		o.x, o.y = centre+side*drift, centre+side*gap
+	}
+}
