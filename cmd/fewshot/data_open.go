@@ -44,7 +44,7 @@ func (d *dataFlags) declareReading(fs *flag.FlagSet) {
 }
 
 func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
-	fs.Func("template", "prompt with {} for the class name, or several; imagenet7 and imagenet80 are ensembles that CLIP's authors published (default the data set's own)", func(s string) error {
+	fs.Func("template", "prompt with {} for the class, or several; imagenet7, imagenet80: CLIP's ensembles (default the data set's)", func(s string) error {
 		if all, ok := datasets.Ensembles()[s]; ok {
 			d.templates = append(d.templates, all...)
 			return nil
@@ -60,7 +60,7 @@ func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
 func (d *dataFlags) declareSample(fs *flag.FlagSet) {
 	d.trains = true
 	fs.IntVar(&d.shots, "shots", 16, "labelled images per class; 0 for all")
-	fs.StringVar(&d.sample, "sample", "", "`file` of the training images, by 2SFS or cross_modal_adaptation, in place of -shots")
+	fs.StringVar(&d.sample, "sample", "", "`file` of the training images (2SFS, cross_modal_adaptation), or lpclip: CoOp's linear probe's draw")
 	fs.Uint64Var(&d.seed, "seed", 1, "seed of the few-shot sample, the order of images and gradient dropout")
 }
 
@@ -127,10 +127,16 @@ func (d *dataFlags) open() (*datasets.Dataset, error) {
 	return ds, ds.CanTest()
 }
 
+// lpclip as a sample is what CoOp's linear probe draws, by numpy and not by Python's random.
+const lpclip = "lpclip"
+
 // draw takes the training images that the flags ask for.
 func (d *dataFlags) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {
-	if d.sample == "" {
+	switch d.sample {
+	case "":
 		return ds.FewShot(d.shots, d.seed)
+	case lpclip:
+		return ds.FewShotOfProbe(d.shots, d.seed)
 	}
 	ds, err := ds.Sample(d.sample)
 	if err != nil {

@@ -94,6 +94,11 @@ func TestSampleFlag(t *testing.T) {
 	if len(ds.Train) != 2 || ds.Train[0].Path != "train/dog/2.png" || ds.Train[1].Path != "train/cat/0.png" {
 		t.Errorf("sample %+v", ds.Train)
 	}
+	// numpy.random.seed(1) and choice(3, 1, replace=False), a class after the other, give 0 and 1.
+	d.sample, d.seed = lpclip, 1
+	if ds, err = d.open(); err != nil || len(ds.Train) != 2 || ds.Train[0].Path != "train/cat/0.png" || ds.Train[1].Path != "train/dog/1.png" {
+		t.Errorf("as lpclip draws: %+v, %v", ds.Train, err)
+	}
 	code, _, errw := cli(t, "train", "-dataset", dir, "-sample", file)
 	if code != exitUsage || !strings.Contains(errw, "1 training images of a class, -shots says 16: give -shots 1") {
 		t.Errorf("exit code %d: %s", code, errw)

@@ -31,13 +31,20 @@ type flagGroup struct {
 	flags []*flag.Flag
 }
 
-// grouped sorts a command's flags into groups, each by name.
+// grouped sorts a command's flags into groups, each by name. Settings of a method come last.
 func grouped(fs *flag.FlagSet) []flagGroup {
 	groups := []flagGroup{{title: "Flags"}}
 	for _, g := range flagGroups {
 		groups = append(groups, flagGroup{title: g.title})
 	}
+	groups = append(groups, flagGroup{})
+	settings := &groups[len(groups)-1]
 	fs.VisitAll(func(f *flag.Flag) {
+		if s, ok := f.Value.(*setting); ok {
+			settings.title = "Settings of " + s.method
+			settings.flags = append(settings.flags, f)
+			return
+		}
 		at := 1 + slices.IndexFunc(flagGroups, func(g struct {
 			title string
 			flags []string
@@ -55,7 +62,18 @@ func describe(out io.Writer, c command, fs *flag.FlagSet) {
 		fmt.Fprintln(out, e)
 	}
 	fmt.Fprintf(out, "\nusage: fewshot %s\n\n%s\n", strings.TrimSpace(c.name+" [flags] "+c.args), strings.TrimSpace(c.about))
-	for _, g := range grouped(fs) {
+	groups := grouped(fs)
+	if last := len(groups) - 1; last >= 0 {
+		// With a method named, its settings are what is asked for; without, they would be those of one of many.
+		if s, ok := groups[last].flags[0].Value.(*setting); ok && s.named {
+			defer fmt.Fprintf(out, "\nAll other flags: fewshot %s -help\n", c.name)
+			groups = groups[last:]
+		} else if ok {
+			defer fmt.Fprintf(out, "\nSettings of a method, with their published defaults: fewshot %s -method NAME -help\n", c.name)
+			groups = groups[:last]
+		}
+	}
+	for _, g := range groups {
 		fmt.Fprintf(out, "\n%s:\n", g.title)
 		for _, f := range g.flags {
 			head, text := flagText(f)
@@ -128,10 +146,16 @@ func unknownFlag(err error, fs *flag.FlagSet) error {
 		return err
 	}
 	var names []string
-	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	where := ""
+	fs.VisitAll(func(f *flag.Flag) {
+		names = append(names, f.Name)
+		if s, ok := f.Value.(*setting); ok && s.named {
+			where = fmt.Sprintf(" with -method %s, whose settings fewshot train -method %s -help lists", s.method, s.method)
+		}
+	})
 	name = strings.TrimPrefix(name, "-")
 	if near := nearest(name, names); near != "" {
-		return fmt.Errorf("there is no flag -%s; did you mean -%s?", name, near)
+		return fmt.Errorf("there is no flag -%s%s; did you mean -%s?", name, where, near)
 	}
-	return fmt.Errorf("there is no flag -%s", name)
+	return fmt.Errorf("there is no flag -%s%s", name, where)
 }

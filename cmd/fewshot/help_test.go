@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,9 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"fewshot/rmt/method"
+	"fewshot/rmt/run"
 )
 
 // TestHelpReadsWell: help of each command begins with an example that the command takes, and fits two screens.
@@ -54,6 +58,31 @@ func TestFlagGroups(t *testing.T) {
 				t.Errorf("group %s: no command has a flag -%s", g.title, name)
 			}
 		}
+	}
+}
+
+// Help with a method named is that of its settings, all of them; without one it has none of them.
+func TestHelpOfMethods(t *testing.T) {
+	all := must(t, "train", "-help")
+	for _, m := range run.Methods() {
+		s, err := m.Defaults(method.Task{Shots: 16, Recipe: "paper"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := flag.NewFlagSet("", flag.ContinueOnError)
+		s.Declare(of)
+		out := must(t, "train", "-method", m.Name, "-help")
+		of.VisitAll(func(f *flag.Flag) {
+			if !strings.Contains(out, "\n  -"+f.Name+" ") && !strings.Contains(out, "\n  -"+f.Name+"\n") {
+				t.Errorf("%s: nothing about -%s", m.Name, f.Name)
+			}
+			if strings.Contains(all, "\n  -"+f.Name+" ") {
+				t.Errorf("train -help lists -%s, a setting of %s", f.Name, m.Name)
+			}
+		})
+	}
+	if code, _, errw := cli(t, "train", "-method", "2sfs", "-epochs", "3"); code != exitUsage || !strings.Contains(errw, "no flag -epochs with -method 2sfs") {
+		t.Errorf("exit code %d, %s", code, errw)
 	}
 }
 

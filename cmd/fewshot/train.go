@@ -119,7 +119,7 @@ func (f *trainFlags) declareMethod(fs *flag.FlagSet, args []string) error {
 		if fs.Lookup(g.Name) != nil {
 			panic("method " + m.Name + " has a flag that train has: -" + g.Name)
 		}
-		fs.Var(&remembered{g.Value, g.Name, f.given}, g.Name, g.Usage)
+		fs.Var(&setting{g.Value, g.Name, m.Name, named(args, "method", "") != "", f.given}, g.Name, g.Usage)
 		fs.Lookup(g.Name).DefValue = g.DefValue
 	})
 	return nil
@@ -142,15 +142,17 @@ func named(args []string, name, fallback string) string {
 	return fallback
 }
 
-// remembered is a flag that keeps what it was given.
-type remembered struct {
+// setting is a flag of a method, and keeps what it was given.
+type setting struct {
 	flag.Value
-	name  string
-	given map[string]string
+	name   string
+	method string
+	named  bool // the command line names the method
+	given  map[string]string
 }
 
 // Set makes it a flag.Value.
-func (r *remembered) Set(s string) error {
+func (r *setting) Set(s string) error {
 	if err := r.Value.Set(s); err != nil {
 		return err
 	}
@@ -159,7 +161,7 @@ func (r *remembered) Set(s string) error {
 }
 
 // String is the value's; package flag asks it of one that was never made.
-func (r *remembered) String() string {
+func (r *setting) String() string {
 	if r.Value == nil {
 		return ""
 	}
@@ -167,7 +169,7 @@ func (r *remembered) String() string {
 }
 
 // IsBoolFlag lets a boolean flag stand without a value.
-func (r *remembered) IsBoolFlag() bool {
+func (r *setting) IsBoolFlag() bool {
 	b, ok := r.Value.(interface{ IsBoolFlag() bool })
 	return ok && b.IsBoolFlag()
 }
