@@ -27,6 +27,26 @@ func (p *Param) Parametrize(f func(*autograd.Tape, *autograd.Var) *autograd.Var)
 	p.view, p.tape, p.on = f, nil, nil
 }
 
+// Settle makes what layers see of the parameter its value, in memory of its own, and takes the view off: for weights that will not
+// change any more, which can then be packed. The caller releases that value; nil where there was no view.
+func (p *Param) Settle() *tensor.Tensor {
+	if p.view == nil {
+		return nil
+	}
+	t := autograd.NoGrad(p.Value.Device())
+	value := p.On(t).Value
+	value.Retain()
+	t.Release()
+	p.Value, p.Trainable = value, false
+	p.Parametrize(nil)
+	return value
+}
+
+// Changed reports whether layers see anything but the tensor of the source that was loaded: a view, a second path, or another value.
+func (p *Param) Changed(loaded *tensor.Tensor) bool {
+	return p.view != nil || p.path != nil || p.Value != loaded
+}
+
 // Parametrized reports whether layers see the parameter through something.
 func (p *Param) Parametrized() bool { return p.view != nil }
 

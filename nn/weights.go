@@ -79,6 +79,13 @@ func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 	return p
 }
 
+// Fork is the top of the same source, over the tensors that are loaded by now: what is built on it has Params of its own, which w does
+// not keep, so that it can come and go.
+func (w *Weights) Fork() *Weights {
+	r := w.root
+	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, asked: r.asked}}
+}
+
 // Bias is Param for what is added to the rows of a product, of the kind that the device adds as it is.
 func (w *Weights) Bias(name string, n int) *Param {
 	kind := tensor.Full

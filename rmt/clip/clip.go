@@ -44,6 +44,19 @@ type Model struct {
 	Preprocessing Preprocessing // what Transform does, in words
 }
 
+// Share is the model once more, over the same tensors: what is put on the encoders of one, as masks are, the other does not see.
+func (m *Model) Share() *Model {
+	out, c := *m, *m.CLIP
+	out.CLIP = &c
+	c.Weights = m.Weights.Fork()
+	c.Image = c.Arch.Build(c.Weights)
+	if m.Text != nil {
+		c.Text = text.New(c.Weights, m.Text.Config)
+		c.LogitScale = c.Weights.Param(tensor.Full, "logit_scale")
+	}
+	return &out
+}
+
 // Parameters counts the model's weights.
 func (m *Model) Parameters() int {
 	n := 0

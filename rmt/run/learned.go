@@ -172,35 +172,34 @@ func (l *Loaded) attach(j *method.Job, params []*nn.Param, force bool) ([]*rmt.M
 
 // Apply puts the mask on the model and makes the classifier for a job's classes.
 func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.Classifier, sparsity *rmt.Sparsity, err error) {
-	masks, err := l.attach(j, maskable(j.Model), force)
-	if err != nil {
-		return nil, nil, err
+	r, err := l.apply(ctx, j, force)
+	return r.Classifier, r.Sparsity, err
+}
+
+func (l *Loaded) apply(ctx context.Context, j *method.Job, force bool) (r Resident, err error) {
+	r.job = j
+	if r.masks, err = l.attach(j, maskable(j.Model), force); err != nil {
+		return r, err
 	}
-	if masks != nil {
-		s := rmt.SparsityOf(masks)
-		sparsity = &s
+	if r.masks != nil {
+		s := rmt.SparsityOf(r.masks)
+		r.Sparsity = &s
 	}
 	if l.Tuned == nil {
 		head, err := j.Head(ctx)
-		return train.Model{Encoder: j.Model.Image, Head: head}, sparsity, err
+		r.Classifier = train.Model{Encoder: j.Model.Image, Head: head}
+		return r, err
 	}
-	c, err = l.Tuned.classifier(ctx, j)
-	return c, sparsity, err
-}
-
-// classifier is what the file's method makes of it.
-func (t *Tuned) classifier(ctx context.Context, j *method.Job) (train.Classifier, error) {
 	classes := j.Classes
-	learned, err := t.learned(ctx, j)
-	if err != nil {
-		return nil, err
+	if r.learned, err = l.Tuned.learned(ctx, j); err != nil {
+		return r, err
 	}
 	j.Classes = classes
-	c, err := learned.Classifier(ctx, classes)
+	r.Classifier, err = r.learned.Classifier(ctx, classes)
 	if errors.Is(err, method.ErrClasses) {
-		return nil, fmt.Errorf("%s: %s: %w", t.Path, t.Spec.Method, err)
+		err = fmt.Errorf("%s: %s: %w", l.Tuned.Path, l.Tuned.Spec.Method, err)
 	}
-	return c, err
+	return r, err
 }
 
 // learned is what the training left, with the job's classes and settings those of the training.
