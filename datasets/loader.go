@@ -97,6 +97,9 @@ func (l *Loader) Batches() int {
 // that takes as long as two.
 const prefetch = 2
 
+// BatchesHeld is of how many batches a loader keeps the pixels.
+const BatchesHeld = prefetch + 1
+
 // Epoch gives the batches of an epoch from number from on (0 for all of them), for a range statement:
 //
 //	for batch, err := range loader.Epoch(ctx, epoch, 0) {
@@ -119,7 +122,7 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		slots := make([]*slot, min(prefetch+1, batches-from))
+		slots := make([]*slot, min(BatchesHeld, batches-from))
 		jobs := make(chan job, len(slots)*l.opt.BatchSize)
 		var workers sync.WaitGroup
 		defer func() {

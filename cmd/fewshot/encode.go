@@ -48,7 +48,7 @@ func setupEncode(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	})
 	fs.BoolVar(&f.truncate, "truncate", false, "cut texts that are too long for the model, instead of refusing them")
 	fs.StringVar(&f.mask, "mask", "", "mask `file` to put on the image encoder")
-	fs.IntVar(&f.batch, "batch-size", 32, "images a batch")
+	fs.IntVar(&f.batch, "batch-size", 32, "images a batch; fewer are taken where they are large")
 	fs.IntVar(&f.decoders, "decoders", 0, "images decoded at the same time, 0 for one a core")
 	return func(ctx context.Context, u *ui, args []string) error {
 		f.images = args
@@ -158,7 +158,7 @@ func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device
 
 func (f *encodeFlags) encodeImages(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model) error {
 	next := 0
-	for features, err := range train.Features(ctx, dev, m.Image, f.batches(ctx, m.Transform)) {
+	for features, err := range train.Features(ctx, dev, m.Image, f.batches(ctx, m.Transform, run.Loader{Batch: f.batch}.EvalBatch(dev, m))) {
 		if err != nil {
 			return err
 		}
@@ -175,11 +175,11 @@ func (f *encodeFlags) encodeImages(ctx context.Context, u *ui, dev *tensor.Devic
 }
 
 // batches reads the image files, a batch of them at a time.
-func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform) iter.Seq2[train.Batch, error] {
+func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform, batch int) iter.Seq2[train.Batch, error] {
 	return func(yield func(train.Batch, error) bool) {
-		for lo := 0; lo < len(f.images); lo += f.batch {
+		for lo := 0; lo < len(f.images); lo += batch {
 			var items []datasets.Item
-			for _, path := range f.images[lo:min(lo+f.batch, len(f.images))] {
+			for _, path := range f.images[lo:min(lo+batch, len(f.images))] {
 				data, err := readImage(path)
 				if err != nil {
 					yield(train.Batch{}, err)
@@ -187,7 +187,7 @@ func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform) iter.Se
 				}
 				items = append(items, datasets.Item{Path: path, Data: data})
 			}
-			for b, err := range adapt(datasets.LoadImages(ctx, &datasets.Dataset{}, items, t, f.batch, f.decoders), t.Size) {
+			for b, err := range adapt(datasets.LoadImages(ctx, &datasets.Dataset{}, items, t, batch, f.decoders), t.Size) {
 				if !yield(b, err) || err != nil {
 					return
 				}

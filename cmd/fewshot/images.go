@@ -16,7 +16,7 @@ func (l *loaderFlags) declare(fs *flag.FlagSet) {
 	fs.IntVar(&l.Workers, "decoders", 0, "images decoded at the same time, 0 for one a core")
 	fs.Int64Var(&l.CacheMiB, "cache", 2048, "memory for decoded training images, in MiB")
 	fs.StringVar(&l.Store, "store", "auto", "where decoded images are kept and cropped: host, device, or auto: on a GPU, if they take at most an eighth of its memory")
-	fs.IntVar(&l.Batch, "eval-batch", 100, "images a batch in evaluation")
+	fs.IntVar(&l.Batch, "eval-batch", 100, "images a batch in evaluation, at most")
 }
 
 func (l *loaderFlags) validate() error {

@@ -75,7 +75,7 @@ func (d *images) Features(ctx context.Context, s method.Split, a method.Augment,
 	if len(items) == 0 {
 		return nil, fmt.Errorf("%s has no images for %v", d.ds.Name, s)
 	}
-	source := d.loader.Source(d.dev, d.ui, d.ds, items, d.options(d.loader.Batch, a, false), true)
+	source := d.loader.Source(d.dev, d.ui, d.ds, items, d.options(d.loader.EvalBatch(d.dev, d.model), a, false), true)
 	defer source.Close()
 	all := d.dev.New(tensor.Full, len(items), d.model.Image.Sizes().Embed)
 	row := 0

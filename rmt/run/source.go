@@ -60,7 +60,7 @@ func (l Loader) Source(dev *tensor.Device, u UI, ds *datasets.Dataset, items []d
 
 // InOrder is a source of the centres of items, in their order: what is classified.
 func (l Loader) InOrder(dev *tensor.Device, u UI, m *clip.Model, ds *datasets.Dataset, items []datasets.Item, once bool) *Source {
-	return l.Source(dev, u, ds, items, datasets.LoaderOptions{Transform: m.Transform, BatchSize: l.Batch}, once)
+	return l.Source(dev, u, ds, items, datasets.LoaderOptions{Transform: m.Transform, BatchSize: l.EvalBatch(dev, m)}, once)
 }
 
 // Batches is how many an epoch has.
