@@ -101,6 +101,7 @@ var modules = map[string][]string{
 	"golang.org/x/term":          {"cmd"},
 	"golang.org/x/text":          {"datasets", "text"},
 	"gonum.org/v1/gonum":         {"rmt/probe"},
+	"gonum.org/v1/plot":          {"cmd/fewshot/internal/draw"},
 }
 
 // underCUDA are the packages that only files with a build constraint on the tag cuda may import.

@@ -5,12 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
+	"fewshot/cmd/fewshot/internal/draw"
 	"fewshot/datasets"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
@@ -65,7 +64,7 @@ func setupDemo(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string
 	fs.IntVar(&f.batch, "batch-size", demoBatch, "images a step")
 	fs.StringVar(&f.split, "split", "test", "images to measure on: test, or val for choosing settings")
 	fs.BoolVar(&f.baseToNew, "base-to-new", false, "train on the first half of the classes, test on both halves")
-	fs.StringVar(&f.figure, "figure", "", "draw the accuracies, with examples of each task, into this PNG `file`")
+	fs.StringVar(&f.figure, "figure", "", "draw the accuracies, with examples of each task, into this SVG or PNG `file`")
 	f.device.declare(fs)
 	f.loader.declare(fs)
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -112,8 +111,8 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 	if f.split != "test" && f.split != "val" {
 		return usagef("-split %q: test or val", f.split)
 	}
-	if s, err := os.Stat(filepath.Dir(f.figure)); f.figure != "" && (err != nil || !s.IsDir()) {
-		return usagef("-figure %s: there is no folder %s", f.figure, filepath.Dir(f.figure))
+	if err := checkFigure(f.figure); err != nil {
+		return err
 	}
 	dev, err := f.device.open()
 	if err != nil {
@@ -141,12 +140,24 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 		}
 	}
 	if f.figure != "" {
-		title := fmt.Sprintf("accuracy in %% on synthetic tasks, %d shots, %d seeds; a small CLIP of this project's own", f.shots, len(seeds))
-		if err := writeFigure(f.figure, rows, title); err != nil {
+		drawn, err := figure(rows, f.title(len(seeds)))
+		if err == nil {
+			err = draw.WriteFile(f.figure, drawn)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return u.result(map[string]any{"kind": "result", "synthetic": true, "shots": f.shots, "rows": rows, "mean": f.means(rows)}, func(w io.Writer) { f.print(w, rows) })
+}
+
+// title is the figure's.
+func (f *demoFlags) title(seeds int) string {
+	title := fmt.Sprintf("synthetic tasks, %d shots, a small CLIP of this project's own", f.shots)
+	if seeds > 1 {
+		title += fmt.Sprintf("; mean and standard deviation of %d seeds", seeds)
+	}
+	return title
 }
 
 // task measures zero-shot and every method on one task with one seed.

@@ -4,90 +4,97 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/draw"
-	"image/png"
-	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
-	"golang.org/x/image/font"
-	"golang.org/x/image/font/basicfont"
-	"golang.org/x/image/math/fixed"
-
+	"fewshot/cmd/fewshot/internal/draw"
 	"fewshot/datasets/synth"
-	"fewshot/nn/checkpoint"
 )
 
-// Sizes of the figure, in pixels.
-const (
-	figMargin  = 16
-	figThumbs  = 5             // examples a task
-	figThumb   = synth.Size    // one example, as it is
-	figBars    = 330           // 100 %
-	figBar     = 13            // height of a bar
-	figRow     = figThumb + 14 // one task
-	figLabel   = 96            // task name
-	figCaption = 40            // above the rows
-)
+// checkFigure refuses a figure's file that could not be written, before there is any work. "" is none.
+func checkFigure(path string) error {
+	if path == "" {
+		return nil
+	}
+	if s, err := os.Stat(filepath.Dir(path)); err != nil || !s.IsDir() {
+		return usagef("-figure %s: there is no folder %s", path, filepath.Dir(path))
+	}
+	if err := draw.CheckName(path); err != nil {
+		return usagef("-figure %v", err)
+	}
+	return nil
+}
 
-var methodColours = []color.RGBA{{0x9a, 0xa0, 0xa6, 0xff}, {0x4c, 0x78, 0xa8, 0xff}, {0xe4, 0x57, 0x56, 0xff}, {0x54, 0xa2, 0x4b, 0xff}}
+// figureExamples is how many test images of a task are shown.
+const figureExamples = 5
 
-// writeFigure draws rows as a picture: for each task some test images, and each method's accuracy, averaged over seeds.
-func writeFigure(path string, rows []demoResult, title string) error {
+// figure is for each task some test images, and each method's accuracy: its mean over seeds and, with several, the standard deviation.
+func figure(rows []demoResult, title string) (draw.Figure, error) {
 	var tasks, methods []string
-	sums, n := map[[2]string]float64{}, map[[2]string]float64{}
-	seen := map[string]bool{}
+	accuracies := map[[2]string][]float64{}
 	for _, r := range rows {
-		if !seen["t"+r.Task] {
+		if !slices.Contains(tasks, r.Task) {
 			tasks = append(tasks, r.Task)
 		}
-		if !seen["m"+r.Method] {
+		if !slices.Contains(methods, r.Method) {
 			methods = append(methods, r.Method)
 		}
-		seen["t"+r.Task], seen["m"+r.Method] = true, true
 		k := [2]string{r.Task, r.Method}
-		sums[k] += r.Accuracy
-		n[k]++
+		accuracies[k] = append(accuracies[k], r.Accuracy)
 	}
-	width := 2*figMargin + figLabel + figThumbs*(figThumb+2) + 20 + figBars + 60
-	m := image.NewRGBA(image.Rect(0, 0, width, 2*figMargin+figCaption+len(tasks)*figRow))
-	draw.Draw(m, m.Bounds(), image.White, image.Point{}, draw.Src)
-	text := func(x, y int, s string) {
-		d := font.Drawer{Dst: m, Src: image.NewUniform(color.RGBA{0x20, 0x22, 0x24, 0xff}), Face: basicfont.Face7x13, Dot: fixed.P(x, y)}
-		d.DrawString(s)
-	}
-	box := func(x, y, w, h int, c color.RGBA) {
-		draw.Draw(m, image.Rect(x, y, x+w, y+h), image.NewUniform(c), image.Point{}, draw.Src)
-	}
-	text(figMargin, figMargin+8, title)
-	x := figMargin
-	for i, method := range methods {
-		box(x, figMargin+18, 10, 10, methodColours[i%len(methodColours)])
-		text(x+15, figMargin+28, method)
-		x += 15 + 7*len(method) + 20
+	f := draw.Bars{Title: title, Y: "accuracy, %", Groups: tasks, Across: true, Format: "%.1f", W: 620}
+	for _, m := range methods {
+		b := draw.Bar{Name: m}
+		for _, t := range tasks {
+			mean, deviation := meanAndDeviation(accuracies[[2]string{t, m}])
+			b.Values, b.Err = append(b.Values, mean), append(b.Err, deviation)
+		}
+		f.Series = append(f.Series, b)
 	}
 	rgb := make([]uint8, synth.Size*synth.Size*3)
-	for row, name := range tasks {
-		y := figMargin + figCaption + row*figRow
-		task, ok := synth.Lookup(name)
+	for _, name := range tasks {
+		base, shifted := strings.CutSuffix(name, shiftSuffix)
+		split := "test"
+		if shifted {
+			split = "shift"
+		}
+		task, ok := synth.Lookup(base)
 		if !ok {
-			return fmt.Errorf("figure: no task %q", name)
+			return nil, fmt.Errorf("figure: no task %q", name)
 		}
-		text(figMargin, y+figThumb/2+4, name)
-		x := figMargin + figLabel
-		for i := range figThumbs {
-			task.Item(rgb, worldSeed, "test", i*len(task.Classes)/figThumbs)
-			for p := range synth.Size * synth.Size {
-				m.SetRGBA(x+p%synth.Size, y+p/synth.Size, color.RGBA{rgb[3*p], rgb[3*p+1], rgb[3*p+2], 0xff})
-			}
-			x += figThumb + 2
+		var examples []image.Image
+		for i := range figureExamples {
+			task.Item(rgb, worldSeed, split, i*len(task.Classes)/figureExamples)
+			examples = append(examples, picture(rgb, synth.Size))
 		}
-		x += 18
-		for i, method := range methods {
-			k := [2]string{name, method}
-			a := sums[k] / max(n[k], 1)
-			at := y + i*(figBar+3)
-			box(x, at, int(a*figBars/100), figBar, methodColours[i%len(methodColours)])
-			text(x+int(a*figBars/100)+5, at+figBar-2, fmt.Sprintf("%.1f", a))
-		}
+		f.Pictures = append(f.Pictures, examples)
 	}
-	return checkpoint.WriteFile(path, func(w io.Writer) error { return png.Encode(w, m) })
+	return f, nil
+}
+
+// picture is interleaved bytes as an image.
+func picture(rgb []uint8, side int) image.Image {
+	m := image.NewRGBA(image.Rect(0, 0, side, side))
+	for p := range side * side {
+		m.SetRGBA(p%side, p/side, color.RGBA{rgb[3*p], rgb[3*p+1], rgb[3*p+2], 0xff})
+	}
+	return m
+}
+
+// meanAndDeviation are the mean of values, NaN of none, and their standard deviation as CoOp's scripts compute it: divided by their number.
+func meanAndDeviation(values []float64) (mean, deviation float64) {
+	n := float64(len(values))
+	for _, v := range values {
+		mean += v / n
+	}
+	for _, v := range values {
+		deviation += (v - mean) * (v - mean) / n
+	}
+	if n == 0 {
+		return math.NaN(), math.NaN()
+	}
+	return mean, math.Sqrt(deviation)
 }

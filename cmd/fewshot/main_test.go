@@ -196,6 +196,7 @@ func TestUsage(t *testing.T) {
 		{"encode -batch-size 0 a.png", "-batch-size 0"},
 		{"encode -pillow 11 -text a", "-pillow 11: images are resized as by Pillow 13, or as by 12 and older"},
 		{"demo -figure no/such/folder/world.png", "there is no folder no/such/folder"},
+		{"demo -figure world.jpg", "world.jpg: pictures are written as .svg or .png"},
 		{"pretrain", "-out is missing"},
 		{"pretrain -out x -width 65", "the width a multiple of 64"},
 		{"data check", "-dataset is missing"},

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"fewshot/cmd/fewshot/internal/draw"
+)
+
+// A figure has a bar for each method and a row for each task, a shifted one among them; means are over seeds.
+func TestFigure(t *testing.T) {
+	rows := []demoResult{{Task: "things-shift", Method: "zero-shot", Accuracy: 40}, {Task: "things-shift", Method: "amt", Accuracy: 50}, {Task: "things-shift", Method: "amt", Accuracy: 56},
+		{Task: "letters", Method: "zero-shot", Accuracy: 70}}
+	f, err := figure(rows, "title")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := f.(draw.Bars)
+	if len(b.Groups) != 2 || len(b.Series) != 2 || b.Series[1].Values[0] != 53 || b.Series[1].Err[0] != 3 || len(b.Pictures[0]) != figureExamples {
+		t.Errorf("%+v", b)
+	}
+	var svg bytes.Buffer
+	if err := draw.SVG(&svg, f); err != nil || !bytes.Contains(svg.Bytes(), []byte("53.0")) {
+		t.Errorf("%v", err)
+	}
+	if _, err := figure([]demoResult{{Task: "none"}}, ""); err == nil {
+		t.Error("a task that there is not is drawn")
+	}
+}
