@@ -219,16 +219,22 @@ const synthPrefix = "synth:"
 // worldSeed draws the downstream tasks: it is the same for everybody, as a published data set would be.
 const worldSeed = 2023
 
-// synthetic draws a task of the synthetic world into memory, as encoded images.
-func synthetic(name string) (*datasets.Dataset, error) {
+// lookupTask finds a task, and which of its test sets a name means.
+func lookupTask(name string) (task synth.Task, test string, ok bool) {
 	base, test := name, "test"
 	for _, s := range shiftSplits {
 		if of, ok := strings.CutSuffix(name, "-"+s); ok {
 			base, test = of, s
 		}
 	}
-	task, ok := synth.Lookup(base)
-	if !ok || task.Len(test) == 0 {
+	task, ok = synth.Lookup(base)
+	return task, test, ok && task.Len(test) > 0
+}
+
+// synthetic draws a task of the synthetic world into memory, as encoded images.
+func synthetic(name string) (*datasets.Dataset, error) {
+	task, test, ok := lookupTask(name)
+	if !ok {
 		return nil, usagef("-dataset synth:%s: there is no such task; there are %s", name, strings.Join(taskNames(), ", "))
 	}
 	draw := func(split string) ([]datasets.Item, error) {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"fewshot/cmd/fewshot/internal/draw"
 	"fewshot/datasets/synth"
@@ -56,12 +55,7 @@ func figure(rows []demoResult, title string) (draw.Figure, error) {
 	}
 	rgb := make([]uint8, synth.Size*synth.Size*3)
 	for _, name := range tasks {
-		base, shifted := strings.CutSuffix(name, shiftSuffix)
-		split := "test"
-		if shifted {
-			split = "shift"
-		}
-		task, ok := synth.Lookup(base)
+		task, split, ok := lookupTask(name)
 		if !ok {
 			return nil, fmt.Errorf("figure: no task %q", name)
 		}
