@@ -42,6 +42,7 @@ type trainFlags struct {
 	every  time.Duration
 	zero   bool
 	given  map[string]string // flags of the method, as given
+	flags  map[string]string // that the result keeps
 }
 
 func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []string) error {
@@ -69,6 +70,7 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 		if f.every < 0 {
 			return usagef("-save-every %v: a time cannot be negative", f.every)
 		}
+		f.flags = lastingFlags(fs)
 		return f.run(ctx, u)
 	}
 }
@@ -214,33 +216,42 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return usageError{err.Error()}
 	}
-	ds, err := f.data.open()
+	r, close, err := f.request(ctx, u, m, func() (method.Settings, error) { return f.settings(m) })
 	if err != nil {
 		return err
 	}
-	u.about(ds)
-	settings, err := f.settings(m)
-	if err != nil {
-		return err
+	defer close()
+	if r.Out == "" {
+		r.Out = filepath.Join("runs", strings.ReplaceAll(r.Data.Name, ":", "-"), fmt.Sprintf("%s-%dshots-seed%d", m.Name, f.data.shots, f.data.seed))
 	}
-	dev, err := f.device.open()
-	if err != nil {
-		return err
-	}
-	defer dev.Close()
-	model, err := f.model.open(ctx, dev, u)
-	if err != nil {
-		return err
-	}
-	if f.out == "" {
-		f.out = filepath.Join("runs", strings.ReplaceAll(ds.Name, ":", "-"), fmt.Sprintf("%s-%dshots-seed%d", m.Name, f.data.shots, f.data.seed))
-	}
-	r := run.Request{Dev: dev, Model: model, Method: m, Settings: settings, Data: ds, Classes: f.data.classes, Templates: f.data.chosen(ds),
-		Shots: f.data.shots, Seed: f.data.seed, Below: f.mask, Micro: f.micro.on(dev, model), Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
-		Loader: f.loader.Loader, Out: f.out, Resume: f.resume, SaveEvery: f.every, ZeroShot: f.zero, Program: version(), UI: u}
 	result, err := r.Run(ctx)
 	if err != nil {
 		return err
 	}
 	return u.result(result, result.Print)
+}
+
+// request opens data, device and model for a run of a method. The caller closes them.
+func (f *trainFlags) request(ctx context.Context, u *ui, m *method.Method, settings func() (method.Settings, error)) (r *run.Request, close func(), err error) {
+	ds, err := f.data.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	u.about(ds)
+	s, err := settings()
+	if err != nil {
+		return nil, nil, err
+	}
+	dev, err := f.device.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	model, err := f.model.open(ctx, dev, u)
+	if err != nil {
+		dev.Close()
+		return nil, nil, err
+	}
+	return &run.Request{Dev: dev, Model: model, Method: m, Settings: s, Data: ds, Classes: f.data.classes, Templates: f.data.chosen(ds),
+		Shots: f.data.shots, Seed: f.data.seed, Below: f.mask, Micro: f.micro.on(dev, model), Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
+		Loader: f.loader.Loader, Out: f.out, Resume: f.resume, SaveEvery: f.every, ZeroShot: f.zero, Program: version(), Flags: f.flags, UI: u}, func() { dev.Close() }, nil
 }

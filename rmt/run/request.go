@@ -38,9 +38,10 @@ type Request struct {
 
 	Out       string // output folder
 	Resume    bool
-	SaveEvery time.Duration // between checkpoints
-	ZeroShot  bool          // evaluate the untouched model too
-	Program   string        // version
+	SaveEvery time.Duration     // between checkpoints
+	ZeroShot  bool              // evaluate the untouched model too
+	Program   string            // version
+	Flags     map[string]string // by which model, data and device were chosen, for the result
 	UI        UI
 }
 
@@ -209,7 +210,7 @@ func settingsJSON(s method.Settings) (json.RawMessage, error) {
 func (r *Request) result(s Spec, t *method.Training) *Result {
 	return &Result{Kind: "result", SpecHash: s.Hash(), Spec: s, Model: r.Model.Name, Backbone: r.Model.Digest, Dataset: r.Data.Name, Title: r.Data.Title,
 		Synthetic: r.Synthetic, Classes: r.Classes, NumClass: len(r.Data.Classes), Templates: r.Templates, Shots: r.Shots, Seed: r.Seed,
-		Train: len(r.Data.Train), Split: s.Data.Split, Method: s.Method, Config: s.Settings, Figures: t.Figures, Device: r.Dev.Describe(), Program: r.Program}
+		Train: len(r.Data.Train), Split: s.Data.Split, Method: s.Method, Config: s.Settings, Figures: t.Figures, Device: r.Dev.Describe(), Program: r.Program, Flags: r.Flags}
 }
 
 // announce says what is about to happen.

@@ -1,0 +1,74 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"fewshot/nn/checkpoint"
+	"fewshot/rmt/method"
+)
+
+// ReadResult reads the result.json of an output folder, or a file of that kind, and says in which folder it lies.
+func ReadResult(path string) (r *Result, folder string, err error) {
+	if s, err := os.Stat(path); err == nil && s.IsDir() {
+		folder, path = path, filepath.Join(path, ResultName)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return nil, "", fmt.Errorf("%s holds no finished run: it has no %s", folder, ResultName)
+		}
+	} else {
+		folder = filepath.Dir(path)
+	}
+	b, err := checkpoint.ReadFile(path, MaxResult)
+	if err != nil {
+		return nil, "", err
+	}
+	if r, err = ParseResult(b); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", path, err)
+	}
+	return r, folder, nil
+}
+
+// ParseResult reads a result.json. Results may have more in them than this program knows; specs, which say what a run is, may not, and one
+// that is not what its digest says was changed by hand.
+func ParseResult(b []byte) (*Result, error) {
+	var r Result
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("is no result of a run: %w", err)
+	}
+	if r.Kind != "result" || r.Dataset == "" || r.Model == "" {
+		return nil, errors.New("is no result of a run")
+	}
+	var said struct{ Spec json.RawMessage }
+	if err := json.Unmarshal(b, &said); err != nil || said.Spec == nil {
+		return nil, errors.New("has no spec of its run: it was written by a program older than specs, or by another")
+	}
+	var err error
+	if r.Spec, err = ParseSpec(said.Spec); err != nil {
+		return nil, err
+	}
+	if h := r.Spec.Hash(); h != r.SpecHash {
+		return nil, fmt.Errorf("its spec is not the one of the run: spec_sha256 says %q, and it has %s; it was changed since it was written", r.SpecHash, h)
+	}
+	return &r, nil
+}
+
+// Again is the method of a result, with the settings that it had in the end.
+func (r *Result) Again() (*method.Method, method.Settings, error) {
+	m, err := Lookup(r.Spec.Method)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := m.Settings(r.Spec.Settings)
+	if err != nil {
+		return nil, nil, fmt.Errorf("settings of %s: %w", m.Name, err)
+	}
+	return m, s, nil
+}
+
+// Learned is the file of what was learned, in the folder of a result. It may have been moved since it was written.
+func (r *Result) Learned(folder string) string {
+	return filepath.Join(folder, filepath.Base(filepath.ToSlash(r.File)))
+}
