@@ -19,7 +19,9 @@ var evalCommand = command{
 	name:    "eval", summary: "test a mask or a tuned file on a data set",
 	about: `Puts what train wrote on the model it was learned on, and classifies the test images with the prompt of the training. A
 file of other weights is refused, and so is a model that is used in another way than then.
-With -classes new this is the base-to-new protocol, with another -dataset the shift of domain.`,
+With -classes new this is the base-to-new protocol, with another -dataset the shift of domain.
+Several files are tested in one pass over the images, and each has a result, as if it were tested alone. One of
+them may be the mask that another was trained under; such a mask is not tested by itself.`,
 	setup: setupEval,
 }
 
@@ -27,14 +29,14 @@ func setupEval(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string
 	var f evalFlags
 	f.declare(fs)
 	f.data.declareTemplate(fs)
-	fs.StringVar(&f.mask, "mask", "", "mask `file` to test, or the folder of the run that wrote it")
-	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` of another method to test, or the folder of its run; with -mask where it was trained under one")
+	f.declareFile(fs, "mask", "mask `file` to test, or the folder of the run that wrote it; may be given several times, as -tuned")
+	f.declareFile(fs, "tuned", "tuned `file` of another method to test, or the folder of its run; with -mask where it was trained under one")
 	fs.BoolVar(&f.force, "force", false, "use prompts, activation or preprocessing that contradict the file; the result says so")
 	return func(ctx context.Context, u *ui, args []string) error {
 		switch {
 		case len(args) > 0:
 			return usagef("unexpected argument %q", args[0])
-		case f.mask == "" && f.tuned == "":
+		case len(f.files) == 0:
 			return usagef("-mask or -tuned is missing: what shall be tested? (the untouched model: fewshot zeroshot)")
 		}
 		return f.run(ctx, u, func(*datasets.Dataset) []string { return f.data.templates })
@@ -49,8 +51,19 @@ type evalFlags struct {
 	loader   loaderFlags
 	perClass bool
 
-	mask, tuned string
-	force       bool
+	files []run.Given
+	force bool
+}
+
+// declareFile declares a flag that names files of what was trained.
+func (f *evalFlags) declareFile(fs *flag.FlagSet, name, usage string) {
+	fs.Func(name, usage, func(path string) error {
+		if path == "" {
+			return fmt.Errorf("names no file")
+		}
+		f.files = append(f.files, run.Given{Path: path, Mask: name == "mask"})
+		return nil
+	})
 }
 
 func (f *evalFlags) declare(fs *flag.FlagSet) {
@@ -82,7 +95,7 @@ type evalResult struct {
 	Method   string              `json:"method,omitempty"` // of the tuned file
 	Forced   []string            `json:"forced,omitempty"` // what contradicts the files, on the user's word
 	PerClass []run.ClassAccuracy `json:"per_class,omitempty"`
-	Rate     float64             `json:"eval_images_per_second"`
+	Rate     float64             `json:"eval_images_per_second"` // of all files that are tested
 	Seconds  float64             `json:"seconds"`
 	Device   string              `json:"device"`
 	Program  string              `json:"program"`
@@ -95,69 +108,79 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 	if err := f.loader.validate(); err != nil {
 		return err
 	}
-	loaded, err := run.OpenLoaded(f.mask, f.tuned)
+	all, err := run.OpenEach(f.files)
 	if err != nil {
 		return err
 	}
-	defer loaded.Close()
+	for _, l := range all {
+		defer l.Close()
+	}
 	ds, err := f.data.open()
 	if err != nil {
 		return err
 	}
 	u.about(ds)
-	templates, err := loaded.Templates(ds.Title, prompts(ds), []string{ds.Template}, f.force)
-	if err == nil {
-		err = loaded.Prompts(ds, f.force)
-	}
-	if err != nil {
-		return err
+	var trials []*run.Trial
+	for _, l := range all {
+		t := &run.Trial{Loaded: l}
+		if t.Templates, err = l.Templates(ds.Title, prompts(ds), []string{ds.Template}, f.force); err == nil {
+			err = l.Prompts(ds, f.force)
+		}
+		if err != nil {
+			return err
+		}
+		trials = append(trials, t)
 	}
 	dev, err := f.device.open()
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	f.model.Like = loaded.Model()
+	f.model.Like = all[0].Model()
 	m, err := f.model.open(ctx, dev, u)
 	if err != nil {
 		return err
 	}
-	r := &evalResult{Kind: "result", Model: m.Name, Backbone: m.Digest, Dataset: ds.Name, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
-		Classes: f.data.classes, NumClass: len(ds.Classes), Templates: templates, Prompts: ds.PromptsHash(), Split: ds.SplitHash(), Device: dev.Describe(), Program: version()}
-	request := run.Request{Dev: dev, Model: m, Data: ds, Templates: templates, Loader: f.loader.Loader, UI: u}
-	job, release := request.Job(false)
+	request := run.Request{Dev: dev, Model: m, Data: ds, Loader: f.loader.Loader, UI: u}
+	cs, release, err := request.Apply(ctx, trials, f.force)
 	defer release()
-	c, sparsity, err := loaded.Apply(ctx, job, f.force)
 	if err != nil {
 		return err
 	}
-	r.describe(loaded, sparsity)
 	began := time.Now()
 	images := f.loader.InOrder(dev, u, m, ds, ds.Test, true)
 	defer images.Close()
-	t, err := run.Classify(ctx, u, "test", dev, c, images)
+	tallies, err := run.ClassifyEach(ctx, u, "test", dev, cs, m.Image, images)
 	if err != nil {
 		return err
 	}
-	r.Test = t.Accuracy()
-	r.Rate = float64(r.Test.Images) / time.Since(began).Seconds()
-	if f.perClass {
-		r.PerClass = t.PerClass(ds.Classes)
+	rate := float64(len(trials)*len(ds.Test)) / time.Since(began).Seconds()
+	for i, t := range trials {
+		r := &evalResult{Kind: "result", Model: m.Name, Backbone: m.Digest, Dataset: ds.Name, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
+			Classes: f.data.classes, NumClass: len(ds.Classes), Templates: t.Templates, Prompts: ds.PromptsHash(), Split: ds.SplitHash(),
+			Test: tallies[i].Accuracy(), Rate: rate, Device: dev.Describe(), Program: version()}
+		r.describe(t)
+		if f.perClass {
+			r.PerClass = tallies[i].PerClass(ds.Classes)
+		}
+		r.Seconds = time.Since(start).Seconds()
+		if err := u.result(r, func(w io.Writer) { r.print(w) }); err != nil {
+			return err
+		}
 	}
-	r.Seconds = time.Since(start).Seconds()
-	return u.result(r, func(w io.Writer) { r.print(w) })
+	return nil
 }
 
 // describe says what was tested.
-func (r *evalResult) describe(l *run.Loaded, sparsity *rmt.Sparsity) {
-	if l.Mask != nil {
-		percent := sparsity.Percent()
-		r.Mask, r.Sparsity, r.Percent = l.Mask.Path, sparsity, &percent
+func (r *evalResult) describe(t *run.Trial) {
+	if t.Mask != nil {
+		percent := t.Sparsity.Percent()
+		r.Mask, r.Sparsity, r.Percent = t.Mask.Path, t.Sparsity, &percent
 	}
-	if l.Tuned != nil {
-		r.Tuned, r.Method = l.Tuned.Path, l.Tuned.Spec.Method
+	if t.Tuned != nil {
+		r.Tuned, r.Method = t.Tuned.Path, t.Tuned.Spec.Method
 	}
-	r.Forced = slices.Clone(l.Forced)
+	r.Forced = slices.Clone(t.Forced)
 }
 
 func (r *evalResult) print(w io.Writer) {

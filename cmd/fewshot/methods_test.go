@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,6 +112,67 @@ func TestStacking(t *testing.T) {
 		{"nothing to say of others", append(test, "-mask", mask, "-classes", "new")},
 	} {
 		if code, _, errw := cli(t, c.args...); code != exitFailed || !strings.Contains(errw, c.want) {
+			t.Errorf("%v: exit code %d, %s; want %q", c.args, code, errw, c.want)
+		}
+	}
+}
+
+// Files that are tested together come to what each comes to alone, whatever encoders, heads and masks they have in common.
+func TestEvalOfSeveral(t *testing.T) {
+	mask, _ := undisturbedRun(t)
+	test := func(files ...string) []string {
+		t.Helper()
+		out := must(t, append([]string{"eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-json", "-per-class", "-eval-batch", "5"}, files...)...)
+		var lines []string
+		for line := range strings.Lines(out) {
+			var e evalResult
+			if err := json.Unmarshal([]byte(line), &e); err != nil || e.Kind != "result" {
+				continue
+			}
+			if e.Rate <= 0 || e.Seconds <= 0 {
+				t.Errorf("%v: no times in %s", files, line)
+			}
+			e.Rate, e.Seconds = 0, 0
+			b, err := json.Marshal(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, string(b))
+		}
+		return lines
+	}
+	dirs := map[string]string{"mask": mask}
+	for _, m := range []string{"coop", "vpt-deep", "clip-lora", "taskres", "linear-probe", "amt"} {
+		dirs[m] = filepath.Join(t.TempDir(), "run")
+		must(t, learn(t, m, dirs[m])...)
+	}
+	dirs["below"] = filepath.Join(t.TempDir(), "run")
+	must(t, learn(t, "clip-adapter", dirs["below"], "-mask", mask)...)
+	var all, want []string
+	for _, files := range [][]string{{"-tuned", "coop"}, {"-mask", "amt"}, {"-tuned", "linear-probe"}, {"-tuned", "vpt-deep"}, {"-tuned", "taskres"},
+		{"-tuned", "below", "-mask", "mask"}, {"-tuned", "clip-lora"}} {
+		for i := 1; i < len(files); i += 2 {
+			files[i] = dirs[files[i]]
+		}
+		all = append(all, files...)
+		want = append(want, test(files...)...)
+	}
+	if got := test(all...); !slices.Equal(got, want) {
+		t.Errorf("together\n%s\nalone\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if got := test("-mask", mask, "-mask", dirs["amt"]); len(got) != 2 || got[1] != want[1] {
+		t.Errorf("two masks: %v", got)
+	}
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"which is none of those given", []string{"-tuned", dirs["below"], "-tuned", dirs["coop"]}},
+		{"name it with -tuned", []string{"-mask", dirs["coop"], "-mask", mask}},
+		{"no such file", []string{"-mask", mask, "-mask", filepath.Join(t.TempDir(), "nothing")}},
+	} {
+		code, _, errw := cli(t, append([]string{"eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few"}, c.args...)...)
+		if code != exitFailed || !strings.Contains(errw, c.want) {
 			t.Errorf("%v: exit code %d, %s; want %q", c.args, code, errw, c.want)
 		}
 	}

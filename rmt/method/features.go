@@ -74,10 +74,11 @@ func SameClasses(learned, classes []string) error {
 // Behind is a classifier of features behind an encoder.
 type Behind struct {
 	Encoder train.Encoder
-	Head    interface {
-		Logits(features *autograd.Var) *autograd.Var
-	}
+	Head    train.FeatureHead
 }
+
+// Parts makes b [train.Parted].
+func (b Behind) Parts() (train.Encoder, train.FeatureHead) { return b.Encoder, b.Head }
 
 // Logits are [N, C] for images [N, 3, S, S].
 func (b Behind) Logits(images *autograd.Var) *autograd.Var {

@@ -79,6 +79,8 @@ type Job struct {
 	Micro     func(batch int) int // images of a batch that are computed at a time, 0 for all
 	Progress  func(what string, n int) (advance func(done int, say string), finish func())
 
+	Shared *Heads // those of other jobs too; nil for none
+
 	heads map[string]train.Head
 }
 
@@ -88,21 +90,56 @@ func (j *Job) Key(purpose string) tensor.Key { return tensor.NewKey(j.Seed).Name
 // Head is the zero-shot classifier of the job's classes and templates.
 func (j *Job) Head(ctx context.Context) (train.Head, error) { return j.HeadOf(ctx, j.Classes) }
 
-// HeadOf is the zero-shot classifier of any classes by the job's templates. It is made once, and belongs to the job.
+// HeadOf is the zero-shot classifier of any classes by the job's templates. It is made once, and belongs to the job, or to Shared.
 func (j *Job) HeadOf(ctx context.Context, classes []string) (train.Head, error) {
 	key := strings.Join(classes, "\x00")
-	if h, ok := j.heads[key]; ok {
+	into := &j.heads
+	if j.Shared.serves(j.Model) {
+		into = &j.Shared.made
+		key += "\x01" + strings.Join(j.Templates, "\x00")
+	}
+	if h, ok := (*into)[key]; ok {
 		return h, nil
 	}
 	rows, err := j.rows(ctx, classes)
 	if err != nil {
 		return train.Head{}, err
 	}
-	if j.heads == nil {
-		j.heads = map[string]train.Head{}
+	if *into == nil {
+		*into = map[string]train.Head{}
 	}
-	j.heads[key] = train.Head{Classes: rows, Scale: j.Model.Scale()}
-	return j.heads[key], nil
+	h := train.Head{Classes: rows, Scale: j.Model.Scale()}
+	(*into)[key] = h
+	return h, nil
+}
+
+// Heads are zero-shot classifiers that several jobs on shares of one model have in common, where their text encoder is the model's. Prompts by class
+// are those of one data set.
+type Heads struct {
+	Model *clip.Model // as it was opened
+	made  map[string]train.Head
+}
+
+// serves reports whether a model's text encoder computes what that of the heads' model does.
+func (h *Heads) serves(m *clip.Model) bool {
+	if h == nil || m.Text == nil {
+		return false
+	}
+	loaded := h.Model.Text.Params()
+	for i, p := range m.Text.Params() {
+		if p.Changed(loaded[i].Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// Close gives back what was made.
+func (h *Heads) Close() {
+	for _, head := range h.made {
+		head.Classes.Release()
+	}
+	h.made = nil
 }
 
 // rows are the features of classes.

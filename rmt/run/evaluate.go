@@ -88,6 +88,16 @@ func Evaluate(ctx context.Context, u UI, what string, dev *tensor.Device, c trai
 
 // Classify is Evaluate, class by class. There is no outcome of no images: that is an error.
 func Classify(ctx context.Context, u UI, what string, dev *tensor.Device, c train.Classifier, images *Source) (*Tally, error) {
+	all, err := ClassifyEach(ctx, u, what, dev, []train.Classifier{c}, nil, images)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// ClassifyEach is Classify by several classifiers, for which the images are read once, and encoded once by what they have in common: see
+// [train.PredictEach].
+func ClassifyEach(ctx context.Context, u UI, what string, dev *tensor.Device, cs []train.Classifier, backbone train.Encoder, images *Source) ([]*Tally, error) {
 	if len(images.items) == 0 {
 		return nil, fmt.Errorf("%s has no images to test on", quote.Plain(images.ds.Name))
 	}
@@ -97,15 +107,20 @@ func Classify(ctx context.Context, u UI, what string, dev *tensor.Device, c trai
 	dev.Trim()
 	defer dev.Trim()
 	classes := len(images.ds.Classes)
-	t := &Tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
-	for labels, err := range train.Predict(ctx, dev, c, images.Epoch(ctx, 0, 0)) {
-		if err != nil {
-			return t, err
-		}
-		for _, p := range labels {
-			t.add(images.items[t.done].Label, p)
-		}
-		advance(t.done, "")
+	all := make([]*Tally, len(cs))
+	for i := range all {
+		all[i] = &Tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
 	}
-	return t, ctx.Err()
+	for labels, err := range train.PredictEach(ctx, dev, cs, backbone, images.Epoch(ctx, 0, 0)) {
+		if err != nil {
+			return nil, err
+		}
+		for i, t := range all {
+			for _, p := range labels[i] {
+				t.add(images.items[t.done].Label, p)
+			}
+		}
+		advance(all[0].done, "")
+	}
+	return all, ctx.Err()
 }

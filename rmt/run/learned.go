@@ -170,12 +170,7 @@ func (l *Loaded) attach(j *method.Job, params []*nn.Param, force bool) ([]*rmt.M
 	return l.Mask.Masks.Attach(params, j.Model.Digest)
 }
 
-// Apply puts the mask on the model and makes the classifier for a job's classes.
-func (l *Loaded) Apply(ctx context.Context, j *method.Job, force bool) (c train.Classifier, sparsity *rmt.Sparsity, err error) {
-	r, err := l.apply(ctx, j, force)
-	return r.Classifier, r.Sparsity, err
-}
-
+// apply puts the mask on the model and makes the classifier for a job's classes.
 func (l *Loaded) apply(ctx context.Context, j *method.Job, force bool) (r Resident, err error) {
 	r.job = j
 	if r.masks, err = l.attach(j, maskable(j.Model), force); err != nil {

@@ -3,18 +3,12 @@ package run
 import (
 	"context"
 
-	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/rmt"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
-
-// A Head maps features [N, D], not normalised, to logits [N, C].
-type Head interface {
-	Logits(features *autograd.Var) *autograd.Var
-}
 
 // Resident is a classifier that a process keeps, among others on one backbone, and gives up again.
 type Resident struct {
@@ -27,7 +21,7 @@ type Resident struct {
 	settled []*tensor.Tensor
 }
 
-// Settle is Apply for a process that keeps the classifier: weights under masks are computed once, into memory of their own, and the masks'
+// Settle is what [Request.Apply] does, for a process that keeps the classifier: weights under masks are computed once, into memory of their own, and the masks'
 // scores given back. The job's model should be one that nobody else sees, as [clip.Model.Share] makes them: all that is not masked
 // or trained is then in memory once, however many classifiers there are. After an error nothing is held.
 func (l *Loaded) Settle(ctx context.Context, j *method.Job, force bool) (*Resident, error) {
@@ -70,15 +64,12 @@ func (r *Resident) Bytes() int64 {
 
 // Encoder is the classifier's image encoder and head, where it is nothing but these two: a head that needs features alone can be given
 // those of several tasks together. same says that the encoder computes what that of the backbone does.
-func (r *Resident) Encoder(backbone []*nn.Param) (e train.Encoder, head Head, same, ok bool) {
-	switch c := r.Classifier.(type) {
-	case train.Model:
-		e, head = c.Encoder, c.Head
-	case method.Behind:
-		e, head = c.Encoder, c.Head
-	default:
+func (r *Resident) Encoder(backbone []*nn.Param) (e train.Encoder, head train.FeatureHead, same, ok bool) {
+	c, ok := r.Classifier.(train.Parted)
+	if !ok {
 		return nil, nil, false, false
 	}
+	e, head = c.Parts()
 	if e != train.Encoder(r.job.Model.Image) {
 		return nil, nil, false, false
 	}

@@ -98,11 +98,11 @@ func TestResidents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, _, err := l.Apply(context.Background(), job(alone), false)
+		applied, err := l.apply(context.Background(), job(alone), false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want = append(want, logits(c.Logits))
+		want = append(want, logits(applied.Classifier.Logits))
 		r, err := l.Settle(context.Background(), job(m.Share()), false)
 		if err != nil {
 			t.Fatal(err)
