@@ -8,9 +8,11 @@ import (
 	"iter"
 	"math"
 	"os"
+	"slices"
 
 	"fewshot/autograd"
 	"fewshot/datasets"
+	"fewshot/rmt"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/run"
 	"fewshot/rmt/train"
@@ -47,7 +49,7 @@ func setupEncode(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 		return nil
 	})
 	fs.BoolVar(&f.truncate, "truncate", false, "cut texts that are too long for the model, instead of refusing them")
-	fs.StringVar(&f.mask, "mask", "", "mask `file` to put on the image encoder")
+	fs.StringVar(&f.mask, "mask", "", "mask `file` to put on the encoders, or the folder of its run")
 	fs.IntVar(&f.batch, "batch-size", 32, "images a batch; fewer are taken where they are large")
 	fs.IntVar(&f.decoders, "decoders", 0, "images decoded at the same time, 0 for one a core")
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -55,8 +57,6 @@ func setupEncode(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 		switch {
 		case len(f.texts)+len(f.images) == 0:
 			return usagef("nothing to encode: give images, or texts with -text")
-		case f.mask != "" && len(f.images) == 0:
-			return usagef("-mask is for images, and none is given")
 		case f.batch < 1 || f.decoders < 0:
 			return usagef("-batch-size %d, -decoders %d: a batch has an image, and numbers are not negative", f.batch, f.decoders)
 		}
@@ -104,19 +104,23 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 
 // putMask puts the mask on the model.
 func (f *encodeFlags) putMask(m *clip.Model) error {
-	mask, err := run.OpenLoaded(f.mask, "")
+	l, err := run.OpenLoaded(f.mask, "")
 	if err != nil {
 		return err
 	}
-	defer mask.Close()
-	spec, err := m.Spec()
-	if err == nil {
-		_, err = mask.Mask.Check(spec, false)
+	defer l.Close()
+	masks, err := l.PutMask(m, false)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		_, err = mask.Mask.Masks.Attach(m.Image.Params(), m.Digest)
+	ofImages := func(k *rmt.Mask) bool { return slices.Contains(m.Image.Params(), k.Param) }
+	switch {
+	case len(f.images) == 0 && !slices.ContainsFunc(masks, func(k *rmt.Mask) bool { return !ofImages(k) }):
+		return fmt.Errorf("%s is a mask of the image encoder, and no image is given", l.Mask.Path)
+	case len(f.texts) == 0 && !slices.ContainsFunc(masks, ofImages):
+		return fmt.Errorf("%s is a mask of the text encoder, and no -text is given", l.Mask.Path)
 	}
-	return err
+	return nil
 }
 
 // encodeTexts encodes one text at a time: nobody has so many that a batch would be worth its padding.

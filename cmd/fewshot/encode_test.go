@@ -160,6 +160,9 @@ func TestEncodeWithMask(t *testing.T) {
 	if whole := objects(t, must(t, "encode", "-model", tiny(t), "-json", "-mask", dir, file)); !slices.Equal(whole[0].Feature, masked[1].Feature) {
 		t.Error("the folder of a run does not stand for its mask")
 	}
+	if code, _, errw := cli(t, "encode", "-model", tiny(t), "-mask", mask, "-text", "a star"); code != exitFailed || !strings.Contains(errw, "no image is given") {
+		t.Errorf("a mask of the image encoder and a text alone: exit code %d, %s", code, errw)
+	}
 	if code, _, errw := cli(t, "encode", "-model", other(t), "-mask", mask, file); code != exitFailed || !strings.Contains(errw, "another backbone") {
 		t.Errorf("a mask of other weights: exit code %d, %s", code, errw)
 	}

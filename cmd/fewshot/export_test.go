@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -53,6 +54,56 @@ func TestExportFoldsMask(t *testing.T) {
 	must(t, "import", "-model", tiny(t), "-out", back, filepath.Join(official, "model.pth.tar-30"))
 	if got := must(t, "encode", "-json", "-model", tiny(t), "-mask", back, picture); got != want {
 		t.Error("other features after the way through the released code's form")
+	}
+}
+
+// TestTextMasks: masks on the text encoder are put on by every command that takes a mask, and folded in as those of images are.
+func TestTextMasks(t *testing.T) {
+	data := []string{"-data", tinyData(t), "-dataset", "few"}
+	picture := firstImage(t, filepath.Join(tinyData(t), "few"))
+	encode := func(model string, more ...string) string {
+		t.Helper()
+		return must(t, append([]string{"encode", "-json", "-model", model, "-text", "a star", "-text", "a photo of a disc", "-text", "b", "-text", "c", "-text", "d", picture}, more...)...)
+	}
+	plain := encode(tiny(t))
+	for _, encoder := range []string{"text", "both"} {
+		run := filepath.Join(t.TempDir(), "run")
+		must(t, tune(t, run, "-encoder", encoder)...)
+		out := filepath.Join(t.TempDir(), "out")
+		must(t, "export", "-model", tiny(t), "-mask", run, "-to", "open_clip", "-out", out)
+		want, got := encode(tiny(t), "-mask", run), encode(out)
+		if want != got {
+			t.Errorf("%s: other features exported\n%.300s\n%.300s", encoder, got, want)
+		}
+		was, is := objects(t, plain), objects(t, want)
+		if slices.Equal(was[0].Feature, is[0].Feature) || slices.Equal(was[5].Feature, is[5].Feature) != (encoder == "text") {
+			t.Errorf("%s: the mask changes the features of what it is on, and of nothing else", encoder)
+		}
+		masked := last[evalResult](t, must(t, append([]string{"eval", "-json", "-model", tiny(t), "-mask", run}, data...)...))
+		folded := last[evalResult](t, must(t, append([]string{"zeroshot", "-json", "-model", out}, data...)...))
+		if masked.Test != folded.Test {
+			t.Errorf("%s: %+v under the mask, %+v exported", encoder, masked.Test, folded.Test)
+		}
+		// What is trained under the mask is what is trained on the model that has it in its weights.
+		under, on := filepath.Join(t.TempDir(), "under"), filepath.Join(t.TempDir(), "on")
+		for to, model := range map[string][]string{under: {"-model", tiny(t), "-mask", run}, on: {"-model", out}} {
+			must(t, slices.Concat([]string{"train", "-method", "coop", "-shots", "4", "-batch-size", "8", "-epochs", "1", "-zeroshot=false", "-out", to}, model, data)...)
+		}
+		a := last[evalResult](t, must(t, append([]string{"eval", "-json", "-model", tiny(t), "-mask", run, "-tuned", under}, data...)...))
+		b := last[evalResult](t, must(t, append([]string{"eval", "-json", "-model", out, "-tuned", on}, data...)...))
+		if a.Test != b.Test {
+			t.Errorf("%s: CoOp under the mask %+v, on the exported model %+v", encoder, a.Test, b.Test)
+		}
+		if encoder == "text" {
+			wrong := []string{"encode", "-model", tiny(t), "-mask", run, picture}
+			if code, _, errw := cli(t, wrong...); code != exitFailed || !strings.Contains(errw, "no -text is given") {
+				t.Errorf("a mask of the text encoder and an image alone: exit code %d, %s", code, errw)
+			}
+			wrong = []string{"export", "-model", tiny(t), "-mask", run, "-to", "official-mask", "-out", filepath.Join(t.TempDir(), "official")}
+			if code, _, errw := cli(t, wrong...); code != exitFailed || !strings.Contains(errw, "released code has no mask for transformer.") {
+				t.Errorf("a mask of the text encoder for the released code: exit code %d, %s", code, errw)
+			}
+		}
 	}
 }
 

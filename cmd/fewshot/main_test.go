@@ -192,7 +192,6 @@ func TestUsage(t *testing.T) {
 		{"zeroshot -template none", `-template "none": the class name goes in once, where {} stands`},
 		{"zeroshot", "-dataset is missing"},
 		{"encode", "nothing to encode"},
-		{"encode -text a -mask m", "-mask is for images, and none is given"},
 		{"encode -batch-size 0 a.png", "-batch-size 0"},
 		{"encode -pillow 11 -text a", "-pillow 11: images are resized as by Pillow 13, or as by 12 and older"},
 		{"demo -figure no/such/folder/world.png", "there is no folder no/such/folder"},

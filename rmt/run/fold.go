@@ -18,7 +18,8 @@ func (l *Loaded) Fold(ctx context.Context, j *method.Job, force bool) ([]*rmt.Ma
 		return nil, fmt.Errorf("%s: what %s learns lies outside the encoders' weights and cannot be folded into them; "+
 			"masks (-mask) and clip-lora (-tuned) can", t.Path, t.Spec.Method)
 	}
-	masks, err := l.attach(j, j.Model.Image.Params(), force)
+	masks, err := l.PutMask(j.Model, force)
+	j.Masked = l.Mask != nil
 	if err == nil && l.Tuned != nil {
 		_, err = l.Tuned.learned(ctx, j)
 	}

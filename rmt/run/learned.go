@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"fewshot/datasets"
-	"fewshot/nn"
 	"fewshot/nn/quote"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
@@ -146,10 +145,9 @@ func quoteAll(all []string) string {
 	return strings.Join(q, ", ")
 }
 
-// attach makes sure that the files are of the job's model, used as then or by force, and puts the mask on those of its parameters that
-// are given.
-func (l *Loaded) attach(j *method.Job, params []*nn.Param, force bool) ([]*rmt.Mask, error) {
-	spec, err := j.Model.Spec()
+// PutMask makes sure that the files are of the model, used as then or by force, and puts the mask on its encoders.
+func (l *Loaded) PutMask(m *clip.Model, force bool) ([]*rmt.Mask, error) {
+	spec, err := m.Spec()
 	if err != nil {
 		return nil, err
 	}
@@ -166,16 +164,16 @@ func (l *Loaded) attach(j *method.Job, params []*nn.Param, force bool) ([]*rmt.M
 	if l.Mask == nil {
 		return nil, nil
 	}
-	j.Masked = true
-	return l.Mask.Masks.Attach(params, j.Model.Digest)
+	return l.Mask.Masks.Attach(maskable(m), m.Digest)
 }
 
 // apply puts the mask on the model and makes the classifier for a job's classes.
 func (l *Loaded) apply(ctx context.Context, j *method.Job, force bool) (r Resident, err error) {
 	r.job = j
-	if r.masks, err = l.attach(j, maskable(j.Model), force); err != nil {
+	if r.masks, err = l.PutMask(j.Model, force); err != nil {
 		return r, err
 	}
+	j.Masked = l.Mask != nil
 	if r.masks != nil {
 		s := rmt.SparsityOf(r.masks)
 		r.Sparsity = &s

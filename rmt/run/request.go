@@ -153,7 +153,7 @@ func (r *Request) check(ctx context.Context) error {
 	return r.Data.Inspect(ctx, r.Data.Train) // a damaged image is to be known now, and not after the evaluation that comes first
 }
 
-// mask puts the mask below on the image encoder, and is its digest.
+// mask puts the mask below on the encoders, and is its digest.
 func (r *Request) mask() (sum string, err error) {
 	if r.Below == "" {
 		return "", nil
@@ -166,13 +166,7 @@ func (r *Request) mask() (sum string, err error) {
 	if f.Masks == nil {
 		return "", fmt.Errorf("%s is no mask: %s was trained beside the encoder, and nothing can be trained under it", f.Path, f.Spec.Method)
 	}
-	s, err := r.Model.Spec()
-	if err == nil {
-		_, err = f.Check(s, false)
-	}
-	if err == nil {
-		_, err = f.Masks.Attach(r.Model.Image.Params(), r.Model.Digest)
-	}
+	_, err = (&Loaded{Mask: f}).PutMask(r.Model, false)
 	return f.Sum, err
 }
 
