@@ -64,9 +64,12 @@ rmt/prompt:  rmt/method rmt/clip rmt/train vit text nn autograd optim tensor
 # A run as a value, and all that it takes put together.
 rmt/run: rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt datasets vit text nn autograd optim tensor
 
+# Lists of runs: what runs are made of is opened by whoever executes them.
+rmt/plan: rmt/run rmt rmt/train rmt/clip rmt/method datasets nn tensor
+
 # Where everything meets.
-cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run datasets
-tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run datasets cmd/fewshot
+cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run rmt/plan datasets
+tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run rmt/plan datasets cmd/fewshot
 `
 
 // leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.
@@ -100,7 +103,7 @@ var modules = map[string][]string{
 	"golang.org/x/sys":           {"cmd", "cuda", "datasets/internal", "nn/hub", "rmt/run", "tensor/internal"},
 	"golang.org/x/term":          {"cmd"},
 	"golang.org/x/text":          {"datasets", "text"},
-	"gonum.org/v1/gonum":         {"rmt/probe"},
+	"gonum.org/v1/gonum":         {"rmt/plan", "rmt/probe"},
 	"gonum.org/v1/plot":          {"cmd/fewshot/internal/draw"},
 }
 

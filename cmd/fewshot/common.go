@@ -59,7 +59,7 @@ type deviceFlags struct {
 
 func (d *deviceFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&d.name, "device", "cpu", "where to compute: cpu, or cuda:0 in a binary built with -tags cuda")
-	fs.StringVar(&d.precision, "precision", "float32", "number format of activations and weights: float32, or bf16 (half the memory; on processors with AVX512_BF16 about 0.6 of the time, on others somewhat more than float32 takes)")
+	fs.StringVar(&d.precision, "precision", "float32", "number format of activations and weights: float32, or bf16 (half the memory; with AVX512_BF16 about 0.6 of the time, else somewhat more)")
 	d.strassen.declare(fs)
 	fs.IntVar(&d.workers, "workers", 0, "worker threads, 0 for one a core; results do not depend on it")
 }

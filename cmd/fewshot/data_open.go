@@ -44,6 +44,12 @@ func (d *dataFlags) declareReading(fs *flag.FlagSet) {
 }
 
 func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
+	d.declareTemplates(fs)
+	fs.StringVar(&d.templateFile, "template-file", "", "`file` of such prompts, one a line")
+	fs.StringVar(&d.prompts, "class-prompts", "", "JSON `file` of prompts for each class, as CuPL has them, in place of -template")
+}
+
+func (d *dataFlags) declareTemplates(fs *flag.FlagSet) {
 	fs.Func("template", "prompt with {} for the class, or several; imagenet7, imagenet80: CLIP's ensembles (default the data set's)", func(s string) error {
 		if all, ok := datasets.Ensembles()[s]; ok {
 			d.templates = append(d.templates, all...)
@@ -52,8 +58,6 @@ func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
 		d.templates = append(d.templates, s)
 		return nil
 	})
-	fs.StringVar(&d.templateFile, "template-file", "", "`file` of such prompts, one a line")
-	fs.StringVar(&d.prompts, "class-prompts", "", "JSON `file` of prompts for each class, as CuPL has them, in place of -template")
 }
 
 // declareSample declares which of the training images are taken.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -21,12 +20,13 @@ const (
 	exitDone        = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitAgain       = 75 // EX_TEMPFAIL: a plan that is not finished, and goes on when it is run again
 	exitPanic       = 70 // EX_SOFTWARE of sysexits.h
 	exitInterrupted = 130
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := interruptible(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// After the first signal the default action is back: a second one ends the program at once.
 	context.AfterFunc(ctx, stop)
@@ -43,7 +43,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{demoCommand, trainCommand, evalCommand, zeroshotCommand, encodeCommand, pretrainCommand,
+	return []command{demoCommand, trainCommand, planCommand, runCommand, collectCommand, evalCommand, zeroshotCommand, encodeCommand, pretrainCommand,
 		dataCheckCommand, dataExportCommand, exportCommand, importMaskCommand, infoCommand, benchCommand, completionCommand(), manualCommand()}
 }
 
@@ -131,6 +131,9 @@ func dispatch(ctx context.Context, out, errw io.Writer, args []string) int {
 	case isUsage(err):
 		fmt.Fprintf(errw, "fewshot %s: %s; see fewshot %s -help\n", c.name, quote.Text(err.Error()), c.name)
 		return exitUsage
+	case isAgain(err):
+		fmt.Fprintf(errw, "fewshot %s: %s\n", c.name, quote.Text(err.Error()))
+		return exitAgain
 	case ctx.Err() != nil:
 		fmt.Fprintf(errw, "fewshot %s: interrupted\n", c.name)
 		return exitInterrupted
@@ -212,7 +215,7 @@ usage: fewshot [command] [flags]
 	fmt.Fprint(out, `
 Without a command the demo runs. fewshot COMMAND -help lists a command's flags, fewshot -version names this build.
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 70 a fault of the program, 130 interrupted
+exit codes: 0 done, 1 failed, 2 wrong usage, 70 a fault of the program, 75 a plan that is to be run again, 130 interrupted
 `)
 	return exitDone
 }

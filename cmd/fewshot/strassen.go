@@ -13,7 +13,7 @@ type strassen struct{ given, on bool }
 
 func (s *strassen) declare(fs *flag.FlagSet) {
 	fs.Var(s, "strassen", "on CPUs in float32, multiply large matrices by Strassen's algorithm: `auto`, true or false; with AVX-512, where auto is true, "+
-		"about a seventh less time, rounding errors two to three times as large; without it an image's features have the same bits in any batch")
+		"about a seventh less time, larger rounding errors; without it features have the same bits in any batch")
 }
 
 func (s *strassen) String() string {

@@ -24,6 +24,9 @@ const (
 // MaxResult bounds a result.json that is read: a thousand epochs of a run with every tensor's sparsity take 2 MB.
 const MaxResult = 64 << 20
 
+// ErrBusy says that a running process has an output folder to itself.
+var ErrBusy = errors.New("is in use")
+
 // Folder is an output folder that this process has to itself.
 type Folder struct{ lock *os.File }
 
@@ -53,6 +56,9 @@ func OpenFolder(dir string, resume bool) (*Folder, error) {
 	}
 	return r, nil
 }
+
+// LockFolder takes a finished run's folder, to add to it; [ErrBusy] if a running process has it.
+func LockFolder(dir string) (*Folder, error) { return lockFolder(dir) }
 
 // mayUse refuses folders that this run may not write into.
 func mayUse(dir string, resume bool) error {
@@ -89,7 +95,7 @@ func lockFolder(dir string) (*Folder, error) {
 		if err := lockFile(f); err != nil {
 			defer f.Close()
 			if errors.Is(err, errLocked) {
-				return nil, fmt.Errorf("%s is in use by %s", dir, holder(f))
+				return nil, fmt.Errorf("%s %w by %s", dir, ErrBusy, holder(f))
 			}
 			return nil, fmt.Errorf("%s cannot be locked: %w", dir, err)
 		}

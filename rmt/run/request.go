@@ -52,10 +52,11 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
-	below, err := r.mask()
+	below, takeOff, err := r.mask()
 	if err != nil {
 		return nil, err
 	}
+	defer takeOff()
 	job, release := r.Job(below != "")
 	defer release()
 	if err := mayUse(r.Out, r.Resume); err != nil {
@@ -153,21 +154,27 @@ func (r *Request) check(ctx context.Context) error {
 	return r.Data.Inspect(ctx, r.Data.Train) // a damaged image is to be known now, and not after the evaluation that comes first
 }
 
-// mask puts the mask below on the encoders, and is its digest.
-func (r *Request) mask() (sum string, err error) {
+// mask puts the mask below on the encoders, and is its digest. takeOff leaves the model as it was.
+func (r *Request) mask() (sum string, takeOff func(), err error) {
+	takeOff = func() {}
 	if r.Below == "" {
-		return "", nil
+		return "", takeOff, nil
 	}
 	f, err := OpenTuned(r.Below)
 	if err != nil {
-		return "", err
+		return "", takeOff, err
 	}
 	defer f.Close()
 	if f.Masks == nil {
-		return "", fmt.Errorf("%s is no mask: %s was trained beside the encoder, and nothing can be trained under it", f.Path, f.Spec.Method)
+		return "", takeOff, fmt.Errorf("%s is no mask: %s was trained beside the encoder, and nothing can be trained under it", f.Path, f.Spec.Method)
 	}
-	_, err = (&Loaded{Mask: f}).PutMask(r.Model, false)
-	return f.Sum, err
+	masks, err := (&Loaded{Mask: f}).PutMask(r.Model, false)
+	return f.Sum, func() {
+		for _, m := range masks {
+			m.Detach()
+			m.Scores.Release()
+		}
+	}, err
 }
 
 // specOf is what the run is, once the method has settled its settings.
@@ -376,6 +383,11 @@ func (r *Request) write(result *Result, spec Spec, learned method.Learned, start
 		result.Remarks = append(result.Remarks, "chosen by the test images: this accuracy is no estimate for others")
 	}
 	result.FileBytes, result.Seconds = info.Size(), time.Since(start).Seconds()
+	return r.save(result)
+}
+
+// save writes result.json.
+func (r *Request) save(result *Result) error {
 	return checkpoint.WriteFile(filepath.Join(r.Out, ResultName), func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")

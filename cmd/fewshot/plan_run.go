@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"fewshot/datasets"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/plan"
+	"fewshot/tensor"
+)
+
+var runCommand = command{
+	example: "fewshot run plan.jsonl -data DATA\nfewshot run plan.jsonl -shard 2/8",
+	name:    "run", args: "PLAN", summary: "make the runs of a plan",
+	about: `Makes the runs of a plan, each in the folder of its id: all, one (-index, from 0), or a share (-shard). In an array job of
+Slurm, PBS, Grid Engine, AWS Batch or Kubernetes the number comes from the environment. What is done is skipped, what is
+half done goes on, what fails is reported and passed over. SIGTERM and SIGUSR1 save the run at hand.
+Exit code 0: all done. 1: some failed. 75: run it again, there is more to do: it was told to end, or waits for other processes.`,
+	setup: setupRun,
+}
+
+// runFlags are how a plan is executed.
+type runFlags struct {
+	device deviceFlags
+	loader loaderFlags
+	micro  microBatch
+	model  modelFlags // offline and vocab
+	root   string
+	out    string
+	every  time.Duration
+	any    bool
+	share  share
+}
+
+func (f *runFlags) declare(fs *flag.FlagSet) {
+	fs.StringVar(&f.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
+	f.model.declareOffline(fs)
+	fs.StringVar(&f.model.Vocab, "vocab", "", "BPE vocabulary `file` (default: found beside the model)")
+	f.micro.declare(fs)
+	f.device.declare(fs)
+	f.loader.declare(fs)
+	fs.StringVar(&f.out, "out", "", "`folder` of the runs' folders (default: that of the plan's name, without .jsonl, and -runs)")
+	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
+	fs.BoolVar(&f.any, "any-version", false, "take plans and results of other versions of this program as they are")
+}
+
+func setupRun(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
+	var f runFlags
+	f.declare(fs)
+	f.share.declare(fs)
+	return func(ctx context.Context, u *ui, args []string) error {
+		if len(args) != 1 {
+			return usagef("give one plan, not %d", len(args))
+		}
+		if err := f.share.fromEnvironment(os.LookupEnv); err != nil {
+			return err
+		}
+		return f.run(ctx, u, args[0])
+	}
+}
+
+// again says that a plan is not finished, and is to be run again.
+type again struct{ msg string }
+
+func (a again) Error() string { return a.msg }
+
+func isAgain(err error) bool {
+	var a again
+	return errors.As(err, &a)
+}
+
+// runsFolder is where a plan's runs are, unless somebody says otherwise.
+func runsFolder(out, path string) string {
+	if out != "" {
+		return out
+	}
+	return strings.TrimSuffix(path, filepath.Ext(path)) + "-runs"
+}
+
+// version is what plans and results have to be of.
+func (f *runFlags) version() string {
+	if f.any {
+		return ""
+	}
+	return version()
+}
+
+// runEvent is a line of -json, one a run.
+type runEvent struct {
+	Kind     string     `json:"kind"`
+	Index    int        `json:"index"`
+	ID       string     `json:"id"`
+	State    plan.State `json:"state"`
+	Accuracy *float64   `json:"accuracy,omitempty"`
+	Problem  string     `json:"problem,omitempty"`
+}
+
+// runResult is the last line of -json.
+type runResult struct {
+	Kind string `json:"kind"`
+	Dir  string `json:"dir"`
+	plan.Report
+}
+
+func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
+	ctx, stop := interruptibleFrom(ctx, batchSignals...)
+	defer stop()
+	p, err := plan.Open(path, f.version())
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	chosen, err := f.share.of(p.Len())
+	if err != nil {
+		return err
+	}
+	dir := runsFolder(f.out, path)
+	report, err := f.execute(ctx, u, p, dir, chosen)
+	if s := receivedBy(ctx); err != nil && (s == syscall.SIGTERM || slices.Contains(batchSignals, s)) {
+		return again{fmt.Sprintf("told to end by %v: what is begun is saved; run it again to go on", s)}
+	}
+	if err != nil {
+		return err
+	}
+	if err := u.result(runResult{"result", dir, report}, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %d runs were done, %d made, %d failed, %d wait for others, %d are in other processes' hands\n", dir, report.Before, report.Made, report.Failed, report.Waiting, report.Busy)
+	}); err != nil {
+		return err
+	}
+	switch {
+	case report.Unfinished() > 0:
+		return again{fmt.Sprintf("%d runs wait for what other processes make; run it again", report.Unfinished())}
+	case report.Failed > 0:
+		return fmt.Errorf("%d of %d runs failed; %s in their folders says why", report.Failed, report.Failed+report.Made+report.Before, plan.FailedName)
+	}
+	return nil
+}
+
+// execute makes the runs that are chosen; nil chooses all.
+func (f *runFlags) execute(ctx context.Context, u *ui, p *plan.Plan, dir string, chosen func(int) bool) (plan.Report, error) {
+	if err := f.loader.validate(); err != nil {
+		return plan.Report{}, err
+	}
+	if f.every < 0 {
+		return plan.Report{}, usagef("-save-every %v: a time cannot be negative", f.every)
+	}
+	dev, err := f.device.open()
+	if err != nil {
+		return plan.Report{}, err
+	}
+	defer dev.Close()
+	total := p.Len()
+	return plan.Execute(ctx, p, plan.Options{Dir: dir, Dev: dev, Opener: &opener{u: u, dev: dev, root: f.root, vocab: f.model.Vocab, offline: f.model.offline},
+		Loader: f.loader.Loader, Micro: func(m *clip.Model) func(int) int { return f.micro.on(dev, m) }, SaveEvery: f.every, Program: version(),
+		UI: u, AnyVersion: f.any, Select: chosen,
+		Made: func(i int, o *plan.Outcome) error {
+			e := runEvent{Kind: "run", Index: i, ID: o.ID, State: o.State, Problem: strings.TrimSpace(o.Problem)}
+			if o.Result != nil && o.Result.Test != nil {
+				e.Accuracy = &o.Result.Test.Accuracy
+				u.Note("%d of %d  %s  %s: %.2f %%", i+1, total, o.ID, &o.Run, *e.Accuracy)
+			}
+			return u.Event(e)
+		}})
+}
+
+// opener opens what plans name.
+type opener struct {
+	u           *ui
+	dev         *tensor.Device
+	root, vocab string
+	offline     bool
+}
+
+// Model opens a CLIP, fetching it if it is a name.
+func (o *opener) Model(ctx context.Context, m plan.Model) (*clip.Model, error) {
+	f := modelFlagsOf(m)
+	f.offline, f.Vocab = o.offline, o.vocab
+	return f.open(ctx, o.dev, o.u)
+}
+
+// Dataset opens a whole data set.
+func (o *opener) Dataset(name string, r plan.Reading) (*datasets.Dataset, error) {
+	ds, err := openWhole(o.root, name, r)
+	if err == nil {
+		o.u.about(ds)
+	}
+	return ds, err
+}
