@@ -6,15 +6,16 @@ import (
 	"strings"
 
 	"fewshot/autograd"
+	"fewshot/nn/quote"
 	"fewshot/tensor"
 )
 
 // Classifier builds a zero-shot classifier: one feature a class, [classes, Embed], of length 1. Each
-// template has the class name put in for {}. With several, each prompt's feature is normalised, the mean
-// taken and normalised again, as CLIP does. The caller holds the result. When ctx ends, its error is returned soon.
+// template has the class name put in for {}. With several, the mean of the prompts' features is normalised, by CLIP's order that of
+// features that are normalised themselves. The caller holds the result. When ctx ends, its error is returned soon.
 //
 // Features are added to their class's as they come, so that memory does not depend on the number of templates.
-func Classifier(ctx context.Context, e *Encoder, tok *Tokenizer, dev *tensor.Device, classes, templates []string) (*tensor.Tensor, error) {
+func Classifier(ctx context.Context, e *Encoder, tok *Tokenizer, dev *tensor.Device, classes, templates []string, order Order) (*tensor.Tensor, error) {
 	for _, template := range templates {
 		if !strings.Contains(template, "{}") {
 			return nil, fmt.Errorf("template %q has no {} for the class name", template)
@@ -40,7 +41,7 @@ func Classifier(ctx context.Context, e *Encoder, tok *Tokenizer, dev *tensor.Dev
 	if err := each(func(int, []int32) {}); err != nil {
 		return nil, err
 	}
-	sums := newEnsemble(e, dev, len(classes), NormalizeFirst)
+	sums := newEnsemble(e, dev, len(classes), order)
 	if err := each(sums.add); err != nil {
 		sums.sums.Release()
 		return nil, err
@@ -55,6 +56,19 @@ const (
 	NormalizeFirst Order = iota // normalise each, then take the mean, as CLIP does
 	MeanFirst                   // take the mean of the features as they are, as the released R-AMT does
 )
+
+// String is the order's name.
+func (o Order) String() string { return [...]string{"normalize-first", "mean-first"}[o] }
+
+// ParseOrder is String the other way round.
+func ParseOrder(s string) (Order, error) {
+	for _, o := range []Order{NormalizeFirst, MeanFirst} {
+		if s == o.String() {
+			return o, nil
+		}
+	}
+	return 0, fmt.Errorf("%s is no order of an ensemble of prompts: there are %v and %v", quote.String(s), NormalizeFirst, MeanFirst)
+}
 
 // Ensemble is a classifier [classes, Embed], rows of length 1, of tokenised prompts, each of the given number a class: prompts of
 // one class follow each other. The mean of their features is normalised, whatever the order. The caller holds the result.

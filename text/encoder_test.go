@@ -216,7 +216,7 @@ func TestClassifierIsItsDefinition(t *testing.T) {
 	dev, e, tok := classifierRig(t, "ref")
 	for n := range len(templateNames) {
 		templates := templateNames[:n+1]
-		got, err := Classifier(context.Background(), e, tok, dev, classNames, templates)
+		got, err := Classifier(context.Background(), e, tok, dev, classNames, templates, NormalizeFirst)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,7 +267,7 @@ func TestClassifierEnds(t *testing.T) {
 		many[i] = fmt.Sprintf("c%d", i)
 	}
 	for _, left := range []int{0, 300, 600} {
-		if _, err := Classifier(&counted{context.Background(), left}, e, tok, dev, many, []string{"a {}."}); err != context.Canceled {
+		if _, err := Classifier(&counted{context.Background(), left}, e, tok, dev, many, []string{"a {}."}, NormalizeFirst); err != context.Canceled {
 			t.Errorf("ends when asked %d times: error %v", left, err)
 		}
 	}
@@ -282,7 +282,7 @@ func TestClassifierMemory(t *testing.T) {
 		for i := range all {
 			all[i] = fmt.Sprintf("%d %d {}", i, i%7)
 		}
-		c, err := Classifier(context.Background(), e, tok, dev, slices.Repeat(classNames, 8), all)
+		c, err := Classifier(context.Background(), e, tok, dev, slices.Repeat(classNames, 8), all, NormalizeFirst)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,10 +9,9 @@ import (
 )
 
 // PromptClassifier builds a zero-shot classifier as [Classifier] does, of prompts that each class has for itself, such as those
-// that a language model wrote (CuPL): one feature a class, [classes, Embed], the normalised mean of the normalised features of its
-// prompts. Classes may have different numbers of them. Prompts longer than the encoder's context are cut, as CuPL's code does. The
+// that a language model wrote (CuPL): one feature a class, [classes, Embed], the normalised mean of the features of its prompts. Classes may have different numbers of them. Prompts longer than the encoder's context are cut, as CuPL's code does. The
 // caller holds the result. When ctx ends, its error is returned soon.
-func PromptClassifier(ctx context.Context, e *Encoder, tok *Tokenizer, dev *tensor.Device, prompts [][]string) (*tensor.Tensor, error) {
+func PromptClassifier(ctx context.Context, e *Encoder, tok *Tokenizer, dev *tensor.Device, prompts [][]string, order Order) (*tensor.Tensor, error) {
 	most := 0
 	for i, list := range prompts {
 		if most = max(most, len(list)); len(list) == 0 {
@@ -22,7 +21,7 @@ func PromptClassifier(ctx context.Context, e *Encoder, tok *Tokenizer, dev *tens
 	if most == 0 {
 		return nil, errors.New("there are no classes")
 	}
-	sums := newEnsemble(e, dev, len(prompts), NormalizeFirst)
+	sums := newEnsemble(e, dev, len(prompts), order)
 	for i, list := range prompts {
 		for _, p := range list {
 			err := ctx.Err()

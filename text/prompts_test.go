@@ -11,7 +11,7 @@ import (
 // Prompts of each class give what templates give that say the same, and a class's own number of them changes no other class.
 func TestPromptClassifier(t *testing.T) {
 	dev, e, tok := classifierRig(t, "ref")
-	want, err := Classifier(context.Background(), e, tok, dev, classNames, templateNames)
+	want, err := Classifier(context.Background(), e, tok, dev, classNames, templateNames, NormalizeFirst)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,11 +23,11 @@ func TestPromptClassifier(t *testing.T) {
 	}
 	prompts[0] = prompts[0][:1]
 	prompts[1] = append(prompts[1], strings.Repeat("a long prompt ", 100)) // it is cut
-	got, err := PromptClassifier(context.Background(), e, tok, dev, prompts)
+	got, err := PromptClassifier(context.Background(), e, tok, dev, prompts, NormalizeFirst)
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, err := Classifier(context.Background(), e, tok, dev, classNames[:1], templateNames[:1])
+	one, err := Classifier(context.Background(), e, tok, dev, classNames[:1], templateNames[:1], NormalizeFirst)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,13 +51,13 @@ func TestPromptClassifier(t *testing.T) {
 		t.Error("a prompt more changes nothing")
 	}
 	for _, bad := range [][][]string{nil, {{"a"}, {}}} {
-		if _, err := PromptClassifier(context.Background(), e, tok, dev, bad); err == nil {
+		if _, err := PromptClassifier(context.Background(), e, tok, dev, bad, NormalizeFirst); err == nil {
 			t.Errorf("%q gave a classifier", bad)
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := PromptClassifier(ctx, e, tok, dev, prompts); err != context.Canceled {
+	if _, err := PromptClassifier(ctx, e, tok, dev, prompts, NormalizeFirst); err != context.Canceled {
 		t.Errorf("error %v", err)
 	}
 }

@@ -161,3 +161,23 @@ func TestPromptFlags(t *testing.T) {
 		t.Errorf("forced %q", forced.Forced)
 	}
 }
+
+// The order in which an ensemble is normalised belongs to how a model is used: a mask remembers it, and another is refused.
+func TestEnsembleOrder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	r := last[run.Result](t, must(t, tune(t, dir, "-template", "imagenet7", "-ensemble-order", "mean-first", "-json")...))
+	if r.Spec.Model.Ensemble != "mean-first" {
+		t.Errorf("the spec says %q", r.Spec.Model.Ensemble)
+	}
+	eval := []string{"eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-mask", dir, "-json"}
+	if e := last[evalResult](t, must(t, eval...)); e.Test != *r.Test {
+		t.Errorf("eval says %+v, train %+v", e.Test, *r.Test)
+	}
+	code, _, errw := cli(t, append(eval, "-ensemble-order", "normalize-first")...)
+	if code != exitFailed || !strings.Contains(errw, `model.ensemble was "mean-first" and is "normalize-first"`) {
+		t.Errorf("exit code %d: %s", code, errw)
+	}
+	if code, _, errw = cli(t, append(eval, "-ensemble-order", "none")...); code != exitUsage || !strings.Contains(errw, "normalize-first and mean-first") {
+		t.Errorf("exit code %d: %s", code, errw)
+	}
+}

@@ -17,7 +17,7 @@ var flagGroups = []struct {
 	title string
 	flags []string
 }{
-	{"Model", []string{"model", "vocab", "activation", "heads", "image-size", "pillow", "offline"}},
+	{"Model", []string{"model", "vocab", "activation", "heads", "image-size", "pillow", "ensemble-order", "offline"}},
 	{"Data", []string{"data", "dataset", "classes", "class-names", "class-level", "shots", "sample", "seed", "split", "split-seed", "label-column",
 		"template", "template-file", "class-prompts",
 		"cache", "decoders", "store"}},

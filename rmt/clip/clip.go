@@ -42,6 +42,7 @@ type Model struct {
 	Transform  datasets.Transform
 
 	Preprocessing Preprocessing // what Transform does, in words
+	Ensemble      text.Order    // how features of several prompts become a class's
 }
 
 // Share is the model once more, over the same tensors: what is put on the encoders of one, as masks are, the other does not see.
@@ -156,7 +157,7 @@ func (m *Model) PromptClassifier(ctx context.Context, dev *tensor.Device, prompt
 		return nil, err
 	}
 	defer dev.Trim()
-	return text.PromptClassifier(ctx, m.Text, m.Tokenizer, dev, prompts)
+	return text.PromptClassifier(ctx, m.Text, m.Tokenizer, dev, prompts, m.Ensemble)
 }
 
 // Classifier makes the zero-shot head of a data set. The caller releases its Classes.
@@ -165,5 +166,5 @@ func (m *Model) Classifier(ctx context.Context, dev *tensor.Device, classes, tem
 		return nil, err
 	}
 	defer dev.Trim() // prompts of every length leave blocks of their own sizes
-	return text.Classifier(ctx, m.Text, m.Tokenizer, dev, classes, templates)
+	return text.Classifier(ctx, m.Text, m.Tokenizer, dev, classes, templates, m.Ensemble)
 }

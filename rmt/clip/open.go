@@ -37,6 +37,7 @@ type Options struct {
 	Heads      string // "image" or "image,text", where neither the files nor their widths say
 	Pillow     int    // whose pixels images get; 0 for the newest
 	ImageSize  int    // side of the images that the encoder gets, in pixels; 0 for the checkpoint's own
+	Ensemble   string // order of an ensemble of prompts: normalize-first, as CLIP, or mean-first, as R-AMT's authors; "" for CLIP's
 
 	ImagesOnly bool // the text encoder is checked, but neither read nor built
 	NoDigest   bool // nothing is to be compared with the model's digest, which reads all weights
@@ -126,6 +127,9 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 		}
 	}
 	out.Transform = out.Preprocessing.transform()
+	if out.Ensemble, err = o.ensemble(); err != nil {
+		return nil, err
+	}
 	if c.Text != nil {
 		if c.Tokenizer, err = o.tokenizer(src.Vocabulary()); err != nil {
 			return nil, err
@@ -135,6 +139,22 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 		}
 	}
 	return out, nil
+}
+
+// ensemble is the order that was asked for, or that the model was used with before.
+func (o Options) ensemble() (text.Order, error) {
+	name := o.Ensemble
+	if name == "" && o.Like != nil {
+		name = o.Like.Ensemble
+	}
+	if name == "" {
+		return text.NormalizeFirst, nil
+	}
+	order, err := text.ParseOrder(name)
+	if err != nil {
+		return 0, optionf("-ensemble-order: %v", err)
+	}
+	return order, nil
 }
 
 // imageSize is the size of images that was asked for, or that the model was used with before; 0 for its own.

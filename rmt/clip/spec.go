@@ -16,6 +16,7 @@ type Spec struct {
 	TextHeads     int           `json:"text_heads,omitempty"` // 0 without a text encoder
 	Vocabulary    string        `json:"vocabulary,omitempty"` // SHA-256 of merges and ids; "" without one
 	Preprocessing Preprocessing `json:"preprocessing"`
+	Ensemble      string        `json:"ensemble,omitempty"` // order in which features of several prompts are normalised; "" in older files: normalize-first
 	// Settings are what a relative of CLIP's has otherwise; nothing of CLIP itself.
 	Settings checkpoint.Settings `json:"settings,omitzero"`
 }
@@ -36,7 +37,7 @@ func (p Preprocessing) transform() datasets.Transform {
 
 // Spec describes the model.
 func (m *Model) Spec() (Spec, error) {
-	s := Spec{Digest: m.Digest, Activation: m.Activation.String(), ImageHeads: m.Arch.Sizes().Heads, Preprocessing: m.Preprocessing,
+	s := Spec{Digest: m.Digest, Activation: m.Activation.String(), ImageHeads: m.Arch.Sizes().Heads, Preprocessing: m.Preprocessing, Ensemble: m.Ensemble.String(),
 		Settings: m.Source.Settings().Unusual()}
 	if m.Text != nil {
 		s.TextHeads = m.Text.Heads
