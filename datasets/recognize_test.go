@@ -74,7 +74,7 @@ func TestFolderLayouts(t *testing.T) {
 		{name: "classes called by parts' words", folders: []string{"test tube,train station,steam train"}, classes: []string{"steam train", "test tube", "train station"}, counts: Counts{0, 6, 3, 3}},
 		{name: "beside the parts", folders: []string{"train,test/cat,dog", "pool/cat,dog"}, classes: catDog, counts: Counts{0, 8, 0, 8}, warns: []string{"not used: pool/"}},
 		{name: "outputs beside classes", folders: []string{"cat,dog"}, files: []string{"runs/result.json", "labels.txt"}, classes: catDog, counts: Counts{0, 4, 2, 2}, warns: []string{"without images, not used: runs/"}},
-		{name: "junk", folders: []string{"train,test/cat,dog"}, files: []string{"train/@eaDir/x/SYNO.jpg", "train/cat/@eaDir/b.jpg/S.jpg", "train/__MACOSX/cat/._a.jpg", "test/cat/Thumbs.db",
+		{name: "junk", folders: []string{"train,test/cat,dog"}, files: []string{"train/@eaDir/x/SYNO.jpg", "train/@tmp/x.jpg", "test/Thumbs/x.jpg", "train/cat/@eaDir/b.jpg/S.jpg", "train/__MACOSX/cat/._a.jpg", "test/cat/Thumbs.db",
 			"train/.ipynb_checkpoints/a-checkpoint.jpg", "train/cat/.DS_Store", "$RECYCLE.BIN/a/1.jpg", "lost+found/2.jpg", "train/dog/desktop.ini"}, classes: catDog, counts: Counts{0, 8, 0, 8}},
 		{name: "accents in one character and in two", folders: []string{"train,test/caf\u00e9,dog", "val/cafe\u0301"}, classes: []string{"caf\u00e9", "dog"}, counts: Counts{0, 8, 4, 8}},
 		{name: "endings", files: []string{"train/a/1.JFIF", "train/a/2.jpe", "train/b/3.bmp", "test/a/4.JPG", "test/b/5.WebP"}, classes: []string{"a", "b"}, counts: Counts{0, 3, 0, 2}},

@@ -33,12 +33,15 @@ func isJunk(name string) bool {
 		return true
 	}
 	switch strings.ToLower(strings.TrimSuffix(name, "\r")) {
-	case "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "synoindex_media_info", // Synology, QNAP
+	case "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "synoindex_media_info", // Synology, QNAP
 		"__macosx", "icon", // macOS
 		"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "recycler", // Windows
 		"lost+found", // ext4
 		"__pycache__":
 		return name != "icon" // the macOS file is called "Icon\r"; a class may be called icon
+	}
+	if name == "Thumbs" { // a folder of viewers; a class may be called thumbs
+		return true
 	}
 	return strings.HasSuffix(strings.ToLower(name), "@synoeastream") || strings.HasSuffix(strings.ToLower(name), "@synoresource")
 }

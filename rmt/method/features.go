@@ -41,7 +41,8 @@ func (j *Job) NeedVal(method, what string) error {
 	if j.Data.Count(Val) > 0 {
 		return nil
 	}
-	return fmt.Errorf("%s chooses %s by validation images, and the data set has none: give it a val part, or -split one off", method, what)
+	return fmt.Errorf("%s chooses %s by validation images, and the data set has none: move some of the training images into a part val, beside train and test; "+
+		"a folder that is not divided is by -split 0.7,0.1", method, what)
 }
 
 // NeedImages refuses a job without validation images, which a method chooses something by, or with a class of which there is no training image.

@@ -214,11 +214,19 @@ func (r *Request) result(s Spec, t *method.Training) *Result {
 		Train: len(r.Data.Train), Split: s.Data.Split, Method: s.Method, Config: s.Settings, Figures: t.Figures, Device: r.Dev.Describe(), Program: r.Program, Flags: r.Flags}
 }
 
+// counted is a number of things in words.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 // announce says what is about to happen.
 func (r *Request) announce(t *method.Training) {
 	steps := ""
 	if t.Run != nil {
-		steps = fmt.Sprintf(", %d steps an epoch, %d epochs", t.Run.Data.Batches(), t.Run.Epochs)
+		steps = fmt.Sprintf(", %s an epoch, %s", counted(t.Run.Data.Batches(), "step"), counted(t.Run.Epochs, "epoch"))
 	}
 	if ratio, ok := t.Figures["travel_ratio"]; ok {
 		steps += fmt.Sprintf(", travel ratio %.2f", ratio)

@@ -49,7 +49,7 @@ type Result struct {
 
 // Print is the result for people.
 func (r *Result) Print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s on %s, %d shots, seed %d\n", r.Method, r.Dataset, r.Shots, r.Seed)
+	fmt.Fprintf(w, "\n%s on %s, %s, seed %d\n", r.Method, r.Dataset, counted(r.Shots, "shot"), r.Seed)
 	if r.ZeroShot != nil {
 		fmt.Fprintf(w, "  zero-shot  %6.2f %%\n", r.ZeroShot.Accuracy)
 	}
@@ -65,11 +65,23 @@ func (r *Result) Print(w io.Writer) {
 		fmt.Fprintf(w, "  sparsity   %6.2f %%  (%d of %d masked weights are off)\n", *r.Percent, r.Sparsity.Off, r.Sparsity.Total)
 	}
 	fmt.Fprintf(w, "  file       %s, %d bytes\n", r.File, r.FileBytes)
-	fmt.Fprintf(w, "  speed      training %.1f images/s, evaluation %.1f images/s, %.0f s in all\n", r.TrainRate, r.EvalRate, r.Seconds)
+	fmt.Fprintf(w, "  speed      %s%.0f s in all\n", r.rates(), r.Seconds)
 	if r.Synthetic {
 		fmt.Fprintln(w, "  (a synthetic task: not comparable with published figures)")
 	}
 	for _, s := range r.Remarks {
 		fmt.Fprintf(w, "  %s\n", s)
 	}
+}
+
+// rates are images a second of what was done: there are methods without steps, and data without test images.
+func (r *Result) rates() string {
+	s := ""
+	if r.TrainRate > 0 {
+		s += fmt.Sprintf("training %.1f images/s, ", r.TrainRate)
+	}
+	if r.EvalRate > 0 {
+		s += fmt.Sprintf("evaluation %.1f images/s, ", r.EvalRate)
+	}
+	return s
 }

@@ -1,12 +1,9 @@
 package imaging
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"image"
 	"image/png"
-	"io"
 	"sync"
 
 	"golang.org/x/image/tiff"
@@ -28,7 +25,7 @@ type format struct {
 
 var formats = []format{
 	{"JPEG", []string{"\xff\xd8\xff"}, jpegConfig, decodeJPEG, jpegWhole},
-	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, stdConfig(png.DecodeConfig), decodePNG, pngWhole},
+	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, pngConfig, decodePNG, pngWhole},
 	{"GIF", []string{"GIF87a", "GIF89a"}, gifConfig, decodeGIF, gifWhole},
 	{"WebP", []string{"RIFF????WEBP"}, webpConfig, decodeWebP, webpWhole},
 	{"BMP", []string{"BM"}, bmpConfig, decodeBMP, bmpWhole},
@@ -188,13 +185,6 @@ func kindOf(err error) Kind {
 		return Unsupported
 	}
 	return Corrupt
-}
-
-func stdConfig(config func(r io.Reader) (image.Config, error)) func(data []byte) (int, int, error) {
-	return func(data []byte) (int, int, error) {
-		c, err := config(bytes.NewReader(data))
-		return c.Width, c.Height, err
-	}
 }
 
 func jpegConfig(data []byte) (w, h int, err error) {

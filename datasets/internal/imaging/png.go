@@ -20,6 +20,17 @@ const (
 	pngEnd       = "\x00\x00\x00\x00IEND\xaeB`\x82"
 )
 
+// pngConfig reads the size. Where int has 32 bits, image/png does not say that of a picture whose bytes it cannot count; the header does,
+// and has been read as far.
+func pngConfig(data []byte) (w, h int, err error) {
+	c, err := png.DecodeConfig(bytes.NewReader(data))
+	if err == png.UnsupportedError("dimension overflow") {
+		size := data[len(pngSignature)+8:] // behind the length and the name of the first chunk
+		return int(binary.BigEndian.Uint32(size)), int(binary.BigEndian.Uint32(size[4:])), nil
+	}
+	return c.Width, c.Height, err
+}
+
 // decodePNG decodes what Pillow does: of a file whose picture is all there, whatever comes after it does not matter.
 func decodePNG(data []byte) (*RGB, error) {
 	whole, repair := pngPicture(data)

@@ -140,10 +140,9 @@ func TestIdleHelpersSleep(t *testing.T) {
 	p := New(5)
 	defer p.Close()
 	p.For(100, 1, func(int, int, int) { runtime.Gosched() })
-	for deadline := time.Now().Add(5 * time.Second); p.asleep.Load() != 4; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of 4 helpers are asleep", p.asleep.Load())
-		}
+	// How long it takes is the machine's affair; where it never happens the test's own timeout shows which helper is where.
+	for p.asleep.Load() != 4 {
+		runtime.Gosched()
 	}
 }
 
