@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"encoding/binary"
 	"math"
+
+	"fewshot/nn/checkpoint/internal/widen"
 )
 
 // A DType is how a file stores a tensor's elements. All are little-endian.
@@ -85,9 +87,9 @@ func storageDType(class string) (DType, bool) {
 	return 0, false
 }
 
-// widen decodes len(dst) elements of a float type. Only F64 rounds (to
+// decode makes float32 of len(dst) elements of a float type. Only F64 rounds (to
 // nearest even, by Go's conversion); the others are exact.
-func widen(dst []float32, src []byte, d DType) {
+func decode(dst []float32, src []byte, d DType) {
 	le := binary.LittleEndian
 	switch d {
 	case F64:
@@ -95,17 +97,11 @@ func widen(dst []float32, src []byte, d DType) {
 			dst[i] = float32(math.Float64frombits(le.Uint64(src[8*i:])))
 		}
 	case F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(le.Uint32(src[4*i:]))
-		}
+		widen.Floats(dst, src)
 	case F16:
-		for i := range dst {
-			dst[i] = halfToFloat(le.Uint16(src[2*i:]))
-		}
+		widen.Halves(dst, src)
 	case BF16:
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(le.Uint16(src[2*i:])) << 16)
-		}
+		widen.Brains(dst, src)
 	}
 }
 
@@ -118,9 +114,7 @@ func narrow(dst []byte, src []float32, d DType) {
 			le.PutUint64(dst[8*i:], math.Float64bits(float64(v)))
 		}
 	case F32:
-		for i, v := range src {
-			le.PutUint32(dst[4*i:], math.Float32bits(v))
-		}
+		widen.Bytes(dst, src)
 	case F16:
 		for i, v := range src {
 			le.PutUint16(dst[2*i:], floatToHalf(v))
@@ -130,19 +124,6 @@ func narrow(dst []byte, src []float32, d DType) {
 			le.PutUint16(dst[2*i:], floatToBrain(v))
 		}
 	}
-}
-
-func halfToFloat(h uint16) float32 {
-	sign := uint32(h>>15) << 31
-	exponent := uint32(h >> 10 & 31)
-	mantissa := uint32(h & 1023)
-	switch exponent {
-	case 0: // zero or subnormal: mantissa · 2⁻²⁴, exact in float32
-		return math.Float32frombits(sign | math.Float32bits(float32(mantissa)*0x1p-24))
-	case 31: // infinity or NaN
-		return math.Float32frombits(sign | 0xff<<23 | mantissa<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | mantissa<<13)
 }
 
 func floatToHalf(f float32) uint16 {

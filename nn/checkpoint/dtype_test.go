@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"testing"
+
+	"fewshot/nn/checkpoint/internal/widen"
 )
 
 // All 65,536 halves against the definition, and back.
@@ -26,7 +28,7 @@ func TestHalf(t *testing.T) {
 		default:
 			want = sign * math.Ldexp(1024+mantissa, exponent-25)
 		}
-		got := halfToFloat(h)
+		got := widen.Half(h)
 		if math.IsNaN(want) {
 			if got == got || !isNaN16(floatToHalf(got)) {
 				t.Fatalf("%04x: %v", h, got)
@@ -53,7 +55,7 @@ func TestRounding(t *testing.T) {
 		narrow func(float32) uint16
 		last   uint16 // largest finite
 	}{
-		{"fp16", halfToFloat, floatToHalf, 0x7bff},
+		{"fp16", widen.Half, floatToHalf, 0x7bff},
 		{"bf16", func(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }, floatToBrain, 0x7f7f},
 	} {
 		for h := uint16(0); h < f.last; h++ {
@@ -102,7 +104,7 @@ func TestWidenNarrow(t *testing.T) {
 		buf := make([]byte, len(values)*d.Size())
 		narrow(buf, values, d)
 		got := make([]float32, len(values))
-		widen(got, buf, d)
+		decode(got, buf, d)
 		for i := range values {
 			if got[i] != values[i] {
 				t.Errorf("%v: %v became %v", d, values[i], got[i])
@@ -112,7 +114,7 @@ func TestWidenNarrow(t *testing.T) {
 	// float64 rounds to nearest even.
 	buf := binary.LittleEndian.AppendUint64(nil, math.Float64bits(1+0x1p-24))
 	got := make([]float32, 1)
-	widen(got, buf, F64)
+	decode(got, buf, F64)
 	if got[0] != 1 {
 		t.Errorf("1+2^-24 became %v", got[0])
 	}

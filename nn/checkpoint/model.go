@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"fewshot/nn/checkpoint/internal/widen"
 )
 
 // ActivationKey is the metadata key under which a safetensors file in
@@ -298,7 +300,7 @@ func (m *Model) Stream(name string, use func(at int, values []float32) error) er
 	at := 0
 	err := m.parts(p, func(values []float32) error {
 		if !m.AllowNonFinite {
-			if i := slices.IndexFunc(values, func(v float32) bool { return !finite(v) }); i >= 0 {
+			if i := widen.NonFinite(values); i >= 0 {
 				return inFile(m.file.path, fault(NonFinite, "element %s", indexText(p.shape, at+i)).in(name).wanted("a finite number", values[i]))
 			}
 		}

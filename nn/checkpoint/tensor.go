@@ -199,7 +199,7 @@ func (t *tensor) stream(use func([]float32) error) error {
 	values := make([]float32, min(count, chunkSize/int64(item)))
 	return t.payload(func(chunk []byte) error {
 		n := len(chunk) / item
-		widen(values[:n], chunk, t.DType)
+		decode(values[:n], chunk, t.DType)
 		return use(values[:n])
 	})
 }

@@ -43,7 +43,7 @@ func Float32s(values []float32, d DType) func(io.Writer) error {
 		for at := 0; at < len(values); {
 			n := min(len(values)-at, len(back))
 			narrow(buf, values[at:at+n], d)
-			widen(back[:n], buf, d)
+			decode(back[:n], buf, d)
 			for i, v := range back[:n] {
 				if !finite(v) && finite(values[at+i]) {
 					return fault(NonFinite, "element %d is too large for %v", at+i, d).wanted("a smaller number", values[at+i])

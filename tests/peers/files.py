@@ -10,9 +10,6 @@ import argparse
 import pathlib
 from typing import NamedTuple
 
-import torch
-from torch import nn
-
 
 class Size(NamedTuple):
     image: int
@@ -62,6 +59,8 @@ def shapes(s):
 
 
 def weights(s, dtype):
+    import torch
+
     torch.manual_seed(1)
     out = {}
     for name, shape in shapes(s):
@@ -73,18 +72,19 @@ def weights(s, dtype):
             t = torch.randn(shape) * 0.01
         else:
             t = torch.randn(shape) * shape[-1] ** -0.5
-        out[name] = t.to(dtype)
+        out[name] = t.to(getattr(torch, dtype))
     return out
 
 
-class Node(nn.Module):
-    """A module of modules and parameters."""
-
-    def forward(self, x):
-        return x
-
-
 def scripted(tensors):
+    """The tensors as parameters of modules of modules."""
+    import torch
+    from torch import nn
+
+    class Node(nn.Module):
+        def forward(self, x):
+            return x
+
     root = Node()
     for name, t in tensors.items():
         *path, last = name.split(".")
@@ -101,7 +101,9 @@ def make(folder, size, dtype, form):
     path = pathlib.Path(folder, f"{size}-{dtype}.{form}")
     if path.exists():
         return path
-    tensors = weights(SIZES[size], getattr(torch, dtype))
+    import torch
+
+    tensors = weights(SIZES[size], dtype)
     if form == "safetensors":
         from safetensors.torch import save_file
 

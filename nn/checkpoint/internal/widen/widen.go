@@ -1,0 +1,97 @@
+// Package widen makes float32 of the number formats that checkpoints have, as fast as memory takes them. The loops in Go define what is right;
+// kernels in assembly do whole blocks of finite numbers, and leave a block with any other to these.
+package widen
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// block is how many numbers the kernels take at a time.
+const block = 32
+
+// kernel does the first n numbers, a multiple of block, and returns how many it did: it stops before a block with a number that is not finite.
+type kernel func(n int, dst *float32, src *byte) int
+
+// Halves widens len(dst) numbers of IEEE 754 binary16, little-endian. NaNs keep their bits.
+func Halves(dst []float32, src []byte) {
+	src = src[:2*len(dst)]
+	for len(dst) > 0 {
+		done := run(halves, dst, src)
+		dst, src = dst[done:], src[2*done:]
+		n := min(len(dst), block)
+		for i := range n {
+			dst[i] = Half(binary.LittleEndian.Uint16(src[2*i:]))
+		}
+		dst, src = dst[n:], src[2*n:]
+	}
+}
+
+// Brains widens len(dst) bfloat16 numbers, little-endian.
+func Brains(dst []float32, src []byte) {
+	src = src[:2*len(dst)]
+	done := run(brains, dst, src)
+	dst, src = dst[done:], src[2*done:]
+	for i := range dst {
+		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+	}
+}
+
+// Floats decodes len(dst) float32 numbers, little-endian.
+func Floats(dst []float32, src []byte) {
+	src = src[:4*len(dst)]
+	done := run(floats, dst, src)
+	dst, src = dst[done:], src[4*done:]
+	for i := range dst {
+		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+	}
+}
+
+// Bytes is the reverse of Floats: it fills the first 4·len(src) bytes of dst.
+func Bytes(dst []byte, src []float32) {
+	dst = dst[:4*len(src)]
+	if n := len(src) &^ (block - 1); bytes != nil && n > 0 {
+		bytes(n, &dst[0], &src[0])
+		dst, src = dst[4*n:], src[n:]
+	}
+	for i, v := range src {
+		binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))
+	}
+}
+
+// run is a kernel on as many whole blocks as there are; nil does none.
+func run(k kernel, dst []float32, src []byte) int {
+	n := len(dst) &^ (block - 1)
+	if k == nil || n == 0 {
+		return 0
+	}
+	return k(n, &dst[0], &src[0])
+}
+
+// NonFinite is the index of the first number that is infinite or none, or -1.
+func NonFinite(x []float32) int {
+	at := 0
+	if n := len(x) &^ (block - 1); finite != nil && n > 0 {
+		at = finite(n, &x[0])
+	}
+	for i, v := range x[at:] {
+		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
+			return at + i
+		}
+	}
+	return -1
+}
+
+// Half widens one number of IEEE 754 binary16.
+func Half(h uint16) float32 {
+	sign := uint32(h>>15) << 31
+	exponent := uint32(h >> 10 & 31)
+	mantissa := uint32(h & 1023)
+	switch exponent {
+	case 0: // zero or subnormal: mantissa · 2⁻²⁴, exact in float32
+		return math.Float32frombits(sign | math.Float32bits(float32(mantissa)*0x1p-24))
+	case 31: // infinity or NaN
+		return math.Float32frombits(sign | 0xff<<23 | mantissa<<13)
+	}
+	return math.Float32frombits(sign | (exponent+127-15)<<23 | mantissa<<13)
+}
