@@ -90,24 +90,12 @@ func (d *dataFlags) canonical() string {
 // open opens the data set, takes the shots (0 for all), then the classes. What is left can be trained on, if the command does,
 // and tested.
 func (d *dataFlags) open() (*datasets.Dataset, error) {
-	o, err := d.options()
-	if err != nil {
-		return nil, err
-	}
 	if d.shots < 0 {
 		return nil, usagef("-shots %d: a number of images per class, or 0 for all", d.shots)
 	}
-	if d.name == "" {
-		return nil, usagef("-dataset is missing: which data set, folder or synth:TASK?")
-	}
-	ds, err := openDataset(d.root, d.name, o)
+	ds, err := d.whole()
 	if err != nil {
 		return nil, err
-	}
-	if d.prompts != "" {
-		if ds, err = ds.WithPrompts(d.prompts); err != nil {
-			return nil, err
-		}
 	}
 	if d.trains {
 		if err := ds.CanTrain(); err != nil {
@@ -133,6 +121,22 @@ func (d *dataFlags) open() (*datasets.Dataset, error) {
 
 // lpclip as a sample is what CoOp's linear probe draws, by numpy and not by Python's random.
 const lpclip = "lpclip"
+
+// whole opens the data set with all its images and classes.
+func (d *dataFlags) whole() (*datasets.Dataset, error) {
+	o, err := d.options()
+	if err != nil {
+		return nil, err
+	}
+	if d.name == "" {
+		return nil, usagef("-dataset is missing: which data set, folder or synth:TASK?")
+	}
+	ds, err := openDataset(d.root, d.name, o)
+	if err != nil || d.prompts == "" {
+		return ds, err
+	}
+	return ds.WithPrompts(d.prompts)
+}
 
 // draw takes the training images that the flags ask for.
 func (d *dataFlags) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {

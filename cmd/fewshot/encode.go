@@ -7,7 +7,6 @@ import (
 	"io"
 	"iter"
 	"math"
-	"os"
 	"slices"
 
 	"fewshot/autograd"
@@ -184,7 +183,7 @@ func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform, batch i
 		for lo := 0; lo < len(f.images); lo += batch {
 			var items []datasets.Item
 			for _, path := range f.images[lo:min(lo+batch, len(f.images))] {
-				data, err := readImage(path)
+				data, err := datasets.ReadImage(path)
 				if err != nil {
 					yield(train.Batch{}, err)
 					return
@@ -198,20 +197,6 @@ func (f *encodeFlags) batches(ctx context.Context, t datasets.Transform, batch i
 			}
 		}
 	}
-}
-
-// readImage reads an image file whole, if it is a file of a sane size.
-func readImage(path string) ([]byte, error) {
-	s, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !s.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: not a regular file; give the images one by one", path)
-	case s.Size() > datasets.MaxImageBytes:
-		return nil, fmt.Errorf("%s: is %d bytes; the limit for an image is %d", path, s.Size(), datasets.MaxImageBytes)
-	}
-	return os.ReadFile(path)
 }
 
 // print writes one object, or a line of the feature's first values.

@@ -43,7 +43,7 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{demoCommand, trainCommand, planCommand, runCommand, collectCommand, evalCommand, zeroshotCommand, encodeCommand, pretrainCommand,
+	return []command{demoCommand, trainCommand, planCommand, runCommand, collectCommand, evalCommand, zeroshotCommand, encodeCommand, predictCommand, pretrainCommand,
 		dataCheckCommand, dataExportCommand, exportCommand, importMaskCommand, infoCommand, benchCommand, completionCommand(), manualCommand()}
 }
 

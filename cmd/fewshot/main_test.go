@@ -238,7 +238,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"eval", "-dataset", "few", "-data", data, "-model", model, "-mask", "nope"}, []string{"nope", "no such file"}},
 		{[]string{"eval", "-dataset", "few", "-data", data, "-model", model, "-mask", model}, []string{model, "not a mask file"}},
 		{[]string{"encode", "-model", model, "nope.jpg"}, []string{"nope.jpg", "no such file"}},
-		{[]string{"encode", "-model", model, data}, []string{data, "not a regular file"}},
+		{[]string{"encode", "-model", model, data}, []string{data, "is a folder"}},
 		{[]string{"encode", "-model", model, text}, []string{text}},
 		{[]string{"encode", "-model", model, "-text", strings.Repeat("word ", 40)}, []string{"word", "-truncate cuts it"}},
 		{[]string{"encode", "-model", model, "-text", "a\xffb"}, []string{"UTF-8"}},

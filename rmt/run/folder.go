@@ -136,3 +136,15 @@ func holder(f *os.File) string {
 
 // Close gives the folder up.
 func (r *Folder) Close() { unlockFile(r.lock) }
+
+// Lock takes an open file for this process alone, until it is closed.
+func Lock(f *os.File) error {
+	err := lockFile(f)
+	switch {
+	case errors.Is(err, errLocked):
+		return fmt.Errorf("%s is in use by another process", f.Name())
+	case err != nil:
+		return fmt.Errorf("%s cannot be locked: %w", f.Name(), err)
+	}
+	return nil
+}

@@ -95,6 +95,14 @@ func (l *Loaded) Model() *clip.Spec {
 	return nil
 }
 
+// Trained is the spec of the run that wrote the last of the files, and the names of its classes; nil where nobody knows.
+func (l *Loaded) Trained() (spec *Spec, classes []string) {
+	if t := l.top(); t != nil {
+		return &t.Spec, t.Classes
+	}
+	return nil, nil
+}
+
 // Templates are the prompts to use on a data set: those given, else those of the training on the same data set, else own. Others
 // than those of the training are refused on its data set, unless forced.
 func (l *Loaded) Templates(title string, given, own []string, force bool) ([]string, error) {

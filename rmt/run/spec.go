@@ -87,7 +87,10 @@ func ParseSpec(b []byte) (Spec, error) {
 }
 
 // Fields are all parts of the spec under dotted names, as model.activation, with their values as JSON.
-func (s Spec) Fields() map[string]string {
+func (s Spec) Fields() map[string]string { return FieldsOf(s.JSON()) }
+
+// FieldsOf are all parts of a JSON object under dotted names, with their values as JSON.
+func FieldsOf(object []byte) map[string]string {
 	all := map[string]string{}
 	var tree map[string]json.RawMessage
 	var walk func(prefix string, node map[string]json.RawMessage)
@@ -101,8 +104,8 @@ func (s Spec) Fields() map[string]string {
 			all[prefix+k] = string(v)
 		}
 	}
-	if err := json.Unmarshal(s.JSON(), &tree); err != nil {
-		panic(err)
+	if err := json.Unmarshal(object, &tree); err != nil {
+		panic(err) // of what was an object when it was made
 	}
 	walk("", tree)
 	return all
