@@ -304,6 +304,6 @@ func lookup(name string) *Spec {
 }
 
 // fold brings spellings of a data set's name together.
-func fold(name string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
-}
+func fold(name string) string { return strings.ToLower(unspelt.Replace(name)) }
+
+var unspelt = strings.NewReplacer("-", "", "_", "")

@@ -59,7 +59,7 @@ func setupCollect(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []str
 		for _, o := range all {
 			r.States[o.State]++
 			if o.State == plan.Failed || o.State == plan.Foreign {
-				u.Warn("%s: %s: %s", o.ID, &o.Run, strings.TrimSpace(o.Problem))
+				u.Warn("%s: %s: %s", o.ID, &o.Run, o.Reason())
 			}
 		}
 		if n := len(all) - r.States[plan.Done]; n > 0 {

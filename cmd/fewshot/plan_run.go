@@ -164,7 +164,7 @@ func (f *runFlags) execute(ctx context.Context, u *ui, p *plan.Plan, dir string,
 		Loader: f.loader.Loader, Micro: func(m *clip.Model) func(int) int { return f.micro.on(dev, m) }, SaveEvery: f.every, Program: version(),
 		UI: u, AnyVersion: f.any, Select: chosen,
 		Made: func(i int, o *plan.Outcome) error {
-			e := runEvent{Kind: "run", Index: i, ID: o.ID, State: o.State, Problem: strings.TrimSpace(o.Problem)}
+			e := runEvent{Kind: "run", Index: i, ID: o.ID, State: o.State, Problem: o.Reason()}
 			if o.Result != nil && o.Result.Test != nil {
 				e.Accuracy = &o.Result.Test.Accuracy
 				u.Note("%d of %d  %s  %s: %.2f %%", i+1, total, o.ID, &o.Run, *e.Accuracy)

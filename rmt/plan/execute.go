@@ -189,7 +189,7 @@ func (x *executor) make(i int, last bool) (verdict, error) {
 // tell tells of an outcome.
 func (x *executor) tell(i int, o *Outcome) error {
 	if o.State == Failed || o.State == Foreign {
-		x.UI.Warn("run %d, %s: %s failed: %s", i+1, o.ID, &o.Run, strings.TrimSpace(o.Problem))
+		x.UI.Warn("run %d, %s: %s failed: %s", i+1, o.ID, &o.Run, o.Reason())
 	}
 	if x.Made == nil {
 		return nil
@@ -284,7 +284,7 @@ func (x *executor) below(r *Run) (string, error) {
 	case err != nil:
 		return "", err
 	case o.State == Failed || o.State == Foreign:
-		return "", fmt.Errorf("run %s, whose mask it is trained under, failed: %s", r.Below, strings.TrimSpace(o.Problem))
+		return "", fmt.Errorf("run %s, whose mask it is trained under, failed: %s", r.Below, o.Reason())
 	case o.Result == nil:
 		return "", fmt.Errorf("%w, %s, which is not done", errWaiting, r.Below)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/rmt/method"
-	"fewshot/rmt/run"
 )
 
 // Grid is the product of its lists.
@@ -212,7 +211,7 @@ func (r *Run) Settle() error {
 
 // defaults are the published settings for the run's data.
 func (r *Run) defaults() (method.Settings, error) {
-	m, err := run.Lookup(r.Method)
+	m, err := lookup(r.Method)
 	if err != nil {
 		return nil, err
 	}

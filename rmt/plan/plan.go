@@ -66,6 +66,7 @@ type line struct {
 func New(runs []Run) (*Plan, error) {
 	at := map[string]int{}
 	var all []Run
+	var ids []string
 	for _, r := range runs {
 		id := r.ID()
 		if i, again := at[id]; again {
@@ -73,13 +74,13 @@ func New(runs []Run) (*Plan, error) {
 			continue
 		}
 		at[id] = len(all)
-		all = append(all, r.With())
+		all, ids = append(all, r.With()), append(ids, id)
 	}
 	p := &Plan{byID: map[[idLen / 2]byte]int32{}}
 	var b bytes.Buffer
 	for i := range all {
-		l := append(canonical(line{all[i].ID(), all[i]}), '\n')
-		if err := p.add(&all[i], int64(b.Len()), len(l)); err != nil {
+		l := append(canonical(line{ids[i], all[i]}), '\n')
+		if err := p.add(&all[i], ids[i], int64(b.Len()), len(l)); err != nil {
 			return nil, fmt.Errorf("run %d, %s: %w", i+1, &all[i], err)
 		}
 		b.Write(l)
@@ -106,11 +107,11 @@ var (
 )
 
 // add appends a run to the index.
-func (p *Plan) add(r *Run, at int64, n int) error {
+func (p *Plan) add(r *Run, id string, at int64, n int) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	e := entry{id: binaryID(r.ID()), at: at, n: int32(n), below: -1}
+	e := entry{id: binaryID(id), at: at, n: int32(n), below: -1}
 	if _, twice := p.byID[e.id]; twice {
 		return errTwice
 	}
@@ -296,7 +297,7 @@ func read(r io.Reader, lines io.ReaderAt, program string) (*Plan, error) {
 			l, err = parseLine(b)
 		}
 		if err == nil {
-			err = p.add(&l.Run, at, len(b))
+			err = p.add(&l.Run, l.ID, at, len(b))
 		}
 		if err != nil {
 			return nil, fmt.Errorf(", line %d: %w", number, err)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
@@ -38,6 +39,12 @@ type Outcome struct {
 	// Evaluations are the further ones by Key; those that are missing are not there.
 	Evaluations map[string]*Evaluated
 	Problem     string // of a failed run, or a foreign one
+}
+
+// Reason is the first line of what went wrong.
+func (o *Outcome) Reason() string {
+	first, _, _ := strings.Cut(strings.TrimSpace(o.Problem), "\n")
+	return first
 }
 
 // Test is the outcome of a further evaluation of the run; nil where there is none. An evaluation of the run's own data, classes and
@@ -160,7 +167,12 @@ func readResult(folder string) (*run.Result, error) {
 
 // fits makes sure that a result is the run's.
 func fits(r *Run, is *run.Result) error {
+	data := ""
+	if r.named() {
+		data = r.Data.Name
+	}
 	for _, f := range []struct{ what, want, is string }{
+		{"data set", data, is.Dataset},
 		{"method", r.Method, is.Method},
 		{"classes", r.Data.Classes, is.Classes},
 		{"shots", fmt.Sprint(r.Data.Shots), fmt.Sprint(is.Shots)},

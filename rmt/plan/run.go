@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"fewshot/datasets"
 	"fewshot/nn/quote"
+	"fewshot/rmt/method"
 	"fewshot/rmt/run"
 )
 
@@ -120,13 +122,20 @@ func (r *Run) ID() string {
 	}
 	if spec, ok := datasets.Lookup(i.Data.Name); ok {
 		i.Data.Name = spec.Name
-	} else if i.Data.Split != "" && !strings.HasPrefix(i.Data.Name, synthPrefix) {
+	}
+	if i.Data.Split != "" && !r.named() {
 		i.Data.Name, i.Data.Reading = "", Reading{}
 	}
 	if r.Mask != nil {
 		i.Mask = r.Mask.Sum
 	}
 	return hash(canonical(i))
+}
+
+// named reports whether the data set is one of the table, or a drawn one: its name is more than a place.
+func (r *Run) named() bool {
+	_, ok := datasets.Lookup(r.Data.Name)
+	return ok || strings.HasPrefix(r.Data.Name, synthPrefix)
 }
 
 // idLen is how many characters an id has.
@@ -193,8 +202,24 @@ func (r *Run) Check() error {
 	if r.Method == ZeroShot {
 		return nil
 	}
-	_, err := run.Lookup(r.Method)
+	_, err := lookup(r.Method)
 	return err
+}
+
+// methods are all of the table by name: a plan asks for them very often.
+var methods = sync.OnceValue(func() map[string]*method.Method {
+	all := map[string]*method.Method{}
+	for _, m := range run.Methods() {
+		all[m.Name] = m
+	}
+	return all
+})
+
+func lookup(name string) (*method.Method, error) {
+	if m := methods()[name]; m != nil {
+		return m, nil
+	}
+	return run.Lookup(name)
 }
 
 func checkClasses(c string) error {

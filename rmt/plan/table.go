@@ -53,9 +53,10 @@ func Tabulate(all []*Outcome) *Table {
 		}
 		row := rowName(o, varies)
 		own := Evaluation{Data: o.Run.Data.Name, Classes: o.Run.Data.Classes}
-		at(row, varies.column(o, own)).take(o, own)
-		for _, e := range o.Run.Evaluate {
-			at(row, varies.column(o, e)).take(o, e)
+		for _, e := range append([]Evaluation{own}, o.Run.Evaluate...) {
+			for _, column := range varies.columns(o, e) {
+				at(row, column).take(o, e)
+			}
 		}
 	}
 	t.Columns = columns.all
@@ -172,31 +173,35 @@ func (n *names) index(s string) int {
 type varying struct {
 	models, templates, pixels bool
 	data                      int
-	shots, classes            bool
+	shots                     []int // in their order, where there are several
+	classes                   bool
 	transfers                 bool // there are further evaluations
 	below                     map[string]string
 }
 
 func variation(all []*Outcome) varying {
 	v := varying{below: map[string]string{}}
-	models, templates, shots, classes, data := map[string]bool{}, map[string]bool{}, map[int]bool{}, map[string]bool{}, map[string]bool{}
+	models, templates, classes, data := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range all {
 		models[o.Run.Model.Name+fmt.Sprint(o.Run.Model.ImageSize)] = true
 		templates[strings.Join(o.Run.Data.Templates, "\x00")] = true
-		if o.Run.Method != ZeroShot {
-			shots[o.Run.Data.Shots] = true
+		if n := o.Run.Data.Shots; o.Run.Method != ZeroShot && !slices.Contains(v.shots, n) {
+			v.shots = append(v.shots, n)
 		}
 		classes[o.Run.Data.Classes] = true
 		data[o.Run.Data.Name] = true
 		v.transfers = v.transfers || len(o.Run.Evaluate) > 0
 		v.below[o.ID] = o.Run.Method
 	}
-	v.models, v.templates, v.shots, v.classes, v.data = len(models) > 1, len(templates) > 1, len(shots) > 1, len(classes) > 1, len(data)
+	v.models, v.templates, v.classes, v.data = len(models) > 1, len(templates) > 1, len(classes) > 1, len(data)
+	if len(v.shots) < 2 {
+		v.shots = nil
+	}
 	return v
 }
 
 // plain says that columns are data sets and nothing else.
-func (v varying) plain() bool { return !v.shots && !v.classes && !v.transfers }
+func (v varying) plain() bool { return v.shots == nil && !v.classes && !v.transfers }
 
 // rowName is the method with all that is special about it.
 func rowName(o *Outcome, v varying) string {
@@ -222,23 +227,28 @@ func rowName(o *Outcome, v varying) string {
 	return s
 }
 
-// column is what an outcome was trained and tested on. Shots are named where they vary; a run without training has none, and stands in a
-// column of its own.
-func (v varying) column(o *Outcome, e Evaluation) string {
+// columns are what an outcome was trained and tested on. Shots are named where they vary; the untouched model, which has none, is in the
+// column of each number of them.
+func (v varying) columns(o *Outcome, e Evaluation) []string {
 	s := e.Data
 	if v.transfers && e.Data != o.Run.Data.Name {
 		s = o.Run.Data.Name + "→" + e.Data
 	}
-	if v.classes || v.transfers || o.Run.Data.Classes != "all" {
-		if e.Classes != "all" || v.classes {
-			s += " " + e.Classes
-		}
+	if v.classes || e.Classes != "all" {
+		s += " " + e.Classes
 	}
 	if e.Templates != nil {
 		s += fmt.Sprintf(" (%d templates)", len(e.Templates))
 	}
-	if v.shots && o.Run.Method != ZeroShot {
-		s += fmt.Sprintf(" %d", o.Run.Data.Shots)
+	switch {
+	case v.shots == nil:
+		return []string{s}
+	case o.Run.Method != ZeroShot:
+		return []string{fmt.Sprintf("%s %d", s, o.Run.Data.Shots)}
 	}
-	return s
+	var all []string
+	for _, n := range v.shots {
+		all = append(all, fmt.Sprintf("%s %d", s, n))
+	}
+	return all
 }

@@ -1,0 +1,280 @@
+package plan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fewshot/datasets"
+	"fewshot/datasets/synth"
+	"fewshot/rmt/clip"
+	"fewshot/rmt/run"
+	"fewshot/tensor"
+)
+
+// small opens the model in the program, and tasks of a few images.
+type small struct {
+	dev    *tensor.Device
+	models int // how often a model was opened
+	broken map[string]bool
+}
+
+func (s *small) Model(_ context.Context, m Model) (*clip.Model, error) {
+	s.models++
+	return clip.Options{Path: m.Name}.Open(s.dev)
+}
+
+func (s *small) Dataset(name string, _ Reading) (*datasets.Dataset, error) {
+	base, shifted := strings.CutSuffix(strings.TrimPrefix(name, synthPrefix), "-shift")
+	task, ok := synth.Lookup(base)
+	if !ok || s.broken[name] {
+		return nil, fmt.Errorf("there is no data set %s", name)
+	}
+	draw := func(split string, n int) (items []datasets.Item) {
+		rgb := make([]uint8, synth.Size*synth.Size*3)
+		for i := range n {
+			label := task.Item(rgb, 1, split, i)
+			png, err := synth.EncodePNG(rgb)
+			if err != nil {
+				panic(err)
+			}
+			items = append(items, datasets.Item{Label: int32(label), Data: png})
+		}
+		return items
+	}
+	test := "test"
+	if shifted {
+		test = "shift"
+	}
+	k := len(task.Classes)
+	return datasets.New(name, base, task.Template, task.Classes, draw("train", 2*k), draw("val", k), draw(test, k))
+}
+
+// silent is a UI that keeps warnings.
+type silent struct{ warnings *strings.Builder }
+
+func (s silent) Note(string, ...any)          {}
+func (s silent) Warn(format string, a ...any) { fmt.Fprintf(s.warnings, format+"\n", a...) }
+func (s silent) Log(string, ...any)           {}
+func (s silent) Event(any) error              { return nil }
+func (s silent) Progress(string, int) (func(int, string), func()) {
+	return func(int, string) {}, func() {}
+}
+
+// executing are options of an execution in a folder.
+func executing(t *testing.T, dir string) (o Options, s *small, said *strings.Builder) {
+	t.Helper()
+	dev, err := tensor.Open("cpu", tensor.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	s, said = &small{dev: dev, broken: map[string]bool{}}, &strings.Builder{}
+	return Options{Dir: dir, Dev: dev, Opener: s, Loader: run.Loader{Store: "auto", Batch: 100, CacheMiB: 64}, Program: "v1", UI: silent{said}}, s, said
+}
+
+// work is a plan of quick runs: without steps, by steps, and under a mask.
+func work(t *testing.T) *Plan {
+	return planOf(t, Grid{Methods: []string{ZeroShot, "tip-adapter", "taskres", "r-amt"}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:things"}, Shots: []int{1}, Seeds: []uint64{1},
+		Below: []string{""}, SettingsOf: map[string][]map[string]string{"tip-adapter": {{"passes": "1", "beta-steps": "4"}},
+			"taskres": {{"epochs": "2", "batch-size": "8"}}, "r-amt": {{"epochs": "2", "batch-size": "8", "lr": "1e-3"}}},
+		Evaluate: []Evaluation{{Classes: "new"}, {Data: "synth:things-shift", Classes: "all"}}})
+}
+
+// contents are the files of a folder's runs that must not depend on how they came about.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, pattern := range []string{"*/*.safetensors", "*/eval-*.json"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, _ := filepath.Rel(dir, f)
+			all[name] = string(b)
+		}
+	}
+	return all
+}
+
+// tableOf is the table of a plan's results.
+func tableOf(t *testing.T, p *Plan, dir string) string {
+	t.Helper()
+	all, err := Collect(p, dir, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Tabulate(all).Write(&b, "csv", false); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// A plan's runs are made, once, and what comes of them is what comes of each alone, in any order: nothing of one is left on the model of
+// the next.
+func TestExecute(t *testing.T) {
+	p, dir := work(t), filepath.Join(t.TempDir(), "runs")
+	o, s, said := executing(t, dir)
+	r, err := Execute(t.Context(), p, o)
+	if err != nil || r != (Report{Made: p.Len()}) || s.models != 1 {
+		t.Fatalf("%+v, %v, %d models opened\n%s", r, err, s.models, said)
+	}
+	all, err := Collect(p, dir, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range all {
+		shift := out.Test(Evaluation{Data: "synth:things-shift", Classes: "all"})
+		other := out.Evaluations[Evaluation{Data: "synth:things", Classes: "new"}.Key()]
+		bound := out.Run.Method == "tip-adapter" || out.Run.Method == "taskres"
+		if out.State != Done || out.Result.Test.Images != 36 || shift == nil || shift.Images != 36 || other == nil || (other.Refused != "") != bound || !bound && other.Test.Images != 18 {
+			t.Errorf("%s: %+v, %+v, %+v", &out.Run, out.Result.Test, shift, other)
+		}
+	}
+	want, table := contents(t, dir), tableOf(t, p, dir)
+	if r, err = Execute(t.Context(), p, o); err != nil || r != (Report{Before: p.Len()}) {
+		t.Errorf("again: %+v, %v", r, err)
+	}
+	// Each run in an execution of its own, the last one first.
+	o.Dir = filepath.Join(t.TempDir(), "alone")
+	for i := range p.Len() {
+		o.Select = func(k int) bool { return k == p.Len()-1-i }
+		if r, err := Execute(t.Context(), p, o); err != nil || r != (Report{Made: 1}) {
+			t.Fatalf("%+v, %v\n%s", r, err, said)
+		}
+	}
+	if got := contents(t, o.Dir); len(got) != len(want) || tableOf(t, p, o.Dir) != table {
+		t.Errorf("%d files, not %d\n%s\n%s", len(got), len(want), tableOf(t, p, o.Dir), table)
+	} else {
+		for name := range want {
+			if got[name] != want[name] {
+				t.Errorf("%s is another one when made alone", name)
+			}
+		}
+	}
+}
+
+// A run that fails is recorded and passed over; once its cause is gone it is made, and nothing says that it failed.
+func TestFailing(t *testing.T) {
+	g := Grid{Methods: []string{ZeroShot}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:textures", "synth:places"}, Shots: []int{1}, Seeds: []uint64{1}}
+	p, dir := planOf(t, g), filepath.Join(t.TempDir(), "runs")
+	o, s, said := executing(t, dir)
+	s.broken["synth:textures"] = true
+	var told []State
+	o.Made = func(i int, o *Outcome) error {
+		told = append(told, o.State)
+		return nil
+	}
+	r, err := Execute(t.Context(), p, o)
+	if err != nil || r != (Report{Made: 1, Failed: 1}) || !strings.Contains(said.String(), "there is no data set synth:textures") || !slices.Equal(told, []State{Failed, Done}) {
+		t.Fatalf("%+v, %v, %v, %s", r, err, told, said)
+	}
+	all, err := Collect(p, dir, "v1")
+	if err != nil || all[0].State != Failed || !strings.Contains(all[0].Problem, "there is no data set") || all[1].State != Done {
+		t.Errorf("%+v, %v", all, err)
+	}
+	s.broken = nil
+	if r, err = Execute(t.Context(), p, o); err != nil || r != (Report{Before: 1, Made: 1}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, p.ID(0), FailedName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it still says that it failed: %v", err)
+	}
+	// What another version of the program has made is neither taken nor overwritten.
+	o.Program = "v2"
+	said.Reset()
+	if r, err = Execute(t.Context(), p, o); err != nil || r != (Report{Failed: 2}) || !strings.Contains(said.String(), "of another version of the program, v1") {
+		t.Errorf("%+v, %v, %s", r, err, said)
+	}
+	o.AnyVersion = true
+	if r, err = Execute(t.Context(), p, o); err != nil || r != (Report{Before: 2}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// A run whose mask another process is to make waits, and one in another process's hands is left to it.
+func TestWaiting(t *testing.T) {
+	g := Grid{Methods: []string{"tip-adapter"}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:textures"}, Shots: []int{1}, Seeds: []uint64{1}, Below: []string{"amt"},
+		BelowSettings: map[string]string{"epochs": "1"}, Settings: []map[string]string{{"passes": "1", "beta-steps": "4"}}}
+	p, dir := planOf(t, g), filepath.Join(t.TempDir(), "runs")
+	o, _, said := executing(t, dir)
+	o.Select = func(i int) bool { return i == 1 }
+	r, err := Execute(t.Context(), p, o)
+	if err != nil || r != (Report{Waiting: 1}) || r.Unfinished() != 1 || !strings.Contains(said.String(), "waits for the run whose mask it is trained under, "+p.ID(0)) {
+		t.Fatalf("%+v, %v, %s", r, err, said)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, p.ID(0)), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := run.LockFolder(filepath.Join(dir, p.ID(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Select = nil
+	said.Reset()
+	if r, err = Execute(t.Context(), p, o); err != nil || r != (Report{Busy: 1, Waiting: 1}) || !strings.Contains(said.String(), "is in use by process") {
+		t.Errorf("%+v, %v, %s", r, err, said)
+	}
+	lock.Close()
+	if r, err = Execute(t.Context(), p, o); err != nil || r != (Report{Made: 2}) {
+		t.Errorf("%+v, %v, %s", r, err, said)
+	}
+	all, err := Collect(p, dir, "v1")
+	if err != nil || all[1].Result.Spec.Below != all[0].Result.FileSum {
+		t.Errorf("%v: trained under %s", err, all[1].Result.Spec.Below)
+	}
+}
+
+// Results and evaluations that were changed, or lie in another run's folder, are told, and not counted.
+func TestDamage(t *testing.T) {
+	g := Grid{Methods: []string{ZeroShot}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:textures", "synth:places"}, Shots: []int{1}, Seeds: []uint64{1}, Evaluate: []Evaluation{{Classes: "base"}}}
+	p := planOf(t, g)
+	key := runsOf(p)[0].Evaluate[0].Key()
+	for want, damage := range map[string]func(dir string) error{
+		"its seal does not fit": func(dir string) error {
+			path := filepath.Join(dir, p.ID(0), evaluatedName(key))
+			b, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(path, bytes.Replace(b, []byte(`"correct":`), []byte(`"correct":1`), 1), 0o666)
+			}
+			return err
+		},
+		"belongs to another run or evaluation": func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, p.ID(0), evaluatedName(key))),
+				os.Link(filepath.Join(dir, p.ID(1), evaluatedName(runsOf(p)[1].Evaluate[0].Key())), filepath.Join(dir, p.ID(0), evaluatedName(key))))
+		},
+		"is the result of another run: its data set": func(dir string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, p.ID(0))), os.Rename(filepath.Join(dir, p.ID(1)), filepath.Join(dir, p.ID(0))))
+		},
+		"is no result of a run": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, p.ID(0), run.ResultName), []byte("{"), 0o666)
+		},
+	} {
+		dir := filepath.Join(t.TempDir(), "runs")
+		o, _, said := executing(t, dir)
+		if r, err := Execute(t.Context(), p, o); err != nil || r != (Report{Made: 2}) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if err := damage(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Collect(p, dir, "v1"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("collected: %v, want %q", err, want)
+		}
+		if r, err := Execute(t.Context(), p, o); err != nil || r.Failed != 1 || !strings.Contains(said.String(), want) {
+			t.Errorf("executed: %+v, %v, %s, want %q", r, err, said, want)
+		}
+	}
+}

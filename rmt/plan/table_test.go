@@ -1,0 +1,85 @@
+package plan
+
+import (
+	"bytes"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fewshot/rmt/run"
+)
+
+// Figures of R 4.2: x <- c(83.2, 84.1, 82.9); mean(x); sd(x); qt(0.975, 2)*sd(x)/sqrt(3).
+func TestSample(t *testing.T) {
+	s := Sample{83.2, 84.1, 82.9}
+	for _, c := range []struct {
+		what      string
+		got, want float64
+	}{
+		{"mean", s.Mean(), 83.4},
+		{"std", s.Std(), 0.6244997998398398},
+		// The quantile of Student's t at 2 degrees of freedom is 4.302652729911275.
+		{"ci95", s.CI95(), 4.302652729911275 * 0.6244997998398398 / math.Sqrt(3)},
+	} {
+		if math.Abs(c.got-c.want) > 1e-9*c.want {
+			t.Errorf("%s %.16g, want %.16g", c.what, c.got, c.want)
+		}
+	}
+	if one := (Sample{1}); !math.IsNaN(one.Std()) || !math.IsNaN(one.CI95()) || !math.IsNaN(Sample{}.Mean()) {
+		t.Error("one value has no deviation, and none no mean")
+	}
+}
+
+// measured are outcomes of two methods on two data sets with two seeds; one run is missing, and names are hostile.
+func measured() (all []*Outcome) {
+	for i, m := range []string{ZeroShot, "r-amt", "tip-adapter"} {
+		for j, d := range []string{"dtd", "my_50%|set"} {
+			for seed := range uint64(2) {
+				r := Run{Method: m, Model: Model{Name: "embedded"}, Data: Data{Name: d, Classes: "all", Shots: 4, Seed: seed + 1}}
+				if m == ZeroShot {
+					if r.Data.Shots, r.Data.Seed = 0, 0; seed > 0 {
+						continue
+					}
+				}
+				if m == "r-amt" {
+					r.Settings = map[string]string{"leak": "0.5"}
+				}
+				o := &Outcome{ID: r.ID(), Run: r, State: Done, Evaluations: map[string]*Evaluated{}}
+				if !(m == "tip-adapter" && j == 1 && seed == 1) {
+					o.Result = &run.Result{Test: &run.Accuracy{Accuracy: 50 + 10*float64(min(i, 1)) + float64(j) + 2*float64(seed)}}
+				}
+				all = append(all, o)
+			}
+		}
+	}
+	return all
+}
+
+// Each format is as the file in testdata has it; FEWSHOT_UPDATE=1 writes these.
+func TestFormats(t *testing.T) {
+	table := Tabulate(measured())
+	for _, format := range Formats() {
+		var b bytes.Buffer
+		if err := table.Write(&b, format, true); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join("testdata", "table."+format)
+		if os.Getenv("FEWSHOT_UPDATE") != "" {
+			if err := os.WriteFile(path, b.Bytes(), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(b.Bytes(), want) {
+			t.Errorf("%s:\n%s", format, b.String())
+		}
+	}
+	if err := table.Write(&bytes.Buffer{}, "html", false); err == nil || !strings.Contains(err.Error(), "there are text") {
+		t.Errorf("%v", err)
+	}
+}
