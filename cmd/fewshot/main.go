@@ -43,8 +43,27 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{demoCommand, trainCommand, planCommand, runCommand, collectCommand, evalCommand, zeroshotCommand, encodeCommand, predictCommand, pretrainCommand,
-		dataCheckCommand, dataExportCommand, exportCommand, importMaskCommand, infoCommand, benchCommand, completionCommand(), manualCommand()}
+	return []command{
+		demoCommand,
+		trainCommand,
+		planCommand,
+		runCommand,
+		collectCommand,
+		evalCommand,
+		zeroshotCommand,
+		encodeCommand,
+		predictCommand,
+		pretrainCommand,
+		dataCheckCommand,
+		dataExportCommand,
+		exportCommand,
+		importMaskCommand,
+		infoCommand,
+		reportCommand,
+		benchCommand,
+		completionCommand(),
+		manualCommand(),
+	}
 }
 
 // find picks the command that the arguments begin with; its name is one word, or two, as data check.

@@ -42,7 +42,7 @@ type trainFlags struct {
 	every  time.Duration
 	zero   bool
 	given  map[string]string // flags of the method, as given
-	flags  map[string]string // that the result keeps
+	flags  map[string]string // that the result keeps, the method's among them
 }
 
 func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []string) error {
@@ -71,6 +71,7 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 			return usagef("-save-every %v: a time cannot be negative", f.every)
 		}
 		f.flags = lastingFlags(fs)
+		maps.Copy(f.flags, f.given)
 		return f.run(ctx, u)
 	}
 }

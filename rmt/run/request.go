@@ -41,7 +41,7 @@ type Request struct {
 	SaveEvery time.Duration     // between checkpoints
 	ZeroShot  bool              // evaluate the untouched model too
 	Program   string            // version
-	Flags     map[string]string // by which model, data and device were chosen, for the result
+	Flags     map[string]string // by which all this was chosen, for the result
 	UI        UI
 }
 

@@ -43,7 +43,7 @@ type Result struct {
 	Seconds   float64              `json:"seconds"` // of this process
 	Device    string               `json:"device"`
 	Program   string               `json:"program"`
-	Flags     map[string]string    `json:"flags,omitempty"`   // by which model, data and device were chosen, as they were given
+	Flags     map[string]string    `json:"flags,omitempty"`   // by which model, data, numbers and settings were chosen, as they were given
 	Remarks   []string             `json:"remarks,omitempty"` // what must be known to judge the figures
 }
 

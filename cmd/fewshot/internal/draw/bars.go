@@ -88,8 +88,11 @@ func (f Bars) on(c vgdraw.Canvas) {
 	if from == to {
 		to = 1
 	}
-	if f.Format != "" && to > 0 {
-		to += 0.1 * (to - from)
+	if room := 0.04; to > 0 {
+		if f.Format != "" {
+			room = 0.1
+		}
+		to += room * (to - from)
 	}
 	if from < 0 {
 		from -= 0.05 * (to - from)

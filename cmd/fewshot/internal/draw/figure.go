@@ -8,6 +8,8 @@ import (
 	"image/png"
 	"io"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot/vg"
@@ -101,7 +103,7 @@ func CSS() string {
 	return ":root{" + light.String() + "}\n@media (prefers-color-scheme: dark){:root{" + dark.String() + "}}\n"
 }
 
-// vector is a figure as SVG, on a background if there is one. Readers without the font take one of the same widths.
+// vector is a figure as SVG, on a background if there is one.
 func vector(f Figure, background color.Color) ([]byte, error) {
 	w, h := f.size()
 	s := vgsvg.New(w, h)
@@ -115,9 +117,28 @@ func vector(f Figure, background color.Color) ([]byte, error) {
 	if _, err := s.WriteTo(&b); err != nil {
 		return nil, err
 	}
-	// Attributes alone have a quotation mark that is not escaped.
-	out := bytes.ReplaceAll(b.Bytes(), []byte(`style="font-family:Liberation Sans;`), []byte(`style="font-family:'Liberation Sans',Arimo,Arial,Helvetica,sans-serif;`))
-	return bytes.ReplaceAll(out, []byte("data:image/jpg;"), []byte("data:image/png;")), nil
+	return bytes.ReplaceAll(fitted(b.Bytes()), []byte("data:image/jpg;"), []byte("data:image/png;")), nil
+}
+
+// written is a text of gonum's: its weight, its size, and what it says. In texts < is escaped.
+var written = regexp.MustCompile(`<text ([^>]*)style="font-family:Liberation Sans;([^"]*font-weight:(normal|bold)[^"]*font-size:([0-9.]+)px[^"]*)">([^<]*)</text>`)
+
+// fitted gives texts the width that they were placed by, for readers who do not have the font.
+func fitted(svg []byte) []byte {
+	return written.ReplaceAllFunc(svg, func(t []byte) []byte {
+		m := written.FindSubmatch(t)
+		size, err := strconv.ParseFloat(string(m[4]), 64)
+		if err != nil {
+			return t
+		}
+		s := style(vg.Length(size), ink)
+		if string(m[3]) == "bold" {
+			s = bold(vg.Length(size))
+		}
+		said := html.UnescapeString(string(m[5]))
+		return fmt.Appendf(nil, `<text %stextLength="%.5g" lengthAdjust="spacingAndGlyphs" style="font-family:'Liberation Sans',Arimo,Arial,Helvetica,sans-serif;%s">%s</text>`,
+			m[1], s.Width(said).Points(), m[2], m[5])
+	})
 }
 
 func hex(c color.RGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }

@@ -60,7 +60,7 @@ func (f Heat) on(c vgdraw.Canvas) {
 	p.Y.Min, p.Y.Max = -0.5-float64(len(f.Rows)-1), 0.5
 	p.X.Padding, p.Y.Padding = 0, 0
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
-	p.X.Tick.Length, p.Y.Tick.Length = 2, 2
+	p.X.Tick.Length, p.Y.Tick.Length = 4, 3
 	p.X.Tick.Marker, p.Y.Tick.Marker = nameTicks(f.Columns, 1), nameTicks(f.Rows, -1)
 	if len(f.Columns) <= mostNamed {
 		p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = math.Pi/2, text.XRight, text.YCenter

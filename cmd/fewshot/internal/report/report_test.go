@@ -1,0 +1,164 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"image"
+	"io"
+	"math"
+	"strings"
+	"testing"
+
+	"fewshot/rmt"
+	"fewshot/rmt/run"
+	"fewshot/rmt/train"
+)
+
+const nasty = "</td><script>alert(1)</script> \"a' & b \x1b[31m\u202e"
+
+func ptr[T any](v T) *T { return &v }
+
+func sample() *Run {
+	spec := run.Spec{Method: "r-amt", Settings: json.RawMessage(`{"note":"</script>"}`), Data: run.DataSpec{Title: nasty}}
+	r := &run.Result{Kind: "result", Method: "r-amt", Dataset: nasty, Model: nasty, Spec: spec, SpecHash: spec.Hash(), Classes: "all", NumClass: 3, Shots: 16, Seed: 1,
+		Test: &run.Accuracy{Accuracy: 50, Correct: 3, Images: 6}, ZeroShot: &run.Accuracy{Accuracy: 33.3}, Synthetic: true, Remarks: []string{nasty},
+		Sparsity: &rmt.Sparsity{Off: 10, Total: 1000}, FileBytes: 1234,
+		Epochs: []train.Epoch{{Epoch: 1, Loss: 3, Accuracy: 20}, {Epoch: 2, Loss: 2, Distill: ptr(0.5), Accuracy: 40}}}
+	for _, name := range []string{"visual.transformer.resblocks.0.attn.in_proj_weight", "visual.transformer.resblocks.0.attn.out_proj.weight", "visual.transformer.resblocks.1.attn.in_proj_weight",
+		"visual.layer1.0.conv1.weight", "transformer.resblocks.0.mlp.c_fc.weight", "visual.conv1.weight", nasty} {
+		r.Tensors = append(r.Tensors, rmt.TensorSparsity{Name: name, Sparsity: rmt.Sparsity{Off: 3, Total: 100}})
+	}
+	all := []run.Prediction{{Label: 0, Predicted: 0, Confidence: 0.9}, {Label: 0, Predicted: 1, Confidence: 0.8}, {Label: 0, Predicted: 1, Confidence: 0.95},
+		{Label: 1, Predicted: 1, Confidence: 0.7}, {Label: 1, Predicted: 0, Confidence: 0.4}, {Label: 1, Predicted: 1, Confidence: 1}}
+	picture := image.NewRGBA(image.Rect(0, 0, 8, 8))
+	return &Run{Result: r, Folder: nasty, Program: "fewshot", Commands: []Command{{Does: "again", Line: "fewshot '" + nasty + "'"}},
+		Tested: &Tested{Dataset: nasty, Classes: []string{"cat", nasty, "never seen"}, Predictions: all, Mistakes: []Mistake{{all[2], nasty, picture}, {all[1], "", picture}}}}
+}
+
+// The page is well-formed, in the bytes of every time, and nothing of what strangers wrote is markup in it; headings, tables and pictures say
+// what they are to those who do not see them, and nothing is fetched.
+func TestPage(t *testing.T) {
+	for name, make := range map[string]func() *Run{
+		"all": sample,
+		"nothing more": func() *Run {
+			s := sample()
+			s.Tested, s.Result.Epochs, s.Result.Tensors, s.Result.Test = nil, nil, nil, nil
+			return s
+		},
+		"all right": func() *Run {
+			s := sample()
+			s.Tested.Predictions, s.Tested.Mistakes = s.Tested.Predictions[:1], nil
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a, b bytes.Buffer
+			if err := make().HTML(&a); err != nil {
+				t.Fatal(err)
+			}
+			if err := make().HTML(&b); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
+				t.Errorf("made again it has other bytes (%v)", err)
+			}
+			check(t, a.Bytes())
+		})
+	}
+}
+
+// check reads a page as XML, which is stricter than any browser: each element is closed, each attribute quoted.
+func check(t *testing.T, page []byte) {
+	t.Helper()
+	d := xml.NewDecoder(bytes.NewReader(page))
+	ids, named := map[string]bool{}, map[string]bool{}
+	for {
+		tok, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		e, ok := tok.(xml.StartElement)
+		if !ok {
+			if s, ok := tok.(xml.CharData); ok && strings.ContainsAny(string(s), "\x1b\u202e") {
+				t.Errorf("a control character in %q", s)
+			}
+			continue
+		}
+		attr := map[string]string{}
+		for _, a := range e.Attr {
+			attr[a.Name.Local] = a.Value
+			for _, kind := range []string{"src", "href"} {
+				if a.Name.Local == kind && !strings.HasPrefix(a.Value, "data:image/") {
+					t.Errorf("%s is loaded", a.Value)
+				}
+			}
+			if strings.HasPrefix(a.Name.Local, "on") {
+				t.Errorf("a handler: %s", a.Name.Local)
+			}
+		}
+		if id := attr["id"]; id != "" {
+			if ids[id] {
+				t.Errorf("two elements are called %s", id)
+			}
+			ids[id] = true
+		}
+		switch e.Name.Local {
+		case "script", "iframe", "object", "link":
+			t.Errorf("an element %s", e.Name.Local)
+		case "img":
+			if attr["alt"] == "" {
+				t.Error("a picture without alt")
+			}
+		case "svg":
+			if attr["role"] != "img" || attr["aria-label"] == "" {
+				t.Error("a figure without a label")
+			}
+		case "th":
+			if attr["scope"] == "" {
+				t.Error("a header without scope")
+			}
+		case "section":
+			named[attr["aria-labelledby"]] = true
+		}
+	}
+	for id := range named {
+		if !ids[id] {
+			t.Errorf("no heading %s", id)
+		}
+	}
+}
+
+func TestReliability(t *testing.T) {
+	// By hand: 0.5 and 0.52 are bin 8, (7/15, 8/15]; 0.9 twice and 14/15 are bin 14; 1 and 0 go to the ends.
+	of := func(right bool, c float64) run.Prediction {
+		p := run.Prediction{Confidence: c}
+		if !right {
+			p.Predicted = 1
+		}
+		return p
+	}
+	all := []run.Prediction{of(true, 0.5), of(false, 0.52), of(true, 0.9), of(true, 0.9), of(false, 14./15), of(true, 1), of(false, 0)}
+	b, ece := Reliability(all)
+	want := (2*math.Abs(0.5-0.51) + 3*math.Abs(2./3-(1.8+14./15)/3) + 0 + 0) / 7
+	if math.Abs(ece-want) > 1e-15 || b[7].Images != 2 || b[13].Images != 3 || b[14].Images != 1 || b[0].Images != 1 {
+		t.Errorf("ECE %v, want %v: %+v", ece, want, b)
+	}
+	if _, ece := Reliability(nil); !math.IsNaN(ece) {
+		t.Errorf("%v of nothing", ece)
+	}
+}
+
+func TestClasses(t *testing.T) {
+	s := sample().Tested
+	c := byClass(s.Predictions, s.Classes)
+	if len(c) != 3 || c[0].Class != "cat" || c[0].Confused != nasty || c[0].Times != 2 || c[2].Accuracy != nil || c[2].Times != 0 {
+		t.Errorf("%+v", c)
+	}
+	if m := Mistakes(s.Predictions, 2); len(m) != 2 || m[0] != 2 || m[1] != 1 {
+		t.Errorf("%v", m)
+	}
+	if f := sparsity(sample().Result.Tensors); len(f.Groups) != 6 || f.Groups[0] != "0" || f.Groups[2] != "1.0" || f.Groups[3] != "text 0" || len(f.Series) != 5 || f.Series[0].Values[1] != 3 {
+		t.Errorf("%+v", f)
+	}
+}

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"image"
+	"image/color"
+	"io"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"fewshot/cmd/fewshot/internal/report"
+	"fewshot/datasets"
+	"fewshot/nn/checkpoint"
+	"fewshot/rmt/run"
+)
+
+var reportCommand = command{
+	example: "fewshot report runs/pets",
+	name:    "report", args: "RUN", summary: "make a page of a run: result, curves, confusion, reliability, mistakes",
+	about: `Writes one HTML file about a finished run, which needs no network and no other file: result and settings, loss and training
+accuracy by epoch, sparsity by layer, confusion matrix, a table of classes, reliability with ECE, the most certain mistakes, and
+the commands that repeat the run. Test images are classified again, with the model and data that result.json names unless flags
+name others; -evaluate=false leaves out what needs them.`,
+	setup: setupReport,
+}
+
+// reportFile is where the page goes unless -out says so.
+const reportFile = "report.html"
+
+func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
+	var f reportFlags
+	f.model.declare(fs)
+	f.data.declare(fs)
+	f.device.declare(fs)
+	f.loader.declare(fs)
+	f.data.declareTemplate(fs)
+	fs.StringVar(&f.mask, "mask", "", "mask `file` under which a tuned file was trained, or its run (default: the one that result.json names)")
+	out := fs.String("out", "", "HTML `file` to write (default report.html in the run's folder)")
+	evaluate := fs.Bool("evaluate", true, "classify the test images again")
+	return func(ctx context.Context, u *ui, args []string) error {
+		if len(args) != 1 {
+			return usagef("give one run, not %d", len(args))
+		}
+		r, folder, err := run.ReadResult(args[0])
+		if err != nil {
+			return err
+		}
+		page := report.Run{Result: r, Folder: folder, Program: version(), Commands: repeats(r, folder)}
+		if *evaluate && r.Test != nil {
+			if err := asThen(fs, r); err != nil {
+				return err
+			}
+			if page.Tested, err = f.test(ctx, u, r, folder); err != nil {
+				return fmt.Errorf("%w (without classifying again: -evaluate=false)", err)
+			}
+		}
+		path := cmp.Or(*out, filepath.Join(folder, reportFile))
+		if err := checkpoint.WriteFile(path, page.HTML); err != nil {
+			return err
+		}
+		done := reportResult{Kind: "result", File: path}
+		if t := page.Tested; t != nil {
+			a := run.TallyOf(t.Predictions, len(t.Classes)).Accuracy()
+			_, ece := report.Reliability(t.Predictions)
+			done.Test, done.ECE = &a, &ece
+			if t.Same && a.Correct != r.Test.Correct {
+				u.Warn("%d of %d test images are classified rightly now, and result.json says %d; fewshot verify says why that may be", a.Correct, a.Images, r.Test.Correct)
+			}
+		}
+		return u.result(done, func(w io.Writer) { fmt.Fprintln(w, done.File) })
+	}
+}
+
+// reportResult is the last line of -json.
+type reportResult struct {
+	Kind string        `json:"kind"`
+	File string        `json:"file"`
+	Test *run.Accuracy `json:"test,omitempty"` // as classified again
+	ECE  *float64      `json:"ece,omitempty"`
+}
+
+// reportFlags say what the test images are classified with.
+type reportFlags struct {
+	device deviceFlags
+	model  modelFlags
+	data   dataFlags
+	loader loaderFlags
+	mask   string // under which a tuned file was trained
+}
+
+// files opens what was learned in a run's folder. A mask that it was trained under is where the run had it, unless a flag says where it is now.
+func (f *reportFlags) files(r *run.Result, folder string) (*run.Loaded, error) {
+	file := r.Learned(folder)
+	if filepath.Base(file) == run.MaskName {
+		return run.OpenLoaded(file, "")
+	}
+	if r.Spec.Below == "" {
+		return run.OpenLoaded("", file)
+	}
+	return run.OpenLoaded(f.mask, file)
+}
+
+// test classifies the test images again.
+func (f *reportFlags) test(ctx context.Context, u *ui, r *run.Result, folder string) (*report.Tested, error) {
+	if err := f.loader.validate(); err != nil {
+		return nil, err
+	}
+	loaded, err := f.files(r, folder)
+	if err != nil {
+		return nil, err
+	}
+	defer loaded.Close()
+	ds, err := f.data.open()
+	if err != nil {
+		return nil, err
+	}
+	u.about(ds)
+	trial := &run.Trial{Loaded: loaded}
+	if trial.Templates, err = loaded.Templates(ds.Title, f.data.templates, []string{ds.Template}, false); err == nil {
+		err = loaded.Prompts(ds, false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	dev, err := f.device.open()
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	f.model.Like = loaded.Model()
+	m, err := f.model.open(ctx, dev, u)
+	if err != nil {
+		return nil, err
+	}
+	request := run.Request{Dev: dev, Model: m, Data: ds, Loader: f.loader.Loader, UI: u}
+	c, release, err := request.Apply(ctx, []*run.Trial{trial}, false)
+	defer release()
+	if err != nil {
+		return nil, err
+	}
+	images := f.loader.InOrder(dev, u, m, ds, ds.Test, true)
+	defer images.Close()
+	all, err := run.Predictions(ctx, u, "test", dev, c[0], images)
+	if err != nil {
+		return nil, err
+	}
+	t := &report.Tested{Dataset: ds.Name, Device: dev.Describe(), Same: ds.Title == r.Title && f.data.classes == r.Classes && len(all) == r.Test.Images, Classes: ds.Classes, Predictions: all}
+	t.Mistakes, err = mistakes(ctx, ds, all, f.loader.Workers)
+	return t, err
+}
+
+// mistakes are the most certain ones, with the centres of their images.
+func mistakes(ctx context.Context, ds *datasets.Dataset, all []run.Prediction, workers int) ([]report.Mistake, error) {
+	worst := report.Mistakes(all, report.MostMistakes)
+	if len(worst) == 0 {
+		return nil, nil
+	}
+	var items []datasets.Item
+	for _, i := range worst {
+		items = append(items, ds.Test[i])
+	}
+	t := datasets.CLIPTransform(report.ThumbnailSize)
+	var out []report.Mistake
+	for b, err := range datasets.LoadImages(ctx, ds, items, t, len(items), workers) {
+		if err != nil {
+			return nil, err
+		}
+		n := len(b.Pixels) / len(b.Labels)
+		for k := range b.Labels {
+			i := len(out)
+			out = append(out, report.Mistake{Prediction: all[worst[i]], Name: items[i].Path, Picture: thumbnail(b.Pixels[k*n:(k+1)*n], t)})
+		}
+	}
+	return out, ctx.Err()
+}
+
+// thumbnail is normalised planes as a picture.
+func thumbnail(planes []float32, t datasets.Transform) image.Image {
+	m := image.NewRGBA(image.Rect(0, 0, t.Size, t.Size))
+	n := t.Size * t.Size
+	level := func(c, i int) uint8 { return uint8(min(max((planes[c*n+i]*t.Std[c]+t.Mean[c])*255+0.5, 0), 255)) }
+	for i := range n {
+		m.SetRGBA(i%t.Size, i/t.Size, color.RGBA{level(0, i), level(1, i), level(2, i), 0xff})
+	}
+	return m
+}
+
+// repeats are the commands that make a run again, and that test it.
+func repeats(r *run.Result, folder string) []report.Command {
+	flags := flagsOf(r)
+	train := []string{"fewshot", "train"}
+	test := []string{"fewshot", "eval"}
+	for _, name := range lasting {
+		v, ok := flags[name]
+		if !ok || name == "classes" && v == "all" || name == "strassen" && r.Flags["strassen"] == "" || name == "precision" && v == "float32" {
+			continue
+		}
+		train = append(train, "-"+name, v)
+		if slices.Contains(ofTraining, name) || name == "mask" {
+			continue
+		}
+		test = append(test, "-"+name, v)
+	}
+	if r.Spec.Data.Prompts == "templates" {
+		for _, t := range r.Spec.Data.Templates {
+			train = append(train, "-template", t)
+		}
+	}
+	train = append(train, "-method", r.Spec.Method)
+	for _, name := range slices.Sorted(maps.Keys(r.Flags)) {
+		if !slices.Contains(lasting, name) { // of the method
+			train = append(train, "-"+name+"="+r.Flags[name])
+		}
+	}
+	train = append(train, "-out", "NEW-FOLDER")
+	if filepath.Base(r.Learned(folder)) == run.MaskName {
+		test = append(test, "-mask", folder)
+	} else {
+		test = append(test, "-tuned", folder)
+		if m := flags["mask"]; m != "" {
+			test = append(test, "-mask", m)
+		}
+	}
+	all := []report.Command{
+		{Does: "Train it again and compare the bytes:", Line: shell([]string{"fewshot", "verify", folder})},
+		{Does: "Test what was learned:", Line: shell(test)},
+	}
+	if r.Flags != nil { // results of older programs do not say what was given
+		all = append(all, report.Command{Does: "Train it, by the flags that were given:", Line: shell(train)})
+	}
+	return all
+}
+
+// ofTraining are the flags that train has and eval has not.
+var ofTraining = []string{"shots", "seed", "sample", "micro-batch"}
+
+// ordinary is a word that a shell takes as it is.
+var ordinary = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
+
+// shell is a command line that a POSIX shell reads as these words.
+func shell(words []string) string {
+	var out []string
+	for _, w := range words {
+		if !ordinary.MatchString(w) {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		out = append(out, w)
+	}
+	return strings.Join(out, " ")
+}
