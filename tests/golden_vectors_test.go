@@ -168,6 +168,9 @@ func (f *goldenFolder) families(t *testing.T) {
 		for _, e := range entries {
 			name := path.Join(sub, e.Name())
 			if sub == "tokenizers" {
+				if !e.IsDir() {
+					continue // differences.json counts what is in the folders
+				}
 				f.run(t, name, "tokenizer", func() json.RawMessage { return nil })
 				continue
 			}

@@ -46,14 +46,17 @@ nn/export: nn
 
 # The two halves of CLIP do not know each other, nor that anyone puts masks on their weights.
 vit:  nn autograd tensor
-text: nn autograd tensor
+text: text/subword nn autograd tensor
+
+# Tokenizers of relatives turn bytes into ids, and know of no encoder.
+text/subword:
 
 # The loop that all methods share takes any learner. Masks take any encoder of images: they are handed one, and do not know vit.
 rmt/train: nn autograd optim tensor
 rmt:       rmt/train nn autograd optim tensor
 
 # CLIP as a whole, and what its images go through; what a method is to the program.
-rmt/clip:   datasets vit text nn autograd tensor
+rmt/clip:   datasets vit text text/subword nn autograd tensor
 rmt/method: rmt/clip rmt/train vit text nn autograd optim tensor
 
 # What is learned before the encoders, behind them, beside them, and of all they are made of.

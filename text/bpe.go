@@ -1,5 +1,7 @@
 package text
 
+import "fewshot/text/subword"
+
 // A pair is two neighbouring symbols of a word.
 type pair struct{ left, right int32 }
 
@@ -12,7 +14,7 @@ type pair struct{ left, right int32 }
 // can come before what is left of it.
 type merger struct {
 	word  []link
-	queue []candidate
+	queue subword.Queue
 }
 
 // A link is one symbol of a word, in a list that is doubly linked by index. A symbol that was merged into its left
@@ -27,12 +29,8 @@ const (
 	gone int32 = -1 // no symbol; no merge joins it to anything
 )
 
-// A candidate is a merge that can be made: the id that it makes in the upper half, its place in the lower, so that
-// integers sort as candidates do.
-type candidate uint64
-
 // appendIDs appends the ids of one piece to ids.
-func (m *merger) appendIDs(ids []int32, t *Tokenizer, piece string) []int32 {
+func (m *merger) appendIDs(ids []int32, t *BPE, piece string) []int32 {
 	m.word, m.queue = m.word[:0], m.queue[:0]
 	for i := range len(piece) {
 		m.word = append(m.word, link{byteID[piece[i]], int32(i) - 1, int32(i) + 1})
@@ -45,8 +43,8 @@ func (m *merger) appendIDs(ids []int32, t *Tokenizer, piece string) []int32 {
 		m.offer(t, int32(i))
 	}
 	for len(m.queue) > 0 {
-		c := m.pop()
-		id, at := int32(c>>32), int32(uint32(c))
+		c := m.queue.Pop()
+		id, at := c.Rank(), c.At() // merges make ids in their order
 		if now, ok := t.merged[m.pairAt(at)]; !ok || now != id {
 			continue // an earlier merge took one of the two
 		}
@@ -71,12 +69,12 @@ func (m *merger) pairAt(at int32) pair {
 }
 
 // offer queues the merge of the pair at a place, if there is one.
-func (m *merger) offer(t *Tokenizer, at int32) {
+func (m *merger) offer(t *BPE, at int32) {
 	if at == none {
 		return
 	}
 	if id, ok := t.merged[m.pairAt(at)]; ok {
-		m.push(candidate(id)<<32 | candidate(at))
+		m.queue.Push(subword.NewCandidate(id, at))
 	}
 }
 
@@ -89,44 +87,4 @@ func (m *merger) join(at, id int32) {
 	if after := w[at].next; after != none {
 		w[after].prev = at
 	}
-}
-
-// push and pop keep queue a binary heap with the smallest candidate first. container/heap would allocate for each.
-
-func (m *merger) push(c candidate) {
-	q := append(m.queue, c)
-	i := len(q) - 1
-	for i > 0 && c < q[(i-1)/2] {
-		q[i] = q[(i-1)/2]
-		i = (i - 1) / 2
-	}
-	q[i] = c
-	m.queue = q
-}
-
-func (m *merger) pop() candidate {
-	q := m.queue
-	top, c := q[0], q[len(q)-1]
-	q = q[:len(q)-1]
-	m.queue = q
-	if len(q) == 0 {
-		return top
-	}
-	i := 0
-	for {
-		child := 2*i + 1
-		if child >= len(q) {
-			break
-		}
-		if child+1 < len(q) && q[child+1] < q[child] {
-			child++
-		}
-		if c <= q[child] {
-			break
-		}
-		q[i] = q[child]
-		i = child
-	}
-	q[i] = c
-	return top
 }

@@ -15,7 +15,7 @@ import (
 // features that are normalised themselves. The caller holds the result. When ctx ends, its error is returned soon.
 //
 // Features are added to their class's as they come, so that memory does not depend on the number of templates.
-func Classifier(ctx context.Context, e *Encoder, tok *Tokenizer, dev *tensor.Device, classes, templates []string, order Order) (*tensor.Tensor, error) {
+func Classifier(ctx context.Context, e *Encoder, tok Tokenizer, dev *tensor.Device, classes, templates []string, order Order) (*tensor.Tensor, error) {
 	for _, template := range templates {
 		if !strings.Contains(template, "{}") {
 			return nil, fmt.Errorf("template %q has no {} for the class name", template)

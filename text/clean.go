@@ -4,29 +4,43 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
 
 // clean prepares a text as OpenAI's tokenizer does: glitches repaired, HTML references resolved twice, white space
-// collapsed to single spaces and stripped at the ends, lower-cased. [Tokenizer.Encode] tells where it differs.
+// collapsed to single spaces and stripped at the ends, lower-cased. [BPE.Encode] tells where it differs.
 func clean(s string) (string, error) {
+	if err := readable(s); err != nil {
+		return "", err
+	}
+	return lower(oneSpace(repaired(s))), nil
+}
+
+// readable refuses what is too long, or not UTF-8.
+func readable(s string) error {
 	if len(s) > MaxTextBytes {
-		return "", &TextError{s, fmt.Sprintf("is %d bytes long, more than the %d that are tokenized: shorten it",
+		return &TextError{s, fmt.Sprintf("is %d bytes long, more than the %d that are tokenized: shorten it",
 			len(s), MaxTextBytes)}
 	}
 	for i, r := range s {
 		if r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)) {
-			return "", &TextError{s, fmt.Sprintf("is not UTF-8 at byte %d: save its source as UTF-8", i)}
+			return &TextError{s, fmt.Sprintf("is not UTF-8 at byte %d: save its source as UTF-8", i)}
 		}
 	}
-	s = fixText(s)
-	s = unescapeHTML(unescapeHTML(s))
-	// Python's set of white space has U+001C to U+001F besides, but neither step above lets them through.
-	s = strings.Join(strings.Fields(s), " ")
-	return lower(s), nil
+	return nil
 }
+
+// repaired is a text with its glitches repaired and HTML references resolved twice.
+func repaired(s string) string { return unescapeHTML(unescapeHTML(fixText(s))) }
+
+// oneSpace collapses white space, and strips it at the ends.
+func oneSpace(s string) string { return strings.Join(strings.FieldsFunc(s, pythonSpace), " ") }
+
+// pythonSpace tells what Python takes for white space: Unicode's, and four control characters that separate files and records.
+func pythonSpace(r rune) bool { return unicode.IsSpace(r) || 0x1C <= r && r <= 0x1F }
 
 // fixText is ftfy.fix_text without the repair of mojibake (fix_encoding=False). It works line by line; the first line
 // with a '<' makes it take this and all further text for HTML, whose references it leaves alone.

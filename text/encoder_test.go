@@ -191,7 +191,7 @@ func TestLayoutRows(t *testing.T) {
 }
 
 // words is a tokenizer of single letters, for class names and templates of these.
-func words(t testing.TB) *Tokenizer {
+func words(t testing.TB) *BPE {
 	t.Helper()
 	tok, err := ReadMerges("letters", strings.NewReader("#version: 0.2\na b\n"))
 	if err != nil {
@@ -200,7 +200,7 @@ func words(t testing.TB) *Tokenizer {
 	return tok
 }
 
-func classifierRig(t testing.TB, device string) (*tensor.Device, *Encoder, *Tokenizer) {
+func classifierRig(t testing.TB, device string) (*tensor.Device, *Encoder, *BPE) {
 	dev, tok := openDevice(t, device), words(t)
 	c := tiny
 	c.Context, c.Vocab, c.Layers = 77, tok.Size(), 1

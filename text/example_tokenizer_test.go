@@ -35,7 +35,7 @@ ca t</w>
 }
 
 // A text that is too long for the context is an error that names it, unless it may be cut.
-func ExampleTokenizer_Tokenize() {
+func ExampleBPE_Tokenize() {
 	tok, err := text.TrainBPE(slices.Values([]string{"a red circle", "a red square", "a blue circle"}), 20)
 	if err != nil {
 		log.Fatal(err)

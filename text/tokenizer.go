@@ -2,6 +2,7 @@ package text
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,15 +19,31 @@ const (
 	endOfText   = "<|endoftext|>"
 )
 
-// A Tokenizer turns texts into the token ids of a CLIP model, and back. It gives the ids of OpenAI's SimpleTokenizer,
-// which is also open_clip's: a text is cleaned, cut into pieces (see [Tokenizer.Encode]), and each piece is merged by
-// byte-pair encoding.
+// A Tokenizer turns texts into the ids that an encoder takes, and back. It never changes once made and may be used by several goroutines
+// at once. CLIP's own is [BPE]; [ReadTokenizer] reads those of its relatives.
+type Tokenizer interface {
+	// Size is the number of ids of the vocabulary.
+	Size() int
+	// Encode returns the ids of a text, without what stands around them. It refuses, with a *[TextError], text that is not UTF-8 or
+	// longer than [MaxTextBytes].
+	Encode(text string) ([]int32, error)
+	// Tokenize returns what a text encoder reads: the ids of a text with those that belong around it, at most context of them, not
+	// padded. A text that needs more is refused with a *[TextError], or, with truncate, cut.
+	Tokenize(text string, context int, truncate bool) ([]int32, error)
+	// Decode returns the text that ids spell, for people to read.
+	Decode(ids []int32) string
+	// Pad is the id that texts are padded with, where the tokenizer's files say one.
+	Pad() (id int32, ok bool)
+	// Fingerprint writes all that ids depend on.
+	Fingerprint(w io.Writer) error
+}
+
+// BPE is CLIP's tokenizer. It gives the ids of OpenAI's SimpleTokenizer, which is also open_clip's: a text is cleaned, cut into pieces
+// (see [BPE.Encode]), and each piece is merged by byte-pair encoding.
 //
 // Ids are laid out as in every CLIP vocabulary: 256 bytes, 256 bytes that end a word, one id for each merge in the order
 // of the merges, start of text, end of text.
-//
-// A Tokenizer never changes once made and may be used by several goroutines at once.
-type Tokenizer struct {
+type BPE struct {
 	symbols []string         // spelling of each id, in the printable alphabet of vocabulary files
 	ids     map[string]int32 // id of each spelling
 	halves  []pair           // what each merge joins; merge i makes the id firstMerge+i
@@ -34,14 +51,14 @@ type Tokenizer struct {
 }
 
 // Size is the number of token ids: rows of the model's token embedding.
-func (t *Tokenizer) Size() int { return firstMerge + len(t.halves) + 2 }
+func (t *BPE) Size() int { return firstMerge + len(t.halves) + 2 }
 
 // SOT is the id of the start-of-text token, 49406 in OpenAI's vocabulary.
-func (t *Tokenizer) SOT() int32 { return int32(t.Size() - 2) }
+func (t *BPE) SOT() int32 { return int32(t.Size() - 2) }
 
 // EOT is the id of the end-of-text token, 49407 in OpenAI's vocabulary. It is the largest id: CLIP finds the end of a
 // text by that.
-func (t *Tokenizer) EOT() int32 { return int32(t.Size() - 1) }
+func (t *BPE) EOT() int32 { return int32(t.Size() - 1) }
 
 // Encode returns the ids of text, without start and end tokens.
 //
@@ -56,7 +73,7 @@ func (t *Tokenizer) EOT() int32 { return int32(t.Size() - 1) }
 // Python's modules know their own versions.
 //
 // Encode refuses, with a *[TextError], text that is not UTF-8 or longer than [MaxTextBytes].
-func (t *Tokenizer) Encode(text string) ([]int32, error) {
+func (t *BPE) Encode(text string) ([]int32, error) {
 	cleaned, err := clean(text)
 	if err != nil {
 		return nil, err
@@ -78,7 +95,7 @@ func (t *Tokenizer) Encode(text string) ([]int32, error) {
 //
 // A text that needs more is refused with a *[TextError], as OpenAI's tokenize does by default; with truncate it is cut to
 // context ids, the last of which becomes the end token, as open_clip and Hugging Face do.
-func (t *Tokenizer) Tokenize(text string, context int, truncate bool) ([]int32, error) {
+func (t *BPE) Tokenize(text string, context int, truncate bool) ([]int32, error) {
 	if context < 2 {
 		return nil, fmt.Errorf("text: a context of %d tokens has no room for the start and end tokens", context)
 	}
@@ -97,9 +114,20 @@ func (t *Tokenizer) Tokenize(text string, context int, truncate bool) ([]int32, 
 	return slices.Concat([]int32{t.SOT()}, inner, []int32{t.EOT()}), nil
 }
 
+// Pad says nothing: what comes after a text's end has no influence in CLIP, and its relatives that have this tokenizer pad with 0.
+func (t *BPE) Pad() (id int32, ok bool) { return 0, false }
+
+// Fingerprint writes merges and ids.
+func (t *BPE) Fingerprint(w io.Writer) error {
+	if err := t.WriteMerges(w); err != nil {
+		return err
+	}
+	return t.WriteVocab(w)
+}
+
 // Decode returns the text that ids spell, for people to read: cleaned text, with a space after every word. Tokens can end
 // within a character; what is no valid UTF-8, and ids that the vocabulary lacks, show as U+FFFD.
-func (t *Tokenizer) Decode(ids []int32) string {
+func (t *BPE) Decode(ids []int32) string {
 	var b []byte
 	for _, id := range ids {
 		switch {
@@ -118,7 +146,7 @@ func (t *Tokenizer) Decode(ids []int32) string {
 }
 
 // appendBytes appends the bytes that an id other than the special tokens' stands for.
-func (t *Tokenizer) appendBytes(b []byte, id int32) []byte {
+func (t *BPE) appendBytes(b []byte, id int32) []byte {
 	for _, letter := range strings.TrimSuffix(t.symbols[id], endOfWord) {
 		b = append(b, letterByte[letter])
 	}

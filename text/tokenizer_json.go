@@ -13,7 +13,7 @@ import (
 // ReadVocabulary makes a tokenizer from any vocabulary file of CLIP's: what [ReadMerges] reads, or the tokenizer.json of Hugging
 // Face's tokenizers, which holds merges and ids and is the only vocabulary file that transformers 5 writes. Which of the two it is
 // is told by its first byte. Errors are of type *[VocabularyError].
-func ReadVocabulary(name string, r io.Reader) (*Tokenizer, error) {
+func ReadVocabulary(name string, r io.Reader) (*BPE, error) {
 	in := bufio.NewReader(r)
 	if start, err := in.Peek(1); err == nil && start[0] == '{' {
 		return readTokenizerJSON(name, in)
@@ -24,7 +24,7 @@ func ReadVocabulary(name string, r io.Reader) (*Tokenizer, error) {
 // readTokenizerJSON reads a tokenizer.json as strictly as a merges.txt with its vocab.json: the merges have to make the symbols,
 // each of which has to have its id; and what else the file says has to be what CLIP's tokenizer does. Where it says nothing of a
 // step, that is taken to be CLIP's.
-func readTokenizerJSON(name string, r io.Reader) (*Tokenizer, error) {
+func readTokenizerJSON(name string, r io.Reader) (*BPE, error) {
 	data, err := readBounded(name, r)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func checkModel(model map[string]json.RawMessage) error {
 }
 
 // addMerges adds the merges of a model: pairs of symbols, or, in older files, strings with a space between the two.
-func (t *Tokenizer) addMerges(raw json.RawMessage) error {
+func (t *BPE) addMerges(raw json.RawMessage) error {
 	var list []json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil || list == nil {
 		return errors.New("its model has no list of merges")
@@ -177,7 +177,7 @@ func (t *Tokenizer) addMerges(raw json.RawMessage) error {
 }
 
 // checkAdded allows no tokens but the two special ones.
-func (t *Tokenizer) checkAdded(raw json.RawMessage) error {
+func (t *BPE) checkAdded(raw json.RawMessage) error {
 	var tokens []struct {
 		ID      *int32
 		Content string
@@ -264,7 +264,7 @@ func checkPreTokenizer(raw json.RawMessage) error {
 }
 
 // checkPostProcessor wants the start token before a text and the end token after it.
-func (t *Tokenizer) checkPostProcessor(raw json.RawMessage) error {
+func (t *BPE) checkPostProcessor(raw json.RawMessage) error {
 	var p struct {
 		Type     string
 		Sep, Cls []any

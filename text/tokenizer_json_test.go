@@ -12,7 +12,7 @@ import (
 )
 
 // tokenizerJSON is the tokenizer.json of t, in the form that transformers 5 writes.
-func tokenizerJSON(tb testing.TB, t *Tokenizer, merge func(left, right string) string) string {
+func tokenizerJSON(tb testing.TB, t *BPE, merge func(left, right string) string) string {
 	tb.Helper()
 	var vocab strings.Builder
 	if err := t.WriteVocab(&vocab); err != nil {
@@ -36,7 +36,7 @@ func pairs(left, right string) string {
 func joined(left, right string) string { return strconv.Quote(left + " " + right) }
 
 // smallTokenizer knows a few merges.
-func smallTokenizer(tb testing.TB) *Tokenizer {
+func smallTokenizer(tb testing.TB) *BPE {
 	tb.Helper()
 	t, err := ReadMerges("merges.txt", strings.NewReader(mergesHeader+"\na t</w>\nc at</w>\nd o\ndo g</w>\n"))
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // openAIPath is where OpenAI's vocabulary lies beside the checkout. It is not part of the repository.
 const openAIPath = "../../shared/data/clip/bpe_simple_vocab_16e6.txt.gz"
 
-var readOpenAI = sync.OnceValues(func() (*Tokenizer, error) {
+var readOpenAI = sync.OnceValues(func() (*BPE, error) {
 	f, err := os.Open(openAIPath)
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ var readOpenAI = sync.OnceValues(func() (*Tokenizer, error) {
 })
 
 // openAI returns OpenAI's tokenizer and skips the test where its vocabulary is absent.
-func openAI(tb testing.TB) *Tokenizer {
+func openAI(tb testing.TB) *BPE {
 	tb.Helper()
 	t, err := readOpenAI()
 	if errors.Is(err, os.ErrNotExist) {
@@ -46,7 +46,7 @@ var smallCorpus = []string{
 }
 
 // small returns a tokenizer that was trained on smallCorpus.
-func small(tb testing.TB) *Tokenizer {
+func small(tb testing.TB) *BPE {
 	tb.Helper()
 	t, err := TrainBPE(slices.Values(smallCorpus), 120)
 	if err != nil {
@@ -199,7 +199,7 @@ func TestEncodeRefuses(t *testing.T) {
 }
 
 // mergeByRounds is byte-pair encoding as it is defined: find the pair whose merge is earliest, merge it everywhere.
-func mergeByRounds(tok *Tokenizer, piece string) []int32 {
+func mergeByRounds(tok *BPE, piece string) []int32 {
 	var word []int32
 	for i := range len(piece) {
 		word = append(word, byteID[piece[i]])
@@ -225,7 +225,7 @@ func mergeByRounds(tok *Tokenizer, piece string) []int32 {
 }
 
 func TestMergeEqualsRounds(t *testing.T) {
-	vocabularies := map[string]*Tokenizer{"small": small(t)}
+	vocabularies := map[string]*BPE{"small": small(t)}
 	if tok, err := readOpenAI(); err == nil {
 		vocabularies["OpenAI's"] = tok
 	}
@@ -274,7 +274,7 @@ func TestDecode(t *testing.T) {
 }
 
 // checkText checks what must hold for any text.
-func checkText(t *testing.T, tok *Tokenizer, text string) {
+func checkText(t *testing.T, tok *BPE, text string) {
 	ids, err := tok.Encode(text)
 	if err != nil {
 		var refusal *TextError

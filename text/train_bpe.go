@@ -40,12 +40,12 @@ func (w countedWord) has(p pair) bool {
 
 // TrainBPE learns a vocabulary from a corpus of captions by byte-pair encoding (Sennrich et al., 2016): again and again
 // it makes a merge of the pair of neighbouring symbols that occurs most often, equal ones in the lexical order of their
-// spellings. The corpus is cleaned and cut into pieces as in [Tokenizer.Encode], so the merges fit its use.
+// spellings. The corpus is cleaned and cut into pieces as in [BPE.Encode], so the merges fit its use.
 //
-// It learns the given number of merges, fewer if no pair is left that occurs twice; [Tokenizer.Size] tells. The result
+// It learns the given number of merges, fewer if no pair is left that occurs twice; [BPE.Size] tells. The result
 // depends on how often words occur in the corpus, not on their order. An error is a caption's *[TextError], or a number
 // of merges out of range.
-func TrainBPE(corpus iter.Seq[string], merges int) (*Tokenizer, error) {
+func TrainBPE(corpus iter.Seq[string], merges int) (*BPE, error) {
 	if merges < 0 || merges > maxMerges {
 		return nil, fmt.Errorf("text: cannot learn %d merges: choose 0 to %d", merges, maxMerges)
 	}
@@ -104,7 +104,7 @@ func countWords(corpus iter.Seq[string]) ([]countedWord, error) {
 }
 
 // mostFrequent is the pair to merge next. The order on pairs is total, so the order of the map is without effect.
-func (t *Tokenizer) mostFrequent(counts map[pair]int) (best pair, ok bool) {
+func (t *BPE) mostFrequent(counts map[pair]int) (best pair, ok bool) {
 	for p, n := range counts {
 		if n < minPairCount {
 			continue
@@ -117,7 +117,7 @@ func (t *Tokenizer) mostFrequent(counts map[pair]int) (best pair, ok bool) {
 }
 
 // comparePairs orders pairs by the spelling of their symbols.
-func (t *Tokenizer) comparePairs(p, q pair) int {
+func (t *BPE) comparePairs(p, q pair) int {
 	if c := strings.Compare(t.symbols[p.left], t.symbols[q.left]); c != 0 {
 		return c
 	}
@@ -125,7 +125,7 @@ func (t *Tokenizer) comparePairs(p, q pair) int {
 }
 
 // mergeWord merges a pair wherever it stands in a word, left to right, and keeps counts up to date.
-func (t *Tokenizer) mergeWord(w *countedWord, p pair, counts map[pair]int) {
+func (t *BPE) mergeWord(w *countedWord, p pair, counts map[pair]int) {
 	if !w.has(p) {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // learnByRecounting is training as it is defined: count all pairs, merge the first of the most frequent, start over.
-func learnByRecounting(t *testing.T, corpus []string, merges int) *Tokenizer {
+func learnByRecounting(t *testing.T, corpus []string, merges int) *BPE {
 	tok := newTokenizer()
 	var words [][]string
 	for _, caption := range corpus {

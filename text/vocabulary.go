@@ -89,8 +89,8 @@ func byteAlphabet() (ids [256]int32, letters [256]rune, byLetter map[rune]byte) 
 }
 
 // newTokenizer returns a tokenizer that has no merges and no special tokens yet.
-func newTokenizer() *Tokenizer {
-	t := &Tokenizer{
+func newTokenizer() *BPE {
+	t := &BPE{
 		symbols: make([]string, firstMerge),
 		ids:     make(map[string]int32),
 		merged:  make(map[pair]int32),
@@ -107,7 +107,7 @@ func newTokenizer() *Tokenizer {
 }
 
 // addMerge appends the merge of two symbols, or tells why it cannot be one.
-func (t *Tokenizer) addMerge(left, right string) error {
+func (t *BPE) addMerge(left, right string) error {
 	l, ok := t.ids[left]
 	if !ok {
 		return fmt.Errorf("merges %q, which is neither a byte nor made by a line above", left)
@@ -138,7 +138,7 @@ func (t *Tokenizer) addMerge(left, right string) error {
 }
 
 // addSpecials appends the special tokens, which come after the last merge.
-func (t *Tokenizer) addSpecials() {
+func (t *BPE) addSpecials() {
 	for _, s := range [...]string{startOfText, endOfText} {
 		t.ids[s] = int32(len(t.symbols))
 		t.symbols = append(t.symbols, s)
@@ -146,13 +146,13 @@ func (t *Tokenizer) addSpecials() {
 }
 
 // ReadMerges makes a tokenizer from a merges file: OpenAI's bpe_simple_vocab_16e6.txt.gz, the same unpacked, or a
-// merges.txt as Hugging Face models have it and [Tokenizer.WriteMerges] writes it, of any number of merges. Whether r is
+// merges.txt as Hugging Face models have it and [BPE.WriteMerges] writes it, of any number of merges. Whether r is
 // compressed is told by its first bytes. name names the file in errors, which are of type *[VocabularyError].
 //
 // The first line must be a version header (for every reader of such files drops it), each further one two symbols with
 // a space between them, known from the lines above, that make a new one. Of OpenAI's file the first 48,894 merges are
 // used, as its readers do.
-func ReadMerges(name string, r io.Reader) (*Tokenizer, error) {
+func ReadMerges(name string, r io.Reader) (*BPE, error) {
 	data, err := readBounded(name, r)
 	if err != nil {
 		return nil, err
@@ -215,7 +215,7 @@ func readBounded(name string, r io.Reader) ([]byte, error) {
 }
 
 // WriteMerges writes the merges file that [ReadMerges] reads, in the form of Hugging Face's merges.txt.
-func (t *Tokenizer) WriteMerges(w io.Writer) error {
+func (t *BPE) WriteMerges(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintln(out, mergesHeader)
 	for _, p := range t.halves {
@@ -225,7 +225,7 @@ func (t *Tokenizer) WriteMerges(w io.Writer) error {
 }
 
 // WriteVocab writes the ids of all symbols in the form of Hugging Face's vocab.json, in the order of the ids.
-func (t *Tokenizer) WriteVocab(w io.Writer) error {
+func (t *BPE) WriteVocab(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	separator := "{"
 	for id, s := range t.symbols {
@@ -239,7 +239,7 @@ func (t *Tokenizer) WriteVocab(w io.Writer) error {
 // CheckVocab checks the tokenizer against a Hugging Face vocab.json: every symbol there must have its id here, and none
 // may be missing. A model whose files disagree was put together wrongly and would give wrong features without a sign.
 // name names the file in errors, which are of type *[VocabularyError].
-func (t *Tokenizer) CheckVocab(name string, r io.Reader) error {
+func (t *BPE) CheckVocab(name string, r io.Reader) error {
 	data, err := readBounded(name, r)
 	if err != nil {
 		return err

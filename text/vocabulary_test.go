@@ -28,7 +28,7 @@ func compressed(tb testing.TB, data string) string {
 	return b.String()
 }
 
-func mergesOf(tb testing.TB, tok *Tokenizer) string {
+func mergesOf(tb testing.TB, tok *BPE) string {
 	tb.Helper()
 	var b strings.Builder
 	if err := tok.WriteMerges(&b); err != nil {
@@ -37,7 +37,7 @@ func mergesOf(tb testing.TB, tok *Tokenizer) string {
 	return b.String()
 }
 
-func vocabOf(tb testing.TB, tok *Tokenizer) string {
+func vocabOf(tb testing.TB, tok *BPE) string {
 	tb.Helper()
 	var b strings.Builder
 	if err := tok.WriteVocab(&b); err != nil {
@@ -46,7 +46,7 @@ func vocabOf(tb testing.TB, tok *Tokenizer) string {
 	return b.String()
 }
 
-var allFields = cmp.AllowUnexported(Tokenizer{}, pair{})
+var allFields = cmp.AllowUnexported(BPE{}, pair{})
 
 func TestMergesRoundTrip(t *testing.T) {
 	tok := small(t)

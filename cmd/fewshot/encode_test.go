@@ -39,7 +39,7 @@ func images(t *testing.T, n int) []string {
 }
 
 // tinyTokenizer reads the tiny model's vocabulary.
-func tinyTokenizer(t *testing.T) *text.Tokenizer {
+func tinyTokenizer(t *testing.T) *text.BPE {
 	t.Helper()
 	f, err := os.Open(filepath.Join(tinyFolder(t), "merges.txt"))
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"fewshot/rmt/method"
 	"fewshot/rmt/run"
 	"fewshot/tensor"
+	"fewshot/text"
 	"fewshot/vit"
 )
 
@@ -220,12 +221,12 @@ func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) 
 	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: arch.Heads, TextHeads: m.Text.Heads,
 		ImageEps: arch.Eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
 		About: map[string]string{"backbone": m.Digest, "program": version()}}
-	if m.Tokenizer != nil {
+	if tok, ok := m.Tokenizer.(*text.BPE); ok {
 		var merges, vocab bytes.Buffer
-		if err := m.Tokenizer.WriteMerges(&merges); err != nil {
+		if err := tok.WriteMerges(&merges); err != nil {
 			return nil, err
 		}
-		if err := m.Tokenizer.WriteVocab(&vocab); err != nil {
+		if err := tok.WriteVocab(&vocab); err != nil {
 			return nil, err
 		}
 		e.Merges, e.Vocab = merges.Bytes(), vocab.Bytes()

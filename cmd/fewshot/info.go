@@ -180,7 +180,7 @@ func (m *modelFlags) describeModel() (description, error) {
 	}
 	defer src.Close()
 	r := &modelInfo{Kind: "model", Path: m.Path, Format: src.Format(), Dialect: src.Dialect(), Activation: src.Activation(), Tensors: len(src.Names()),
-		Vocabulary: src.Vocabulary().Merges}
+		Vocabulary: cmp.Or(src.Vocabulary().Merges, src.Vocabulary().Tokenizer)}
 	if m.Path == clip.Embedded {
 		r.Vocabulary = clip.Embedded
 	}

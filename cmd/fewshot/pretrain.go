@@ -96,12 +96,13 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 	if err != nil {
 		return err
 	}
+	learned := m.Tokenizer.(*text.BPE) // of runPretrain
 	files := map[string]func(io.Writer) error{
 		"model.safetensors": func(w io.Writer) error {
 			return checkpoint.WriteModel(w, map[string]string{checkpoint.ActivationKey: "quickgelu"}, m.Weights.Values(), checkpoint.F16)
 		},
-		"merges.txt": m.Tokenizer.WriteMerges,
-		"vocab.json": m.Tokenizer.WriteVocab,
+		"merges.txt": learned.WriteMerges,
+		"vocab.json": learned.WriteVocab,
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := checkpoint.WriteFile(filepath.Join(out, name), files[name]); err != nil {
@@ -232,7 +233,7 @@ type pairs struct {
 }
 
 // drawPairs draws batches ahead of the training step.
-func drawPairs(ctx context.Context, c pretrainConfig, tok *text.Tokenizer) <-chan pairs {
+func drawPairs(ctx context.Context, c pretrainConfig, tok *text.BPE) <-chan pairs {
 	out := make(chan pairs, 2)
 	go func() {
 		defer close(out)

@@ -40,8 +40,11 @@ type TextSettings struct {
 	Pad        int32   `json:"pad,omitempty"`
 	NoProj     bool    `json:"no_proj,omitempty"` // the encoder's feature need not be projected
 
-	// Tokenizer names another tokenizer than CLIP's byte pairs; "" for that.
+	// Tokenizer names another tokenizer than CLIP's byte pairs; "" for that. Clean says what texts go through before it, as package text
+	// has it, and StripSep that the id behind a text becomes 0.
 	Tokenizer string `json:"tokenizer,omitempty"`
+	Clean     string `json:"clean,omitempty"`
+	StripSep  bool   `json:"strip_sep,omitempty"`
 }
 
 // Unusual are those settings that are not CLIP's own, without activation and heads, which every CLIP has: nothing, for most

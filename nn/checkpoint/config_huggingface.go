@@ -172,7 +172,8 @@ func hfConfig(src []byte) (settings, error) {
 			return settings{}, fault(Unsupported, "SigLIP without the head that makes features of tokens").in("vision_use_head").wanted(true, false)
 		}
 		s.Vision.Pool = "map"
-		s.Text.Pool, s.Text.Full, s.Text.Pad, s.Text.NoProj, s.Text.Tokenizer = "last", true, int32(text.pad), true, "SigLIP's"
+		s.Text.Pool, s.Text.Full, s.Text.Pad, s.Text.NoProj = "last", true, int32(text.pad), true
+		s.Text.Tokenizer, s.Text.Clean = "SigLIP's", "siglip"
 		s.preprocess = siglipImages.Preprocessing
 		s.preprocess.Mode = ResizeSquash
 	case "metaclip_2":

@@ -239,10 +239,17 @@ func (t *openCLIPText) fields() fields {
 		return fault(Unsupported, "the text encoder is Hugging Face's %s; %s", quote(name), whatLoads).at(r.base + int64(r.pos))
 	}
 	f["hf_tokenizer_name"] = readText(&t.settings.Tokenizer)
+	f["tokenizer_mode"] = wantText("") // "clips" puts a token at the end of the context
+	f["tokenizer_kwargs"] = func(r *jsonReader) error {
+		return fields{
+			"clean":           wantOneOf(&t.settings.Clean, "whitespace", "lower", "canonicalize"),
+			"strip_sep_token": readBool(&t.settings.StripSep),
+		}.read(r, refuseUnknown)
+	}
 	f["eos_id"] = wantID(&t.eosID)
 	f["pad_id"] = wantID(&t.padID)
 	for _, key := range []string{
-		"context_length", "vocab_size", "width", "layers", "tokenizer_mode", "tokenizer_kwargs",
+		"context_length", "vocab_size", "width", "layers",
 		"hf_model_pretrained", "hf_proj_type", "hf_pooler_type", "output_tokens",
 	} {
 		f[key] = skipField
@@ -259,6 +266,14 @@ func (t *openCLIPText) finish() (TextSettings, error) {
 	// "." is the folder's own, which fewshot export writes: open_clip takes that one whatever the name. A merges.txt says which.
 	if out.Tokenizer == "." {
 		out.Tokenizer = ""
+	}
+	switch {
+	case out.Tokenizer == "" && out.StripSep, out.Tokenizer == "" && out.Clean != "" && out.Clean != "lower":
+		return out, fault(Unsupported, "CLIP's tokenizer with other settings than its own").in("tokenizer_kwargs")
+	case out.Tokenizer == "":
+		out.Clean = ""
+	default:
+		out.Clean = cmp.Or(out.Clean, "whitespace")
 	}
 	// What pads is a matter of the tokenizer: open_clip's of CLIP pads with 0, as CLIPA's does, SigLIP's with its end token.
 	if strings.Contains(strings.ToLower(out.Tokenizer), "siglip") && !strings.Contains(strings.ToLower(out.Tokenizer), "siglip2") {

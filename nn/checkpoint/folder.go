@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -323,24 +322,41 @@ func shardIndex(src []byte) (shardMap, error) {
 	return m, r.end()
 }
 
-// Vocabulary is where a checkpoint's byte-pair vocabulary lies; empty paths
-// where there is none.
+// Vocabulary is where a checkpoint's vocabulary lies; empty paths where there is none.
 type Vocabulary struct {
 	Merges string // OpenAI's bpe_simple_vocab_16e6.txt.gz, a merges.txt, or a tokenizer.json, which has all in one
 	IDs    string // vocab.json, which goes with a merges.txt
+
+	// Of a model that has another tokenizer than CLIP's byte pairs.
+	Tokenizer string // a model of SentencePiece's, a tokenizer.json, or a vocab.txt
+	Config    string // tokenizer_config.json
 }
 
 // findVocabulary looks for vocabulary files in a folder.
 func findVocabulary(dir string) Vocabulary {
-	at := func(name string) string {
+	if merges := regular(dir, "merges.txt"); merges != "" {
+		return Vocabulary{Merges: merges, IDs: regular(dir, "vocab.json")}
+	}
+	return Vocabulary{Merges: regular(dir, "tokenizer.json", "bpe_simple_vocab_16e6.txt.gz")}
+}
+
+// findTokenizer looks for files of another tokenizer, in the order in which the library of the format prefers them: transformers' class for
+// SigLIP reads SentencePiece's own file, all others what the tokenizers library wrote.
+func findTokenizer(dir, format string) Vocabulary {
+	names := []string{"tokenizer.json", "spiece.model", "tokenizer.model", "vocab.txt"}
+	if format == formatHuggingFace {
+		names[0], names[1] = names[1], names[0]
+	}
+	return Vocabulary{Tokenizer: regular(dir, names...), Config: regular(dir, "tokenizer_config.json")}
+}
+
+// regular is the path of the first of some names that is a file of a folder, or "".
+func regular(dir string, names ...string) string {
+	for _, name := range names {
 		path := filepath.Join(dir, name)
-		if stat, err := os.Stat(path); err != nil || !stat.Mode().IsRegular() {
-			return ""
+		if stat, err := os.Stat(path); err == nil && stat.Mode().IsRegular() {
+			return path
 		}
-		return path
 	}
-	if merges := at("merges.txt"); merges != "" {
-		return Vocabulary{Merges: merges, IDs: at("vocab.json")}
-	}
-	return Vocabulary{Merges: cmp.Or(at("tokenizer.json"), at("bpe_simple_vocab_16e6.txt.gz"))}
+	return ""
 }

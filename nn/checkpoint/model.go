@@ -406,11 +406,10 @@ func (m *Model) Preprocessing() (p Preprocessing, ok bool) {
 	return m.file.folder.settings.preprocess, m.file.folder.settings.prepared
 }
 
-// Vocabulary looks for vocabulary files of CLIP's tokenizer in the model's
-// folder, or beside the weights file that was opened.
+// Vocabulary looks for vocabulary files of the model's tokenizer in its folder, or beside the weights file that was opened.
 func (m *Model) Vocabulary() Vocabulary {
-	if m.Settings().Text.Tokenizer != "" { // what lies there is another tokenizer's
-		return Vocabulary{}
+	if m.Settings().Text.Tokenizer != "" {
+		return findTokenizer(m.file.folder.dir, m.file.format)
 	}
 	if m.file.folder != nil {
 		return findVocabulary(m.file.folder.dir)

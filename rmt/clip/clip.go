@@ -21,9 +21,9 @@ type CLIP struct {
 	Weights    *nn.Weights
 	Arch       vit.Arch // of Image
 	Image      vit.Image
-	Text       *text.Encoder   // nil if the checkpoint has no text tower
-	LogitScale *nn.Param       // the logarithm of Scale; nil without a text tower
-	Tokenizer  *text.Tokenizer // nil where no vocabulary was found
+	Text       *text.Encoder  // nil if the checkpoint has no text tower
+	LogitScale *nn.Param      // the logarithm of Scale; nil without a text tower
+	Tokenizer  text.Tokenizer // nil where no vocabulary was found
 }
 
 // Scale is what cosines are multiplied by to make logits.
@@ -143,7 +143,8 @@ func (m *Model) NeedText() error {
 	case m.Text == nil:
 		return fmt.Errorf("%s has no text encoder, so class names cannot become a classifier; use a full CLIP checkpoint", m.Name)
 	case m.Tokenizer == nil && m.Source.Settings().Text.Tokenizer != "":
-		return fmt.Errorf("the texts of %s are cut by the tokenizer %q, which this program does not read; images it encodes, as in fewshot encode", m.Name, m.Source.Settings().Text.Tokenizer)
+		return optionf("no tokenizer beside %s, whose texts are cut by %q: put that one's tokenizer.json, spiece.model, tokenizer.model or vocab.txt into %s, or name it with -vocab",
+			m.Name, m.Source.Settings().Text.Tokenizer, filepath.Clean(m.Source.Dir()))
 	case m.Tokenizer == nil:
 		return optionf("no BPE vocabulary beside %s: put bpe_simple_vocab_16e6.txt.gz (from OpenAI's CLIP repository), merges.txt or tokenizer.json into %s, or name it with -vocab",
 			m.Name, filepath.Clean(m.Source.Dir()))

@@ -12,6 +12,7 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/tensor"
 	"fewshot/text"
+	"fewshot/text/subword"
 	"fewshot/vit"
 )
 
@@ -131,11 +132,16 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 		return nil, err
 	}
 	if c.Text != nil {
-		if c.Tokenizer, err = o.tokenizer(src.Vocabulary()); err != nil {
-			return nil, err
+		if src.Settings().Text.Tokenizer != "" {
+			err = o.relativesTokenizer(c, src)
+		} else {
+			c.Tokenizer, err = o.tokenizer(src.Vocabulary())
+			if err == nil && c.Tokenizer != nil && c.Tokenizer.Size() != c.Text.Vocab {
+				err = fmt.Errorf("%s: the vocabulary has %d tokens, the model %d; give the right one with -vocab", o.Path, c.Tokenizer.Size(), c.Text.Vocab)
+			}
 		}
-		if c.Tokenizer != nil && c.Tokenizer.Size() != c.Text.Vocab {
-			return nil, fmt.Errorf("%s: the vocabulary has %d tokens, the model %d; give the right one with -vocab", o.Path, c.Tokenizer.Size(), c.Text.Vocab)
+		if err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -241,13 +247,13 @@ func (o Options) HeadsOf(src *checkpoint.Model) (image, words int, err error) {
 const maxVocabulary = 64 << 20
 
 // tokenizer reads the vocabulary that was asked for, or found; nil if there is none.
-func (o Options) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, error) {
+func (o Options) tokenizer(found checkpoint.Vocabulary) (text.Tokenizer, error) {
 	merges := found.Merges
 	switch {
 	case o.Vocab != "":
 		merges, found.IDs = o.Vocab, ""
 	case o.Path == Embedded:
-		return text.ReadMerges("embedded/merges.txt", bytes.NewReader(embeddedMerges))
+		return known(text.ReadMerges("embedded/merges.txt", bytes.NewReader(embeddedMerges)))
 	case merges == "":
 		return nil, nil
 	}
@@ -257,10 +263,48 @@ func (o Options) tokenizer(found checkpoint.Vocabulary) (*text.Tokenizer, error)
 	}
 	tok, err := text.ReadVocabulary(merges, bytes.NewReader(b))
 	if err != nil || found.IDs == "" {
-		return tok, err
+		return known(tok, err)
 	}
 	if b, err = checkpoint.ReadFile(found.IDs, maxVocabulary); err != nil {
 		return nil, err
 	}
-	return tok, tok.CheckVocab(found.IDs, bytes.NewReader(b))
+	return known(tok, tok.CheckVocab(found.IDs, bytes.NewReader(b)))
+}
+
+// known makes sure that there is no tokenizer where there is an error.
+func known[T text.Tokenizer](tok T, err error) (text.Tokenizer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return tok, nil
+}
+
+// relativesTokenizer reads the tokenizer of a relative of CLIP's that was asked for, or found, if there is one, and pads texts as it says.
+func (o Options) relativesTokenizer(c *CLIP, src *checkpoint.Model) error {
+	found, settings := src.Vocabulary(), src.Settings().Text
+	f := text.TokenizerFile{Name: found.Tokenizer, Clean: text.Cleaning(settings.Clean), StripSep: settings.StripSep, Rows: c.Text.Vocab}
+	if o.Vocab != "" {
+		f.Name = o.Vocab
+	}
+	if f.Name == "" {
+		return nil
+	}
+	var err error
+	if f.Data, err = checkpoint.ReadFile(f.Name, subword.MaxFile); err != nil {
+		return err
+	}
+	if found.Config != "" {
+		if f.Config, err = checkpoint.ReadFile(found.Config, maxVocabulary); err != nil {
+			return err
+		}
+	}
+	tok, err := text.ReadTokenizer(f)
+	if err != nil {
+		return err
+	}
+	if pad, ok := tok.Pad(); ok {
+		c.Text.Pad = pad
+	}
+	c.Tokenizer = tok
+	return nil
 }

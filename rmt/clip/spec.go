@@ -14,7 +14,7 @@ type Spec struct {
 	Activation    string        `json:"activation"`
 	ImageHeads    int           `json:"image_heads"`
 	TextHeads     int           `json:"text_heads,omitempty"` // 0 without a text encoder
-	Vocabulary    string        `json:"vocabulary,omitempty"` // SHA-256 of merges and ids; "" without one
+	Vocabulary    string        `json:"vocabulary,omitempty"` // SHA-256 of all that ids depend on; "" without one
 	Preprocessing Preprocessing `json:"preprocessing"`
 	Ensemble      string        `json:"ensemble,omitempty"` // order in which features of several prompts are normalised; "" in older files: normalize-first
 	// Settings are what a relative of CLIP's has otherwise; nothing of CLIP itself.
@@ -44,10 +44,7 @@ func (m *Model) Spec() (Spec, error) {
 	}
 	if m.Tokenizer != nil {
 		h := sha256.New()
-		if err := m.Tokenizer.WriteMerges(h); err != nil {
-			return s, err
-		}
-		if err := m.Tokenizer.WriteVocab(h); err != nil {
+		if err := m.Tokenizer.Fingerprint(h); err != nil {
 			return s, err
 		}
 		s.Vocabulary = hex.EncodeToString(h.Sum(nil))

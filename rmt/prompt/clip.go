@@ -18,7 +18,7 @@ type CLIP struct {
 	Device    *tensor.Device
 	Image     train.Encoder
 	Text      *text.Encoder
-	Tokenizer *text.Tokenizer
+	Tokenizer text.Tokenizer
 	Scale     float64 // of the cosines
 }
 
