@@ -43,11 +43,25 @@ func flagsOf(r *run.Result) map[string]string {
 	return all
 }
 
+// meantFor are flags that mean nothing for another model, or another data set, than the one that they were given for.
+var meantFor = map[string][]string{
+	"model":   {"vocab", "activation", "heads", "image-size", "pillow"},
+	"dataset": {"class-names", "class-level", "class-prompts", "label-column", "sample", "split", "split-seed"},
+}
+
 // asThen sets the flags of a command, as far as it has them, to those of a run, where the command line says nothing of them.
 func asThen(fs *flag.FlagSet, r *run.Result) error {
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	flags := flagsOf(r)
+	for what, theirs := range meantFor {
+		if g := fs.Lookup(what); g != nil && given[what] && g.Value.String() != flags[what] {
+			for _, name := range theirs {
+				delete(flags, name)
+			}
+			given["template"] = given["template"] || what == "dataset"
+		}
+	}
 	for _, name := range lasting {
 		v, ok := flags[name]
 		if !ok || given[name] || fs.Lookup(name) == nil {

@@ -43,6 +43,9 @@ type trainFlags struct {
 	zero   bool
 	given  map[string]string // flags of the method, as given
 	flags  map[string]string // that the result keeps, the method's among them
+	from   string
+	then   *run.Result // of -from; nil without
+	other  []string    // what of it the command line has changed
 }
 
 func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []string) error {
@@ -56,13 +59,14 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 	f.device.declare(fs)
 	f.loader.declare(fs)
 	fs.StringVar(&f.mask, "mask", "", "mask `file`, or the folder of the run that made it: train another method on the masked encoder")
+	fs.StringVar(&f.from, "from", "", "`result.json` of a run, or its folder: make it again, with the changes that further flags say")
 	fs.StringVar(&f.out, "out", "", "output `folder` (default runs/DATASET/METHOD-SHOTSshots-seedSEED)")
 	fs.BoolVar(&f.resume, "resume", false, "go on with the run in the output folder")
 	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
 	fs.BoolVar(&f.zero, "zeroshot", true, "evaluate the untouched model too")
-	return func(ctx context.Context, u *ui, args []string) error {
-		if len(args) > 0 {
-			return usagef("unexpected argument %q", args[0])
+	return func(ctx context.Context, u *ui, rest []string) error {
+		if len(rest) > 0 {
+			return usagef("unexpected argument %q", rest[0])
 		}
 		if unknown != nil {
 			return usageError{unknown.Error()}
@@ -70,7 +74,16 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 		if f.every < 0 {
 			return usagef("-save-every %v: a time cannot be negative", f.every)
 		}
+		f.method = methodOf(args)
+		if f.from != "" {
+			if err := f.follow(fs); err != nil {
+				return err
+			}
+		}
 		f.flags = lastingFlags(fs)
+		if f.then != nil && f.then.Spec.Method == f.method {
+			maps.Copy(f.flags, settingFlags(f.then))
+		}
 		maps.Copy(f.flags, f.given)
 		return f.run(ctx, u)
 	}
@@ -78,7 +91,7 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 
 // knowsMethod refuses a method that is not in the table.
 func knowsMethod(args []string) error {
-	name := named(args, "method", defaultMethod)
+	name := methodOf(args)
 	_, err := run.Lookup(name)
 	if err == nil {
 		return nil
@@ -100,7 +113,7 @@ const defaultMethod = "r-amt"
 // shots that it names. Those of a run are found when its data are known; what was given is set then.
 func (f *trainFlags) declareMethod(fs *flag.FlagSet, args []string) error {
 	fs.StringVar(&f.method, "method", defaultMethod, "what is learned: "+methodNames())
-	m, err := run.Lookup(named(args, "method", defaultMethod))
+	m, err := run.Lookup(methodOf(args))
 	if err != nil {
 		return err
 	}
@@ -188,6 +201,11 @@ func (f *trainFlags) settings(m *method.Method) (method.Settings, error) {
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
+	return f.change(s)
+}
+
+// change makes the changes to settings that the command line says.
+func (f *trainFlags) change(s method.Settings) (method.Settings, error) {
 	of := flag.NewFlagSet("", flag.ContinueOnError)
 	s.Declare(of)
 	for _, name := range slices.Sorted(maps.Keys(f.given)) {
@@ -217,11 +235,16 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return usageError{err.Error()}
 	}
-	r, close, err := f.request(ctx, u, m, func() (method.Settings, error) { return f.settings(m) })
+	settings := f.settings
+	if f.then != nil {
+		settings = f.settingsThen
+	}
+	r, close, err := f.request(ctx, u, m, func() (method.Settings, error) { return settings(m) })
 	if err != nil {
 		return err
 	}
 	defer close()
+	f.sayOther(u)
 	if r.Out == "" {
 		r.Out = filepath.Join("runs", strings.ReplaceAll(r.Data.Name, ":", "-"), fmt.Sprintf("%s-%dshots-seed%d", m.Name, f.data.shots, f.data.seed))
 	}

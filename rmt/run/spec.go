@@ -104,7 +104,12 @@ func FieldsOf(object []byte) map[string]string {
 			all[prefix+k] = string(v)
 		}
 	}
-	if err := json.Unmarshal(object, &tree); err != nil {
+	var compact bytes.Buffer // values with line breaks in them would be others
+	err := json.Compact(&compact, object)
+	if err == nil {
+		err = json.Unmarshal(compact.Bytes(), &tree)
+	}
+	if err != nil {
 		panic(err) // of what was an object when it was made
 	}
 	walk("", tree)
