@@ -235,8 +235,8 @@ func (m *MaskFile) Sparsity() Sparsity {
 	return s
 }
 
-// bits decodes one mask. The number of weights comes from the backbone, never from the file.
-func (m *MaskFile) bits(t MaskTensor, shape []int) ([]bool, error) {
+// Keep decodes one mask: true where a weight is kept. The number of weights comes from the backbone, never from the file.
+func (m *MaskFile) Keep(t MaskTensor, shape []int) ([]bool, error) {
 	fault := func(kind checkpoint.Kind, err error) error {
 		return &checkpoint.Error{Path: m.file.Path(), Entry: prefix + t.Name, Offset: -1, Kind: kind, Problem: err.Error()}
 	}
@@ -279,7 +279,7 @@ func (m *MaskFile) Attach(params []*nn.Param, backbone string) ([]*Mask, error) 
 		if p == nil || p.Value.Rank() < 2 {
 			return nil, &checkpoint.Error{Path: m.file.Path(), Entry: prefix + t.Name, Offset: -1, Kind: checkpoint.Mismatch, Problem: "the model has no such weight matrix"}
 		}
-		keep, err := m.bits(t, p.Value.Shape())
+		keep, err := m.Keep(t, p.Value.Shape())
 		if err != nil {
 			return nil, err
 		}

@@ -60,6 +60,7 @@ func commands() []command {
 		importMaskCommand,
 		infoCommand,
 		reportCommand,
+		verifyCommand,
 		benchCommand,
 		completionCommand(),
 		manualCommand(),

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fewshot/nn/quote"
+	"fewshot/rmt"
+	"fewshot/rmt/method"
+	"fewshot/rmt/run"
+)
+
+var verifyCommand = command{
+	example: `fewshot verify runs/pets
+fewshot verify runs/pets -model ViT-B-16.pt -data /where/it/is/now`,
+	name: "verify", args: "RUN", summary: "make a run again and compare the bytes",
+	about: `Trains again what a run's result.json says, in a folder of its own, and compares what was learned. Model, data and settings are
+those of then; flags say where files are now, and weights or images that are others are refused. The exit code is 0 if the bytes are
+the same and 1 if they are not; then it says how far they are apart and what differs, as the kind of processor, that may be why.`,
+	setup: setupVerify,
+}
+
+// errDiffers says that a run, made again, left something else.
+var errDiffers = errors.New("the run, made again, did not leave the same bytes")
+
+func setupVerify(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
+	var f trainFlags
+	f.model.declare(fs)
+	f.data.declare(fs)
+	f.data.declareTemplate(fs)
+	f.data.declareSample(fs)
+	f.micro.declare(fs)
+	f.device.declare(fs)
+	f.loader.declare(fs)
+	fs.StringVar(&f.mask, "mask", "", "mask `file` under which the run was trained, or the folder of its run (default: where result.json says)")
+	fs.StringVar(&f.out, "out", "", "`folder` to keep the second run in (default: it is removed)")
+	fs.BoolVar(&f.resume, "resume", false, "go on with the second run in that folder")
+	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
+	return func(ctx context.Context, u *ui, args []string) error {
+		if len(args) != 1 {
+			return usagef("give one run, not %d", len(args))
+		}
+		if f.resume && f.out == "" {
+			return usagef("-resume goes on with the run in -out, which is missing")
+		}
+		r, folder, err := run.ReadResult(args[0])
+		if err != nil {
+			return err
+		}
+		if err := asThen(fs, r); err != nil {
+			return err
+		}
+		f.flags = flagsOf(r)
+		return f.verify(ctx, u, r, folder)
+	}
+}
+
+func (f *trainFlags) verify(ctx context.Context, u *ui, r *run.Result, folder string) error {
+	if err := f.loader.validate(); err != nil {
+		return err
+	}
+	m, settings, err := r.Again()
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(folder, run.ResultName), err)
+	}
+	f.model.Like = &r.Spec.Model
+	request, close, err := f.request(ctx, u, m, func() (method.Settings, error) { return settings, nil })
+	if err != nil {
+		return err
+	}
+	defer close()
+	if c, ok := settings.(*rmt.Config); ok { // in the spec, and so what was used
+		parts := c.MicroBatch
+		request.Micro = func(int) int { return parts }
+	}
+	if request.Out == "" {
+		dir, err := os.MkdirTemp("", "fewshot-verify-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		request.Out = filepath.Join(dir, "run")
+	}
+	v, err := request.Verify(ctx, r, folder)
+	if err != nil {
+		return err
+	}
+	v.Out = f.out
+	if err := u.result(v, v.Print); err != nil {
+		return err
+	}
+	if !v.Same {
+		return fmt.Errorf("%s: %w", quote.Plain(folder), errDiffers)
+	}
+	return nil
+}

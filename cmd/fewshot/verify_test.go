@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fewshot/rmt/run"
+)
+
+func verified(t *testing.T, args ...string) (code int, v run.Verification, errw string) {
+	t.Helper()
+	code, out, errw := cli(t, append([]string{"verify", "-json"}, args...)...)
+	if out != "" {
+		v = last[run.Verification](t, out)
+	}
+	return code, v, errw
+}
+
+// A run that is made again leaves the same bytes, whatever the number of workers and wherever its files are now; in other numbers it does not,
+// and the reason is named.
+func TestVerify(t *testing.T) {
+	dir, mask := undisturbedRun(t)
+	if code, v, errw := verified(t, dir, "-workers", "3"); code != exitDone || !v.Same || !v.Content || v.Was.Test == nil || *v.Was.Test != *v.Is.Test || v.Tensors != nil || v.Reasons != nil {
+		t.Fatalf("%d, %+v, %s", code, v, errw)
+	}
+	moved := filepath.Join(t.TempDir(), "moved")
+	if err := os.CopyFS(moved, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(t.TempDir(), "kept")
+	code, v, errw := verified(t, moved, "-precision", "bf16", "-out", kept)
+	if code != exitFailed || v.Same || !strings.Contains(strings.Join(v.Reasons, "\n"), "another format") || !strings.Contains(errw, "did not leave the same bytes") {
+		t.Errorf("%d, %+v, %s", code, v, errw)
+	}
+	if !v.Content && (v.Tensors[0].Differ == 0 || v.Tensors[0].Total == 0) {
+		t.Errorf("%+v", v.Tensors)
+	}
+	if string(read(t, filepath.Join(kept, run.MaskName))) == string(mask) {
+		t.Error("the second run is not kept")
+	}
+	if _, out, _ := cli(t, "verify", moved); !strings.HasPrefix(out, "few: ") || !strings.Contains(out, "left the same bytes") {
+		t.Error(out)
+	}
+}
+
+// Other weights, other images, a file that was changed, a result that was changed: none is made again.
+func TestVerifyRefuses(t *testing.T) {
+	dir, _ := undisturbedRun(t)
+	changed := func(name string, change func([]byte) []byte) string {
+		to := filepath.Join(t.TempDir(), "run")
+		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(to, name)
+		if err := os.WriteFile(path, change(read(t, path)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{dir, "-model", other(t)}, "another run: model.digest was"},
+		{[]string{dir, "-seed", "2"}, "another run: data.sample_sha256 was"},
+		{[]string{dir, "-template", "a {}."}, "data.templates was"},
+		{[]string{dir, "-mask", dir}, "mask_below was"},
+		{[]string{changed(run.ResultName, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"lr": 0.001`, `"lr": 0.002`, 1)) })}, "changed since it was written"},
+		{[]string{changed(run.MaskName, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })}, "mask.safetensors"},
+		{[]string{t.TempDir()}, "no finished run"},
+	} {
+		if code, _, errw := verified(t, c.args...); code != exitFailed || !strings.Contains(errw, c.want) {
+			t.Errorf("%v: %d, %s", c.args, code, errw)
+		}
+	}
+	if code, _, errw := verified(t, dir, "-resume"); code != exitUsage || !strings.Contains(errw, "-out") {
+		t.Errorf("%d, %s", code, errw)
+	}
+}
+
+// Methods with tuned files are made again too, under a mask as well.
+func TestVerifyTuned(t *testing.T) {
+	dir, _ := undisturbedRun(t)
+	out := filepath.Join(t.TempDir(), "tip")
+	must(t, learn(t, "taskres", out, "-mask", dir)...)
+	if code, v, errw := verified(t, out); code != exitDone || !v.Same {
+		t.Errorf("%d, %+v, %s", code, v, errw)
+	}
+	code, v, errw := verified(t, out, "-precision", "bf16")
+	if code != exitFailed || v.Same || v.Content || v.Tensors[0].Max == 0 {
+		t.Errorf("%d, %+v, %s", code, v, errw)
+	}
+}
