@@ -19,9 +19,10 @@ var verifyCommand = command{
 	example: `fewshot verify runs/pets
 fewshot verify runs/pets -model ViT-B-16.pt -data /where/it/is/now`,
 	name: "verify", args: "RUN", summary: "make a run again and compare the bytes",
-	about: `Trains again what a run's result.json says, in a folder of its own, and compares what was learned. Model, data and settings are
-those of then; flags say where files are now, and weights or images that are others are refused. The exit code is 0 if the bytes are
-the same and 1 if they are not; then it says how far they are apart and what differs, as the kind of processor, that may be why.`,
+	about: `Trains again what a run's result.json says, in a folder of its own, and compares what was learned. Model, data and settings
+are those of then; flags say where files are now, and weights or images that are others are refused. The exit code is 0 if the
+bytes are the same and 1 if they are not; then it says how far they are apart, and what differs that may be why, as the kind of
+processor.`,
 	setup: setupVerify,
 }
 
