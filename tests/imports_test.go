@@ -70,9 +70,12 @@ rmt/run: rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt data
 # Lists of runs: what runs are made of is opened by whoever executes them.
 rmt/plan: rmt/run rmt rmt/train rmt/clip rmt/method datasets nn tensor
 
+# The paper's tables and figures, as such lists and their layout.
+rmt/plan/paper: rmt/plan rmt/run rmt/method rmt datasets
+
 # Where everything meets.
-cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run rmt/plan datasets
-tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run rmt/plan datasets cmd/fewshot
+cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run rmt/plan rmt/plan/paper datasets
+tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run rmt/plan rmt/plan/paper datasets cmd/fewshot
 `
 
 // leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.

@@ -49,6 +49,7 @@ func commands() []command {
 		planCommand,
 		runCommand,
 		collectCommand,
+		tableCommand,
 		evalCommand,
 		zeroshotCommand,
 		encodeCommand,

@@ -397,7 +397,7 @@ func (x *executor) train(r *Run, m *clip.Model, below, folder string) error {
 	if q.Method, err = run.Lookup(r.Method); err != nil {
 		return err
 	}
-	if q.Settings, err = r.settings(); err != nil {
+	if q.Settings, err = r.Chosen(); err != nil {
 		return err
 	}
 	_, err = q.Run(x.ctx)

@@ -205,7 +205,7 @@ func (r *Run) Settle() error {
 	if r.Settings = settled; len(settled) == 0 {
 		r.Settings = nil
 	}
-	_, err = r.settings()
+	_, err = r.Chosen()
 	return err
 }
 
@@ -225,8 +225,8 @@ func (r *Run) defaults() (method.Settings, error) {
 	return m.Defaults(t)
 }
 
-// settings are the published ones with those that were given.
-func (r *Run) settings() (method.Settings, error) {
+// Chosen are the settings: the published ones with those that were given.
+func (r *Run) Chosen() (method.Settings, error) {
 	s, err := r.defaults()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fewshot/rmt/plan"
+	"fewshot/rmt/plan/paper"
+)
+
+// A table makes its runs once, shares them with others, and lays out what there is.
+func TestTable(t *testing.T) {
+	runs := filepath.Join(t.TempDir(), "runs")
+	table := func(args ...string) paper.Sheet {
+		t.Helper()
+		return last[paper.Sheet](t, must(t, append([]string{"table", "-json", "-runs", runs}, args...)...))
+	}
+	// The untouched model on three sets of test images is one run.
+	if s := table("2", "-rows", "zero-shot"); s.Runs != 1 || s.Done != 1 || len(s.Lines) != 2 || s.Lines[0].Cells[3] == nil || s.Lines[0].Cells[0].Mean < 50 {
+		t.Errorf("table 2: %+v", s)
+	}
+	// Another table of the same run finds it; what is not made stays empty, and the sheet says so.
+	s := table("11", "-collect")
+	if s.Done != 1 || s.Lines[0].Cells[0] == nil || s.Lines[2].Cells[0] != nil || !strings.Contains(strings.Join(s.Notes, "\n"), "12 of 13 runs are not done") {
+		t.Errorf("table 11: %+v", s)
+	}
+	// Trained for real, if briefly.
+	s = table("methods", "-shots", "1", "-seeds", "1", "-rows", "linear-probe")
+	if s.Runs != 3 || s.Done != 3 || s.Lines[0].Cells[0] == nil || s.Lines[0].Cells[0].HasSD || s.Lines[0].Cells[5].Mean <= 0 {
+		t.Errorf("table methods: %+v", s)
+	}
+	file := filepath.Join(t.TempDir(), "t.md")
+	must(t, "table", "7", "-format", "markdown", "-out", file, "-runs", runs)
+	if out := must(t, "table", "7"); !strings.Contains(out, "digits (for OxfordPets)") || !strings.Contains(out, "SYNTHETIC") {
+		t.Errorf("table 7:\n%s", out)
+	}
+}
+
+// A table can be left to other machines, and its time be asked for.
+func TestTablePlan(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "plan.jsonl")
+	if r := last[planResult](t, must(t, "table", "6", "-plan", path, "-json")); r.Runs != 9 {
+		t.Errorf("a plan of %d runs", r.Runs)
+	}
+	p, err := plan.Open(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if r, err := p.Run(0); err != nil || r.Model.Digest == "" || r.Data.Split == "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if d := last[dryRun](t, must(t, "table", "6", "-seeds", "1", "-dry-run", "-json", "-runs", dir)); d.Masks != 3 || d.Runs != 3 || d.Done != 0 || d.Seconds <= 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestTableRefuses(t *testing.T) {
+	empty := t.TempDir()
+	for args, want := range map[string]string{
+		"":                         "give the number of one table",
+		"5 6":                      "give the number of one table",
+		"18":                       "there is no table 18",
+		"5 -format html":           "-format",
+		"5 -rows r-amt":            "has no row r-amt; there are amt, sum",
+		"5 -seeds 1,x":             "-seeds",
+		"5 -seeds 1,1":             "1 twice",
+		"17 -shots 0":              "-shots",
+		"5 -max-images -1":         "-max-images",
+		"5 -data DATA":             "-data DATA without -model",
+		"10":                       "give a folder with models of the four kinds by -backbones",
+		"10 -backbones " + empty:   "there is no folder RN50 in it; fewshot pretrain -arch RN50",
+		"5 -out /no/such/folder/x": "there is no folder",
+	} {
+		if code, _, errw := cli(t, append([]string{"table"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(errw, want) {
+			t.Errorf("table %s: exit code %d, %s", args, code, errw)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package paper
+
+import (
+	"slices"
+	"strconv"
+
+	"fewshot/rmt/run"
+)
+
+// Tasks and shots of the table of methods. The tasks are the ones of about a dozen classes in which one thing each is to be told: a
+// surface, a sign, a place.
+var (
+	methodSets  = []string{"dtd", "oxford_pets", "sun397"}
+	methodShots = []int{4, 16}
+)
+
+// methodRows are all methods, and two of them on masked encoders.
+func methodRows() []string {
+	all := []string{"zero-shot"}
+	for _, m := range run.Methods() {
+		all = append(all, m.Name)
+	}
+	return append(all, "coop+r-amt", "tip-adapter+r-amt")
+}
+
+// methods is every method of the program on three tasks.
+func methods(b *builder) {
+	b.Heads = []string{"method"}
+	shots := methodShots
+	if b.options.Shots != nil {
+		shots = b.options.Shots
+	}
+	var sets []Set
+	for _, s := range Sets() {
+		if slices.Contains(methodSets, s.ID) {
+			sets = append(sets, s)
+		}
+	}
+	for _, n := range shots {
+		for _, s := range sets {
+			b.columns(1, b.options.World.title(s)+", "+strconv.Itoa(n)+" shots")
+		}
+		b.columns(1, "mean, "+strconv.Itoa(n)+" shots")
+	}
+	b.columns(1, "s a run", "kB stored")
+	for _, name := range methodRows() {
+		var cells, all []Cell
+		for _, n := range shots {
+			var of []Cell
+			for _, s := range sets {
+				of = append(of, Cell{Measures: []Measure{{Setup: b.options.setup(name, s.ID, n)}}})
+			}
+			all = append(all, of...)
+			cells = append(append(cells, of...), mean(of...))
+		}
+		seconds, size := mean(all...), mean(all...)
+		for i := range seconds.Measures {
+			seconds.Measures[i].Quantity, size.Measures[i].Quantity = Seconds, Kilobytes
+		}
+		if name == "zero-shot" {
+			seconds, size = Cell{}, Cell{}
+		}
+		cells = append(cells, seconds, size)
+		b.row(name, []string{b.label(name)}, nil, make([]string, len(cells)), cells...)
+	}
+	b.note("A run's seconds are those of its process on a machine that did other work too, with the evaluation of the test images: the mean over tasks, shots and seeds. Bytes are those of the file that is left; of a stack without the mask's.")
+}
+
+// label is a method's name; one that chose something by the images it is tested on is never named without these words.
+func (b *builder) label(row string) string {
+	if m, err := run.Lookup(row); err == nil && m.Peeks {
+		return row + " (CHOSEN ON TEST IMAGES)"
+	}
+	return row
+}

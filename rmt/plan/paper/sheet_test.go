@@ -1,0 +1,173 @@
+package paper
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fewshot/rmt"
+	"fewshot/rmt/plan"
+	"fewshot/rmt/run"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.txt")
+
+// invented is a number from 0 to 1 that depends on words alone.
+func invented(words ...string) float64 {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
+	return float64(binary.BigEndian.Uint32(sum[:])) / (1 << 32)
+}
+
+// inventedResults are outcomes of MADE-UP NUMBERS, to see where they are put. No run has ever had them.
+func inventedResults(t *testing.T, p *plan.Plan) Results {
+	t.Helper()
+	var all []*plan.Outcome
+	for i, r := range p.All() {
+		id := p.ID(i)
+		percent := 5 * invented(id, "sparsity")
+		o := &plan.Outcome{ID: id, Run: r, State: plan.Done, Evaluations: map[string]*plan.Evaluated{}}
+		o.Result = &run.Result{Test: &run.Accuracy{Accuracy: 20 + 75*invented(id)}, TrainRate: 10 + 90*invented(id, "train"), EvalRate: 100 + 900*invented(id, "eval"),
+			FileBytes: int64(1e6 * invented(id, "bytes")), Seconds: 100 * invented(id, "seconds"), Device: "made-up numbers", Program: "no run"}
+		if isMask(r.Method) {
+			o.Result.Percent = &percent
+			for l := range 4 {
+				for _, w := range []string{"attn.in_proj_weight", "attn.out_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight"} {
+					name := "visual.transformer.resblocks." + string(rune('0'+l)) + "." + w
+					o.Result.Tensors = append(o.Result.Tensors, rmt.TensorSparsity{Name: name, Sparsity: rmt.Sparsity{Off: int(40 * invented(id, name)), Total: 1000}})
+				}
+			}
+		}
+		for _, e := range r.Evaluate {
+			o.Evaluations[e.Key()] = &plan.Evaluated{Test: &run.Accuracy{Accuracy: 20 + 75*invented(id, e.Key())}}
+		}
+		all = append(all, o)
+	}
+	return Collect(all)
+}
+
+// golden compares with a file.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-recorded +made):\n%s", path, diff)
+	}
+}
+
+// The layout of every table, of made-up numbers.
+func TestLayout(t *testing.T) {
+	for _, name := range Numbers() {
+		table, err := New(name, Options{World: drawnWorld()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := table.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := inventedResults(t, p)
+		if name == "2" { // one run is not done
+			for i, r := range p.All() {
+				if r.Method == "coop" {
+					delete(results, p.ID(i))
+					break
+				}
+			}
+		}
+		s, err := table.Fill(results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		text.WriteString("MADE-UP NUMBERS of a test of the layout.\n\n")
+		if err := s.Write(&text, "text"); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "table"+name+".txt", text.String())
+		if strings.Contains(text.String(), "tip-adapter-f-test-selected") && !strings.Contains(text.String(), "tip-adapter-f-test-selected (CHOSEN ON TEST IMAGES)") {
+			t.Errorf("table %s does not say what was chosen on test images", name)
+		}
+		if p.Len() > 0 && !strings.Contains(text.String(), "Selection: ") {
+			t.Errorf("table %s does not say how anything was selected", name)
+		}
+	}
+}
+
+// The other formats, of a reduced table with ± and gaps; and the paper's own world.
+func TestFormats(t *testing.T) {
+	for file, o := range map[string]Options{
+		"drawn": {World: drawnWorld(), Seeds: []uint64{1, 2}, Only: []string{"zero-shot", "tip", "r-amt"}, Budget: 500},
+		"paper": {World: realWorld(), Seeds: []uint64{1, 2, 3}},
+	} {
+		table, err := New("2", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := table.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := table.Fill(inventedResults(t, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range Formats() {
+			var b strings.Builder
+			if err := s.Write(&b, format); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, file+"."+format+".txt", b.String())
+		}
+		if err := s.Write(&strings.Builder{}, "html"); err == nil {
+			t.Error("a format html is known")
+		}
+	}
+}
+
+// The untouched figures of the paper's own averages come out of ours, where ours are the paper's figures: averages and H are computed alike.
+func TestFillsThePapersAverages(t *testing.T) {
+	table, err := New("17", Options{World: realWorld(), Only: []string{"zero-shot", "amt", "r-amt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, _ := Published("table17")
+	p, _ := table.Plan()
+	results := Results{}
+	for i, r := range p.All() {
+		shots := "0"
+		if r.Data.Shots > 0 {
+			shots = map[int]string{1: "1", 2: "2", 4: "4", 8: "8", 16: "16"}[r.Data.Shots]
+		}
+		f, ok := source.Figure([]string{shots, r.Method}, r.Data.Name)
+		if !ok {
+			t.Fatalf("no figure of %s", &r)
+		}
+		results[p.ID(i)] = &plan.Outcome{ID: p.ID(i), State: plan.Done, Run: r, Result: &run.Result{Test: &run.Accuracy{Accuracy: f.Mean}}}
+	}
+	s, err := table.Fill(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := len(s.Columns) - 1
+	for i := 0; i < len(s.Lines); i += 2 {
+		here, printed := s.Lines[i].Cells[last], s.Lines[i+1].Cells[last]
+		if d := here.Mean - printed.Mean; d > 0.0051 || d < -0.0051 {
+			t.Errorf("%v: average %v, the paper has %v", s.Lines[i].Labels, here, printed)
+		}
+	}
+}
