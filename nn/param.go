@@ -16,6 +16,8 @@ type Param struct {
 	view func(*autograd.Tape, *autograd.Var) *autograd.Var
 	path func(x *autograd.Var) *autograd.Var
 
+	changes int // of view and path
+
 	// The Var last made, so that layers that share the parameter share it on a tape too.
 	tape *autograd.Tape
 	on   *autograd.Var
@@ -25,7 +27,18 @@ type Param struct {
 // view off again. Whoever uses the parameter cannot tell.
 func (p *Param) Parametrize(f func(*autograd.Tape, *autograd.Var) *autograd.Var) {
 	p.view, p.tape, p.on = f, nil, nil
+	p.changes++
 }
+
+// State is what layers see of a parameter, to be compared with a later one's: while they are equal nothing was put on the parameter or taken
+// off it. What is in its tensors may be another.
+type State struct {
+	value   *tensor.Tensor
+	changes int
+}
+
+// State is the parameter's.
+func (p *Param) State() State { return State{p.Value, p.changes} }
 
 // Settle makes what layers see of the parameter its value, in memory of its own, and takes the view off: for weights that will not
 // change any more, which can then be packed. The caller releases that value; nil where there was no view.
@@ -52,7 +65,10 @@ func (p *Param) Parametrized() bool { return p.view != nil }
 
 // Extend gives the parameter, a layer's weight W [out, in], a second path: a layer that makes x·Wᵀ of its input x [..., in] adds
 // f(x) [..., out] to that, as LoRA does. nil takes it off again. A view and a path do not know of each other.
-func (p *Param) Extend(f func(x *autograd.Var) *autograd.Var) { p.path = f }
+func (p *Param) Extend(f func(x *autograd.Var) *autograd.Var) {
+	p.path = f
+	p.changes++
+}
 
 // product is x·Wᵀ + b + residual, either of which may be nil, with what the second path makes of x.
 func (p *Param) product(x, b, residual *autograd.Var) *autograd.Var {

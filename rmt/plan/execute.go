@@ -45,6 +45,8 @@ type Options struct {
 	Select     func(i int) bool // the numbers of the runs to make; nil for all
 	// Made is told the outcome of each run that is selected, as it is known; nil for nobody.
 	Made func(i int, o *Outcome) error
+
+	apart bool // runs have nothing in common but the model's tensors
 }
 
 // Report is what an execution came to, of the runs that were selected.
@@ -66,9 +68,10 @@ type executor struct {
 	plan   *Plan
 	report Report
 
-	model Model // the one that is open
-	open  *clip.Model
-	sets  []openSet // data sets that are open, the one used last at the end
+	model  Model // the one that is open
+	open   *clip.Model
+	shared *run.Shared
+	sets   []openSet // data sets that are open, the one used last at the end
 }
 
 type openSet struct {
@@ -100,6 +103,7 @@ var errWaiting = errors.New("waits for the run whose mask it is trained under")
 // Any other error is one that would meet all runs, as a full disk.
 func Execute(ctx context.Context, p *Plan, o Options) (Report, error) {
 	x := &executor{Options: o, ctx: ctx, plan: p}
+	defer x.closeModel()
 	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
 		return x.report, err
 	}
@@ -297,17 +301,28 @@ func (x *executor) openModel(m Model) (*clip.Model, error) {
 		return nil, fmt.Errorf("the run is to be computed in %s, and the device was opened for %s: give another -precision", quote.Plain(or(p, "float32")), x.Dev.Precision())
 	}
 	if x.open == nil || x.model != m {
-		x.open = nil
+		x.closeModel()
 		open, err := x.Opener.Model(x.ctx, m)
 		if err != nil {
 			return nil, err
 		}
-		x.model, x.open = m, open
+		x.model, x.open, x.shared = m, open, run.NewShared(open, sharedBytes)
 	}
 	if m.Digest != "" && m.Digest != x.open.Digest {
 		return nil, fmt.Errorf("%s has weights of digest %s; the plan was made for those of %s", quote.Plain(m.Name), x.open.Digest, m.Digest)
 	}
 	return x.open.Share(), nil
+}
+
+// sharedBytes is how much memory features of images may take that several runs have in common: those of a few passes over the training
+// images and of the test images of the largest data set by the usual models.
+const sharedBytes = 512 << 20
+
+func (x *executor) closeModel() {
+	if x.shared != nil {
+		x.shared.Close()
+	}
+	x.open, x.shared = nil, nil
 }
 
 func or(s, other string) string {
@@ -318,7 +333,10 @@ func or(s, other string) string {
 }
 
 // forget opens everything anew for the next run, as nobody knows in what state a failed one left it.
-func (x *executor) forget() { x.open, x.sets = nil, nil }
+func (x *executor) forget() {
+	x.closeModel()
+	x.sets = nil
+}
 
 // whole opens a data set, or takes it from those that are open.
 func (x *executor) whole(name string, r Reading, split string) (*datasets.Dataset, error) {
@@ -409,8 +427,12 @@ func (x *executor) request(r *Run, m *clip.Model, ds *datasets.Dataset, template
 	if x.Micro != nil {
 		micro = x.Micro(m)
 	}
+	shared := x.shared
+	if x.apart {
+		shared = nil
+	}
 	return &run.Request{Dev: x.Dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: templates, Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: micro,
-		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, UI: quiet{x.UI}}
+		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, UI: quiet{x.UI}, Shared: shared}
 }
 
 // evaluate makes the further evaluations that are missing.
@@ -474,9 +496,7 @@ func (x *executor) evaluateOn(r *Run, o *Outcome, m *clip.Model, below, folder s
 	case err != nil:
 		return err
 	default:
-		images := x.Loader.InOrder(x.Dev, q.UI, m, ds, ds.Test, true)
-		defer images.Close()
-		a, err := run.Evaluate(x.ctx, q.UI, "test on "+ds.Name, x.Dev, c, images)
+		a, err := q.Test(x.ctx, "test on "+ds.Name, job, c)
 		if err != nil {
 			return err
 		}

@@ -23,7 +23,8 @@ type Grid struct {
 	Classes    []string // nil for all
 	Templates  []string // nil for the data set's own
 	Reading    Reading
-	// Below are methods of masks under whose results of the same data the others are trained; "" for none. nil is no masks.
+	// Below are methods of masks under whose results of the same data the others are trained, but for methods of masks themselves; "" for
+	// none. nil is no masks.
 	Below []string
 	// BelowSettings are those of the masks below.
 	BelowSettings map[string]string
@@ -77,6 +78,9 @@ func (g Grid) Runs() ([]Run, error) {
 								all = append(all, mask)
 							}
 							for _, name := range g.Methods {
+								if under != "" && leavesMask(name) { // which needs the weights as they are
+									continue
+								}
 								for _, s := range g.settingsOf(name) {
 									r := Run{Method: name, Settings: s, Model: m, Data: d, Mask: g.Mask}
 									if under != "" {

@@ -3,7 +3,9 @@ package run
 import (
 	"context"
 	"fmt"
+	"iter"
 
+	"fewshot/datasets"
 	"fewshot/nn/quote"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
@@ -98,26 +100,32 @@ func Classify(ctx context.Context, u UI, what string, dev *tensor.Device, c trai
 // ClassifyEach is Classify by several classifiers, for which the images are read once, and encoded once by what they have in common: see
 // [train.PredictEach].
 func ClassifyEach(ctx context.Context, u UI, what string, dev *tensor.Device, cs []train.Classifier, backbone train.Encoder, images *Source) ([]*Tally, error) {
-	if len(images.items) == 0 {
-		return nil, fmt.Errorf("%s has no images to test on", quote.Plain(images.ds.Name))
+	return classify(ctx, u, what, dev, cs, backbone, images.ds, images.items, images.Epoch(ctx, 0, 0))
+}
+
+// classify counts what classifiers say of items, which come in batches.
+func classify(ctx context.Context, u UI, what string, dev *tensor.Device, cs []train.Classifier, backbone train.Encoder, ds *datasets.Dataset, items []datasets.Item,
+	batches iter.Seq2[train.Batch, error]) ([]*Tally, error) {
+	if len(items) == 0 {
+		return nil, fmt.Errorf("%s has no images to test on", quote.Plain(ds.Name))
 	}
-	advance, finish := u.Progress(what, len(images.items))
+	advance, finish := u.Progress(what, len(items))
 	defer finish()
 	// Blocks of training sizes are of no use here, nor the other way round.
 	dev.Trim()
 	defer dev.Trim()
-	classes := len(images.ds.Classes)
+	classes := len(ds.Classes)
 	all := make([]*Tally, len(cs))
 	for i := range all {
 		all[i] = &Tally{hit: make([]int, classes), said: make([]int, classes), is: make([]int, classes)}
 	}
-	for labels, err := range train.PredictEach(ctx, dev, cs, backbone, images.Epoch(ctx, 0, 0)) {
+	for labels, err := range train.PredictEach(ctx, dev, cs, backbone, batches) {
 		if err != nil {
 			return nil, err
 		}
 		for i, t := range all {
 			for _, p := range labels[i] {
-				t.add(images.items[t.done].Label, p)
+				t.add(items[t.done].Label, p)
 			}
 		}
 		advance(all[0].done, "")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"fewshot/datasets"
+	"fewshot/nn"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
@@ -21,6 +22,16 @@ type images struct {
 	ui     UI
 	peeks  bool // the method may see the test images
 	open   []*Source
+	again  struct {
+		split  method.Split
+		varied method.Augment
+		source *Source
+	}
+
+	shared *Shared // nil for none
+	below  string  // mask file that was put on the model
+	state  []nn.State
+	given  bool // the features of the last test were another run's
 }
 
 // items are those of a split.
@@ -75,32 +86,48 @@ func (d *images) Features(ctx context.Context, s method.Split, a method.Augment,
 	if len(items) == 0 {
 		return nil, fmt.Errorf("%s has no images for %v", d.ds.Name, s)
 	}
-	source := d.loader.Source(d.dev, d.ui, d.ds, items, d.options(d.loader.EvalBatch(d.dev, d.model), a, false), true)
-	defer source.Close()
-	all := d.dev.New(tensor.Full, len(items), d.model.Image.Sizes().Embed)
-	row := 0
-	advance, finish := d.ui.Progress(fmt.Sprintf("features of %v images", s), len(items))
-	defer finish()
-	for f, err := range train.Features(ctx, d.dev, d.model.Image, source.Epoch(ctx, pass, 0)) {
-		if err == nil {
-			n := f.Shape()[0]
-			tensor.Copy(all.Rows(row, row+n), f)
-			row += n
-			advance(row, "")
-			continue
+	key, shared := d.key(items, a, pass)
+	if shared {
+		if x := d.shared.take(key); x != nil {
+			defer x.Release()
+			own := d.dev.New(tensor.Full, x.Shape()...)
+			tensor.Copy(own, x)
+			return own, nil
 		}
-		all.Release()
-		return nil, err
 	}
-	if err := ctx.Err(); err != nil || row != len(items) {
-		all.Release()
-		return nil, err
+	all, err := d.encode(ctx, fmt.Sprintf("features of %v images", s), d.passes(s, a), pass)
+	if err != nil || !shared {
+		return all, err
 	}
+	kept := d.dev.New(tensor.Full, all.Shape()...)
+	tensor.Copy(kept, all)
+	d.shared.keep(key, kept)
+	kept.Release()
 	return all, nil
+}
+
+// passes is the source of a split's images for features. That of the last call is kept while it is asked for again, with other variations: its
+// pictures are decoded once.
+func (d *images) passes(s method.Split, a method.Augment) *Source {
+	if d.again.source != nil && d.again.split == s && d.again.varied == a {
+		return d.again.source
+	}
+	d.forget()
+	d.again.split, d.again.varied = s, a
+	d.again.source = d.loader.Source(d.dev, d.ui, d.ds, d.items(s), d.options(d.loader.EvalBatch(d.dev, d.model), a, false), a.CropMin == 0)
+	return d.again.source
+}
+
+func (d *images) forget() {
+	if d.again.source != nil {
+		d.again.source.Close()
+		d.again.source = nil
+	}
 }
 
 // close gives back what batches keep.
 func (d *images) close() {
+	d.forget()
 	for _, s := range d.open {
 		s.Close()
 	}

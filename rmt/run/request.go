@@ -43,6 +43,8 @@ type Request struct {
 	Program   string            // version
 	Flags     map[string]string // by which all this was chosen, for the result
 	UI        UI
+
+	Shared *Shared // with other runs on the same model; nil for nothing
 }
 
 // Run trains, evaluates, and leaves what was learned, and result.json, in the output folder. What can be found wrong without work is
@@ -59,6 +61,8 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	defer takeOff()
 	job, release := r.Job(below != "")
 	defer release()
+	data := job.Data.(*images)
+	data.below = below
 	if err := mayUse(r.Out, r.Resume); err != nil {
 		return nil, err
 	}
@@ -95,17 +99,20 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if err := r.train(ctx, t, spec, result); err != nil {
 		return nil, err
 	}
-	job.Data.(*images).close() // what follows may need the memory
+	data.close() // what follows may need the memory
 	if len(r.Data.Test) > 0 {
 		began := time.Now()
-		a, err := r.test(ctx, t, tests)
+		a, err := r.learned(ctx, t, data, tests)
 		if err != nil {
 			if ctx.Err() != nil && t.Run != nil {
 				r.interrupted()
 			}
 			return nil, err
 		}
-		result.Test, result.EvalRate = &a, float64(a.Images)/time.Since(began).Seconds()
+		result.Test = &a
+		if !data.given {
+			result.EvalRate = float64(a.Images) / time.Since(began).Seconds()
+		}
 	}
 	if err := r.write(result, spec, t.Learned, start); err != nil {
 		return nil, err
@@ -123,8 +130,14 @@ func (r *Request) Job(masked bool) (j *method.Job, release func()) {
 			prompts[c] = r.Data.Prompts[i]
 		}
 	}
+	if r.Shared != nil {
+		data.shared, data.state = r.Shared, snapshot(r.Model)
+	}
 	j = &method.Job{Dev: r.Dev, Model: r.Model, Classes: r.Data.Classes, Templates: r.Templates, Prompts: prompts, Settings: r.Settings, Seed: r.Seed,
 		Data: data, Masked: masked, Micro: r.Micro, Progress: r.UI.Progress}
+	if r.Shared != nil && prompts == nil { // which are of one data set
+		j.Shared = &r.Shared.heads
+	}
 	return j, func() {
 		data.close()
 		j.Close()
@@ -243,7 +256,7 @@ func (r *Request) zeroShot(ctx context.Context, job *method.Job, tests *Source, 
 	if err != nil {
 		return err
 	}
-	a, err := Evaluate(ctx, r.UI, "zero-shot", r.Dev, train.Model{Encoder: r.Model.Image, Head: head}, tests)
+	a, err := r.test(ctx, "zero-shot", job.Data.(*images), train.Model{Encoder: r.Model.Image, Head: head}, tests)
 	if err != nil {
 		return err
 	}
@@ -252,13 +265,20 @@ func (r *Request) zeroShot(ctx context.Context, job *method.Job, tests *Source, 
 	return nil
 }
 
-// test evaluates what was learned.
-func (r *Request) test(ctx context.Context, t *method.Training, tests *Source) (Accuracy, error) {
+// learned evaluates what was learned.
+func (r *Request) learned(ctx context.Context, t *method.Training, d *images, tests *Source) (Accuracy, error) {
 	c, err := t.Learned.Classifier(ctx, r.Data.Classes)
 	if err != nil {
 		return Accuracy{}, err
 	}
-	return Evaluate(ctx, r.UI, "test", r.Dev, c, tests)
+	return r.test(ctx, "test", d, c, tests)
+}
+
+// Test classifies the test images of the request's data by what a job of it has learned.
+func (r *Request) Test(ctx context.Context, what string, j *method.Job, c train.Classifier) (Accuracy, error) {
+	tests := r.Loader.InOrder(r.Dev, r.UI, r.Model, r.Data, r.Data.Test, true)
+	defer tests.Close()
+	return r.test(ctx, what, j.Data.(*images), c, tests)
 }
 
 // interrupted says how to go on.
