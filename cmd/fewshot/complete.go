@@ -72,6 +72,11 @@ func firstWords(all []documented) (words []string) {
 	return append(words, "help", "version")
 }
 
+// longestFirst are the commands in an order in which plan emit is looked for before plan.
+func longestFirst(all []documented) []documented {
+	return slices.SortedStableFunc(slices.Values(all), func(a, b documented) int { return strings.Count(b.name, " ") - strings.Count(a.name, " ") })
+}
+
 // bashCompletion completes the command, a second word, flags that begin with -, and files elsewhere.
 func bashCompletion(w io.Writer, all []documented) {
 	fmt.Fprint(w, "# bash completion of fewshot, written by fewshot completion bash\n_fewshot() {\n"+
@@ -85,12 +90,12 @@ func bashCompletion(w io.Writer, all []documented) {
 	}
 	for _, first := range firstWords(all) {
 		if words := second[first]; words != nil {
-			fmt.Fprintf(w, "\tif [ \"$COMP_CWORD\" -eq 2 ] && [ \"${COMP_WORDS[1]}\" = %s ]; then\n\t\tCOMPREPLY=($(compgen -W '%s' -- \"$current\"))\n\t\treturn\n\tfi\n",
+			fmt.Fprintf(w, "\tif [ \"$COMP_CWORD\" -eq 2 ] && [ \"${COMP_WORDS[1]}\" = %s ] && [ \"${current:0:1}\" != - ]; then\n\t\tCOMPREPLY=($(compgen -W '%s' -- \"$current\"))\n\t\treturn\n\tfi\n",
 				first, strings.Join(words, " "))
 		}
 	}
 	fmt.Fprint(w, "\tcase \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n")
-	for _, d := range all {
+	for _, d := range longestFirst(all) {
 		var names []string
 		for _, f := range d.flags() {
 			names = append(names, "-"+f.Name)
@@ -122,7 +127,7 @@ func zshCompletion(w io.Writer, all []documented) {
 		named[first] = true
 	}
 	fmt.Fprint(w, "\t)\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tcase \"$words[2] $words[3]\" in\n")
-	for _, d := range all {
+	for _, d := range longestFirst(all) {
 		skip, pattern := 1, `"`+d.name+` "*`
 		if strings.Contains(d.name, " ") {
 			skip, pattern = 2, `"`+d.name+`"*`

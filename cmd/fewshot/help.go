@@ -22,6 +22,8 @@ var flagGroups = []struct {
 		"template", "template-file", "class-prompts",
 		"cache", "decoders", "store"}},
 	{"Computing", []string{"device", "precision", "strassen", "workers", "micro-batch", "eval-batch"}},
+	{"Slurm", clusterFlags["slurm"]},
+	{"Kubernetes", clusterFlags["kubernetes"]},
 	{"Output of the program", []string{"json", "cpuprofile", "memprofile", "trace"}},
 }
 

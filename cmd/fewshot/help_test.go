@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,19 @@ func TestFlagGroups(t *testing.T) {
 		for _, name := range g.flags {
 			if !known[name] {
 				t.Errorf("group %s: no command has a flag -%s", g.title, name)
+			}
+		}
+	}
+}
+
+// TestClusterFlags: groups go by names, so that a flag of a cluster's group is no other command's.
+func TestClusterFlags(t *testing.T) {
+	for _, d := range document() {
+		for _, f := range d.flags() {
+			for cluster, names := range clusterFlags {
+				if d.name != planEmitCommand.name && slices.Contains(names, f.Name) {
+					t.Errorf("-%s of %s would stand under %s", f.Name, d.name, cluster)
+				}
 			}
 		}
 	}
@@ -127,7 +141,8 @@ func TestCompletion(t *testing.T) {
 		if shell != "bash" {
 			continue
 		}
-		for want, line := range map[string]string{"train": "tr", "check export": "data ", "-shots": "train -model x -sho", "-names": "data check -na"} {
+		for want, line := range map[string]string{"train": "tr", "check export": "data ", "-shots": "train -model x -sho", "-names": "data check -na",
+			"emit": "plan ", "-methods": "plan -meth", "-partition": "plan emit -part"} {
 			words := strings.Split("fewshot "+line, " ")
 			code := "source " + path + "; COMP_WORDS=(fewshot"
 			for _, w := range words[1:] {

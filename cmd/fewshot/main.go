@@ -47,6 +47,7 @@ func commands() []command {
 		demoCommand,
 		trainCommand,
 		planCommand,
+		planEmitCommand,
 		runCommand,
 		collectCommand,
 		tableCommand,

@@ -22,9 +22,10 @@ import (
 var runCommand = command{
 	example: "fewshot run plan.jsonl -data DATA\nfewshot run plan.jsonl -shard 2/8",
 	name:    "run", args: "PLAN", summary: "make the runs of a plan",
-	about: `Makes the runs of a plan, each in the folder of its id: all, one (-index, from 0), or a share (-shard). In an array job of
-Slurm, PBS, Grid Engine, AWS Batch or Kubernetes the number comes from the environment. What is done is skipped, what is
-half done goes on, what fails is reported and passed over. SIGTERM and SIGUSR1 save the run at hand.
+	about: `Makes the runs of a plan, each in the folder of its id: all, one (-index, from 0), or a share (-shard), which has a run together
+with those that are trained under its mask. In an array job of Slurm, PBS, Grid Engine, AWS Batch or Kubernetes the number comes
+from the environment. What is done is skipped, what is half done goes on, what fails is reported and passed over. SIGTERM and
+SIGUSR1 save the run at hand.
 Exit code 0: all done. 1: some failed. 75: run it again, there is more to do: it was told to end, or waits for other processes.`,
 	setup: setupRun,
 }
@@ -40,6 +41,8 @@ type runFlags struct {
 	every  time.Duration
 	any    bool
 	share  share
+	// requeue puts a task of Slurm back into the queue that is not done.
+	requeue bool
 }
 
 func (f *runFlags) declare(fs *flag.FlagSet) {
@@ -58,6 +61,7 @@ func setupRun(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string)
 	var f runFlags
 	f.declare(fs)
 	f.share.declare(fs)
+	fs.BoolVar(&f.requeue, "requeue", false, "in a job of Slurm: at SIGUSR1, or where there is more to do, go back into the queue; a job that got no further does not")
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
 			return usagef("give one plan, not %d", len(args))
@@ -120,14 +124,29 @@ func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
 		return err
 	}
 	defer p.Close()
-	chosen, err := f.share.of(p.Len())
+	chosen, err := f.share.of(p)
 	if err != nil {
 		return err
 	}
+	task := slurmTask(os.Getenv)
+	if f.requeue && task == "" {
+		return usagef("-requeue is for jobs of Slurm, and SLURM_JOB_ID is not set")
+	}
 	dir := runsFolder(f.out, path)
+	before := ""
+	if f.requeue {
+		before = footprint(p, dir, chosen)
+	}
 	report, err := f.execute(ctx, u, p, dir, chosen)
 	if s := receivedBy(ctx); err != nil && (s == syscall.SIGTERM || slices.Contains(batchSignals, s)) {
-		return again{fmt.Sprintf("told to end by %v: what is begun is saved; run it again to go on", s)}
+		told := fmt.Sprintf("told to end by %v: what is begun is saved", s)
+		switch {
+		case !f.requeue || s == syscall.SIGTERM:
+			return again{told + "; run it again to go on"}
+		case footprint(p, dir, chosen) == before:
+			return again{fmt.Sprintf("told to end by %v before anything could be saved: in that time it would never get on, and it does not go back into the queue", s)}
+		}
+		return putBack(task, told)
 	}
 	if err != nil {
 		return err
@@ -138,6 +157,8 @@ func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
 		return err
 	}
 	switch {
+	case report.Unfinished() > 0 && f.requeue:
+		return putBack(task, fmt.Sprintf("%d runs wait for what other processes make", report.Unfinished()))
 	case report.Unfinished() > 0:
 		return again{fmt.Sprintf("%d runs wait for what other processes make; run it again", report.Unfinished())}
 	case report.Failed > 0:

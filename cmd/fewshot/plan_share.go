@@ -4,6 +4,8 @@ import (
 	"flag"
 	"strconv"
 	"strings"
+
+	"fewshot/rmt/plan"
 )
 
 // share says which runs of a plan a process makes.
@@ -14,7 +16,7 @@ type share struct {
 
 func (s *share) declare(fs *flag.FlagSet) {
 	fs.IntVar(&s.index, "index", -1, "`number` of the only run to make, from 0")
-	fs.StringVar(&s.shard, "shard", "", "`i/n`: make every n-th run, from the i-th on, i from 1 to n; with /n alone the environment says i (default: as the environment says, or all)")
+	fs.StringVar(&s.shard, "shard", "", "`i/n`: make the i-th of n shares of the runs, i from 1 to n; with /n alone the environment says i (default: as the environment says, or all)")
 }
 
 // array is how a batch system tells a job of an array which it is.
@@ -102,8 +104,9 @@ func (a array) place(lookup func(string) (string, bool)) (at, size int, err erro
 	return at, size, nil
 }
 
-// of is the choice among n runs; nil for all.
-func (s *share) of(n int) (func(int) bool, error) {
+// of is the choice among a plan's runs; nil for all. Shares are of groups of runs, so that none waits for what another makes.
+func (s *share) of(p *plan.Plan) (func(int) bool, error) {
+	n := p.Len()
 	switch {
 	case s.index != -1 && s.shard != "":
 		return nil, usagef("-index and -shard exclude each other")
@@ -121,5 +124,6 @@ func (s *share) of(n int) (func(int) bool, error) {
 	if !ok || errI != nil || errN != nil || i < 1 || i > of {
 		return nil, usagef("-shard %q: want i/n, with i from 1 to n", s.shard)
 	}
-	return func(k int) bool { return k%of == i-1 }, nil
+	group, _ := p.Groups()
+	return func(k int) bool { return group[k]%of == i-1 }, nil
 }
