@@ -55,17 +55,7 @@ func (e *Encoder) Pack() { e.transformer.Pack(false) }
 // is computed once: exact, and about ten times cheaper than 77 tokens for the usual prompts. Where it is read at the last
 // position, or every position sees all, texts are padded to Context.
 func (e *Encoder) Encode(t *autograd.Tape, texts [][]int32) *autograd.Var {
-	cut := make([][]int32, len(texts))
-	ends := make([]int32, len(texts))
-	for i, ids := range texts {
-		if e.Full || e.Pool == PoolLast {
-			ids = append(slices.Clone(ids), slices.Repeat([]int32{e.Pad}, e.Context-len(ids))...)
-		}
-		ends[i] = int32(e.end(ids))
-		if cut[i] = ids; !e.Full {
-			cut[i] = ids[:ends[i]+1]
-		}
-	}
+	cut, ends := e.Run(texts)
 	if !e.Full {
 		layout, ids := layoutOf(cut)
 		x := t.Scope(func() *autograd.Var { return e.Place(e.Embeddings(t, ids), layout) })
@@ -73,6 +63,22 @@ func (e *Encoder) Encode(t *autograd.Tape, texts [][]int32) *autograd.Var {
 	}
 	x := e.Embeddings(t, slices.Concat(cut...))
 	return e.EncodeEmbeddings(autograd.Reshape(x, len(texts), e.Context, e.Width), ends)
+}
+
+// Run is what of tokenised texts is run, and where their features are read: each up to there, or, where every position sees all, padded to
+// Context.
+func (e *Encoder) Run(texts [][]int32) (run [][]int32, ends []int32) {
+	run, ends = make([][]int32, len(texts)), make([]int32, len(texts))
+	for i, ids := range texts {
+		if e.Full || e.Pool == PoolLast {
+			ids = append(slices.Clone(ids), slices.Repeat([]int32{e.Pad}, e.Context-len(ids))...)
+		}
+		ends[i] = int32(e.end(ids))
+		if run[i] = ids; !e.Full {
+			run[i] = ids[:ends[i]+1]
+		}
+	}
+	return run, ends
 }
 
 // end is the position at which a text's feature is read.
@@ -101,8 +107,9 @@ const partTokens = 1024
 // the encoder's own. trained are all of these; encode gives the features of some texts, of which the first has the given number.
 func (e *Encoder) EncodeParts(t *autograd.Tape, texts [][]int32, trained []*nn.Param, encode func(t *autograd.Tape, texts [][]int32, first int) *autograd.Var) *autograd.Var {
 	starts, tokens := []int{0}, 0
-	for i, ids := range texts {
-		if n := slices.Index(ids, slices.Max(ids)) + 1; tokens+n > partTokens && tokens > 0 {
+	run, _ := e.Run(texts)
+	for i, ids := range run {
+		if n := len(ids); tokens+n > partTokens && tokens > 0 {
 			starts, tokens = append(starts, i), n
 		} else {
 			tokens += n

@@ -135,7 +135,11 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 		}
 	}
 	if c.Encoder != "vision" {
-		l.ends, l.length = endsOf(prompts)
+		var run [][]int32
+		run, l.ends = txt.Run(prompts)
+		for _, ids := range run {
+			l.length = max(l.length, len(ids))
+		}
 		l.attach(txt.Params(), true, len(prompts)*l.length)
 	}
 	l.group.Optimizer = optim.NewAdamW(c.Decay)
@@ -148,24 +152,14 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 	return l, nil
 }
 
-// endsOf are where prompts have their end-of-text tokens, the first occurrence of the largest id, and the length up to the last of them.
-func endsOf(prompts [][]int32) (ends []int32, length int) {
-	for _, ids := range prompts {
-		end := 0
-		for j, id := range ids {
-			if id > ids[end] {
-				end = j
-			}
-		}
-		ends, length = append(ends, int32(end)), max(length, end+1)
-	}
-	return ends, length
-}
-
-// attach makes the paths of an encoder, whose attention sees at most so many rows at a time.
+// attach makes the paths of an encoder's blocks, whose attention sees at most so many rows at a time. That of a query which pools tokens,
+// as SigLIP has one, is none of theirs.
 func (l *LoRA) attach(params []*nn.Param, text bool, rows int) {
 	const in, out = ".attn.in_proj_weight", ".attn.out_proj.weight"
 	for _, p := range params {
+		if !strings.Contains(p.Name, ".resblocks.") {
+			continue
+		}
 		block, input := strings.CutSuffix(p.Name, in)
 		if !input {
 			var output bool
@@ -285,11 +279,15 @@ func (l *LoRA) encodePart(t *autograd.Tape, prompts [][]int32, first int) *autog
 		return l.text.Encode(t, prompts)
 	}
 	l.firstText, l.texts = first, len(prompts)
-	ends, length := endsOf(prompts)
+	run, ends := l.text.Run(prompts)
+	length := 0
+	for _, p := range run {
+		length = max(length, len(p))
+	}
 	ids := make([]int32, 0, len(prompts)*length)
-	for i, p := range prompts {
+	for _, p := range run {
 		row := make([]int32, length) // what lies behind a text's end is never looked at
-		copy(row, p[:ends[i]+1])
+		copy(row, p)
 		ids = append(ids, row...)
 	}
 	x := autograd.Reshape(l.text.Embeddings(t, ids), len(prompts), length, l.text.Width)

@@ -345,3 +345,36 @@ func TestLoRABadInput(t *testing.T) {
 		}
 	}
 }
+
+// Where every position sees all, or a feature is read elsewhere than at the largest id, texts are run as the encoder runs them, with
+// dropout too: with one that drops nothing features are the encoder's.
+func TestLoRAOfRelatives(t *testing.T) {
+	for _, config := range []text.Config{{}, {Full: true, Pool: text.PoolLast, Pad: 1}, {Pool: text.PoolLast, Pad: 1}, {Full: true}, {Pool: text.PoolEOS, EOS: 3}} {
+		c := newToyCLIP(t, "ref")
+		src := newToySource()
+		tc, err := text.ConfigOf(src, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := nn.NewWeights(c.dev, src)
+		c.text = text.New(w, tc)
+		if err := w.Err(); err != nil {
+			t.Fatal(err)
+		}
+		l := c.start(t, func(s *LoRAConfig) { s.Encoder, s.Dropout = "both", 1e-12 })
+		l.Begin(0)
+		tape := autograd.NoGrad(c.dev)
+		want := c.text.Encode(tape, toyPrompts).Value.Float64s()
+		l.learning = true
+		got := l.encodeText(tape).Value.Float64s()
+		l.learning = false
+		for i := range want {
+			if math.Abs(got[i]-want[i]) > 1e-9 {
+				t.Errorf("%+v: feature %d is %g, want %g", config, i, got[i], want[i])
+				break
+			}
+		}
+		tape.Release()
+		l.Detach()
+	}
+}
