@@ -2,6 +2,7 @@ package rmt
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"fewshot/autograd"
@@ -17,7 +18,8 @@ type Mask struct {
 	Scores    *tensor.Tensor
 	Threshold float64 // α
 
-	frozen bool // read from a file: nothing differentiates by it
+	init   float64 // what the scores were to begin with
+	frozen bool    // read from a file: nothing differentiates by it
 }
 
 // Attach puts a mask of constant scores on each parameter. A constant above the threshold hides nothing
@@ -36,7 +38,7 @@ func AttachAs(params []*nn.Param, granularity string, init, threshold float64) [
 				shape[i] = 1
 			}
 		}
-		m := &Mask{Param: p, Scores: p.Value.Device().New(tensor.Full, shape...), Threshold: threshold}
+		m := &Mask{Param: p, Scores: p.Value.Device().New(tensor.Full, shape...), Threshold: threshold, init: init}
 		tensor.Fill(m.Scores, init)
 		p.Parametrize(m.apply)
 		masks = append(masks, m)
@@ -159,15 +161,30 @@ func SparsityOf(masks []*Mask) Sparsity {
 type TensorSparsity struct {
 	Name string `json:"name"`
 	Sparsity
+	// Change is how far its scores are from where they began, the mean of |M − M₀|; nil of a mask that was read from a file.
+	Change *float64 `json:"mean_change,omitempty"`
 }
 
-// Sparsities are those of each mask. It waits for the device once.
+// Sparsities are those of each mask.
 func Sparsities(masks []*Mask) []TensorSparsity {
 	var all []TensorSparsity
 	for i, s := range sparsities(masks) {
-		all = append(all, TensorSparsity{masks[i].Param.Name, s})
+		all = append(all, TensorSparsity{masks[i].Param.Name, s, masks[i].change()})
 	}
 	return all
+}
+
+// change is the mean of |M − M₀|.
+func (m *Mask) change() *float64 {
+	if m.frozen {
+		return nil
+	}
+	sum, begin := 0.0, float64(float32(m.init)) // as it is stored
+	for _, v := range m.Scores.Floats() {
+		sum += math.Abs(float64(v) - begin)
+	}
+	mean := sum / float64(m.Scores.Len())
+	return &mean
 }
 
 // sparsities are those of each mask.

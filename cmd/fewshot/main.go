@@ -51,6 +51,7 @@ func commands() []command {
 		runCommand,
 		collectCommand,
 		tableCommand,
+		figureCommand,
 		evalCommand,
 		zeroshotCommand,
 		encodeCommand,

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -76,6 +78,47 @@ func TestTableRefuses(t *testing.T) {
 	} {
 		if code, _, errw := cli(t, append([]string{"table"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(errw, want) {
 			t.Errorf("table %s: exit code %d, %s", args, code, errw)
+		}
+	}
+}
+
+// Figures are of what their runs left, by real runs, if brief ones.
+func TestPaperFigures(t *testing.T) {
+	runs, picture := filepath.Join(t.TempDir(), "runs"), filepath.Join(t.TempDir(), "f.svg")
+	figure := func(args ...string) (d paper.Drawing) {
+		t.Helper()
+		return last[paper.Drawing](t, must(t, append([]string{"figure", "-json", "-runs", runs, "-seeds", "1,2", "-max-images", "160"}, args...)...))
+	}
+	d := figure("5", "-rows", "oxford_pets", "-picture", picture)
+	if d.Runs != 3 || d.Done != 3 || len(d.Panels) != 2 || len(d.Panels[1].Bars[0].Y) != 1 || d.Lines[0].Cells[2] == nil {
+		t.Errorf("figure 5: %+v", d)
+	}
+	if s, err := os.ReadFile(picture); err != nil || !bytes.Contains(s, []byte("<svg")) || !bytes.Contains(s, []byte("synthetic tasks")) {
+		t.Errorf("%.200s, %v", s, err)
+	}
+	// Of the two masks of one task there is an overlap; of the others nothing is known.
+	d = figure("7", "-collect", "-rows", "r-amt")
+	known := 0
+	for _, row := range d.Lines {
+		for _, c := range row.Cells {
+			if c != nil {
+				known++
+			}
+		}
+	}
+	if at := d.Lines[5].Cells[5]; known != 1 || at == nil || at.Mean < 0 || at.Mean >= 1 || len(d.Panels[0].Matrix) != 11 {
+		t.Errorf("figure 7: %d known, %+v", known, d.Lines[5])
+	}
+	d = figure("3", "-seeds", "1", "-rows", "oxford_pets")
+	if len(d.Lines) != 4 || d.Lines[3].Cells[1] == nil || d.Lines[0].Cells[0].Mean <= 0 {
+		t.Errorf("figure 3: %+v", d.Lines)
+	}
+	if out := must(t, "figure", "6"); !strings.Contains(out, "diagram") {
+		t.Errorf("figure 6: %s", out)
+	}
+	for args, want := range map[string]string{"8": "there is no figure 8; there are 1, 2, 3, 4, 5, 6, 7", "4 -picture x.gif": "svg", "4 5": "give the number of one figure"} {
+		if code, _, errw := cli(t, append([]string{"figure"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(errw, want) {
+			t.Errorf("figure %s: exit code %d, %s", args, code, errw)
 		}
 	}
 }
