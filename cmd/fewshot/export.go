@@ -123,7 +123,7 @@ func (f *exportFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	if f.to == "official-mask" {
-		return f.officialMask(u, m, masks, loaded.Mask.Spec)
+		return f.officialMask(u, m, masks, epochsOf(loaded.Mask))
 	}
 	model, err := f.describe(m, loaded, masks)
 	if err != nil {
@@ -322,8 +322,24 @@ func (f folded) Read(name string, dst []float32) error {
 	return f.m.Weights.Values().Read(name, dst)
 }
 
+// epochsOf is for how many epochs a mask was learned, which the released code wants in the file's name: what the mask says, and of one
+// that says nothing what is published.
+func epochsOf(mask *run.Tuned) int {
+	if n, err := strconv.Atoi(mask.Masks.About[epochsKey]); err == nil && n > 0 {
+		return n
+	}
+	if m, err := run.Lookup(mask.Spec.Method); err == nil {
+		if s, err := m.Settings(mask.Spec.Settings); err == nil {
+			if c, ok := s.(*rmt.Config); ok && c.Epochs > 0 {
+				return c.Epochs
+			}
+		}
+	}
+	return 30
+}
+
 // officialMask writes the mask alone.
-func (f *exportFlags) officialMask(u *ui, m *clip.Model, masks []*rmt.Mask, spec run.Spec) error {
+func (f *exportFlags) officialMask(u *ui, m *clip.Model, masks []*rmt.Mask, epochs int) error {
 	var ours []export.Mask
 	for _, k := range masks {
 		ours = append(ours, export.Mask{Name: k.Param.Name, Shape: k.Param.Value.Shape(), Keep: k.Bits()})
@@ -332,7 +348,6 @@ func (f *exportFlags) officialMask(u *ui, m *clip.Model, masks []*rmt.Mask, spec
 	if err != nil {
 		return err
 	}
-	const epochs = 30 // of the published settings; the released code puts the number into the file's name
 	name := "model.pth.tar-" + strconv.Itoa(epochs)
 	file := export.File{Name: name, Write: func(w io.Writer) error { return export.WriteOfficialMask(w, ours, epochs) }}
 	return f.write(u, []export.File{file}, func() error {

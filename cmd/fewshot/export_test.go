@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,7 +52,19 @@ func TestExportFoldsMask(t *testing.T) {
 	// The released code's form and back.
 	official, back := filepath.Join(t.TempDir(), "official"), filepath.Join(t.TempDir(), "back.safetensors")
 	must(t, "export", "-model", tiny(t), "-mask", mask, "-to", "official-mask", "-out", official)
-	must(t, "import", "-model", tiny(t), "-out", back, filepath.Join(official, "model.pth.tar-30"))
+	must(t, "import", "-model", tiny(t), "-out", back, filepath.Join(official, "model.pth.tar-3"))
+	again := filepath.Join(t.TempDir(), "again") // an imported mask keeps the number
+	must(t, "export", "-model", tiny(t), "-mask", back, "-to", "official-mask", "-out", again)
+	a, err := os.ReadFile(filepath.Join(again, "model.pth.tar-3"))
+	if b, _ := os.ReadFile(filepath.Join(official, "model.pth.tar-3")); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("exported, imported and exported again: other bytes, %v", err)
+	}
+	for _, path := range []string{official, filepath.Join(official, "model.pth.tar-3")} {
+		i := last[fileInfo](t, must(t, "info", "-json", path))
+		if i.Kind != "official-mask" || i.Epochs != 3 || len(i.Masks) != 3 || i.Masks[1].Bits != 3*64*64 || i.Masks[1].Kept >= 3*64*64 || !strings.Contains(i.Use, "fewshot import") {
+			t.Errorf("info %s: %+v", path, i)
+		}
+	}
 	if got := must(t, "encode", "-json", "-model", tiny(t), "-mask", back, picture); got != want {
 		t.Error("other features after the way through the released code's form")
 	}

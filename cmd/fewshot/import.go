@@ -49,6 +49,9 @@ type importResult struct {
 	Sparsity rmt.Sparsity `json:"sparsity"`
 }
 
+// epochsKey is the key of metadata under which an imported mask keeps for how many epochs it was learned.
+const epochsKey = "epochs"
+
 func importMask(ctx context.Context, u *ui, f *modelFlags, path, out string) error {
 	if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s exists; give a new file", out)
@@ -79,7 +82,7 @@ func importMask(ctx context.Context, u *ui, f *modelFlags, path, out string) err
 	for _, k := range got {
 		masks = append(masks, rmt.Fixed(params[k.Name], k.Keep))
 	}
-	if err := rmt.SaveMasks(out, masks, m.Digest, map[string]string{"imported": "R-AMT's released code", "epochs": strconv.Itoa(epochs)}); err != nil {
+	if err := rmt.SaveMasks(out, masks, m.Digest, map[string]string{"imported": "R-AMT's released code", epochsKey: strconv.Itoa(epochs)}); err != nil {
 		return err
 	}
 	r := &importResult{Kind: "result", Mask: out, Backbone: m.Digest, Epochs: epochs, Sparsity: rmt.SparsityOf(masks)}

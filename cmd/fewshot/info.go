@@ -27,10 +27,11 @@ import (
 
 var infoCommand = command{
 	example: "fewshot info openai/clip-vit-base-patch16",
-	name:    "info", args: "FILE|FOLDER|NAME", summary: "say what a model, mask, training checkpoint or result folder is",
+	name:    "info", args: "FILE|FOLDER|NAME", summary: "say what a file or folder is, and what takes it",
 	about: `Tells what a file or folder holds, and describes it: of a model its dialect, sizes, digest and vocabulary; of a mask its
-backbone, sparsity and how it was learned; of a training checkpoint where it stands; of a result folder what came out. Digests of
-masks and checkpoints are verified; that of a model's weights is computed with -digest. "embedded" is the model in this program.`,
+backbone, sparsity and how it was learned; of a training checkpoint where it stands; of a result folder what came out; of
+other files that this program writes, plans among them, what takes them. Digests of masks and checkpoints are verified; that of a
+model's weights is computed with -digest. "embedded" is the model in this program.`,
 	setup: setupInfo,
 }
 
@@ -72,10 +73,31 @@ func (m *modelFlags) describe() (description, error) {
 		if isRun(path) {
 			return describeRun(path)
 		}
-		return m.describeModel()
+		d, err := m.describeModel()
+		if err == nil {
+			return d, nil
+		}
+		if file := written(path); file != "" {
+			other := *m
+			other.Path = file
+			return other.describe()
+		}
+		if runs := describeRuns(path); runs != nil {
+			return runs, nil
+		}
+		return nil, err
+	}
+	if !s.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if d, err := describeFile(path, s.Size()); d != nil || err != nil {
+		return d, err
 	}
 	f, err := checkpoint.Open(path)
 	if err != nil {
+		if d := describeOfficial(path, s.Size()); d != nil {
+			return d, nil
+		}
 		return nil, err
 	}
 	format := f.Metadata()["format"]

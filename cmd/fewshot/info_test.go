@@ -145,3 +145,59 @@ func TestDataCheckQuotes(t *testing.T) {
 		harmless(what, out+errw)
 	}
 }
+
+// TestInfoOther: what is no checkpoint is named, with what takes it.
+func TestInfoOther(t *testing.T) {
+	dir, _ := undisturbedRun(t)
+	root := t.TempDir()
+	for _, name := range []string{"few/r-amt", "begun"} {
+		if err := os.MkdirAll(filepath.Join(root, name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(filepath.Join(root, "few", "r-amt"), os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, content string) string {
+		t.Helper()
+		path := filepath.Join(root, name)
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("begun/"+run.LockName, "")
+	onnx := filepath.Join(t.TempDir(), "onnx")
+	must(t, "export", "-model", tiny(t), "-to", "onnx", "-image-only", "-out", onnx)
+	openai := filepath.Join(t.TempDir(), "openai")
+	must(t, "export", "-model", tiny(t), "-to", "openai", "-out", openai)
+	for path, want := range map[string][]string{
+		filepath.Join(dir, run.ResultName): {"result of a run", "r-amt on few", "train -from"},
+		planOf(t):                          {"plan of 4 runs", "fewshot run"},
+		root:                               {"folder of 2 runs, 1 finished", "begun  not finished", "r-amt on few, 4 shots, seed 1"},
+		onnx:                               {filepath.Join(onnx, "model.onnx") + ": by its name a model for ONNX Runtime", "export -to onnx"},
+		openai:                             {filepath.Join(openai, "model.pt") + ": CLIP model"},
+	} {
+		out := must(t, "info", path)
+		for _, w := range want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%s: no %q in\n%s", path, w, out)
+			}
+		}
+		if out := must(t, "info", "-json", path); !strings.HasPrefix(out, `{"kind":"`) {
+			t.Errorf("%s: with -json %.60s", path, out)
+		}
+	}
+	for path, want := range map[string]string{
+		write("some.json", `{"a": 1}`):                           "neither a plan nor a run's result.json",
+		write("plan.jsonl", `{"format":"fewshot-plan"}`+"\n"):    "plan of 0 runs",
+		write("empty", ""):                                       "expected a header",
+		t.TempDir():                                              "not a model folder",
+		write("model.pth.tar-30", "PK\x03\x04 and nothing else"): "model.pth.tar-30",
+	} {
+		code, out, errw := cli(t, "info", path)
+		if (code == exitDone) != strings.Contains(want, "plan of") || !strings.Contains(out+errw, want) {
+			t.Errorf("%s: exit code %d, %s%s; want %q", path, code, out, errw, want)
+		}
+	}
+}

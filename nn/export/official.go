@@ -140,6 +140,33 @@ const maxPickle = 256 << 20
 // ReadOfficialMask reads a mask file of the released code, for a model whose weights have these shapes. Nothing in it is
 // run: its pickle can make dictionaries, numbers and bytes, and whatever else it describes is passed over.
 func ReadOfficialMask(r io.ReaderAt, size int64, shape func(name string) ([]int, bool)) (masks []Mask, epoch int, err error) {
+	all, epoch, err := PackedOfficialMask(r, size)
+	for _, p := range all {
+		s, ok := shape(p.Name)
+		if !ok {
+			return nil, 0, fmt.Errorf("%s: the model has no weight %s; the mask is for another", quote.String(p.Key), quote.String(p.Name))
+		}
+		n := product(s)
+		if len(p.Bits) != (n+7)/8 {
+			return nil, 0, fmt.Errorf("%s: %d bytes for a weight of shape %v, which takes %d; the mask is for another model", quote.String(p.Key), len(p.Bits), s, (n+7)/8)
+		}
+		keep := make([]bool, n)
+		for j := range keep {
+			keep[j] = p.Bits[j/8]&(0x80>>(j%8)) != 0
+		}
+		masks = append(masks, Mask{p.Name, s, keep})
+	}
+	return masks, epoch, err
+}
+
+// Packed is a mask as the released code saves it. Only the model knows how many elements it has, as the last byte may have some more.
+type Packed struct {
+	Key, Name string // in the file, and in the model
+	Bits      []byte // eight elements a byte, the first one highest
+}
+
+// PackedOfficialMask reads a mask file of the released code without the model.
+func PackedOfficialMask(r io.ReaderAt, size int64) (masks []Packed, epoch int, err error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, 0, fmt.Errorf("not an archive of torch.save: %w", err)
@@ -184,19 +211,7 @@ func ReadOfficialMask(r io.ReaderAt, size int64, shape func(name string) ([]int,
 		if !ok || !isBytes {
 			return nil, 0, fmt.Errorf("%s: want masks as bytes, with names that end in %s", quote.String(key), officialSuffix)
 		}
-		s, ok := shape(name)
-		if !ok {
-			return nil, 0, fmt.Errorf("%s: the model has no weight %s; the mask is for another", quote.String(key), quote.String(name))
-		}
-		n := product(s)
-		if len(packed) != (n+7)/8 {
-			return nil, 0, fmt.Errorf("%s: %d bytes for a weight of shape %v, which takes %d; the mask is for another model", quote.String(key), len(packed), s, (n+7)/8)
-		}
-		keep := make([]bool, n)
-		for j := range keep {
-			keep[j] = packed[j/8]&(0x80>>(j%8)) != 0
-		}
-		masks = append(masks, Mask{name, s, keep})
+		masks = append(masks, Packed{key, name, packed})
 	}
 	return masks, epoch, nil
 }
