@@ -43,6 +43,7 @@ type trainFlags struct {
 	zero   bool
 	given  map[string]string // flags of the method, as given
 	flags  map[string]string // that the result keeps, the method's among them
+	log    logdir
 	from   string
 	then   *run.Result // of -from; nil without
 	other  []string    // what of it the command line has changed
@@ -64,6 +65,7 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 	fs.BoolVar(&f.resume, "resume", false, "go on with the run in the output folder")
 	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
 	fs.BoolVar(&f.zero, "zeroshot", true, "evaluate the untouched model too")
+	f.log.declare(fs)
 	return func(ctx context.Context, u *ui, rest []string) error {
 		if len(rest) > 0 {
 			return usagef("unexpected argument %q", rest[0])
@@ -248,6 +250,7 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if r.Out == "" {
 		r.Out = filepath.Join("runs", strings.ReplaceAll(r.Data.Name, ":", "-"), fmt.Sprintf("%s-%dshots-seed%d", m.Name, f.data.shots, f.data.seed))
 	}
+	r.Record = f.log.recorder(r.Out)
 	result, err := r.Run(ctx)
 	if err != nil {
 		return err

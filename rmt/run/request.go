@@ -45,6 +45,11 @@ type Request struct {
 	UI        UI
 
 	Shared *Shared // with other runs on the same model; nil for nothing
+
+	// Record, if not nil, makes what is told the run's numbers, once it is known which run it is.
+	Record func(Spec) (Recorder, error)
+
+	recorder Recorder
 }
 
 // Run trains, evaluates, and leaves what was learned, and result.json, in the output folder. What can be found wrong without work is
@@ -89,6 +94,12 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 	}
+	if r.Record != nil {
+		if r.recorder, err = r.Record(spec); err != nil {
+			return nil, err
+		}
+		defer r.record(Recorder.Close)
+	}
 	tests := r.Loader.InOrder(r.Dev, r.UI, r.Model, r.Data, r.Data.Test, !r.ZeroShot)
 	defer tests.Close()
 	if r.ZeroShot && len(r.Data.Test) > 0 {
@@ -117,6 +128,7 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if err := r.write(result, spec, t.Learned, start); err != nil {
 		return nil, err
 	}
+	r.record(func(c Recorder) error { return c.End(result) })
 	return result, train.RemoveState(r.Out)
 }
 
@@ -310,6 +322,7 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 	if resumed {
 		r.UI.Note("resuming at epoch %d, step %d", state.At.Epoch+1, state.At.Batch+1)
 		run.At, run.Done = state.At, state.Done
+		r.recordEpochs(run.Done.Epochs)
 	}
 	run.EndEpoch = func(e train.Epoch) error {
 		r.UI.Log("epoch %d of %d: loss %.4f, %.2f %% of the training images, %.3g images/s", e.Epoch, run.Epochs, e.Loss, e.Accuracy, run.Rate())
@@ -318,6 +331,7 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 			percent := rmt.SparsityOf(masks).Percent()
 			event.Percent = &percent
 		}
+		r.record(func(c Recorder) error { return c.Epoch(event) })
 		return r.UI.Event(event)
 	}
 	saved := time.Now()
