@@ -49,7 +49,15 @@ func CLIPTransform(size int) Transform {
 // Image decodes an encoded image (JPEG, PNG, GIF, WebP, BMP, TIFF or PNM, told by its content) and writes its pixels, [3, Size, Size],
 // to dst. The name is for the error, which is an *ImageError.
 func (t Transform) Image(dst []float32, name string, data []byte) error {
-	m, err := imaging.Decode(name, data, imaging.DefaultLimits)
+	return t.ImageWithin(dst, name, data, imaging.DefaultLimits)
+}
+
+// ImageLimits bound what an encoded image may ask for, before anything is allocated for its pixels.
+type ImageLimits = imaging.Limits
+
+// ImageWithin is Image within limits of the caller's, where images are not of files that somebody chose.
+func (t Transform) ImageWithin(dst []float32, name string, data []byte, limits ImageLimits) error {
+	m, err := imaging.Decode(name, data, limits)
 	if err != nil {
 		return err
 	}

@@ -102,15 +102,16 @@ var restricted = map[string]struct {
 // modules are the packages of others that may be used, with who may use them outside tests. A name stands for the
 // package and for all below it. What each is for is said in the README.
 var modules = map[string][]string{
-	"github.com/google/go-cmp":   nil, // tests only
-	"github.com/mumax/3/cuda/cu": {"cuda"},
-	"github.com/pkg/profile":     {"cmd"},
-	"golang.org/x/image":         {"cmd", "datasets"},
-	"golang.org/x/sys":           {"cmd", "cuda", "datasets/internal", "nn/checkpoint/internal", "nn/hub", "rmt/run", "tensor/internal"},
-	"golang.org/x/term":          {"cmd"},
-	"golang.org/x/text":          {"datasets", "text"},
-	"gonum.org/v1/gonum":         {"rmt/plan", "rmt/probe"},
-	"gonum.org/v1/plot":          {"cmd/fewshot/internal/draw"},
+	"github.com/google/go-cmp":            nil, // tests only
+	"github.com/mumax/3/cuda/cu":          {"cuda"},
+	"github.com/pkg/profile":              {"cmd"},
+	"golang.org/x/image":                  {"cmd", "datasets"},
+	"golang.org/x/sys":                    {"cmd", "cuda", "datasets/internal", "nn/checkpoint/internal", "nn/hub", "rmt/run", "tensor/internal"},
+	"golang.org/x/term":                   {"cmd"},
+	"golang.org/x/text":                   {"datasets", "text"},
+	"gonum.org/v1/gonum":                  {"rmt/plan", "rmt/probe"},
+	"gonum.org/v1/plot":                   {"cmd/fewshot/internal/draw"},
+	"github.com/prometheus/client_golang": {"cmd/fewshot/internal/serve"},
 }
 
 // underCUDA are the packages that only files with a build constraint on the tag cuda may import.

@@ -26,11 +26,21 @@ const (
 )
 
 func main() {
-	ctx, stop := interruptible(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if len(os.Args) < 2 || !hangsOn(os.Args[1:]) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := interruptible(ends...)
 	defer stop()
 	// After the first signal the default action is back: a second one ends the program at once.
 	context.AfterFunc(ctx, stop)
 	os.Exit(runMain(ctx, os.Stdout, os.Stderr, os.Args[1:]))
+}
+
+// hangsOn reports whether the arguments are of a command that goes on when its terminal is gone.
+func hangsOn(args []string) bool {
+	c, _, err := find(args)
+	return err == nil && c.hangup
 }
 
 // command is a subcommand. setup declares its flags and returns what runs after parsing, with the
@@ -38,6 +48,7 @@ func main() {
 type command struct {
 	name, args, summary, about string
 	example                    string                    // lines that help begins with
+	hangup                     bool                      // SIGHUP does not end it, but means something to it
 	check                      func(args []string) error // of what must be right for flags to be known; nil for nothing
 	setup                      func(fs *flag.FlagSet, args []string) func(ctx context.Context, u *ui, args []string) error
 }
@@ -56,6 +67,7 @@ func commands() []command {
 		zeroshotCommand,
 		encodeCommand,
 		predictCommand,
+		serveCommand,
 		pretrainCommand,
 		dataCheckCommand,
 		dataExportCommand,

@@ -1,0 +1,203 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fewshot/autograd"
+	"fewshot/rmt/clip"
+	"fewshot/tensor"
+)
+
+// photo is a JPEG file with something in all of its blocks.
+func photo(w, h, n int) []byte {
+	img := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			v := uint32(x*x+n*y) * 2654435761 >> 24
+			img.Set(x, y, color.RGBA{uint8(x * 255 / w), uint8(y * 255 / h), uint8(v / 4), 255})
+		}
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// oipBinary is a request for an image, in binary.
+func oipBinary(img []byte) (body []byte, header int) {
+	head := fmt.Sprintf(`{"inputs":[{"name":"image","shape":[1],"datatype":"BYTES","parameters":{"binary_data_size":%d}}],"outputs":[{"name":"probabilities","parameters":{"binary_data":true}}]}`, len(img)+4)
+	body = append([]byte(head), byte(len(img)), byte(len(img)>>8), byte(len(img)>>16), byte(len(img)>>24))
+	return append(body, img...), len(head)
+}
+
+// BenchmarkServe compares what clients get with what the device can do: images a second of 16 clients, each of which sends an image and waits
+// for its answer over the loopback interface, beside those of batches of 32 of random numbers, as fewshot bench -only inference measures
+// them, in turn in the same process. Clients, HTTP, decoding and the encoder share the processors.
+//
+//	go test -run - -bench Serve -benchtime 4000x ./cmd/fewshot/internal/serve
+//	FEWSHOT_SERVE_MODEL=ViT-B-32.safetensors go test -run - -bench Serve -benchtime 400x ./cmd/fewshot/internal/serve
+//
+// Of the images' forms, small has the model's size, and photo is JPEG of 500 by 375 pixels.
+func BenchmarkServe(b *testing.B) {
+	dev, err := tensor.Open("cpu", tensor.Options{Strassen: tensor.StrassenPays()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer dev.Close()
+	path := os.Getenv("FEWSHOT_SERVE_MODEL")
+	if path == "" {
+		path = clip.Embedded
+	}
+	m, err := clip.Options{Path: path, Vocab: os.Getenv("FEWSHOT_SERVE_VOCAB")}.Open(dev)
+	if err != nil {
+		b.Fatal(err)
+	}
+	mask := filepath.Join(b.TempDir(), "m.safetensors")
+	saveMask(b, m, mask, 7, testClasses)
+	size := m.Transform.Size
+	for _, form := range []struct {
+		name string
+		w, h int
+	}{{"small", size, size}, {"photo", 500, 375}} {
+		for _, clients := range []int{1, 16} {
+			b.Run(form.name+"/clients="+strconv.Itoa(clients), func(b *testing.B) {
+				var images [][]byte
+				for i := range 16 {
+					images = append(images, photo(form.w, form.h, i))
+				}
+				load(b, dev, m, mask, images, clients)
+			})
+		}
+	}
+}
+
+// load measures b.N requests, and as many images in batches, in five rounds.
+func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [][]byte, clients int) {
+	const batch, rounds = 32, 5
+	x := dev.New(tensor.Compute, batch, 3, m.Transform.Size, m.Transform.Size)
+	defer x.Release()
+	tensor.Normal(x, tensor.NewKey(1))
+	program, err := dev.Record(func() {
+		t := autograd.NoGrad(dev)
+		defer t.Release()
+		m.Image.Encode(t.Const(x))
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer program.Release()
+	program.Run()
+
+	s, err := New(Config{Dev: dev, Model: m, Tasks: []Spec{{Name: "m", Tuned: mask}}}, func() Options {
+		o := Defaults()
+		o.Listen = "127.0.0.1:0"
+		return o
+	}())
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := s.Listen()
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l, nil) }()
+	for !s.ready.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	}()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
+	defer client.CloseIdleConnections()
+	address := "http://" + l.Addr().String() + "/v2/models/m/infer"
+	var mu sync.Mutex
+	var took []float64 // milliseconds
+	serve := func(n int) float64 {
+		start := time.Now()
+		var next atomic.Int64
+		var all sync.WaitGroup
+		for range clients {
+			all.Go(func() {
+				for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
+					body, header := oipBinary(images[i%len(images)])
+					r, err := http.NewRequest("POST", address, bytes.NewReader(body))
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					r.Header.Set("Inference-Header-Content-Length", strconv.Itoa(header))
+					began := time.Now()
+					a, err := client.Do(r)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					text, err := io.ReadAll(a.Body)
+					a.Body.Close()
+					if err != nil || a.StatusCode != 200 {
+						b.Errorf("%d %s %v", a.StatusCode, text, err)
+						return
+					}
+					mu.Lock()
+					took = append(took, float64(time.Since(began).Microseconds())/1000)
+					mu.Unlock()
+				}
+			})
+		}
+		all.Wait()
+		return float64(n) / time.Since(start).Seconds()
+	}
+	serve(2 * clients)
+	took = nil
+	var served, batched, ratio []float64
+	n := max(b.N/rounds, 1)
+	for range rounds {
+		served = append(served, serve(n))
+		start, done := time.Now(), 0
+		var whole error
+		whole = s.engine.do(ctx, func() error { // the device is the engine's
+			for ; done < n; done += batch {
+				program.Run()
+			}
+			return dev.Sync()
+		})
+		if whole != nil {
+			b.Fatal(whole)
+		}
+		batched = append(batched, float64(done)/time.Since(start).Seconds())
+		ratio = append(ratio, 100*served[len(served)-1]/batched[len(batched)-1])
+	}
+	slices.Sort(took)
+	slices.Sort(ratio)
+	slices.Sort(served)
+	slices.Sort(batched)
+	b.ReportMetric(served[rounds/2], "served/s")
+	b.ReportMetric(batched[rounds/2], "batched/s")
+	b.ReportMetric(ratio[0], "least-%")
+	b.ReportMetric(ratio[rounds/2], "ratio-%")
+	b.ReportMetric(ratio[rounds-1], "most-%")
+	b.ReportMetric(took[len(took)/2], "p50-ms")
+	b.ReportMetric(took[len(took)*99/100], "p99-ms")
+	b.ReportMetric(0, "ns/op")
+}
