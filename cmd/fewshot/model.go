@@ -24,8 +24,12 @@ func (m *modelFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&m.Activation, "activation", "", "quickgelu or gelu, where the checkpoint does not say (OpenAI's weights: quickgelu)")
 	fs.IntVar(&m.Pillow, "pillow", 0, "major `version` of Pillow whose resize is reproduced: 13, or 12 for results of that and older ones, which differ on tall images and some random crops (default 13)")
 	fs.IntVar(&m.ImageSize, "image-size", 0, "side of the images that the encoder gets, in `pixels`, by positions resized as open_clip does it (default: that of the checkpoint)")
-	fs.StringVar(&m.Ensemble, "ensemble-order", "", "of several prompts: normalize-first, as CLIP, or mean-first, as R-AMT's code (default normalize-first)")
+	m.declareEnsemble(fs)
 	m.declareHeads(fs)
+}
+
+func (m *modelFlags) declareEnsemble(fs *flag.FlagSet) {
+	fs.StringVar(&m.Ensemble, "ensemble-order", "", "of several prompts: normalize-first, as CLIP, or mean-first, as R-AMT's code (default normalize-first)")
 }
 
 func (m *modelFlags) declareHeads(fs *flag.FlagSet) {

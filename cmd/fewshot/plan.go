@@ -118,6 +118,7 @@ func (f *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.model.Activation, "activation", "", "quickgelu or gelu, where the checkpoints do not say")
 	fs.StringVar(&f.model.Heads, "heads", "", "attention heads, where the checkpoints do not say")
 	fs.IntVar(&f.model.Pillow, "pillow", 0, "major `version` of Pillow whose resize is reproduced: 13, or 12 (default 13)")
+	f.model.declareEnsemble(fs)
 	fs.IntVar(&f.model.ImageSize, "image-size", 0, "side of the images that the encoder gets, in `pixels` (default: that of the checkpoint)")
 	fs.StringVar(&f.precision, "precision", "float32", "number format that the runs are computed in: float32 or bf16")
 	f.model.declareOffline(fs)
@@ -182,7 +183,7 @@ func (f *planFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 		f.models = []string{clip.Embedded}
 	}
 	for _, name := range f.models {
-		m := plan.Model{Name: name, Activation: f.model.Activation, Heads: f.model.Heads, Pillow: f.model.Pillow, ImageSize: f.model.ImageSize, Precision: f.precision}
+		m := plan.Model{Name: name, Activation: f.model.Activation, Heads: f.model.Heads, Pillow: f.model.Pillow, ImageSize: f.model.ImageSize, Ensemble: f.model.Ensemble, Precision: f.precision}
 		if m.Precision == "float32" {
 			m.Precision = ""
 		}
@@ -277,7 +278,7 @@ func (r *resolver) SplitHash(name string, reading plan.Reading) (string, error) 
 
 // modelFlagsOf are the flags that a plan's model was given by.
 func modelFlagsOf(m plan.Model) modelFlags {
-	return modelFlags{Options: clip.Options{Path: m.Name, Activation: m.Activation, Heads: m.Heads, Pillow: m.Pillow, ImageSize: m.ImageSize}}
+	return modelFlags{Options: clip.Options{Path: m.Name, Activation: m.Activation, Heads: m.Heads, Pillow: m.Pillow, ImageSize: m.ImageSize, Ensemble: m.Ensemble}}
 }
 
 // openWhole opens a plan's data set.

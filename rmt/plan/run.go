@@ -46,6 +46,7 @@ type Model struct {
 	Heads      string `json:"heads,omitempty"`
 	Pillow     int    `json:"pillow,omitempty"`
 	ImageSize  int    `json:"image_size,omitempty"`
+	Ensemble   string `json:"ensemble,omitempty"`  // order in which several prompts are normalised; "" is normalize-first
 	Precision  string `json:"precision,omitempty"` // "" is float32
 }
 
