@@ -17,12 +17,14 @@ import (
 
 var verifyCommand = command{
 	example: `fewshot verify runs/pets
-fewshot verify runs/pets -model ViT-B-16.pt -data /where/it/is/now`,
-	name: "verify", args: "RUN", summary: "make a run again and compare the bytes",
+fewshot verify runs/pets -model ViT-B-16.pt -data /where/it/is/now
+fewshot verify -anchors -model ViT-B/16 -data DATA`,
+	name: "verify", args: "[RUN]", summary: "make a run again and compare the bytes",
 	about: `Trains again what a run's result.json says, in a folder of its own, and compares what was learned. Model, data and settings
 are those of then; flags say where files are now, and weights or images that are others are refused. The exit code is 0 if the
 bytes are the same and 1 if they are not; then it says how far they are apart, and what differs that may be why, as the kind of
-processor.`,
+processor. With -anchors it compares zero-shot accuracies of OpenAI's models with the published ones: the first thing to run where
+there is real data. The exit code is 0 if all that could be measured agree.`,
 	setup: setupVerify,
 }
 
@@ -42,8 +44,17 @@ func setupVerify(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	fs.StringVar(&f.out, "out", "", "`folder` to keep the second run in (default: it is removed)")
 	fs.BoolVar(&f.resume, "resume", false, "go on with the second run in that folder")
 	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
+	anchors := fs.Bool("anchors", false, "measure the zero-shot accuracies of -model on what there is in -data, and compare them with the published ones")
+	baseToNew := fs.Bool("base-to-new", false, "with -anchors, those of base and new classes too")
 	return func(ctx context.Context, u *ui, args []string) error {
-		if len(args) != 1 {
+		switch {
+		case *anchors && len(args) > 0:
+			return usagef("-anchors is about -model and -data, and no run: leave %q out", args[0])
+		case *anchors:
+			return f.anchors(ctx, u, *baseToNew)
+		case *baseToNew:
+			return usagef("-base-to-new is for -anchors")
+		case len(args) != 1:
 			return usagef("give one run, not %d", len(args))
 		}
 		if f.resume && f.out == "" {
