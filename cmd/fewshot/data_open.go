@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"fewshot/datasets"
@@ -21,6 +23,8 @@ type dataFlags struct {
 	splitSeed                 uint64
 	level                     int
 	shots                     int
+	counts                    []int // all that -shots names
+	several                   bool  // the command takes several
 	seed                      uint64
 	trains                    bool // the command trains on the images, not only tests
 }
@@ -63,9 +67,41 @@ func (d *dataFlags) declareTemplates(fs *flag.FlagSet) {
 // declareSample declares which of the training images are taken.
 func (d *dataFlags) declareSample(fs *flag.FlagSet) {
 	d.trains = true
-	fs.IntVar(&d.shots, "shots", 16, "labelled images per class; 0 for all")
+	d.shots = 16
+	fs.Var((*shots)(d), "shots", d.shotsUsage("labelled images per class; 0 for all"))
 	fs.StringVar(&d.sample, "sample", "", "`file` of the training images (2SFS, cross_modal_adaptation), or lpclip: CoOp's linear probe's draw")
 	fs.Uint64Var(&d.seed, "seed", 1, "seed of the few-shot sample, the order of images and gradient dropout")
+}
+
+// shotsUsage says that there may be several.
+func (d *dataFlags) shotsUsage(s string) string {
+	if d.several {
+		return "`number` of " + s + "; several with commas make several runs"
+	}
+	return "`number` of " + s
+}
+
+// shots is the flag of that name: a number, or a list of them where the command takes several.
+type shots dataFlags
+
+// String makes it a flag.Value.
+func (s *shots) String() string { return strconv.Itoa(s.shots) }
+
+// Set makes it a flag.Value.
+func (s *shots) Set(text string) error {
+	s.counts = nil
+	for _, w := range strings.Split(text, ",") {
+		n, err := strconv.Atoi(w)
+		if err != nil {
+			return errors.New("parse error")
+		}
+		s.counts = append(s.counts, n)
+	}
+	if len(s.counts) > 1 && !s.several {
+		return errors.New("this command takes one number")
+	}
+	s.shots = s.counts[0]
+	return nil
 }
 
 func taskNames() []string {

@@ -176,7 +176,7 @@ func (f *planFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 	if g.Shots, err = numbers("shots", f.shots, func(s string) (int, error) { return strconv.Atoi(s) }); err != nil {
 		return nil, err
 	}
-	if g.Seeds, err = numbers("seeds", f.seeds, func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }); err != nil {
+	if g.Seeds, err = seedList(f.seeds); err != nil {
 		return nil, err
 	}
 	if f.models == nil {
@@ -223,6 +223,10 @@ func list(s string) []string {
 		return nil
 	}
 	return strings.Split(s, ",")
+}
+
+func seedList(s string) ([]uint64, error) {
+	return numbers("seeds", s, func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
 }
 
 // numbers reads a list without repetitions.
@@ -304,11 +308,7 @@ func writePlan(u *ui, p *plan.Plan, path string) error {
 	if path == "-" {
 		return p.Write(u.out, version())
 	}
-	if _, err := os.Stat(path); err == nil {
-		if _, err := plan.OpenHeader(path); err != nil {
-			return fmt.Errorf("%s is there and is no plan; give another -out", path)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if err := overPlan(path); err != nil {
 		return err
 	}
 	if err := p.Save(path, version()); err != nil {
@@ -317,4 +317,19 @@ func writePlan(u *ui, p *plan.Plan, path string) error {
 	return u.result(planResult{"result", path, p.Len(), p.Hash()}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s: %d runs; fewshot run %s makes them, fewshot collect %s tells of them\n", path, p.Len(), path, path)
 	})
+}
+
+// overPlan refuses to write a plan over anything but another plan.
+func overPlan(path string) error {
+	_, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	if _, err := plan.OpenHeader(path); err != nil {
+		return fmt.Errorf("%s is there and is no plan; give another -out", path)
+	}
+	return nil
 }

@@ -182,7 +182,7 @@ func (f *runFlags) execute(ctx context.Context, u *ui, p *plan.Plan, dir string,
 	defer dev.Close()
 	total := p.Len()
 	return plan.Execute(ctx, p, plan.Options{Dir: dir, Dev: dev, Opener: &opener{u: u, dev: dev, root: f.root, vocab: f.model.Vocab, offline: f.model.offline},
-		Loader: f.loader.Loader, Micro: func(m *clip.Model) func(int) int { return f.micro.on(dev, m) }, SaveEvery: f.every, Program: version(),
+		Loader: f.loader.Loader, Micro: func(m *clip.Model) func(int) int { return f.micro.on(dev, m) }, SaveEvery: f.every, Program: version(), Flags: f.lasting(),
 		UI: u, AnyVersion: f.any, Select: chosen,
 		Made: func(i int, o *plan.Outcome) error {
 			e := runEvent{Kind: "run", Index: i, ID: o.ID, State: o.State, Problem: o.Reason()}
@@ -192,6 +192,24 @@ func (f *runFlags) execute(ctx context.Context, u *ui, p *plan.Plan, dir string,
 			}
 			return u.Event(e)
 		}})
+}
+
+// lasting are the flags that results keep, of those that are no part of a plan.
+func (f *runFlags) lasting() map[string]string {
+	all := map[string]string{}
+	if f.root != "data" {
+		all["data"] = f.root
+	}
+	if f.model.Vocab != "" {
+		all["vocab"] = f.model.Vocab
+	}
+	if f.device.strassen.given {
+		all["strassen"] = f.device.strassen.String()
+	}
+	if f.micro.given {
+		all["micro-batch"] = f.micro.String()
+	}
+	return all
 }
 
 // opener opens what plans name.

@@ -46,7 +46,8 @@ type trainFlags struct {
 	log    logdir
 	from   string
 	then   *run.Result // of -from; nil without
-	other  []string    // what of it the command line has changed
+	seeds  string
+	other  []string // what of it the command line has changed
 }
 
 func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []string) error {
@@ -54,7 +55,9 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 	f.model.declare(fs)
 	f.data.declare(fs)
 	f.data.declareTemplate(fs)
+	f.data.several = true
 	f.data.declareSample(fs)
+	fs.StringVar(&f.seeds, "seeds", "", "comma-separated `seeds`, for a run with each: their mean and standard deviation (of the sample) are told")
 	unknown := f.declareMethod(fs, args)
 	f.micro.declare(fs)
 	f.device.declare(fs)
@@ -82,6 +85,12 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 				return err
 			}
 		}
+		if many, err := f.many(fs); err != nil || many {
+			if err == nil {
+				err = f.runMany(ctx, u)
+			}
+			return err
+		}
 		f.flags = lastingFlags(fs)
 		if f.then != nil && f.then.Spec.Method == f.method {
 			maps.Copy(f.flags, settingFlags(f.then))
@@ -93,8 +102,13 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 
 // knowsMethod refuses a method that is not in the table.
 func knowsMethod(args []string) error {
-	name := methodOf(args)
-	_, err := run.Lookup(name)
+	var name string
+	var err error
+	for _, name = range strings.Split(methodOf(args), ",") {
+		if _, err = run.Lookup(name); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		return nil
 	}
@@ -114,11 +128,22 @@ const defaultMethod = "r-amt"
 // declareMethod declares -method and the settings of the method that the command line names, with the defaults for the data set and the
 // shots that it names. Those of a run are found when its data are known; what was given is set then.
 func (f *trainFlags) declareMethod(fs *flag.FlagSet, args []string) error {
-	fs.StringVar(&f.method, "method", defaultMethod, "what is learned: "+methodNames())
-	m, err := run.Lookup(methodOf(args))
-	if err != nil {
-		return err
+	fs.StringVar(&f.method, "method", defaultMethod, "what is learned: "+methodNames()+"; several with commas are compared")
+	f.given = map[string]string{}
+	for _, name := range strings.Split(methodOf(args), ",") {
+		m, err := run.Lookup(name)
+		if err != nil {
+			return err
+		}
+		if err := f.declareSettings(fs, args, m); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// declareSettings declares those of a method, but for flags that a method before it has declared.
+func (f *trainFlags) declareSettings(fs *flag.FlagSet, args []string, m *method.Method) error {
 	task := method.Task{Dataset: named(args, "dataset", ""), Published: true, Shots: 16, BaseToNew: named(args, "classes", "all") == "base", Recipe: "paper"}
 	if spec, ok := datasets.Lookup(task.Dataset); ok {
 		task.Dataset = spec.Name
@@ -130,11 +155,13 @@ func (f *trainFlags) declareMethod(fs *flag.FlagSet, args []string) error {
 	if err != nil {
 		return err
 	}
-	f.given = map[string]string{}
 	of := flag.NewFlagSet("", flag.ContinueOnError)
 	s.Declare(of)
 	of.VisitAll(func(g *flag.Flag) {
-		if fs.Lookup(g.Name) != nil {
+		if before := fs.Lookup(g.Name); before != nil {
+			if _, shared := before.Value.(*setting); shared {
+				return
+			}
 			panic("method " + m.Name + " has a flag that train has: -" + g.Name)
 		}
 		fs.Var(&setting{g.Value, g.Name, m.Name, named(args, "method", "") != "", f.given}, g.Name, g.Usage)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -39,6 +41,7 @@ type Options struct {
 	Micro     func(m *clip.Model) func(batch int) int // images of a batch that are computed at a time; nil for all
 	SaveEvery time.Duration                           // between checkpoints of a run
 	Program   string                                  // version; results of others are refused, unless AnyVersion
+	Flags     map[string]string                       // of train that say the same as these options, for the results
 	UI        run.UI
 
 	AnyVersion bool             // take results of other versions of the program as they are
@@ -432,7 +435,40 @@ func (x *executor) request(r *Run, m *clip.Model, ds *datasets.Dataset, template
 		shared = nil
 	}
 	return &run.Request{Dev: x.Dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: templates, Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: micro,
-		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, UI: quiet{x.UI}, Shared: shared}
+		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, Flags: x.flags(r), UI: quiet{x.UI}, Shared: shared}
+}
+
+// flags are those by which train would make the run.
+func (x *executor) flags(r *Run) map[string]string {
+	all := maps.Clone(x.Flags)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, r.Settings)
+	number := func(n int) string {
+		if n == 0 {
+			return ""
+		}
+		return strconv.Itoa(n)
+	}
+	for name, v := range map[string]string{"model": r.Model.Name, "activation": r.Model.Activation, "heads": r.Model.Heads, "pillow": number(r.Model.Pillow),
+		"image-size": number(r.Model.ImageSize), "precision": r.Model.Precision, "dataset": r.Data.Name, "classes": r.Data.Classes, "shots": strconv.Itoa(r.Data.Shots),
+		"seed": strconv.FormatUint(r.Data.Seed, 10), "split": r.Data.Reading.Division, "class-names": r.Data.Reading.ClassNames, "label-column": r.Data.Reading.LabelColumn,
+		"class-level": number(r.Data.Reading.ClassLevel)} {
+		if v != "" {
+			all[name] = v
+		}
+	}
+	if r.Data.Reading.Division != "" {
+		all["split-seed"] = strconv.FormatUint(r.Data.Reading.DivisionSeed, 10)
+	}
+	switch {
+	case r.Mask != nil:
+		all["mask"] = r.Mask.Path
+	case r.Below != "":
+		all["mask"] = filepath.Join(x.Dir, r.Below, run.MaskName)
+	}
+	return all
 }
 
 // evaluate makes the further evaluations that are missing.

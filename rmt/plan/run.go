@@ -169,7 +169,7 @@ func (r *Run) String() string {
 	if r.Method == ZeroShot {
 		return strings.TrimSuffix(s, ", ")
 	}
-	return s + fmt.Sprintf("%d shots, seed %d", r.Data.Shots, r.Data.Seed)
+	return strings.TrimSuffix(s, ", ") + shots(r.Data.Shots) + fmt.Sprintf(", seed %d", r.Data.Seed)
 }
 
 // Check refuses what can be no run, without opening anything.

@@ -24,10 +24,11 @@ type Row struct {
 
 // Cell is what was measured with several seeds.
 type Cell struct {
-	Seeds   []uint64 // rising
-	Values  Sample   // by seed
-	Missing int      // seeds without a result
-	Problem string   // why there is nothing, as of methods that have nothing to say of new classes
+	Seeds    []uint64 // rising
+	Values   Sample   // by seed
+	Missing  int      // seeds without a result
+	Unseeded bool     // nothing is random about it, as of the untouched model: its one value is that of every seed
+	Problem  string   // why there is nothing, as of methods that have nothing to say of new classes
 }
 
 // MeanColumn is the column of the mean over data sets.
@@ -89,6 +90,7 @@ func (c *Cell) take(o *Outcome, e Evaluation) {
 		c.Missing++
 		return
 	}
+	c.Unseeded = o.Run.Method == ZeroShot
 	c.Seeds, c.Values = append(c.Seeds, o.Run.Data.Seed), append(c.Values, a.Accuracy)
 }
 
@@ -203,6 +205,9 @@ func variation(all []*Outcome) varying {
 // plain says that columns are data sets and nothing else.
 func (v varying) plain() bool { return v.shots == nil && !v.classes && !v.transfers }
 
+// RowName is the name of an outcome's row in the table of all of them.
+func RowName(o *Outcome, all []*Outcome) string { return rowName(o, variation(all)) }
+
 // rowName is the method with all that is special about it.
 func rowName(o *Outcome, v varying) string {
 	s := o.Run.Method
@@ -244,11 +249,21 @@ func (v varying) columns(o *Outcome, e Evaluation) []string {
 	case v.shots == nil:
 		return []string{s}
 	case o.Run.Method != ZeroShot:
-		return []string{fmt.Sprintf("%s %d", s, o.Run.Data.Shots)}
+		return []string{s + shots(o.Run.Data.Shots)}
 	}
 	var all []string
 	for _, n := range v.shots {
-		all = append(all, fmt.Sprintf("%s %d", s, n))
+		all = append(all, s+shots(n))
 	}
 	return all
+}
+
+func shots(n int) string {
+	switch n {
+	case 0:
+		return ", all images"
+	case 1:
+		return ", 1 shot"
+	}
+	return fmt.Sprintf(", %d shots", n)
 }

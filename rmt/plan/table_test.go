@@ -83,3 +83,32 @@ func TestFormats(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Differences are by data and seed; a run that is missing leaves its pair out, and the untouched model is compared with every seed.
+func TestCompare(t *testing.T) {
+	table := Tabulate(measured())
+	p, err := table.Compare("tip-adapter", "r-amt leak=0.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := p.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	// qt(0.975, 2) is 4.302652729911275, and the three differences are 0.
+	want := `        data  seed  tip-adapter  r-amt leak=0.5  difference
+         dtd     1        60.00           60.00       +0.00
+         dtd     2        62.00           62.00       +0.00
+  my_50%|set     1        61.00           61.00       +0.00
+tip-adapter less r-amt leak=0.5: +0.00, 95 % interval +0.00 to +0.00 (3 pairs)
+`
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
+	}
+	if p, err = table.Compare("r-amt leak=0.5", ZeroShot); err != nil || len(p.Pairs) != 4 || p.Differences().Mean() != 11 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := table.Compare("r-amt", ZeroShot); err == nil || !strings.Contains(err.Error(), `there are zero-shot; r-amt leak=0.5; tip-adapter`) {
+		t.Errorf("%v", err)
+	}
+}

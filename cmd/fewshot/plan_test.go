@@ -1,0 +1,223 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"fewshot/rmt/plan"
+	"fewshot/rmt/run"
+)
+
+// quick are flags of plan that make runs of the tiny model on a few images.
+func quick(t *testing.T, more ...string) []string {
+	return append([]string{"plan", "-model", tiny(t), "-data", tinyData(t), "-datasets", "few", "-shots", "4"}, more...)
+}
+
+// A plan is made, run and collected; a result of it is that of train, to the byte, and what two plans share is made once.
+func TestPlan(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "plan.jsonl")
+	r := last[planResult](t, must(t, quick(t, "-methods", "zero-shot,tip-adapter,lp++", "-set", "tip-adapter:passes=1", "-set", "tip-adapter:beta-steps=4", "-seeds", "1,2", "-test-classes", "base", "-out", path, "-json")...))
+	if r.Runs != 5 {
+		t.Fatalf("%+v", r)
+	}
+	report := func(args ...string) (r plan.Report) {
+		t.Helper()
+		lines := strings.Split(strings.TrimSpace(must(t, append(append([]string{"run"}, args...), "-data", tinyData(t), "-json")...)), "\n")
+		if err := json.Unmarshal([]byte(lines[len(lines)-1]), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for _, c := range []struct {
+		args []string
+		want plan.Report
+	}{
+		{[]string{"-index", "1"}, plan.Report{Made: 1}},
+		{[]string{"-shard", "2/2"}, plan.Report{Before: 1, Made: 1}},
+		{[]string{"-shard", "1/2"}, plan.Report{Made: 3}},
+		{nil, plan.Report{Before: 5}},
+	} {
+		if got := report(append([]string{path}, c.args...)...); got != c.want {
+			t.Errorf("run %v: %+v, want %+v", c.args, got, c.want)
+		}
+	}
+	out := must(t, "collect", path, "-format", "markdown", "-ci95")
+	if strings.Count(out, "\n") != 5 || !strings.Contains(out, "| lp++ | ") || !strings.Contains(out, "±") || !strings.Contains(out, "few base") {
+		t.Errorf("%s", out)
+	}
+	p, err := plan.Open(path, version())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for i, x := range p.All() {
+		if x.Method != "tip-adapter" {
+			continue
+		}
+		alone := filepath.Join(t.TempDir(), "run")
+		must(t, "train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "4", "-seed", map[uint64]string{1: "1", 2: "2"}[x.Data.Seed], "-method", "tip-adapter", "-passes", "1", "-beta-steps", "4", "-out", alone)
+		planned := filepath.Join(dir, "plan-runs", p.ID(i))
+		if string(read(t, filepath.Join(alone, run.TunedName))) != string(read(t, filepath.Join(planned, run.TunedName))) {
+			t.Errorf("%s: the plan leaves another file than train", &x)
+		}
+		must(t, "train", "-from", planned, "-data", tinyData(t), "-out", filepath.Join(t.TempDir(), "again")) // its result says how
+	}
+	// Another plan that has some of the runs, in the same folder.
+	other := filepath.Join(dir, "other.jsonl")
+	must(t, quick(t, "-methods", "lp++,gda", "-set", "gda:passes=1", "-out", other)...)
+	if got := report(other, "-out", filepath.Join(dir, "plan-runs")); got != (plan.Report{Before: 1, Made: 1}) {
+		t.Errorf("a plan with a run that is done: %+v", got)
+	}
+}
+
+// Mistakes on the command line of plans.
+func TestPlanUsage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plan.jsonl")
+	must(t, quick(t, "-methods", "zero-shot", "-out", path)...)
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("text\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		want string
+		code int
+		args []string
+	}{
+		{"-datasets is missing", exitUsage, []string{"plan"}},
+		{`-shots "4,4": 4 twice`, exitUsage, quick(t, "-shots", "4,4")},
+		{`-seeds "a": want numbers with commas`, exitUsage, quick(t, "-seeds", "a")},
+		{"want NAME=VALUE", exitUsage, quick(t, "-methods", "r-amt", "-set", "leak")},
+		{"-set coop:...: coop is not among -methods", exitUsage, quick(t, "-set", "coop:epochs=1")},
+		{"r-amt has no setting colour", exitUsage, quick(t, "-methods", "r-amt,tip-adapter", "-set", "r-amt:colour=red")},
+		{`method "emt" is not known`, exitUsage, quick(t, "-methods", "emt,tip-adapter")},
+		{"is there and is no plan", exitFailed, quick(t, "-methods", "tip-adapter", "-out", text)},
+		{"give one plan, not 0", exitUsage, []string{"run"}},
+		{"is no plan: a plan's first line", exitFailed, []string{"run", text}},
+		{"-index 1: the plan has runs 0 to 0", exitUsage, []string{"run", path, "-index", "1"}},
+		{"-index and -shard exclude each other", exitUsage, []string{"run", path, "-index", "0", "-shard", "1/2"}},
+		{`-shard "3/2": want i/n`, exitUsage, []string{"run", path, "-shard", "3/2"}},
+		{"-shard /2: no array job says", exitUsage, []string{"run", path, "-shard", "/2"}},
+		{`-format "html": there are text, csv`, exitUsage, []string{"collect", path, "-format", "html"}},
+		{"-seed and -seeds exclude each other", exitUsage, []string{"train", "-dataset", "few", "-seeds", "1,2", "-seed", "1"}},
+		{"-resume is for single runs", exitUsage, []string{"train", "-dataset", "few", "-seeds", "1,2", "-resume"}},
+		{"this command takes one number", exitUsage, []string{"verify", "-shots", "1,2", "x"}},
+		{`method "emt" is not known`, exitUsage, []string{"train", "-dataset", "few", "-method", "coop,emt"}},
+	} {
+		if code, _, errw := cli(t, c.args...); code != c.code || !strings.Contains(errw, c.want) {
+			t.Errorf("fewshot %s: exit code %d, %swant %d and %q", strings.Join(c.args, " "), code, errw, c.code, c.want)
+		}
+	}
+}
+
+// Lists of train: means over seeds, what differs pairwise, and single values as ever.
+func TestTrainLists(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	args := []string{"train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "2,4", "-seeds", "1,2", "-method", "tip-adapter,gda", "-passes", "1", "-zeroshot=false", "-out", dir}
+	out := must(t, args...)
+	for _, want := range []string{"few, 2 shots", "few, 4 shots", "±", "gda passes=1 less tip-adapter passes=1", "(4 pairs)", "fewshot collect " + filepath.Join(dir, planName)} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s\nlacks %q", out, want)
+		}
+	}
+	r := last[manyResult](t, must(t, append(args, "-json")...))
+	if r.Report != (plan.Report{Before: 8}) || len(r.Paired) != 1 || len(r.Paired[0].Pairs) != 4 || len(r.Table.Rows) != 2 {
+		t.Errorf("%+v", r)
+	}
+	must(t, "collect", r.Plan)
+	if code, _, errw := cli(t, append(args, "-beta-steps", "4")...); code != exitUsage || !strings.Contains(errw, "gda has no setting beta-steps") {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+	// One seed is one run, in a folder of its own.
+	single := filepath.Join(t.TempDir(), "single")
+	one := last[run.Result](t, must(t, "train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "2", "-seeds", "2", "-method", "tip-adapter", "-passes", "1", "-zeroshot=false", "-out", single, "-json"))
+	all, err := plan.Open(r.Plan, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
+	i := slices.IndexFunc(ids(all), func(id string) bool {
+		res, _, err := run.ReadResult(filepath.Join(r.Dir, id))
+		return err == nil && res.FileSum == one.FileSum
+	})
+	if i < 0 || one.Seed != 2 {
+		t.Errorf("seed %d; no run of the lists left the same file", one.Seed)
+	}
+}
+
+func ids(p *plan.Plan) (all []string) {
+	for i := range p.Len() {
+		all = append(all, p.ID(i))
+	}
+	return all
+}
+
+// The number of an array's job says which runs it makes.
+func TestShare(t *testing.T) {
+	g := plan.Grid{Methods: []string{"coop"}, Models: []plan.Model{{Name: "m"}}, Data: []string{"dtd"}, Shots: []int{1}}
+	for i := range 12 {
+		g.Seeds = append(g.Seeds, uint64(i))
+	}
+	twelve, err := g.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		env, shard string
+		index      int
+		want       string // of 12 runs
+	}{
+		{"", "", -1, "all"},
+		{"SLURM_ARRAY_TASK_ID=3", "", 5, "5"}, // a flag wins
+		{"SLURM_ARRAY_TASK_ID=3", "2/6", -1, "1 7"},
+		{"SLURM_ARRAY_TASK_ID=3 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=4 SLURM_ARRAY_TASK_STEP=1 SLURM_ARRAY_TASK_COUNT=4", "", -1, "2 6 10"},
+		{"SLURM_ARRAY_TASK_ID=9 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=9 SLURM_ARRAY_TASK_STEP=4 SLURM_ARRAY_TASK_COUNT=3", "", -1, "2 5 8 11"},
+		{"SLURM_ARRAY_TASK_ID=5 SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=9 SLURM_ARRAY_TASK_STEP=1 SLURM_ARRAY_TASK_COUNT=3", "", -1, "is not regular: 1 to 9 in steps of 1 are 9 jobs, and there are 3"},
+		{"SLURM_ARRAY_TASK_ID=x", "", -1, `SLURM_ARRAY_TASK_ID="x" is no number`},
+		{"SLURM_ARRAY_TASK_ID=3", "", -1, "3"},
+		{"JOB_COMPLETION_INDEX=11", "", -1, "11"},
+		{"JOB_COMPLETION_INDEX=12", "", -1, "the plan has runs 0 to 11"},
+		{"JOB_COMPLETION_INDEX=2", "/5", -1, "2 7"},
+		{"JOB_COMPLETION_INDEX=5", "/5", -1, `-shard "6/5"`},
+		{"PBS_ARRAY_INDEX=0", "", -1, "0"},
+		{"SGE_TASK_ID=1 SGE_TASK_FIRST=1 SGE_TASK_LAST=6 SGE_TASK_STEPSIZE=1", "", -1, "0 6"},
+		{"SGE_TASK_ID=undefined SGE_TASK_FIRST=undefined", "", -1, "all"},
+		{"AWS_BATCH_JOB_ARRAY_INDEX=1 AWS_BATCH_JOB_ARRAY_SIZE=4", "", -1, "1 5 9"},
+		{"AWS_BATCH_JOB_ARRAY_INDEX=4 AWS_BATCH_JOB_ARRAY_SIZE=4", "", -1, "is beyond an array of 4"},
+		{"PBS_ARRAY_INDEX=1 SLURM_ARRAY_TASK_ID=1", "", -1, "SLURM_ARRAY_TASK_ID and PBS_ARRAY_INDEX are all set"},
+		{"", "/4", -1, "no array job says which share this is"},
+	} {
+		env := map[string]string{}
+		for _, v := range strings.Fields(c.env) {
+			name, value, _ := strings.Cut(v, "=")
+			env[name] = value
+		}
+		s := share{index: c.index, shard: c.shard}
+		err := s.fromEnvironment(func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+		var chosen func(int) bool
+		if err == nil {
+			chosen, err = s.of(twelve)
+		}
+		got := "all"
+		switch {
+		case err != nil:
+			got = err.Error()
+		case chosen != nil:
+			var all []string
+			for i := range 12 {
+				if chosen(i) {
+					b, _ := json.Marshal(i)
+					all = append(all, string(b))
+				}
+			}
+			got = strings.Join(all, " ")
+		}
+		if got != c.want && (err == nil || !strings.Contains(got, c.want)) {
+			t.Errorf("%s, -shard %q, -index %d: %s, want %s", c.env, c.shard, c.index, got, c.want)
+		}
+	}
+}
