@@ -69,9 +69,16 @@ func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
 }
 
 // ForwardSequences is causal attention for the rows [R, width] of several sequences, with a residual, or nil, as Forward. With at, not nil, it is
-// these rows of it alone, [len(at), width], with those of the residual.
-func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
+// these rows of it alone, [len(at), width], with those of the residual. With keys, not nil, row r has the key and the value of row keys[r].
+func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
 	qkv := a.InW.product(x, a.InB.On(x.Tape()), nil) // [R, 3·width]
+	if keys != nil {
+		shape, thirds := qkv.Shape(), make([]int32, 0, 3*len(keys))
+		for r, k := range keys {
+			thirds = append(thirds, int32(3*r), 3*k+1, 3*k+2)
+		}
+		qkv = autograd.Reshape(autograd.TakeRows(autograd.Reshape(qkv, 3*len(keys), shape[1]/3), thirds), shape...)
+	}
 	heads := autograd.CausalAttention(qkv, a.heads, groups)
 	if at != nil {
 		heads = autograd.TakeRows(heads, at)
@@ -181,18 +188,18 @@ func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
 }
 
 // ForwardSequences is Forward for the rows [R, width] of several causal sequences; with at, not nil, for these rows of the
-// result alone: all that is needed of a last block.
-func (b Block) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
+// result alone: all that is needed of a last block. keys are [Attention.ForwardSequences]'.
+func (b Block) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
 	t := x.Tape()
 	y := t.Scope(func() *autograd.Var {
 		if b.LS1 == nil {
-			return b.Attn.ForwardSequences(b.LN1.Forward(x), x, groups, at)
+			return b.Attn.ForwardSequences(b.LN1.Forward(x), x, groups, keys, at)
 		}
 		residual := x
 		if at != nil {
 			residual = autograd.TakeRows(x, at)
 		}
-		return autograd.Add(autograd.Mul(b.Attn.ForwardSequences(b.LN1.Forward(x), nil, groups, at), b.LS1.On(t)), residual)
+		return autograd.Add(autograd.Mul(b.Attn.ForwardSequences(b.LN1.Forward(x), nil, groups, keys, at), b.LS1.On(t)), residual)
 	})
 	return b.mlp(y)
 }
@@ -268,13 +275,13 @@ func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
 }
 
 // ForwardSequences takes the rows x [R, width] of several causal sequences through all blocks, and then the rows at of them:
-// [len(at), width]. It ends x. Places of prompts are rows.
-func (t Transformer) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, at []int32) *autograd.Var {
+// [len(at), width]. It ends x. Places of prompts are rows. keys are [Attention.ForwardSequences]', or nil.
+func (t Transformer) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
 	last := len(t.Blocks) - 1
 	x = t.prompts.into(t.blocks(x, last, func(b Block, x *autograd.Var) *autograd.Var {
-		return b.ForwardSequences(x, groups, nil)
+		return b.ForwardSequences(x, groups, keys, nil)
 	}), last)
-	y := t.Blocks[last].ForwardSequences(x, groups, at)
+	y := t.Blocks[last].ForwardSequences(x, groups, keys, at)
 	x.Tape().Done(x)
 	return y
 }

@@ -17,6 +17,9 @@ var (
 	// Those of the text encoder, whose attention alone is masked (R-AMT, table 13).
 	attentionOfText = []string{"transformer.*.attn.in_proj_weight", "transformer.*.attn.out_proj.weight"}
 
+	// The attention of a query that pools tokens of another width than its own (CoCa), whose projections are not one matrix.
+	query = []string{"visual.attn_pool.attn.*_proj_weight"}
+
 	// All that carries masks in a ResNet: every convolution, and the attention pool's projections.
 	resNet = []string{"visual.conv*.weight", "visual.layer*.conv*.weight", "visual.layer*.downsample.0.weight", "visual.attnpool.*_proj.weight"}
 )
@@ -34,9 +37,14 @@ func (c Config) WithEncoder(encoder string) Config {
 }
 
 // For is c with the patterns of its method's weights in an encoder of these parameters. Those that [Defaults] gives are a vision transformer's; a
-// ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt, and dmt and r-dmt, say what is masked there. Patterns that somebody chose stay.
+// ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt, and dmt and r-dmt, say what is masked there; where a
+// query pools tokens (CoCa) its projections are attention too. Patterns that somebody chose stay.
 func (c Config) For(params []*nn.Param) (Config, error) {
-	if !slices.ContainsFunc(params, func(p *nn.Param) bool { return p.Name == "visual.layer1.0.conv1.weight" }) {
+	has := func(name string) bool {
+		return slices.ContainsFunc(params, func(p *nn.Param) bool { return p.Name == name })
+	}
+	net, queries := has("visual.layer1.0.conv1.weight"), has("visual.attn_pool.attn.q_proj_weight")
+	if !net && !queries {
 		return c, nil
 	}
 	kind := strings.TrimPrefix(c.Method, "r-")
@@ -45,6 +53,11 @@ func (c Config) For(params []*nn.Param) (Config, error) {
 	case err != nil:
 		return c, err
 	case c.Encoder == "text" || !slices.Equal(c.Patterns, published.WithEncoder(c.Encoder).Patterns):
+		return c, nil
+	case queries:
+		if slices.Contains(c.Patterns, attention[0]) {
+			c.Patterns = slices.Concat(c.Patterns, query)
+		}
 		return c, nil
 	case kind != "pmt" && kind != "dmt":
 		return c, fmt.Errorf("method %s masks weights that a ResNet does not have; pmt and r-pmt mask its convolutions and attention pool, dmt and r-dmt those that they choose", c.Method)

@@ -179,3 +179,29 @@ func TestPlacementOnResNets(t *testing.T) {
 		}
 	}
 }
+
+// Where a query of its own width pools tokens its projections are attention, for methods that mask attention.
+func TestPlacementOnQueries(t *testing.T) {
+	coca := []*nn.Param{{Name: "visual.conv1.weight"}, {Name: "visual.attn_pool.attn.q_proj_weight"}}
+	for _, method := range Methods() {
+		c, err := Defaults(method, "paper", "", 16, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.For(coca)
+		if err == nil {
+			got, err = got.For(coca) // a run that goes on
+		}
+		want := c.Patterns
+		if slices.Contains(want, attention[0]) {
+			want = slices.Concat(want, query)
+		}
+		if err != nil || !slices.Equal(got.Patterns, want) {
+			t.Errorf("%s: %v, %v", method, got.Patterns, err)
+		}
+		c.Patterns = []string{attention[0]}
+		if got, err := c.For(coca); err != nil || !slices.Equal(got.Patterns, c.Patterns) {
+			t.Errorf("%s: patterns that were chosen became %v, %v", method, got.Patterns, err)
+		}
+	}
+}

@@ -27,6 +27,7 @@ type Config struct {
 	Pad      int32 // what texts are padded with to Context, where that has an influence
 	NoProj   bool  // the pooled token is the feature
 	ProjBias bool  // the projection has one
+	CLS      bool  // a token of its own stands behind the context, and its feature is the text's (CoCa)
 }
 
 // Pool says which token becomes the feature.
@@ -55,7 +56,16 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	if len(pos) != 2 || len(table) != 2 || len(proj) != 2 {
 		return Config{}, fmt.Errorf("positional_embedding %v, token_embedding.weight %v, text_projection %v are no CLIP text encoder's", pos, table, proj)
 	}
+	if _, cls := s.Shape("cls_emb"); cls != c.CLS {
+		return Config{}, fmt.Errorf("cls_emb, a token behind every text, is there: %t; the configuration wants it: %t", cls, c.CLS)
+	}
 	c.Context, c.Vocab, c.Width, c.Embed = pos[0], table[0], pos[1], proj[1]
+	if c.CLS {
+		if c.Full {
+			return Config{}, errors.New("a token behind every text, where every position sees all: no model is known that has it so")
+		}
+		c.Context-- // the token's own
+	}
 	c.Layers, c.MLP = nn.Blocks(s, "transformer.")
 	if c.Layers == 0 {
 		return Config{}, errors.New("no transformer.resblocks.0: the text encoder has no blocks")
@@ -80,7 +90,7 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	if err := nn.HeadsOf("text", c.Heads, c.Width); err != nil {
 		return Config{}, err
 	}
-	if (c.Full || c.Pool == PoolLast) && (c.Pad < 0 || int(c.Pad) >= c.Vocab) {
+	if (c.Full || c.CLS || c.Pool == PoolLast) && (c.Pad < 0 || int(c.Pad) >= c.Vocab) {
 		return Config{}, fmt.Errorf("texts are padded with token %d of a vocabulary of %d", c.Pad, c.Vocab)
 	}
 	if c.Pool == PoolEOS && (c.EOS < 0 || int(c.EOS) >= c.Vocab) {

@@ -13,7 +13,8 @@ import (
 type Encoder struct {
 	Config
 	tokens      *nn.Param // [Vocab, Width]
-	position    *nn.Param // [Context, Width]
+	position    *nn.Param // [Context, Width], with one more row for a token behind the text
+	cls         *nn.Param // that token, [Width]; nil in CLIP
 	transformer nn.Transformer
 	final       nn.LayerNorm
 	proj        *nn.Param // [Width, Embed]; nil without
@@ -24,13 +25,20 @@ type Encoder struct {
 // New builds an encoder over the top-level tensors of w; faults are in w.Err.
 func New(w *nn.Weights, c Config) *Encoder {
 	before := len(w.Params())
+	rows := c.Context
+	if c.CLS {
+		rows++
+	}
 	e := &Encoder{
 		Config:   c,
 		tokens:   w.Param(tensor.Full, "token_embedding.weight", c.Vocab, c.Width),
-		position: w.Param(tensor.Full, "positional_embedding", c.Context, c.Width),
+		position: w.Param(tensor.Full, "positional_embedding", rows, c.Width),
 		transformer: nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
 			Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Causal: !c.Full, Activation: c.Activation}),
 		final: nn.NewLayerNorm(w.In("ln_final"), c.Width, c.Eps),
+	}
+	if c.CLS {
+		e.cls = w.Param(tensor.Full, "cls_emb", c.Width)
 	}
 	if !c.NoProj {
 		e.proj = w.Param(tensor.Compute, "text_projection", c.Width, c.Embed)
@@ -55,6 +63,9 @@ func (e *Encoder) Pack() { e.transformer.Pack(false) }
 // is computed once: exact, and about ten times cheaper than 77 tokens for the usual prompts. Where it is read at the last
 // position, or every position sees all, texts are padded to Context.
 func (e *Encoder) Encode(t *autograd.Tape, texts [][]int32) *autograd.Var {
+	if e.CLS {
+		return e.encodeWithCLS(t, texts)
+	}
 	cut, ends := e.Run(texts)
 	if !e.Full {
 		layout, ids := layoutOf(cut)
@@ -66,8 +77,11 @@ func (e *Encoder) Encode(t *autograd.Tape, texts [][]int32) *autograd.Var {
 }
 
 // Run is what of tokenised texts is run, and where their features are read: each up to there, or, where every position sees all, padded to
-// Context.
+// Context. It panics where a token behind the texts has their features.
 func (e *Encoder) Run(texts [][]int32) (run [][]int32, ends []int32) {
+	if e.CLS {
+		panic("text: Run of an encoder whose features are those of a token behind the texts")
+	}
 	run, ends = make([][]int32, len(texts)), make([]int32, len(texts))
 	for i, ids := range texts {
 		if e.Full || e.Pool == PoolLast {
@@ -107,7 +121,10 @@ const partTokens = 1024
 // the encoder's own. trained are all of these; encode gives the features of some texts, of which the first has the given number.
 func (e *Encoder) EncodeParts(t *autograd.Tape, texts [][]int32, trained []*nn.Param, encode func(t *autograd.Tape, texts [][]int32, first int) *autograd.Var) *autograd.Var {
 	starts, tokens := []int{0}, 0
-	run, _ := e.Run(texts)
+	run := texts
+	if !e.CLS {
+		run, _ = e.Run(texts)
+	}
 	for i, ids := range run {
 		if n := len(ids); tokens+n > partTokens && tokens > 0 {
 			starts, tokens = append(starts, i), n
@@ -162,7 +179,7 @@ func (e *Encoder) EncodeRows(x *autograd.Var, l *Layout, p nn.Prompts) *autograd
 		y := e.transformer.Forward(autograd.Reshape(x, l.groups[0].Count, l.groups[0].Len, e.Width))
 		x = autograd.TakeRows(y, l.ends)
 	} else {
-		x = e.transformer.With(p).ForwardSequences(x, l.groups, l.ends)
+		x = e.transformer.With(p).ForwardSequences(x, l.groups, l.keys, l.ends)
 	}
 	x = e.final.Forward(x)
 	if e.proj != nil {

@@ -13,5 +13,5 @@ func Known(s checkpoint.Settings, a tensor.Activation) Config {
 	if own, err := nn.ActivationNamed(t.Activation); err == nil {
 		a = own
 	}
-	return Config{Activation: a, Heads: t.Heads, Eps: t.Eps, Pool: Pool(t.Pool), EOS: t.EOS, Full: t.Full, Pad: t.Pad, NoProj: t.NoProj}
+	return Config{Activation: a, Heads: t.Heads, Eps: t.Eps, Pool: Pool(t.Pool), EOS: t.EOS, Full: t.Full, Pad: t.Pad, NoProj: t.NoProj, CLS: t.CLS}
 }

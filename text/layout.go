@@ -16,6 +16,7 @@ type Layout struct {
 	rows      int
 	positions []int32 // by row: its place in a text
 	ends      []int32 // by text: the row of its end-of-text token
+	keys      []int32 // by row: the row whose key and value it has; nil where that is itself
 }
 
 // Rows is how many rows there are.

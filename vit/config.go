@@ -23,6 +23,8 @@ type Config struct {
 
 	// What CLIP's relatives have otherwise.
 	Pool      Pool
+	PoolHeads int  // of PoolQuery's attention
+	Queries   int  // of PoolQuery
 	NormLast  bool // ln_post is of the pooled token, not of all before; the same for PoolToken
 	NoClass   bool // no class token
 	NoPre     bool // no ln_pre
@@ -35,9 +37,10 @@ type Config struct {
 type Pool string
 
 const (
-	PoolToken   Pool = ""    // the class token
-	PoolAverage Pool = "avg" // the mean of all tokens but the class token
-	PoolMAP     Pool = "map" // a learned query's attention to all of them, then an MLP (SigLIP)
+	PoolToken   Pool = ""      // the class token
+	PoolAverage Pool = "avg"   // the mean of all tokens but the class token
+	PoolMAP     Pool = "map"   // a learned query's attention to all of them, then an MLP (SigLIP)
+	PoolQuery   Pool = "query" // the first of learned queries' attention to all of them, of the feature's width (CoCa)
 )
 
 // HeadSize is the width of the attention heads in all of OpenAI's models and most others.
@@ -113,6 +116,21 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	}
 	if err := nn.HeadsOf("image", c.Heads, c.Width); err != nil {
 		return Config{}, err
+	}
+	queries, ok := s.Shape("visual.attn_pool.query")
+	if ok != (c.Pool == PoolQuery) {
+		return Config{}, fmt.Errorf("visual.attn_pool.query is there: %t; the configuration's pooling wants it: %t", ok, !ok)
+	}
+	if ok {
+		if len(queries) != 2 || len(proj) != 2 || queries[1] != c.Embed || proj[0] != c.Embed {
+			return Config{}, fmt.Errorf("visual.attn_pool.query %v and visual.proj %v are not of one width", queries, proj)
+		}
+		if c.Queries = queries[0]; c.PoolHeads < 1 || c.Embed%c.PoolHeads != 0 {
+			return Config{}, fmt.Errorf("the pooling queries are %d wide, which %d attention heads do not divide", c.Embed, c.PoolHeads)
+		}
+		if err := nn.Within(nn.Size{Name: "the rows of visual.attn_pool.query", Value: c.Queries, Max: nn.MaxTokens}); err != nil {
+			return Config{}, err
+		}
 	}
 	w := nn.NewCheck(s)
 	New(w, c)

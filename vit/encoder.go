@@ -17,18 +17,19 @@ type Encoder struct {
 	position    *nn.Param // [1 + grid², Width], or [grid², Width]
 	pre, post   nn.LayerNorm
 	transformer nn.Transformer
-	pool        pooling   // of PoolMAP
-	proj        *nn.Param // [Width, Embed]; nil without
+	pool        pooling   // of PoolMAP, PoolQuery
+	proj        *nn.Param // [Width, Embed], of PoolQuery [Embed, Embed]; nil without
 	projBias    *nn.Param // [Embed]; nil in CLIP
 	params      []*nn.Param
 }
 
 // pooling is a learned query with what makes a feature of what it attends to.
 type pooling struct {
-	probe  *nn.Param // [1, Width]
+	probe  *nn.Param // [1, Width], of PoolQuery [Queries, Embed]
 	attend nn.Pool
-	ln     nn.LayerNorm
+	ln     nn.LayerNorm // of PoolMAP
 	mlp    nn.MLP
+	q, k   nn.LayerNorm // of PoolQuery: of the query, and of the tokens
 }
 
 // New builds an encoder over the tensors below visual. in w; faults are in w.Err.
@@ -46,16 +47,23 @@ func New(w *nn.Weights, c Config) *Encoder {
 	if !c.NoPre {
 		e.pre = nn.NewLayerNorm(w.In("ln_pre"), c.Width, c.Eps)
 	}
-	e.post = nn.NewLayerNorm(w.In("ln_post"), c.Width, c.Eps)
+	pooled := c.Width
+	if c.Pool == PoolQuery {
+		pooled = c.Embed
+	}
+	e.post = nn.NewLayerNorm(w.In("ln_post"), pooled, c.Eps)
 	e.transformer = nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
 		Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Activation: c.Activation})
-	if c.Pool == PoolMAP {
-		p := w.In("attn_pool")
-		e.pool = pooling{p.Param(tensor.Full, "probe", 1, c.Width), nn.NewPool(p.In("attn"), c.Width, c.Heads),
-			nn.NewLayerNorm(p.In("ln"), c.Width, c.Eps), nn.NewMLP(p.In("mlp"), c.Width, cmp.Or(c.MLP, 4*c.Width), c.Activation)}
+	switch p := w.In("attn_pool"); c.Pool {
+	case PoolMAP:
+		e.pool = pooling{probe: p.Param(tensor.Full, "probe", 1, c.Width), attend: nn.NewPool(p.In("attn"), c.Width, c.Heads),
+			ln: nn.NewLayerNorm(p.In("ln"), c.Width, c.Eps), mlp: nn.NewMLP(p.In("mlp"), c.Width, cmp.Or(c.MLP, 4*c.Width), c.Activation)}
+	case PoolQuery:
+		e.pool = pooling{probe: p.Param(tensor.Full, "query", c.Queries, c.Embed), attend: nn.NewPoolOf(p.In("attn"), c.Embed, c.Width, c.PoolHeads),
+			q: nn.NewLayerNorm(p.In("ln_q"), c.Embed, c.Eps), k: nn.NewLayerNorm(p.In("ln_k"), c.Width, c.Eps)}
 	}
 	if !c.NoProj {
-		e.proj = w.Param(tensor.Compute, "proj", c.Width, c.Embed)
+		e.proj = w.Param(tensor.Compute, "proj", pooled, c.Embed)
 	}
 	if c.ProjBias {
 		e.projBias = w.Param(tensor.Full, "proj.bias", c.Embed)
@@ -105,6 +113,9 @@ func (e *Encoder) EncodeWith(images *autograd.Var, p Prompts) *autograd.Var {
 		x = e.post.Forward(x)
 		y := e.pool.attend.Forward(e.pool.probe.On(t), x)
 		return e.project(e.pool.mlp.Forward(e.pool.ln.Forward(y), y))
+	case PoolQuery: // what the other queries gather is for captions
+		q := e.pool.q.Forward(autograd.Rows(e.pool.probe.On(t), 0, 1))
+		return e.project(e.post.Forward(e.pool.attend.Forward(q, e.pool.k.Forward(x))))
 	case PoolAverage:
 		if !e.NormLast {
 			x = e.post.Forward(x)

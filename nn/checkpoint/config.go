@@ -25,7 +25,8 @@ type VisionSettings struct {
 	Heads      int     `json:"heads,omitempty"`
 	Eps        float64 `json:"eps,omitempty"`        // of layer norms
 	ImageSize  int     `json:"image_size,omitempty"` // in pixels
-	Pool       string  `json:"pool,omitempty"`       // "avg" or "map", as package vit has them; "" for the class token
+	Pool       string  `json:"pool,omitempty"`       // "avg", "map" or "query", as package vit has them; "" for the class token
+	PoolHeads  int     `json:"pool_heads,omitempty"` // of "query"
 	NormLast   bool    `json:"norm_last,omitempty"`  // the last norm comes after pooling
 }
 
@@ -39,6 +40,7 @@ type TextSettings struct {
 	Full       bool    `json:"full,omitempty"` // no causal mask
 	Pad        int32   `json:"pad,omitempty"`
 	NoProj     bool    `json:"no_proj,omitempty"` // the encoder's feature need not be projected
+	CLS        bool    `json:"cls,omitempty"`     // a token behind the text has its feature
 
 	// Tokenizer names another tokenizer than CLIP's byte pairs; "" for that. Clean says what texts go through before it, as package text
 	// has it, and StripSep that the id behind a text becomes 0.

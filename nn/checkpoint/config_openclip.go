@@ -31,7 +31,7 @@ func openCLIPConfig(src []byte) (settings, error) {
 				"nonscalar_logit_scale": skipField,
 				"output_dict":           skipField,
 				"cast_dtype":            skipField,
-				"multimodal_cfg":        wantAbsent(coCa),
+				"multimodal_cfg":        skipField, // CoCa's captions, which are not computed
 			}.read(r, refuseUnknown)
 		},
 		"preprocess_cfg": func(r *jsonReader) error {
@@ -73,15 +73,14 @@ func openCLIPConfig(src []byte) (settings, error) {
 	return s, nil
 }
 
-const coCa = "this is CoCa, whose encoders pool by attention and by an added token; " + whatLoads
-
 // openCLIPVision is what of a CLIPVisionCfg matters.
 type openCLIPVision struct {
 	openCLIPBlocks
 	width, headWidth, imageSize int
 	resNet                      bool
 	pool                        string
-	normLast                    bool
+	normLast, attends           bool
+	poolHeads                   int
 	timm, timmPool              string
 }
 
@@ -99,17 +98,17 @@ func (v *openCLIPVision) fields() fields {
 	f["pos_embed_type"] = wantText("learnable")
 	f["no_ln_pre"] = skipField // the tensors tell
 	f["attentional_pool"] = func(r *jsonReader) error {
-		pool, err := r.boolean()
-		if err == nil && pool {
-			return fault(Unsupported, "%s", coCa).at(r.base + int64(r.pos))
+		if r.peek() == '"' { // "parallel" or "cascade", of which open_clip says that they are untested
+			return fault(Unsupported, "pooling by attention in two steps; CoCa's released models have one").at(r.base + int64(r.pos))
 		}
-		return err
+		return readBool(&v.attends)(r)
 	}
+	f["attn_pooler_heads"] = wantCount(&v.poolHeads)
 	f["timm_model_name"] = wantTimm(&v.timm)
 	f["timm_pool"] = readText(&v.timmPool)
 	f["output_tokens"] = skipField
 	for _, key := range []string{
-		"patch_size", "patch_dropout", "attn_pooler_queries", "attn_pooler_heads",
+		"patch_size", "patch_dropout", "attn_pooler_queries",
 		"timm_model_pretrained", "timm_proj", "timm_proj_bias", "timm_drop", "timm_drop_path",
 	} {
 		f[key] = skipField
@@ -123,6 +122,12 @@ func (v *openCLIPVision) settings() (VisionSettings, error) {
 	out := VisionSettings{Activation: v.activation, Eps: v.eps, ImageSize: v.imageSize, NormLast: v.normLast}
 	if v.pool == "avg" {
 		out.Pool = "avg"
+	}
+	if v.attends {
+		if v.timm != "" || v.resNet || out.Pool != "" {
+			return out, fault(Unsupported, "pooling by attention in another encoder than a vision transformer, or an average of it").in("attentional_pool")
+		}
+		out.Pool, out.PoolHeads = "query", cmp.Or(v.poolHeads, 8)
 	}
 	if v.timm != "" {
 		return v.timmSettings(out)
@@ -229,7 +234,7 @@ func (t *openCLIPText) fields() fields {
 	f["pool_type"] = wantOneOf(&t.pool, "argmax", "last", "first", "eos")
 	f["proj_type"] = wantOneOf(&t.proj, "linear", "none")
 	f["proj_bias"] = skipField // the tensors tell
-	f["embed_cls"] = wantBool(false)
+	f["embed_cls"] = readBool(&t.settings.CLS)
 	f["no_causal_mask"] = readBool(&t.settings.Full)
 	f["hf_model_name"] = func(r *jsonReader) error {
 		name, err := r.text()

@@ -66,6 +66,6 @@
 //
 // Whole pickled
 // modules, quantised and sparse tensors, safetensors' 8-bit floats, CLIP's
-// relatives with another architecture (SigLIP, CoCa, timm image encoders,
-// Hugging Face text encoders). All are refused by name where they can be told.
+// relatives with another architecture (most of timm's image encoders, Hugging
+// Face text encoders). All are refused by name where they can be told.
 package checkpoint

@@ -116,8 +116,10 @@ func (m *Model) pooledAsUsual() error {
 	}
 	sign := ""
 	switch {
-	case m.plans["visual.attn_pool.probe"] != nil:
+	case m.plans["visual.attn_pool.probe"] != nil, m.plans["visual.attn_pool.query"] != nil:
 		sign = "visual.attn_pool"
+	case m.plans["cls_emb"] != nil:
+		sign = "cls_emb"
 	case m.plans["text_projection.bias"] != nil:
 		sign = "text_projection.bias"
 	case m.plans["visual.ln_pre.weight"] == nil && m.plans["visual.transformer.resblocks.0.ln_1.weight"] != nil:

@@ -125,8 +125,6 @@ var signatures = []struct {
 	{"visual.trunk.stem.", nil, "the image encoder is a convolutional network of timm's, not CLIP's"},
 	{"visual.trunk.stages.", nil, "the image encoder is a convolutional network of timm's, not CLIP's"},
 	{"visual.trunk.rope", nil, "the image encoder has rotary positions, not CLIP's"},
-	{"visual.attn_pool.query", nil, "the image encoder pools by attention (CoCa), not by CLIP's class token"},
-	{"text_decoder.", nil, "a CoCa model, not CLIP"},
 	{"text.transformer.embeddings.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
 	{"text.transformer.encoder.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
 	{"blocks.0.", nil, "a timm vision transformer, not CLIP"},

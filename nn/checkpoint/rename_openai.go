@@ -26,6 +26,7 @@ var openAIText = slices.Concat(
 		"positional_embedding",
 		"ln_final.*",
 		"text_projection",
+		"cls_emb", // CoCa's
 	),
 	under("transformer.resblocks.#.", "transformer.resblocks.#.", openAIBlock),
 	drop("attn_mask"), // the causal mask, which TorchScript saves as well
@@ -48,6 +49,9 @@ var openAIVisual = under("visual.", "visual.",
 		"ln_post.*",
 		"proj",
 	),
+	// CoCa's pooling by attention.
+	under("attn_pool.", "attn_pool.", asIs("query", "ln_q.*", "ln_k.*", "attn.in_proj_weight", "attn.in_proj_bias", "attn.q_proj_weight", "attn.k_proj_weight",
+		"attn.v_proj_weight", "attn.out_proj.*")),
 	under("transformer.resblocks.#.", "transformer.resblocks.#.", openAIBlock),
 
 	// Modified ResNets. conv1.weight is above.

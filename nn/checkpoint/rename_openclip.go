@@ -5,7 +5,13 @@ package checkpoint
 // be a Linear, whose weight is the transpose of OpenAI's matrix. Models of
 // open_clip's plain CLIP class are in OpenAI's dialect.
 var openCLIPDialect = newDialect("open_clip", openAIVisual, openAIText, openAIScalars,
-	openCLIPProjection, under("text.", "", openAIText, openCLIPProjection),
+	openCLIPProjection, under("text.", "", openAIText, openCLIPProjection), openCLIPCaptions,
+)
+
+// openCLIPCaptions are the tensors of what makes CoCa's captions, which no feature depends on.
+var openCLIPCaptions = under("text_decoder.", "", drop("ln_final.*", "text_projection", "attn_mask"),
+	under("resblocks.#.", "", drop("ln_1.*", "attn.in_proj_weight", "attn.in_proj_bias", "attn.out_proj.*", "ln_2.*", "mlp.c_fc.*", "mlp.c_proj.*")),
+	under("cross_attn.#.", "", drop("ln_1.*", "ln_1_kv.*", "attn.in_proj_weight", "attn.in_proj_bias", "attn.out_proj.*", "ln_2.*", "mlp.c_fc.*", "mlp.c_proj.*")),
 )
 
 // openCLIPProjection is a text projection that is a Linear.

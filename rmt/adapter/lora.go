@@ -136,7 +136,12 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 	}
 	if c.Encoder != "vision" {
 		var run [][]int32
-		run, l.ends = txt.Run(prompts)
+		switch {
+		case !txt.CLS:
+			run, l.ends = txt.Run(prompts)
+		case c.Dropout > 0:
+			return nil, fmt.Errorf("clip-lora drops numbers by token, and this text encoder's texts have a token more than their own (CoCa): give -dropout 0, or -encoder vision")
+		}
 		for _, ids := range run {
 			l.length = max(l.length, len(ids))
 		}

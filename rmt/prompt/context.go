@@ -42,7 +42,7 @@ func tokens(ids []int32) prompt {
 // The prefix is tokenised with the name, and as many tokens behind the start as there are vectors are left out for these: where a word is
 // several tokens, some of it stays, which is what the published programs do.
 func (c promptContext) prompts(m *CLIP, classes []string) (all []prompt, shared int, err error) {
-	if m.Text.Full || m.Text.Pool == text.PoolLast || m.Text.Pool == text.PoolFirst {
+	if m.Text.Full || m.Text.CLS || m.Text.Pool == text.PoolLast || m.Text.Pool == text.PoolFirst {
 		return nil, 0, fmt.Errorf("contexts are learned for text encoders that read forwards and end with a text, as CLIP's; this one's feature depends on its padding, " +
 			"or on the first token alone. r-amt, vpt-deep, clip-lora and what learns on features do train on such a model")
 	}

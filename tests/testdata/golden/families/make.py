@@ -13,6 +13,7 @@ import safetensors.torch
 import timm
 import torch
 import transformers
+from open_clip.coca_model import CoCa
 from open_clip.model import CLIP, CustomTextCLIP
 from PIL import Image
 from torchvision import transforms as T
@@ -35,7 +36,7 @@ def seeded(model):
     return model.eval()
 
 
-def case(name, family, layout, model, save, size, squash=False, bilinear=False, mean=(0.5,) * 3, std=(0.25,) * 3, resize=None):
+def case(name, family, layout, model, save, size, squash=False, ids=IDS, bilinear=False, mean=(0.5,) * 3, std=(0.25,) * 3, resize=None):
     folder = HERE / "cases" / name
     save(folder / layout)
     kind = T.InterpolationMode.BILINEAR if bilinear else T.InterpolationMode.BICUBIC
@@ -46,14 +47,14 @@ def case(name, family, layout, model, save, size, squash=False, bilinear=False, 
     model = model.double()
     with torch.no_grad():
         if layout == "open_clip":
-            image, text = model.encode_image(pixels.double()), model.encode_text(IDS)
+            image, text = model.encode_image(pixels.double(), normalize=False), model.encode_text(ids, normalize=False)
         else:
-            image, text = model.get_image_features(pixel_values=pixels.double()), model.get_text_features(input_ids=IDS.long())
+            image, text = model.get_image_features(pixel_values=pixels.double()), model.get_text_features(input_ids=ids.long())
             image, text = getattr(image, "pooler_output", image), getattr(text, "pooler_output", text)
     unit = lambda x: x / x.norm(dim=-1, keepdim=True)
-    out = {"input_ids": IDS, "image_features": image, "text_features": text, "image_embeds": unit(image), "text_embeds": unit(text)}
+    out = {"input_ids": ids, "image_features": image, "text_features": text, "image_embeds": unit(image), "text_embeds": unit(text)}
     safetensors.torch.save_file({k: (v if k == "input_ids" else v.float()).contiguous() for k, v in out.items()}, folder / "expected.safetensors")
-    about = dict(name=name, family=family, layout=layout, images=["a.png"], texts=["", ""], tokenizer=None, weights_of=None,
+    about = dict(name=name, family=family, layout=layout, images=["a.png"], texts=[""] * len(ids), tokenizer=None, weights_of=None,
                  pixel_values=f"pixels/{name}.safetensors", context_length=8)
     (folder / "case.json").write_text(json.dumps(about, indent=1) + "\n")
 
@@ -63,7 +64,8 @@ def one_open_clip(name, family, model_cfg, size, pre, **how):
     create = timm.create_model
     timm.create_model = lambda n, **kw: create(n, **{**kw, **over, "pretrained": False})
     custom = model_cfg.get("custom_text", False)
-    model = seeded((CustomTextCLIP if custom else CLIP)(**{k: v for k, v in model_cfg.items() if k != "custom_text"}))
+    kind = CoCa if "multimodal_cfg" in model_cfg else CustomTextCLIP if custom else CLIP
+    model = seeded(kind(**{k: v for k, v in model_cfg.items() if k != "custom_text"}))
     timm.create_model = create
 
     def save(folder):
@@ -95,6 +97,13 @@ one_open_clip("timm-clip", "timm's CLIP in open_clip", dict(
     vision_cfg=dict(image_size=8, timm_model_name="vit_large_patch14_clip_224", timm_model_pretrained=False, timm_pool="token", timm_proj=None),
     text_cfg=dict(TEXT, no_causal_mask=True)),
     8, dict(HALF, interpolation="bicubic", resize_mode="shortest"))
+# With ids that are padding in the middle of a text, and at the end of a full one.
+COCA = torch.tensor([[38, 5, 7, 39, 0, 0, 0, 0], [38, 9, 0, 2, 30, 31, 4, 39], [38, 0, 3, 39, 0, 0, 0, 0], [38, 9, 3, 2, 30, 31, 4, 0]], dtype=torch.int32)
+for name, width in (("coca", 12), ("coca-square", 8)):
+    one_open_clip(name, "CoCa", dict(
+        embed_dim=8, custom_text=True, multimodal_cfg=dict(context_length=8, width=8, heads=2, layers=1, attn_pooler_heads=2, mlp_ratio=1),
+        vision_cfg=dict(image_size=8, layers=1, width=width, head_width=4, patch_size=4, mlp_ratio=1, attentional_pool=True, attn_pooler_heads=2, attn_pooler_queries=3, output_tokens=True),
+        text_cfg=dict(TEXT, mlp_ratio=1, embed_cls=True, output_tokens=True)), 8, dict(HALF, interpolation="bicubic", resize_mode="shortest"), ids=COCA)
 
 small = dict(hidden_size=16, intermediate_size=20, num_hidden_layers=2, num_attention_heads=2)
 siglip = seeded(transformers.SiglipModel(transformers.SiglipConfig(
