@@ -15,10 +15,10 @@ import (
 	"fewshot/autograd"
 	"fewshot/datasets"
 	"fewshot/datasets/synth"
-	"fewshot/nn"
 	"fewshot/nn/checkpoint"
 	"fewshot/optim"
 	"fewshot/rmt/clip"
+	"fewshot/rmt/plan/paper"
 	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
@@ -30,7 +30,8 @@ var pretrainCommand = command{
 	name:    "pretrain", summary: "pre-train a small CLIP on the synthetic world",
 	about: `Trains both towers of a small CLIP from scratch, contrastively, on images and captions drawn on the fly, and writes
 model.safetensors, merges.txt and vocab.json into the output folder. The embedded model was made with the default
-settings; the same seed gives the same model with the same build on the same kind of processor.`,
+settings; the same seed gives the same model with the same build on the same kind of processor. -arch makes small models of
+other kinds, for table 10: with a larger patch, or with a modified ResNet for images.`,
 	setup: setupPretrain,
 }
 
@@ -46,7 +47,9 @@ func setupPretrain(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []st
 	fs.Float64Var(&c.Decay, "wd", c.Decay, "weight decay of matrices")
 	fs.IntVar(&c.Warmup, "warmup", c.Warmup, "steps of linear warm-up")
 	fs.IntVar(&c.Width, "width", c.Width, "width of both towers, a multiple of 64")
-	fs.IntVar(&c.Layers, "layers", c.Layers, "blocks of the image tower")
+	fs.IntVar(&c.Layers, "layers", c.Layers, "blocks of the image tower, if it is a transformer")
+	arch := "ViT-B/16"
+	fs.StringVar(&arch, "arch", arch, "kind of the image tower, in small: "+strings.Join(paper.Backbones(), ", "))
 	fs.IntVar(&c.TextLayers, "text-layers", c.TextLayers, "blocks of the text tower")
 	fs.Uint64Var(&c.Seed, "seed", c.Seed, "seed of weights and data")
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -57,6 +60,9 @@ func setupPretrain(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []st
 			return usagef("-out is missing: where shall the model go?")
 		case c.Steps < 1 || c.Batch < 2 || c.LR <= 0 || c.Warmup < 0 || c.Layers < 1 || c.TextLayers < 1 || c.Width < 64 || c.Width%64 != 0:
 			return usagef("sizes must be positive, the batch at least 2, the width a multiple of 64")
+		}
+		if err := c.as(arch); err != nil {
+			return err
 		}
 		return pretrain(ctx, u, dev, c, out)
 	}
@@ -121,6 +127,29 @@ type pretrainConfig struct {
 	Batch, Steps, Warmup                                     int
 	LR, Decay                                                float64
 	Seed                                                     uint64
+
+	// Of a ResNet: blocks by stage, the width of the first, and the side of the images, which has to be a multiple of 32.
+	Blocks     []int `json:",omitempty"`
+	Stem, Side int   `json:",omitempty"`
+}
+
+// as makes it the small model in the place of a kind of CLIP's.
+func (c *pretrainConfig) as(arch string) error {
+	switch strings.ReplaceAll(arch, "-", "/") {
+	case "ViT/B/16":
+		return nil
+	case "ViT/B/32":
+		c.Patch *= 2
+		return nil
+	case "RN50":
+		c.Blocks = []int{1, 1, 2, 1}
+	case "RN101":
+		c.Blocks = []int{1, 1, 5, 1}
+	default:
+		return usagef("-arch %s: there are %s", arch, strings.Join(paper.Backbones(), ", "))
+	}
+	c.Stem, c.Side = 16, 64
+	return nil
 }
 
 // The embedded model is what these settings make.
@@ -134,18 +163,24 @@ const captionsForBPE = 20000
 
 // shapes lists the tensors of a CLIP of these sizes, under OpenAI's names.
 func (c pretrainConfig) shapes(vocab int) map[string][]int {
-	grid := synth.Size / c.Patch
 	s := map[string][]int{
-		"visual.conv1.weight":         {c.Width, 3, c.Patch, c.Patch},
-		"visual.class_embedding":      {c.Width},
-		"visual.positional_embedding": {grid*grid + 1, c.Width},
-		"visual.proj":                 {c.Width, c.Embed},
-		"token_embedding.weight":      {vocab, c.Width},
-		"positional_embedding":        {c.Context, c.Width},
-		"text_projection":             {c.Width, c.Embed},
-		"logit_scale":                 {},
+		"token_embedding.weight": {vocab, c.Width},
+		"positional_embedding":   {c.Context, c.Width},
+		"text_projection":        {c.Width, c.Embed},
+		"logit_scale":            {},
 	}
-	for _, ln := range []string{"visual.ln_pre", "visual.ln_post", "ln_final"} {
+	norms := []string{"ln_final"}
+	if c.Blocks == nil {
+		grid := synth.Size / c.Patch
+		s["visual.conv1.weight"] = []int{c.Width, 3, c.Patch, c.Patch}
+		s["visual.class_embedding"] = []int{c.Width}
+		s["visual.positional_embedding"] = []int{grid*grid + 1, c.Width}
+		s["visual.proj"] = []int{c.Width, c.Embed}
+		norms = append(norms, "visual.ln_pre", "visual.ln_post")
+	} else {
+		c.resNetShapes(s)
+	}
+	for _, ln := range norms {
 		s[ln+".weight"], s[ln+".bias"] = []int{c.Width}, []int{c.Width}
 	}
 	tower := func(prefix string, layers int) {
@@ -163,7 +198,9 @@ func (c pretrainConfig) shapes(vocab int) map[string][]int {
 			}
 		}
 	}
-	tower("visual.", c.Layers)
+	if c.Blocks == nil {
+		tower("visual.", c.Layers)
+	}
 	tower("", c.TextLayers)
 	return s
 }
@@ -190,6 +227,9 @@ func (s initial) Shape(name string) ([]int, bool) {
 }
 
 func (s initial) Read(name string, dst []float32) error {
+	if s.cfg.Blocks != nil && strings.HasPrefix(name, "visual.") {
+		return s.readResNet(name, dst)
+	}
 	w := math.Pow(float64(s.cfg.Width), -0.5)
 	layers := s.cfg.TextLayers
 	if strings.HasPrefix(name, "visual.") {
@@ -238,8 +278,9 @@ func drawPairs(ctx context.Context, c pretrainConfig, tok *text.BPE) <-chan pair
 	go func() {
 		defer close(out)
 		rgb := make([]uint8, synth.Size*synth.Size*3)
+		n := 3 * c.side() * c.side()
 		for step := range c.Steps {
-			p := pairs{pixels: make([]float32, c.Batch*len(rgb))}
+			p := pairs{pixels: make([]float32, c.Batch*n)}
 			for i := range c.Batch {
 				caption := synth.Pair(rgb, c.Seed, uint64(step*c.Batch+i))
 				ids, err := tok.Tokenize(caption, c.Context, true) // the longest captions end in details
@@ -247,7 +288,9 @@ func drawPairs(ctx context.Context, c pretrainConfig, tok *text.BPE) <-chan pair
 					p.err = err
 				}
 				p.texts = append(p.texts, ids)
-				normalizeRGB(p.pixels[i*len(rgb):(i+1)*len(rgb)], rgb)
+				if err := c.pixels(p.pixels[i*n:(i+1)*n], rgb); err != nil {
+					p.err = err
+				}
 			}
 			select {
 			case out <- p:
@@ -267,6 +310,27 @@ func normalizeRGB(dst []float32, rgb []uint8) {
 			dst[c*n+i] = (float32(rgb[3*i+c])/255 - t.Mean[c]) / t.Std[c]
 		}
 	}
+}
+
+// side is that of the images that the model gets.
+func (c pretrainConfig) side() int {
+	if c.Side > 0 {
+		return c.Side
+	}
+	return synth.Size
+}
+
+// pixels makes the model's input of a picture.
+func (c pretrainConfig) pixels(dst []float32, rgb []uint8) error {
+	if c.side() == synth.Size {
+		normalizeRGB(dst, rgb)
+		return nil
+	}
+	png, err := synth.EncodePNG(rgb)
+	if err != nil {
+		return err
+	}
+	return datasets.CLIPTransform(c.side()).Image(dst, "picture", png)
 }
 
 // pretrainStep is what the progress of pre-training reports.
@@ -293,7 +357,8 @@ func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, repo
 	// Vectors are not decayed, as in CLIP's training.
 	decayed, plain := optim.NewAdam(), optim.NewAdam()
 	decayed.Beta2, plain.Beta2, decayed.Decay = 0.98, 0.98, c.Decay
-	for _, p := range m.Weights.Params() {
+	params := c.trained(m)
+	for _, p := range params {
 		p.Trainable = true
 	}
 	schedule := optim.WarmupLinear(c.Warmup, optim.Cosine(c.LR, c.Steps))
@@ -301,7 +366,7 @@ func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, repo
 	for i := range labels {
 		labels[i] = int32(i)
 	}
-	images := dev.New(tensor.Compute, c.Batch, 3, synth.Size, synth.Size)
+	images := dev.New(tensor.Compute, c.Batch, 3, c.side(), c.side())
 	defer images.Release()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -311,7 +376,7 @@ func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, repo
 			return nil, p.err
 		}
 		images.Set(p.pixels)
-		s := contrast(m, images, p.texts, labels, func(params []*nn.Param, g *autograd.Grads) {
+		s := contrast(m, images, p.texts, labels, func(g *autograd.Grads) {
 			decayed.Tick(schedule(step))
 			plain.Tick(schedule(step))
 			for _, p := range params {
@@ -338,14 +403,14 @@ func runPretrain(ctx context.Context, dev *tensor.Device, c pretrainConfig, repo
 	if err := ctx.Err(); err != nil && step < c.Steps {
 		return nil, err
 	}
-	for _, p := range m.Weights.Params() {
+	for _, p := range params {
 		p.Trainable = false
 	}
 	return m, dev.Sync()
 }
 
 // contrast is one step of CLIP's symmetric loss: the mean of the cross-entropies from images to texts and back.
-func contrast(m *clip.CLIP, images *tensor.Tensor, texts [][]int32, labels []int32, update func([]*nn.Param, *autograd.Grads)) pretrainStep {
+func contrast(m *clip.CLIP, images *tensor.Tensor, texts [][]int32, labels []int32, update func(*autograd.Grads)) pretrainStep {
 	t := autograd.NewTape(images.Device())
 	defer t.Release()
 	f := autograd.L2Normalize(m.Image.Encode(t.Const(images)))
@@ -361,6 +426,6 @@ func contrast(m *clip.CLIP, images *tensor.Tensor, texts [][]int32, labels []int
 		}
 	}
 	s := pretrainStep{Loss: loss.Value.Item(), Correct: float64(right) / float64(len(labels)), Scale: scale.Value.Item()}
-	update(m.Weights.Params(), autograd.Backward(loss))
+	update(autograd.Backward(loss))
 	return s
 }

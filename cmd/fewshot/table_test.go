@@ -122,3 +122,34 @@ func TestPaperFigures(t *testing.T) {
 		}
 	}
 }
+
+// Small models of the other kinds are made, and stand in Table 10.
+func TestBackbones(t *testing.T) {
+	dir := t.TempDir()
+	for _, arch := range []string{"RN50", "RN101", "ViT-B/32"} {
+		out := filepath.Join(dir, strings.ReplaceAll(arch, "/", "-"))
+		must(t, "pretrain", "-arch", arch, "-steps", "2", "-batch-size", "4", "-layers", "1", "-text-layers", "1", "-width", "64", "-out", out)
+		info := must(t, "info", filepath.Join(out, "model.safetensors"))
+		want := map[string]string{"RN50": "ResNet of 1+1+2+1 blocks, 64×64 pixels", "RN101": "ResNet of 1+1+5+1 blocks", "ViT-B/32": "48×48 pixels in patches of 16"}[arch]
+		if !strings.Contains(info, want) {
+			t.Errorf("%s:\n%s", arch, info)
+		}
+	}
+	path := filepath.Join(dir, "plan.jsonl")
+	must(t, "table", "10", "-backbones", dir, "-seeds", "1", "-rows", "zero-shot,r-pmt", "-plan", path)
+	p, err := plan.Open(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	digests := map[string]bool{}
+	for _, r := range p.All() {
+		digests[r.Model.Digest] = true
+	}
+	if p.Len() != 8 || len(digests) != 4 {
+		t.Errorf("%d runs with %d models", p.Len(), len(digests))
+	}
+	if code, _, errw := cli(t, "pretrain", "-arch", "RN9", "-out", filepath.Join(dir, "x")); code != exitUsage || !strings.Contains(errw, "-arch RN9: there are RN50") {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+}
