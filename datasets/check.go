@@ -68,6 +68,8 @@ type Report struct {
 	Notes []string `json:"notes,omitempty"`
 	// Warnings are Dataset.Warnings.
 	Warnings []string `json:"warnings,omitempty"`
+	// Several is the folder, where it is no data set but holds several; see In.
+	Several string `json:"several,omitempty"`
 	// Hints say what to fetch and where it goes, for what is missing.
 	Hints []string `json:"hints,omitempty"`
 }
@@ -109,6 +111,9 @@ func Check(ctx context.Context, root, name string, opts CheckOptions) (*Report, 
 	}
 	if err != nil {
 		r.Problem = err.Error()
+		if s, ok := errors.AsType[*severalError](err); ok {
+			r.Several = s.dir
+		}
 		if spec == nil {
 			r.Name, r.Title, r.Dir = filepath.Base(name), filepath.Base(name), name
 		}

@@ -352,13 +352,13 @@ func (r *recognizer) undivided(t *tree) error {
 	case len(live) == 0 || len(live) == 1 && len(flat) == 1 && !says(live[0], t.name):
 		return r.nothing(t)
 	case len(sets) > 0:
-		return fault(r.path(t), nil, "give one of them: "+quote.Plain(r.path(sets[0])), "holds data sets, not classes: %s", shown(sets))
+		return fault(r.path(t), &severalError{r.path(t)}, "give one of them: "+quote.Plain(r.path(sets[0])), "holds data sets, not classes: %s", shown(sets))
 	case flatFolds == len(live) && flatFolds > 1:
 		return r.noClasses(live[0], t)
 	case len(folds) == len(live) && len(folds) > 1:
 		for n := 1; n <= len(folds); n++ {
 			if folds[n] == nil {
-				return fault(r.path(t), nil, "give one of them: "+quote.Plain(r.path(live[0])), "has folds that are not numbered from 1 to %d: %s", len(folds), shown(live))
+				return fault(r.path(t), &severalError{r.path(t)}, "give one of them: "+quote.Plain(r.path(live[0])), "has folds that are not numbered from 1 to %d: %s", len(folds), shown(live))
 			}
 			r.folds = append(r.folds, folds[n])
 		}

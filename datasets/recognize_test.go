@@ -1,7 +1,10 @@
 package datasets
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -246,5 +249,26 @@ func TestParseDivision(t *testing.T) {
 	two, _ := ParseDivision("0.8", 2)
 	if one.String() == two.String() || !strings.Contains(one.String(), "seed 1, 80/0/20 in each class") {
 		t.Errorf("%v, %v", one, two)
+	}
+}
+
+// In names data sets of the table by their names, whatever their folders are called, and other folders by these.
+func TestIn(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"caltech-101/101_ObjectCategories", "zoo/cat", "dtd/images", "@eaDir/x"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "notes.txt"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	got, err := In(root)
+	slices.Sort(got)
+	if want := []string{"caltech101", "dtd", "zoo"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if _, err := In(filepath.Join(root, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
 	}
 }

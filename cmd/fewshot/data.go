@@ -18,7 +18,8 @@ var dataCheckCommand = command{
 	example: "fewshot data check -data DATA -dataset oxford_pets",
 	name:    "data check", summary: "look whether a data set is complete, and what to fetch",
 	about: `Opens a data set and looks at each of its images. Reports counts, images that are missing or unreadable by name, and for
-what is missing which file to fetch from where. The exit code is 1 unless all is there and good.`,
+what is missing which file to fetch from where. Without -dataset, or of a folder that holds several, each is a line. The exit
+code is 1 unless all is there and good.`,
 	setup: setupDataCheck,
 }
 
@@ -41,8 +42,6 @@ func setupDataCheck(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []s
 		switch {
 		case len(args) > 0:
 			return usagef("unexpected argument %q", args[0])
-		case d.name == "":
-			return usagef("-dataset is missing: which data set, or which folder?")
 		case strings.HasPrefix(d.name, synthPrefix):
 			return usagef("-dataset %s is drawn by this program; there are no files to check", d.name)
 		case opts.Names < 1:
@@ -55,11 +54,18 @@ func setupDataCheck(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []s
 		if opts.Open, err = d.options(); err != nil {
 			return err
 		}
+		if d.name == "" {
+			if !exists(d.root) {
+				return usagef("-dataset is missing, and there is no folder %s: name that of the data sets with -data, or a data set with -dataset", quote.Plain(d.root))
+			}
+			return checkRoot(ctx, u, d.root, opts)
+		}
 		return checkData(ctx, u, d.root, d.name, opts)
 	}
 }
 
-func checkData(ctx context.Context, u *ui, root, name string, opts datasets.CheckOptions) error {
+// checkOne looks at a data set, with a bar.
+func checkOne(ctx context.Context, u *ui, root, name string, opts datasets.CheckOptions) (*datasets.Report, error) {
 	var advance func(int, string)
 	finish := func() {}
 	opts.Progress = func(done, total int) {
@@ -70,8 +76,16 @@ func checkData(ctx context.Context, u *ui, root, name string, opts datasets.Chec
 	}
 	r, err := datasets.Check(ctx, root, name, opts)
 	finish()
+	return r, err
+}
+
+func checkData(ctx context.Context, u *ui, root, name string, opts datasets.CheckOptions) error {
+	r, err := checkOne(ctx, u, root, name, opts)
 	if err != nil {
 		return err
+	}
+	if r.Several != "" {
+		return checkRoot(ctx, u, r.Several, opts)
 	}
 	var written error
 	err = u.result(checkResult{"result", r.OK(), r}, func(w io.Writer) { written = r.WriteText(w) })
@@ -82,6 +96,68 @@ func checkData(ctx context.Context, u *ui, root, name string, opts datasets.Chec
 		return fmt.Errorf("%s is not complete", quote.Plain(r.Name))
 	}
 	return nil
+}
+
+// rootResult is the last line of -json for a folder of data sets.
+type rootResult struct {
+	Kind string             `json:"kind"`
+	OK   bool               `json:"ok"`
+	Root string             `json:"root"`
+	Sets []*datasets.Report `json:"sets"`
+}
+
+// checkRoot looks at all data sets of a folder.
+func checkRoot(ctx context.Context, u *ui, root string, opts datasets.CheckOptions) error {
+	names, err := datasets.In(root)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%s holds no data sets; name a folder with -data, or a data set with -dataset", quote.Plain(root))
+	}
+	all := rootResult{Kind: "result", OK: true, Root: root}
+	bad := 0
+	for _, name := range names {
+		r, err := checkOne(ctx, u, root, name, opts)
+		if err != nil {
+			return err
+		}
+		all.Sets = append(all.Sets, r)
+		if !r.OK() {
+			all.OK = false
+			bad++
+		}
+	}
+	err = u.result(all, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %s\n", quote.Plain(root), count(len(names), "data set"))
+		for i, r := range all.Sets {
+			fmt.Fprintf(w, "  %-22s %s\n", quote.Plain(names[i]), summary(r))
+		}
+		if bad > 0 {
+			fmt.Fprintf(w, "fewshot data check -data %s -dataset NAME says of one what to do\n", quote.Plain(root))
+		}
+	})
+	if err == nil && bad > 0 {
+		err = fmt.Errorf("%d of %s in %s are not complete", bad, count(len(names), "data set"), quote.Plain(root))
+	}
+	return err
+}
+
+// summary is what was found, in a line.
+func summary(r *datasets.Report) string {
+	if r.Problem != "" {
+		return "does not open: " + strings.Join(strings.Fields(r.Problem), " ")
+	}
+	s := fmt.Sprintf("%d classes, %d training, %d validation and %d test images", r.Got.Classes, r.Got.Train, r.Got.Val, r.Got.Test)
+	for _, f := range []struct {
+		what string
+		n    int
+	}{{"missing", r.Missing.Total}, {"unreadable", r.Unreadable.Total}} {
+		if f.n > 0 {
+			s += fmt.Sprintf("; %d are %s", f.n, f.what)
+		}
+	}
+	return s
 }
 
 var dataExportCommand = command{

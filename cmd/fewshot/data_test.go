@@ -181,3 +181,35 @@ func TestEnsembleOrder(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errw)
 	}
 }
+
+// TestCheckRoot: of a folder of data sets each is a line.
+func TestCheckRoot(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		if err := os.CopyFS(filepath.Join(root, name), os.DirFS(filepath.Join(tinyData(t), "few"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"-data", root}, {"-dataset", root}} {
+		out := must(t, append([]string{"data", "check"}, args...)...)
+		if !strings.Contains(out, root+": 2 data sets\n") || strings.Count(out, "12 classes") != 2 || !strings.Contains(out, "\n  one ") {
+			t.Errorf("%v: %s", args, out)
+		}
+		if r := last[rootResult](t, must(t, append([]string{"data", "check", "-json"}, args...)...)); !r.OK || len(r.Sets) != 2 || r.Sets[1].Got.Classes != 12 {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+	if err := os.WriteFile(firstImage(t, filepath.Join(root, "two")), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errw := cli(t, "data", "check", "-data", root)
+	if code != exitFailed || !strings.Contains(out, "; 1 are unreadable") || !strings.Contains(errw, "1 of 2 data sets") {
+		t.Errorf("a damaged image: exit code %d, %s%s", code, out, errw)
+	}
+	if code, _, errw := cli(t, "data", "check", "-data", t.TempDir()); code != exitFailed || !strings.Contains(errw, "holds no data sets") {
+		t.Errorf("an empty folder: exit code %d, %s", code, errw)
+	}
+	if code, _, errw := cli(t, "data", "check", "-data", filepath.Join(root, "none")); code != exitUsage || !strings.Contains(errw, "there is no folder") {
+		t.Errorf("no folder: exit code %d, %s", code, errw)
+	}
+}
