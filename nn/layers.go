@@ -304,3 +304,12 @@ func (t Transformer) Pack(grad bool) {
 		b.MLP.Pack(grad)
 	}
 }
+
+// Quantize makes integers of the weights of all blocks; see [Param.Quantize].
+func (t Transformer) Quantize() {
+	for _, b := range t.Blocks {
+		for _, w := range []*Param{b.Attn.InW, b.Attn.Out.W, b.MLP.FC.W, b.MLP.Proj.W} {
+			w.Quantize()
+		}
+	}
+}

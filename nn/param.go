@@ -94,6 +94,14 @@ func (p *Param) Pack(grad bool) {
 	}
 }
 
+// Quantize makes integers of the parameter, a layer's weight, where the device computes with such; see [tensor.Quantize]. One with a view is
+// left alone.
+func (p *Param) Quantize() {
+	if p.view == nil {
+		tensor.Quantize(p.Value)
+	}
+}
+
 // On is the parameter as a tape sees it.
 func (p *Param) On(t *autograd.Tape) *autograd.Var {
 	if p.tape == t {

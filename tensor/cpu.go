@@ -12,13 +12,15 @@ import (
 func init() { Register("cpu", openCPU) }
 
 // openCPU opens the processor in float32, with assembly kernels where there are some for it; with precision bf16 Compute
-// tensors are bfloat16, and so are the factors of products where the processor multiplies those.
+// tensors are bfloat16, and so are the factors of products where the processor multiplies those; with int8 products by weights that were
+// given to [Quantize] have integers for factors.
 func openCPU(arg string, o Options) (Backend, error) {
 	narrow := o.Precision == "bf16"
-	if narrow {
+	ints := o.Precision == "int8"
+	if narrow || ints {
 		o.Precision = ""
 	}
-	if err := checkHost(arg, o.Precision, "float32", "bf16"); err != nil {
+	if err := checkHost(arg, o.Precision, "float32", "bf16", "int8"); err != nil {
 		return nil, err
 	}
 	h, err := newHost(o, func(b Buf) []float32 { return b.F32 }, func(v []float32) Buf { return Buf{F32: v, Size: 4} })
@@ -30,6 +32,9 @@ func openCPU(arg string, o Options) (Backend, error) {
 	if narrow {
 		precision = "bf16"
 	}
+	if ints {
+		precision = "int8"
+	}
 	switch {
 	case !fast:
 		kernels = "portable"
@@ -37,12 +42,20 @@ func openCPU(arg string, o Options) (Backend, error) {
 		kernels += "_bf16"
 	case narrow:
 		kernels += ", which multiply float32 alone: slower than float32, in half the memory"
+	case ints && simd.HasInt8():
+		kernels += "_vnni"
+	case ints:
+		kernels += ", of which none are for int8: slower than float32"
 	case !narrow && o.Strassen:
 		kernels += ", strassen"
 	}
 	h.kinds = runtime.GOARCH + " " + strings.TrimSuffix(kernels, ", strassen")
 	h.about = fmt.Sprintf("cpu %s %s, %s, %s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels)
 	switch {
+	case fast && ints:
+		return vectorInt8Host{&vectorHost{host: h, strassen: o.Strassen}}, nil
+	case ints:
+		return int8Host{h}, nil
 	case fast && narrow:
 		return newVectorNarrowHost(h), nil
 	case fast:

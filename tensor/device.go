@@ -11,7 +11,7 @@ import (
 // Options are what a device is opened with. The zero value means the device's defaults.
 type Options struct {
 	Workers   int    // worker threads of a host device; 0 means one a core. Results do not depend on it.
-	Precision string // number format of Compute tensors: "float32" (default) or what the device offers, as "bf16"
+	Precision string // number format of Compute tensors: "float32" (default) or what the device offers, as "bf16", or "int8" for products (see [Quantize])
 	Strassen  bool   // large products in float32 by Strassen's algorithm, where the device has it: faster where [StrassenPays], with larger errors of rounding
 	Poison    bool   // fill memory with NaN before it is handed out, so that tests see what was never written
 }

@@ -82,7 +82,13 @@ func (e *Encoder) Pack(grad bool) {
 	e.transformer.Pack(grad)
 }
 
-// Unpack undoes Pack.
+// Quantize makes integers of the weights of the blocks. The patch embedding and the projection, a hundredth of the work, stay as they are.
+func (e *Encoder) Quantize() error {
+	e.transformer.Quantize()
+	return nil
+}
+
+// Unpack undoes Pack and Quantize.
 func (e *Encoder) Unpack() {
 	for _, p := range e.params {
 		tensor.Unpack(p.Value)

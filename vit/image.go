@@ -21,6 +21,9 @@ type Image interface {
 	Pack(grad bool)
 	Unpack()
 	Gains(images int) bool
+	// Quantize makes integers of weights, on a device with precision int8; see [tensor.Quantize]. Weights under masks are left alone. An encoder that has
+	// nothing to gain by it is an error.
+	Quantize() error
 }
 
 // Sizes are what an encoder's callers have to know.

@@ -1,6 +1,7 @@
 package vit
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -144,6 +145,11 @@ func (e *ResNet) Pack(grad bool) {
 	for _, c := range e.convs {
 		c.Pack(grad)
 	}
+}
+
+// Quantize is an error: convolutions have no kernels for integers.
+func (e *ResNet) Quantize() error {
+	return errors.New("precision int8 is for vision transformers; a ResNet's convolutions have no kernels for it")
 }
 
 // Unpack undoes Pack.

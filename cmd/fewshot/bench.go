@@ -96,7 +96,7 @@ func setupBench(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 	var f benchFlags
 	names := strings.Join(slices.Sorted(maps.Keys(archs)), ", ")
 	kinds := strings.Join(benchKinds(), ", ")
-	f.device.declare(fs)
+	f.device.tests(fs)
 	fs.StringVar(&f.model.Path, "model", "", "measure the image encoder of this `checkpoint`, a file, folder or name, or embedded")
 	f.model.declareOffline(fs)
 	fs.StringVar(&f.arch, "arch", "", "measure random weights of this size: "+names+" (default ViT-B-16)")
@@ -119,6 +119,12 @@ func setupBench(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 			return usagef("-batch %d, -rounds %d: at least 1", f.batch, f.rounds)
 		case f.square < 0:
 			return usagef("-square %d: not the side of a matrix", f.square)
+		}
+		if f.device.precision == "int8" {
+			f.only = cmp.Or(f.only, "inference")
+			if f.only != "inference" {
+				return usagef("-only %q: with -precision int8 there is inference to measure, and nothing else", f.only)
+			}
 		}
 		for _, kind := range f.kinds() {
 			if !slices.Contains(benchKinds(), kind) {

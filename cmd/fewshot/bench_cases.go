@@ -128,6 +128,11 @@ func (b *bench) inferenceCase(name string, n int, packed bool) *benchCase {
 		repeat: min(int(1e11/flop), 3), // a single image is over soon enough for hiccups of the machine to count
 		open: func() (func() error, func(), error) {
 			encoder := b.clip.Image
+			if b.dev.Precision() == "int8" {
+				if err := encoder.Quantize(); err != nil {
+					return nil, nil, err
+				}
+			}
 			if packed {
 				encoder.Pack(false)
 			}

@@ -42,7 +42,7 @@ type encodeFlags struct {
 func setupEncode(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f encodeFlags
 	f.model.declare(fs)
-	f.device.declare(fs)
+	f.device.tests(fs)
 	fs.Func("text", "`text` to encode; may be given several times", func(s string) error {
 		f.texts = append(f.texts, s)
 		return nil
@@ -85,6 +85,14 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 	}
 	if f.mask != "" {
 		if err := f.putMask(m); err != nil {
+			return err
+		}
+	}
+	if dev.Precision() == "int8" {
+		for _, p := range m.Image.Params() {
+			p.Settle()
+		}
+		if err := m.Image.Quantize(); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func (f *evalFlags) declareFile(fs *flag.FlagSet, name, usage string) {
 func (f *evalFlags) declare(fs *flag.FlagSet) {
 	f.model.declare(fs)
 	f.data.declare(fs)
-	f.device.declare(fs)
+	f.device.tests(fs)
 	f.loader.declare(fs)
 	fs.BoolVar(&f.perClass, "per-class", false, "print the accuracy of every class")
 }

@@ -56,7 +56,7 @@ func setupPredict(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []str
 	f.model.declare(fs)
 	f.data.declare(fs)
 	f.data.declareTemplate(fs)
-	f.device.declare(fs)
+	f.device.tests(fs)
 	fs.StringVar(&f.mask, "mask", "", "mask `file` to predict under, or the folder of the run that wrote it")
 	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` to predict with, or the folder of its run, a mask's too; with -mask where it was trained under one")
 	fs.BoolVar(&f.force, "force", false, "use prompts, activation or preprocessing that contradict the file")

@@ -36,6 +36,12 @@ func (l *Loaded) Settle(ctx context.Context, j *method.Job, force bool) (*Reside
 		}
 	}
 	r.scores()
+	if j.Dev.Precision() == "int8" {
+		if err := j.Model.Image.Quantize(); err != nil {
+			r.Release()
+			return nil, err
+		}
+	}
 	return &r, nil
 }
 

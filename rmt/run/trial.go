@@ -9,6 +9,7 @@ import (
 	"fewshot/rmt"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
+	"fewshot/tensor"
 )
 
 // Trial is one of several things that are tested on the same images: a model with what was trained on it.
@@ -105,6 +106,11 @@ func (r *Request) Apply(ctx context.Context, trials []*Trial, force bool) (all [
 			return nil, release, err
 		}
 		t.Sparsity = applied.Sparsity
+		settled, err := quantize(job)
+		ends = append(ends, func() { releaseAll(settled) })
+		if err != nil {
+			return nil, release, err
+		}
 		c := applied.Classifier
 		if _, head, same, ok := applied.Encoder(r.Model.Image.Params()); ok && same {
 			c = method.Behind{Encoder: r.Model.Image, Head: head} // an encoder that they have in common
@@ -112,4 +118,24 @@ func (r *Request) Apply(ctx context.Context, trials []*Trial, force bool) (all [
 		all = append(all, c)
 	}
 	return all, release, nil
+}
+
+// quantize makes integers of the image encoder's weights on a device that computes with such: of what masks leave of them, too, which is the caller's to
+// release. Class features are computed before, in float32.
+func quantize(j *method.Job) (settled []*tensor.Tensor, err error) {
+	if j.Dev.Precision() != "int8" {
+		return nil, nil
+	}
+	for _, p := range j.Model.Image.Params() {
+		if w := p.Settle(); w != nil {
+			settled = append(settled, w)
+		}
+	}
+	return settled, j.Model.Image.Quantize()
+}
+
+func releaseAll(ts []*tensor.Tensor) {
+	for _, t := range ts {
+		t.Release()
+	}
 }

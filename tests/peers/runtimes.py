@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Image encoding side by side with ONNX Runtime and OpenVINO: images/s of CLIP's vision transformer in float32, interleaved, medians.
 
-    python tests/peers/runtimes.py [-model ViT-B-16] [-batch 1] [-threads 2] [-rounds 5] [-avx2] [-cpu] [-ordinary]
+    python tests/peers/runtimes.py [-model ViT-B-16] [-batch 1] [-threads 2] [-rounds 5] [-avx2] [-cpu] [-ordinary] [-int8]
 
 needs Go and what requirements-runtimes.txt names; a runtime that is not there is left out. All encode the same number of random images with
 random weights, by the graph of graph.py: fused operators, and the last block for the class token alone, as ours is. Weights are packed by all of
 them for one image, by theirs for more, too; batches are of 1 or 32 images, or of any number above that, as in `fewshot bench -only inference`.
+With -int8 it is our -precision int8 beside ONNX Runtime's dynamic quantisation.
 With -avx2 everybody does without AVX-512 but for ONNX Runtime, which has no switch for that, and where the processor has it uses it.
 """
 
@@ -23,19 +24,21 @@ def has_avx512():
 
 
 def main():
-    a = peers.arguments(__doc__, batch=1, only=("model", "batch", "threads", "rounds", "avx2", "cpu", "ordinary")).parse_args()
+    p = peers.arguments(__doc__, batch=1, only=("model", "batch", "threads", "rounds", "avx2", "cpu", "ordinary"))
+    p.add_argument("-int8", action="store_true", help="integers of eight bits")
+    a = p.parse_args()
     print(peers.machine())
     tools, workers = peers.Tools(), {}
     env = peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if a.avx2 else {})
-    for name in graph.RUNTIMES:
+    for name in graph.INT8 if a.int8 else graph.RUNTIMES:
         w = peers.Worker("graph.py", {"runtime": name, "model": a.model, "batch": a.batch, "threads": a.threads}, env)
         try:
-            workers[w.answer() + (" with AVX-512" if name == "ONNX Runtime" and a.avx2 and has_avx512() else "")] = w
+            workers[w.answer() + (" with AVX-512" if name.startswith("ONNX Runtime") and a.avx2 and has_avx512() else "")] = w
         except RuntimeError as e:
             print(f"  {name}: {e}")
             w.close()
     match = "^batch 1, weights packed$" if a.batch == 1 else f"^batch {a.batch}$"
-    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3", "-match", match, *(["-strassen=false"] if a.ordinary else [])]
+    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3", "-match", match, *(["-strassen=false"] if a.ordinary else []), *(["-precision", "int8"] if a.int8 else [])]
     rates = {"fewshot": []}
     for i in range(a.rounds):
         for name, w in workers.items():
@@ -46,7 +49,7 @@ def main():
         print(f"  round {i + 1}: " + ", ".join(f"{name} {r[-1]:.3f}" for name, r in rates.items()), flush=True)
     for w in workers.values():
         w.close()
-    print(f"\nimage encoder, {a.model}, batch {a.batch}, float32, {a.threads} threads, {'AVX2, ' if a.avx2 else ''}"
+    print(f"\nimage encoder, {a.model}, batch {a.batch}, {"int8" if a.int8 else "float32"}, {a.threads} threads, {'AVX2, ' if a.avx2 else ''}"
           f"{'by time of processors, ' if a.cpu else ''}{a.rounds} rounds")
     for name, r in rates.items():
         line = f"{name:34} {statistics.median(r):8.3f} images/s ({min(r):.3f} .. {max(r):.3f})"

@@ -11,6 +11,7 @@
 //	strassen.go  large products by fewer multiplications
 //	attention.go attention and its gradient, a head at a time, on those products
 //	gemm_bf16.go, attention_bf16.go   the same of bfloat16 numbers
+//	int8.go      products of integers of eight bits
 //	convert.go   between float32 and bfloat16
 //	vector.go    element by element kernels, softmax and LayerNorm of a row
 //	reduce.go    sums and counts over everything
@@ -69,6 +70,15 @@
 // with K and leading dimensions halved; only operands whose rows are k have two rows woven together. A destination in bfloat16 is
 // computed for all of k in float32, a tile at a time in the L1 cache, and rounded once. Go's assembler does not know the
 // instruction, so the generator writes its bytes.
+//
+// # Products of integers
+//
+// AVX512_VNNI multiplies four bytes by four, neighbours in k, and adds the products to an integer of 32 bits: four times as many multiply-adds as
+// float32 has. A quad takes the place of one number, as a pair of bfloat16 does, and tiles go through all of k, as sums are exact but cannot be
+// added to what is float32. Weights are packed so when they are quantised. Rows of A are quantised before, all of them,
+// and what sums stand for is computed a tile at a time, in the L1 cache. Package int8 says in loops what comes out, to the bit.
+//
+// With AVX2 alone products of two bytes are added in 16 bits, which saturate; there are no kernels for it.
 //
 // # Random numbers and updates
 //

@@ -123,6 +123,9 @@ type gemm struct {
 
 	// With a narrow destination a tile is computed in float32 apart, for all of k, and rounded once.
 	narrow, narrowAdd []uint16
+	// Where factors are integers: see int8.go.
+	ints *ints
+	own  ints // its memory
 	// For more of k than that, all sums are float32 until they are complete, and then rounded to here.
 	rounded   []uint16
 	ldRounded int
@@ -180,6 +183,7 @@ func (j *gemm) begin(v *variant, args *GemmArgs) {
 		j.widenFunc, j.roundFunc = j.widen, j.round
 	}
 	j.v, j.GemmArgs, j.pool, j.narrow, j.narrowAdd, j.rounded = v, *args, nil, nil, nil, nil
+	j.ints = nil
 }
 
 // release makes the gemm available again.
@@ -193,6 +197,7 @@ func (j *gemm) end() {
 	j.GemmArgs = GemmArgs{}
 	j.a, j.b, j.c, j.add, j.pool, j.narrow, j.narrowAdd, j.rounded = nil, nil, nil, nil, nil, nil, nil, nil
 	j.right, j.then = panels{}, panels{}
+	j.ints, j.own.w, j.own.x = nil, nil, nil
 }
 
 // items multiplies matrices of the batch on one worker.
@@ -217,7 +222,7 @@ func (j *gemm) parallel(n int, f func(worker, lo, hi int)) {
 
 // multiply does matrix i of the batch.
 func (j *gemm) multiply(i int) {
-	j.a, j.b = j.A[i*j.StrideA:], j.B[i*j.StrideB:]
+	j.a, j.b = j.A[i*j.StrideA:], j.B[min(i*j.StrideB, len(j.B)):]
 	j.at = i * j.StrideC
 	j.add = nil
 	switch {
@@ -281,6 +286,7 @@ func (j *gemm) round(_, lo, hi int) {
 func (j *gemm) stripes(worker, lo, hi int) {
 	own := j.shares[worker]
 	own.begin(j.v, &j.GemmArgs)
+	own.ints = j.ints
 	own.narrow, own.narrowAdd, own.rowsK, own.at, own.packsA = j.narrow, j.narrowAdd, j.rowsK, j.at, false
 	own.a, own.b, own.c, own.add = j.a, j.b, j.c, j.add
 	if j.copiesRows {
@@ -333,7 +339,7 @@ func (j *gemm) columns(n0, n1 int) {
 
 // step is how much of K a block takes: all of it if the sums must not be rounded in between.
 func (j *gemm) step() int {
-	if j.narrow != nil {
+	if j.narrow != nil || j.ints != nil {
 		return j.K
 	}
 	return stepK(j.K)
@@ -616,7 +622,10 @@ func (j *gemm) sweep(own *gemm, a *left, p int, from *panels, panel int) {
 		if off.turns && ns == 0 {
 			ns = 1
 		}
-		if j.narrow != nil {
+		if j.ints != nil {
+			tiles = 1
+			j.intTile(own, m0, n, rows, cols, k, &a.a[at], a.rs, a.ks, j.right.at(p), next, ns)
+		} else if j.narrow != nil {
 			tiles = 1
 			j.narrowTile(own, m0, n, rows, cols, k, &a.a[at], a.rs, a.ks, j.right.at(p), bias, next, ns)
 		} else {

@@ -651,6 +651,189 @@ func packPairs32xAVX512(k, panels int, src *float32, ld int, dst *float32, strid
 //go:noescape
 func packPairs14xAVX512(k, panels int, src *float32, ld int, dst *float32, stride, cols int)
 
+// quads1x16AVX512 is gemm1x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads1x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads2x16AVX512 is gemm2x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads2x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads3x16AVX512 is gemm3x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads3x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads4x16AVX512 is gemm4x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads4x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads5x16AVX512 is gemm5x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads5x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads6x16AVX512 is gemm6x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads6x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads7x16AVX512 is gemm7x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads7x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads8x16AVX512 is gemm8x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads8x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads9x16AVX512 is gemm9x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads9x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads10x16AVX512 is gemm10x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads10x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads11x16AVX512 is gemm11x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads11x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads12x16AVX512 is gemm12x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads12x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads13x16AVX512 is gemm13x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads13x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads14x16AVX512 is gemm14x16AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads14x16AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads1x32AVX512 is gemm1x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads1x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads2x32AVX512 is gemm2x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads2x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads3x32AVX512 is gemm3x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads3x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads4x32AVX512 is gemm4x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads4x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads5x32AVX512 is gemm5x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads5x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads6x32AVX512 is gemm6x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads6x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads7x32AVX512 is gemm7x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads7x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads8x32AVX512 is gemm8x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads8x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads9x32AVX512 is gemm9x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads9x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads10x32AVX512 is gemm10x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads10x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads11x32AVX512 is gemm11x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads11x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads12x32AVX512 is gemm12x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads12x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads13x32AVX512 is gemm13x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads13x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// quads14x32AVX512 is gemm14x32AVX512 for integers of eight bits, four neighbours in k at a time: a, without sign, and b, with one, are
+// quads, 32 bits each, and k counts them. c is sums of 32 bits, to which VPDPBUSD adds the products of a quad exactly; bias and add are nil.
+//
+//go:noescape
+func quads14x32AVX512(tiles, k int, a *float32, ts, rs, ks int, b, c *float32, ldc int, add, bias *float32, cols int, next *float32, ns int)
+
+// endsAVX512: dst[j], dst[16+j] and dst[32+j] are, of x[i] with i mod 16 = j, the least and 0, the greatest and 0, and Σ 0·x[i], which is 0 if all are finite. n is a multiple of 16, ≥ 16.
+//
+//go:noescape
+func endsAVX512(n int, dst, x *float32)
+
+// quantizeAVX512: dst[i] = min(round(x[i]·inverse) + zero, 255), to the nearest, ties to even, which is never below 0. n is a multiple of 16, ≥ 16.
+//
+//go:noescape
+func quantizeAVX512(n int, dst *uint8, x *float32, inverse float32, zero int32)
+
+// dequantizeAVX512: dst[r·ldd+j] = (x[r·32+j] − zero[r]·sums[j])·scale[r]·weights[j] (+ bias[j]) (+ add[r·ldd+j]), in this order, with x of integers, for r < rows and j < cols, 1 to 32; bias and add may be nil.
+//
+//go:noescape
+func dequantizeAVX512(rows, cols int, x, scale *float32, zero *int32, weights *float32, sums *int32, bias, add, dst *float32, ldd int)
+
 // peakFloat32AVX512 does n·28 float32 vectors of fused multiply-adds, and nothing else.
 //
 //go:noescape
@@ -1075,6 +1258,12 @@ var dots1xAVX512 = []tileKernel{dot1x16AVX512, dot2x16AVX512, dot3x16AVX512, dot
 
 // dots2xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 32 columns.
 var dots2xAVX512 = []tileKernel{dot1x32AVX512, dot2x32AVX512, dot3x32AVX512, dot4x32AVX512, dot5x32AVX512, dot6x32AVX512, dot7x32AVX512, dot8x32AVX512, dot9x32AVX512, dot10x32AVX512, dot11x32AVX512, dot12x32AVX512, dot13x32AVX512, dot14x32AVX512}
+
+// quads1xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 16 columns.
+var quads1xAVX512 = []tileKernel{quads1x16AVX512, quads2x16AVX512, quads3x16AVX512, quads4x16AVX512, quads5x16AVX512, quads6x16AVX512, quads7x16AVX512, quads8x16AVX512, quads9x16AVX512, quads10x16AVX512, quads11x16AVX512, quads12x16AVX512, quads13x16AVX512, quads14x16AVX512}
+
+// quads2xAVX512 are the kernels for tiles of 1, 2, … 14 rows and up to 32 columns.
+var quads2xAVX512 = []tileKernel{quads1x32AVX512, quads2x32AVX512, quads3x32AVX512, quads4x32AVX512, quads5x32AVX512, quads6x32AVX512, quads7x32AVX512, quads8x32AVX512, quads9x32AVX512, quads10x32AVX512, quads11x32AVX512, quads12x32AVX512, quads13x32AVX512, quads14x32AVX512}
 
 // tiles1xAVX2 are the kernels for tiles of 1, 2, … 6 rows and up to 8 columns.
 var tiles1xAVX2 = []tileKernel{gemm1x8AVX2, gemm2x8AVX2, gemm3x8AVX2, gemm4x8AVX2, gemm5x8AVX2, gemm6x8AVX2}

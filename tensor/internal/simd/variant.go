@@ -26,6 +26,11 @@ type variant struct {
 	pairs bool     // operands of the tiles are pairs of bfloat16, see gemm_bf16.go
 	bf16  *variant // the same for such operands; nil if the machine has no instruction for them
 
+	int8       *variant // the same for quads of integers, with what comes before and after, see int8.go; nil if the machine has no instruction for them
+	ends       func(n int, dst, x *float32)
+	quantize   func(n int, dst *uint8, x *float32, inverse float32, zero int32)
+	dequantize func(rows, cols int, x, scale *float32, zero *int32, weights *float32, sums *int32, bias, add, dst *float32, ldd int)
+
 	widen  func(rows, n int, dst *float32, ldd int, src *uint16, lds int)
 	narrow func(rows, n int, dst *uint16, ldd int, src *float32, lds int)
 

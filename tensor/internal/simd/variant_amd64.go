@@ -13,6 +13,9 @@ var machine = func() (vs []*variant) {
 		if cpu.X86.HasAVX512BF16 {
 			avx512.bf16 = &avx512bf16
 		}
+		if cpu.X86.HasAVX512VNNI {
+			avx512.int8 = &avx512vnni
+		}
 		vs = append(vs, &avx512)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
@@ -41,6 +44,13 @@ var avx512bf16 = variant{
 	name: "avx512_bf16", lanes: 16, rows: 14, width: 32, pairs: true,
 	tiles:     [2][]tileKernel{dots1xAVX512, dots2xAVX512},
 	packRowsB: packPairs32xAVX512, packRowsA: packPairs14xAVX512, packColsB: packCols32xAVX512,
+}
+
+// avx512vnni has products alone, and what they need.
+var avx512vnni = variant{
+	name: "avx512_vnni", lanes: 16, rows: 14, width: 32,
+	tiles: [2][]tileKernel{quads1xAVX512, quads2xAVX512},
+	ends:  endsAVX512, quantize: quantizeAVX512, dequantize: dequantizeAVX512,
 }
 
 var avx2 = variant{

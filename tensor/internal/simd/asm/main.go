@@ -15,6 +15,7 @@
 //	random.go    Philox4x32-10
 //	update.go    gradient dropout and Adam
 //	bf16.go      bfloat16: conversion, and products of pairs of numbers
+//	quads.go     integers of eight bits: quantisation, and products of four at a time
 //	peak.go      nothing but multiply-adds: the speed that there is to reach
 package main
 
@@ -42,9 +43,9 @@ func generate() map[string][]byte {
 		for _, part := range []struct {
 			name string
 			emit func(*file)
-		}{{"gemm", emitGemm}, {"strassen", emitStrassen}, {"pack", emitPack}, {"vector", emitVector}, {"softmax", emitSoftmax}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}, {"peak", emitPeak}} {
-			if part.name == "dot" && s != avx512 {
-				continue // only AVX-512 has the instruction
+		}{{"gemm", emitGemm}, {"strassen", emitStrassen}, {"pack", emitPack}, {"vector", emitVector}, {"softmax", emitSoftmax}, {"random", emitRandom}, {"update", emitUpdate}, {"bf16", emitConversions}, {"dot", emitDot}, {"quads", emitQuads}, {"peak", emitPeak}} {
+			if (part.name == "dot" || part.name == "quads") && s != avx512 {
+				continue // only AVX-512 has the instructions
 			}
 			f := newFile(s, &stubs)
 			part.emit(f)
