@@ -64,7 +64,7 @@ func setupFigure(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 func (f *paperFlags) figure(ctx context.Context, u *ui, g *paper.Graph, picture string) error {
 	p, err := g.Plan()
 	if err != nil {
-		return usageError{err.Error()}
+		return f.unopened(ctx, u, &g.Table, err)
 	}
 	results, ready, err := f.results(ctx, u, g.Name, p)
 	if err != nil && results == nil || ready {

@@ -175,7 +175,7 @@ func positive(s string) (int, error) {
 func (f *paperFlags) table(ctx context.Context, u *ui, t *paper.Table) error {
 	p, err := t.Plan()
 	if err != nil {
-		return usageError{err.Error()}
+		return f.unopened(ctx, u, t, err)
 	}
 	results, ready, err := f.results(ctx, u, t.Name, p)
 	if err != nil && results == nil || ready {
@@ -186,6 +186,22 @@ func (f *paperFlags) table(ctx context.Context, u *ui, t *paper.Table) error {
 		fault = f.write(u, s, func(w io.Writer) error { return s.Write(w, f.format) })
 	}
 	return errors.Join(err, fault)
+}
+
+// unopened is what to say where models or data cannot be opened: a dry run counts all the same.
+func (f *paperFlags) unopened(ctx context.Context, u *ui, t *paper.Table, why error) error {
+	if !f.dry || ctx.Err() != nil {
+		return why
+	}
+	p, err := t.Names()
+	if err != nil {
+		return err
+	}
+	d := dryRun{Kind: "dry-run", Name: t.Name, Runs: p.Len(), Unknown: []string{fmt.Sprintf("any time, and what is done: %v", why)}}
+	for _, r := range p.All() {
+		d.count(r)
+	}
+	return u.result(d, d.print)
 }
 
 // results makes the runs that are wanted and reads what there is. ready says that this was all that was asked for. With failed runs there are

@@ -36,16 +36,7 @@ func (f *paperFlags) estimate(ctx context.Context, u *ui, name string, p *plan.P
 	d := dryRun{Kind: "dry-run", Name: name, Runs: p.Len(), Rates: map[string]float64{}}
 	var missing []plan.Run
 	for _, r := range p.All() {
-		switch {
-		case r.Method == plan.ZeroShot:
-			d.Tests++
-		case r.Below != "":
-			d.Stacked++
-		case masks(r.Method):
-			d.Masks++
-		default:
-			d.Others++
-		}
+		d.count(r)
 		o, err := plan.Load(f.out, r, f.version())
 		if err != nil {
 			return err
@@ -68,6 +59,20 @@ func (f *paperFlags) estimate(ctx context.Context, u *ui, name string, p *plan.P
 	return u.result(d, d.print)
 }
 
+// count counts a run by its kind.
+func (d *dryRun) count(r plan.Run) {
+	switch {
+	case r.Method == plan.ZeroShot:
+		d.Tests++
+	case r.Below != "":
+		d.Stacked++
+	case masks(r.Method):
+		d.Masks++
+	default:
+		d.Others++
+	}
+}
+
 // masks reports whether a method learns masks.
 func masks(method string) bool {
 	m, err := run.Lookup(method)
@@ -77,11 +82,11 @@ func masks(method string) bool {
 func (d dryRun) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %d runs (%d of masks, %d of other methods on masked encoders, %d of other methods, %d of the untouched model), %d done\n",
 		d.Name, d.Runs, d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
-	if d.Runs > d.Done {
+	if d.Runs > d.Done && d.Device != "" {
 		fmt.Fprintf(w, "the other %d take about %v on %s, one after the other\n", d.Runs-d.Done, time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
 	}
 	for _, s := range d.Unknown {
-		fmt.Fprintf(w, "not counted in: %s\n", s)
+		fmt.Fprintf(w, "not known: %s\n", s)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,23 @@ func TestTablePlan(t *testing.T) {
 	}
 	if d := last[dryRun](t, must(t, "table", "6", "-seeds", "1", "-dry-run", "-json", "-runs", dir)); d.Masks != 3 || d.Runs != 3 || d.Done != 0 || d.Seconds <= 0 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// Runs are counted where there are no data too.
+func TestTableCounts(t *testing.T) {
+	for rows, want := range map[string]int{"amt,r-amt": 330, "tip": 150} {
+		args := []string{"table", "17", "-data", t.TempDir(), "-model", tiny(t), "-rows", rows, "-dry-run"}
+		d := last[dryRun](t, must(t, append(args, "-json")...))
+		if d.Runs != want || d.Masks+d.Others != want || len(d.Unknown) != 1 || !strings.Contains(d.Unknown[0], "no such folder") {
+			t.Errorf("%s: %+v", rows, d)
+		}
+		if out := must(t, args...); !strings.Contains(out, fmt.Sprintf("%d runs", want)) || strings.Contains(out, "take about") {
+			t.Errorf("%s: %s", rows, out)
+		}
+		if code, _, errw := cli(t, args[:len(args)-1]...); code != exitFailed || !strings.Contains(errw, "no such folder") {
+			t.Errorf("exit code %d, %s", code, errw)
+		}
 	}
 }
 

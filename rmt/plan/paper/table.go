@@ -157,6 +157,15 @@ func (t *Table) Plan() (*plan.Plan, error) {
 	return plan.New(all)
 }
 
+// Names is the plan of what is not opened: it counts runs, and their ids are no run's.
+func (t *Table) Names() (*plan.Plan, error) {
+	o := *t.options
+	o.World.Resolve, o.digests, o.splits, o.made = nil, nil, nil, nil
+	of := *t
+	of.options = &o
+	return of.Plan()
+}
+
 // Results finds outcomes by id.
 type Results map[string]*plan.Outcome
 
