@@ -305,8 +305,11 @@ type limited struct {
 	server *Server
 }
 
-const tooMany = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 67\r\n\r\n" +
-	`{"error":"the server has as many connections as it takes; try later"}`
+// tooMany is its answer.
+var tooMany = func() string {
+	const body = `{"error":"the server has as many connections as it takes (-connections); try later"}`
+	return fmt.Sprintf("HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}()
 
 func (l *limited) Accept() (net.Conn, error) {
 	for {

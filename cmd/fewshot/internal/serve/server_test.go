@@ -368,8 +368,11 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: headers %v", c.path, h)
 		}
 	}
-	if f.engine.queue.length() != 0 || f.bodies.used.Load() != 0 {
-		t.Errorf("%d places and %d bytes are still taken", f.engine.queue.length(), f.bodies.used.Load())
+	f.engine.mu.Lock()
+	places := f.engine.queue.length()
+	f.engine.mu.Unlock()
+	if places != 0 || f.bodies.used.Load() != 0 {
+		t.Errorf("%d places and %d bytes are still taken", places, f.bodies.used.Load())
 	}
 	for _, host := range []string{"localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST."} {
 		if w := f.ask("GET", "/healthz", nil, "Host", host); w.Code != 200 {
