@@ -41,6 +41,7 @@ type runFlags struct {
 	every  time.Duration
 	any    bool
 	share  share
+	dry    bool
 	// requeue puts a task of Slurm back into the queue that is not done.
 	requeue bool
 }
@@ -61,6 +62,7 @@ func setupRun(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string)
 	var f runFlags
 	f.declare(fs)
 	f.share.declare(fs)
+	fs.BoolVar(&f.dry, "dry-run", false, "make nothing: say how many runs are done, and about how long the others take here")
 	fs.BoolVar(&f.requeue, "requeue", false, "in a job of Slurm: at SIGUSR1, or where there is more to do, go back into the queue; a job that got no further does not")
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
@@ -133,6 +135,9 @@ func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
 		return usagef("-requeue is for jobs of Slurm, and SLURM_JOB_ID is not set")
 	}
 	dir := runsFolder(f.out, path)
+	if f.dry {
+		return f.estimate(ctx, u, p, dir, chosen)
+	}
 	before := ""
 	if f.requeue {
 		before = footprint(p, dir, chosen)

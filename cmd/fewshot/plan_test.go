@@ -67,6 +67,18 @@ func TestPlan(t *testing.T) {
 		}
 		must(t, "train", "-from", planned, "-data", tinyData(t), "-out", filepath.Join(t.TempDir(), "again")) // its result says how
 	}
+	logs := filepath.Join(t.TempDir(), "logs")
+	out = must(t, "collect", path, "-format", "coop", "-to", logs, "-compare", "lp++,tip-adapter beta-steps=4 passes=1")
+	if _, err := os.Stat(filepath.Join(logs, "lp++", "few", "seed2", "log.txt")); err != nil || !strings.Contains(out, "logs in "+logs) || !strings.Contains(out, "(2 pairs)") {
+		t.Errorf("%v, %s", err, out)
+	}
+	// Half of what is asked for is there, whose time says how long the other half takes.
+	more := filepath.Join(dir, "more.jsonl")
+	must(t, quick(t, "-methods", "lp++,gda", "-set", "gda:passes=1", "-seeds", "1,2,3", "-out", more)...)
+	e := last[planEstimate](t, must(t, "run", more, "-out", filepath.Join(dir, "plan-runs"), "-data", tinyData(t), "-dry-run", "-json"))
+	if e.Runs != 6 || e.Done != 2 || e.ByResult != 1 || e.ByStep != 3 || !(e.Seconds > 0) || e.Unknown != nil {
+		t.Errorf("%+v", e)
+	}
 	// Another plan that has some of the runs, in the same folder.
 	other := filepath.Join(dir, "other.jsonl")
 	must(t, quick(t, "-methods", "lp++,gda", "-set", "gda:passes=1", "-out", other)...)

@@ -281,8 +281,8 @@ func TestDamage(t *testing.T) {
 		if err := damage(dir); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Collect(p, dir, "v1"); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("collected: %v, want %q", err, want)
+		if all, err := Collect(p, dir, "v1"); err != nil || all[0].State != Failed || !strings.Contains(all[0].Reason(), want) || all[0].Test(runsOf(p)[0].Evaluate[0]) != nil {
+			t.Errorf("collected: %+v, %v, want %q", all[0], err, want)
 		}
 		if r, err := Execute(t.Context(), p, o); err != nil || r.Failed != 1 || !strings.Contains(said.String(), want) {
 			t.Errorf("executed: %+v, %v, %s, want %q", r, err, said, want)

@@ -194,7 +194,8 @@ func writeEvaluated(folder string, e Evaluated) error {
 	})
 }
 
-// Collect reads the outcomes of all runs of a plan, in its order.
+// Collect reads the outcomes of all runs of a plan, in its order. One whose files cannot be read, or are not what they should be, is
+// [Failed], with the reason.
 func Collect(p *Plan, dir, program string) ([]*Outcome, error) {
 	all := make([]*Outcome, p.Len())
 	for i := range all {
@@ -203,7 +204,7 @@ func Collect(p *Plan, dir, program string) ([]*Outcome, error) {
 			return nil, err
 		}
 		if all[i], err = Load(dir, r, program); err != nil {
-			return nil, err
+			all[i] = &Outcome{ID: p.ID(i), Run: r, State: Failed, Problem: err.Error()}
 		}
 	}
 	return all, nil

@@ -112,3 +112,24 @@ tip-adapter less r-amt leak=0.5: +0.00, 95 % interval +0.00 to +0.00 (3 pairs)
 		t.Errorf("%v", err)
 	}
 }
+
+// The logs are those that CoOp's parse_test_res.py reads.
+func TestWriteCoOp(t *testing.T) {
+	dir := t.TempDir()
+	all := measured()
+	all[0].Result.Test.Images, all[0].Result.Test.Correct, all[0].Result.Test.MacroF1 = 1234567, 617283, 49.5
+	n, err := WriteCoOp(dir, all)
+	if err != nil || n != 9 {
+		t.Fatalf("%d files, %v", n, err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, ZeroShot, "dtd", "seed0", "log.txt"))
+	want := "Finished training\n=> result\n* total: 1,234,567\n* correct: 617,283\n* accuracy: 50.00%\n* error: 50.00%\n* macro_f1: 49.50%\n"
+	if err != nil || string(b) != want {
+		t.Errorf("%v, %s", err, b)
+	}
+	for _, name := range []string{"r-amt_leak=0.5/my_50__set/seed2", "tip-adapter/dtd/seed1"} {
+		if _, err := os.Stat(filepath.Join(dir, name, "log.txt")); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"fewshot/rmt/plan"
+)
+
+// planEstimate is the result of run -dry-run.
+type planEstimate struct {
+	Kind     string             `json:"kind"`
+	Dir      string             `json:"dir"`
+	Runs     int                `json:"runs"`
+	Done     int                `json:"done"`
+	ByResult int                `json:"estimated_by_results"` // runs to make, whose time is the mean of results that are there
+	ByStep   int                `json:"estimated_by_steps"`   // runs to make, whose time was measured in steps
+	Seconds  float64            `json:"seconds"`
+	Rates    map[string]float64 `json:"seconds_a_run"` // of methods whose steps were measured
+	Unknown  []string           `json:"unknown,omitempty"`
+	Device   string             `json:"device"`
+}
+
+// estimate says how many of the chosen runs are done, and about how long the others take here: from the results of like runs, of one method
+// and model with as many shots; else from measured steps.
+func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string, chosen func(int) bool) error {
+	type like struct {
+		method, model, data string
+		shots               int
+	}
+	of := func(r plan.Run) like { return like{r.Method, r.Model.Name, r.Data.Name, r.Data.Shots} }
+	e := planEstimate{Kind: "dry-run", Dir: dir}
+	spent := map[like]plan.Sample{}
+	var missing []plan.Run
+	for i, r := range p.All() {
+		o, err := plan.Load(dir, r, f.version())
+		if err != nil {
+			return err
+		}
+		if o.Result != nil {
+			spent[of(r)] = append(spent[of(r)], o.Result.Seconds)
+		}
+		if chosen != nil && !chosen(i) {
+			continue
+		}
+		e.Runs++
+		if o.State == plan.Done {
+			e.Done++
+		} else {
+			missing = append(missing, r)
+		}
+	}
+	var unmeasured []plan.Run
+	for _, r := range missing {
+		if s := spent[of(r)]; s != nil {
+			e.ByResult++
+			e.Seconds += s.Mean()
+		} else {
+			unmeasured = append(unmeasured, r)
+		}
+	}
+	dev, err := f.device.open()
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	e.Device = dev.Describe()
+	d := dryRun{Rates: map[string]float64{}}
+	if err := (&paperFlags{runFlags: *f}).measure(ctx, u, dev, unmeasured, &d); err != nil {
+		return err
+	}
+	e.ByStep, e.Rates, e.Unknown = len(unmeasured), d.Rates, d.Unknown
+	e.Seconds += d.Seconds
+	return u.result(e, e.print)
+}
+
+func (e planEstimate) print(w io.Writer) {
+	fmt.Fprintf(w, "%s: %d runs, %d done\n", e.Dir, e.Runs, e.Done)
+	if n := e.Runs - e.Done; n > 0 {
+		fmt.Fprintf(w, "the other %d take about %v on %s, one after the other: %d by the time that results of like runs took, %d by measured steps\n",
+			n, time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
+	}
+	for _, s := range e.Unknown {
+		fmt.Fprintf(w, "not counted in: %s\n", s)
+	}
+}
