@@ -84,3 +84,32 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
 }
+
+// A full disk ends a plan in one line, without trying every run on it; with room again it is finished, and nothing is counted twice.
+func TestDiskFullForPlan(t *testing.T) {
+	root := smallDisk(t, "size=1m")
+	path := killedPlan(t, root)
+	calm := filepath.Join(t.TempDir(), "calm")
+	must(t, "run", path, "-out", calm, "-data", tinyData(t))
+	dir, filler := filepath.Join(root, "runs"), filepath.Join(root, "filler")
+	must(t, "run", path, "-out", dir, "-data", tinyData(t), "-index", "1")
+	f, err := os.Create(filler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	f.Close()
+	code, _, errw := cli(t, "run", path, "-out", dir, "-data", tinyData(t))
+	if code != exitFailed || strings.Count(errw, "\n") != 1 || !strings.Contains(errw, "run the plan again when there is room") {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "run", path, "-out", dir, "-data", tinyData(t))
+	if planContents(t, path, dir) != planContents(t, path, calm) {
+		t.Error("after a full disk there are other tables or files")
+	}
+}

@@ -49,7 +49,7 @@ func TestRequeue(t *testing.T) {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	other, err := run.LockFolder(folder)
+	other, err := run.TakeFolder(folder)
 	if err != nil {
 		t.Fatal(err)
 	}

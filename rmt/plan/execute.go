@@ -148,33 +148,31 @@ func (x *executor) make(i int, last bool) (verdict, error) {
 	if err != nil {
 		return failed, err
 	}
-	program := x.Program
-	if x.AnyVersion {
-		program = ""
-	}
-	o, err := Load(x.Dir, r, program)
-	if err != nil {
-		o = &Outcome{ID: r.ID(), Run: r, State: Failed, Problem: err.Error()}
+	o := x.load(&r)
+	switch o.State {
+	case Foreign:
 		return failed, x.tell(i, o)
-	}
-	if o.State == Foreign {
-		o.Problem += "; -any-version takes it as it is, and without its folder the run is made again"
-		return failed, x.tell(i, o)
-	}
-	if o.State == Done {
+	case Done:
 		return wasDone, x.tell(i, o)
 	}
-	err = x.guarded(&r, o)
+	if o.broken {
+		return failed, x.tell(i, o)
+	}
+	v := made
+	err = x.guarded(&r, &o)
 	switch {
+	case errors.Is(err, errDone): // by another process, meanwhile
+		v = wasDone
+		fallthrough
 	case err == nil:
-		if o, err = Load(x.Dir, r, program); err != nil {
-			return failed, err
+		if o = x.load(&r); o.State != Done {
+			v = failed
 		}
-		return made, x.tell(i, o)
+		return v, x.tell(i, o)
 	case x.ctx.Err() != nil:
 		return failed, x.ctx.Err()
 	case errors.Is(err, errWaiting), errors.Is(err, run.ErrBusy):
-		v := waiting
+		v = waiting
 		if errors.Is(err, run.ErrBusy) {
 			v = busy
 		}
@@ -192,6 +190,25 @@ func (x *executor) make(i int, last bool) (verdict, error) {
 	}
 	return failed, x.tell(i, o)
 }
+
+// load reads what has become of a run. What cannot be read is a run that failed, and broken: its folder is left alone.
+func (x *executor) load(r *Run) *Outcome {
+	program := x.Program
+	if x.AnyVersion {
+		program = ""
+	}
+	o, err := Load(x.Dir, *r, program)
+	if err != nil {
+		return &Outcome{ID: r.ID(), Run: *r, State: Failed, Problem: err.Error(), broken: true}
+	}
+	if o.State == Foreign {
+		o.Problem += "; -any-version takes it as it is, and without its folder the run is made again"
+	}
+	return o
+}
+
+// errDone says that another process has made a run meanwhile.
+var errDone = errors.New("is done")
 
 // tell tells of an outcome.
 func (x *executor) tell(i int, o *Outcome) error {
@@ -229,7 +246,7 @@ func diskFull(err error) bool {
 }
 
 // guarded is one run with its evaluations. A fault of the program is one run's, too: hundreds of others may be waiting behind it.
-func (x *executor) guarded(r *Run, o *Outcome) (err error) {
+func (x *executor) guarded(r *Run, o **Outcome) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("this is a fault of the program, please report it with the plan: %v\n%s", p, debug.Stack())
@@ -238,26 +255,38 @@ func (x *executor) guarded(r *Run, o *Outcome) (err error) {
 	return x.one(r, o)
 }
 
-// one makes what a run lacks.
-func (x *executor) one(r *Run, o *Outcome) error {
+// one makes what a run lacks, in a folder that no other process is in.
+func (x *executor) one(r *Run, o **Outcome) error {
 	below, err := x.below(r)
 	if err != nil {
 		return err
+	}
+	folder := filepath.Join(x.Dir, r.ID())
+	held, err := run.TakeFolder(folder)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	// Now nobody else changes what is there.
+	switch *o = x.load(r); {
+	case (*o).State == Done:
+		return errDone
+	case (*o).broken || (*o).State == Foreign:
+		return errors.New((*o).Reason())
 	}
 	m, err := x.openModel(r.Model)
 	if err != nil {
 		return err
 	}
-	folder := filepath.Join(x.Dir, o.ID)
-	if o.Result == nil {
-		if err := x.train(r, m, below, folder); err != nil {
+	if (*o).Result == nil {
+		if err := x.train(r, m, below, folder, held); err != nil {
 			return err
 		}
-		if o.Result, err = readResult(folder); err != nil {
+		if (*o).Result, err = readResult(folder); err != nil {
 			return err
 		}
 	}
-	if err := x.evaluate(r, o, m, below, folder); err != nil {
+	if err := x.evaluate(r, *o, m, below, folder); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(folder, FailedName)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -282,17 +311,11 @@ func (x *executor) below(r *Run) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	program := x.Program
-	if x.AnyVersion {
-		program = ""
-	}
-	o, err := Load(x.Dir, under, program)
-	switch {
-	case err != nil:
-		return "", err
+	switch o := x.load(&under); {
+	case o.Result != nil: // it may have failed in an evaluation, which is nothing to the mask
 	case o.State == Failed || o.State == Foreign:
 		return "", fmt.Errorf("run %s, whose mask it is trained under, failed: %s", r.Below, o.Reason())
-	case o.Result == nil:
+	default:
 		return "", fmt.Errorf("%w, %s, which is not done", errWaiting, r.Below)
 	}
 	return filepath.Join(x.Dir, r.Below, run.MaskName), nil
@@ -395,7 +418,7 @@ func (x *executor) data(r *Run) (*datasets.Dataset, error) {
 }
 
 // train makes the run's result.
-func (x *executor) train(r *Run, m *clip.Model, below, folder string) error {
+func (x *executor) train(r *Run, m *clip.Model, below, folder string, held *run.Folder) error {
 	ds, err := x.data(r)
 	if err != nil {
 		return err
@@ -405,12 +428,7 @@ func (x *executor) train(r *Run, m *clip.Model, below, folder string) error {
 		templates = []string{ds.Template}
 	}
 	q := x.request(r, m, ds, templates)
-	q.Out, q.Below = folder, below
-	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	q.Resume = len(entries) > 0
+	q.Out, q.Below, q.Held, q.Resume = folder, below, held, true
 	if r.Method == ZeroShot {
 		_, err = q.Untouched(x.ctx, ZeroShot)
 		return err
@@ -476,11 +494,6 @@ func (x *executor) evaluate(r *Run, o *Outcome, m *clip.Model, below, folder str
 	if len(r.Evaluate) == 0 {
 		return nil
 	}
-	lock, err := run.LockFolder(folder)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
 	for _, e := range r.Evaluate {
 		path := filepath.Join(folder, evaluatedName(e.Key()))
 		if err := checkpoint.RemoveTemporary(path); err != nil {

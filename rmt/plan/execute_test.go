@@ -226,10 +226,7 @@ func TestWaiting(t *testing.T) {
 	if err != nil || r != (Report{Waiting: 1}) || r.Unfinished() != 1 || !strings.Contains(said.String(), "waits for the run whose mask it is trained under, "+p.ID(0)) {
 		t.Fatalf("%+v, %v, %s", r, err, said)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, p.ID(0)), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := run.LockFolder(filepath.Join(dir, p.ID(0)))
+	lock, err := run.TakeFolder(filepath.Join(dir, p.ID(0)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,8 @@ type Outcome struct {
 	// Evaluations are the further ones by Key; those that are missing are not there.
 	Evaluations map[string]*Evaluated
 	Problem     string // of a failed run, or a foreign one
+
+	broken bool // what is there cannot be read, or is another's
 }
 
 // Reason is the first line of what went wrong.

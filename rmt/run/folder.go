@@ -44,11 +44,8 @@ func OpenFolder(dir string, resume bool) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = mayUse(dir, resume)
-	for _, name := range []string{MaskName, TunedName, ResultName} { // what a killed process was writing
-		if err == nil {
-			err = checkpoint.RemoveTemporary(filepath.Join(dir, name))
-		}
+	if err = mayUse(dir, resume); err == nil {
+		err = removeHalves(dir)
 	}
 	if err != nil {
 		r.Close()
@@ -57,8 +54,31 @@ func OpenFolder(dir string, resume bool) (*Folder, error) {
 	return r, nil
 }
 
-// LockFolder takes a finished run's folder, to add to it; [ErrBusy] if a running process has it.
-func LockFolder(dir string) (*Folder, error) { return lockFolder(dir) }
+// TakeFolder is OpenFolder for a caller who knows whose the folder is: it looks at nothing in it. [ErrBusy] if a running process has it.
+func TakeFolder(dir string) (*Folder, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	r, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := removeHalves(dir); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// removeHalves removes what a killed process was writing.
+func removeHalves(dir string) error {
+	for _, name := range []string{MaskName, TunedName, ResultName} {
+		if err := checkpoint.RemoveTemporary(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // mayUse refuses folders that this run may not write into.
 func mayUse(dir string, resume bool) error {

@@ -38,6 +38,7 @@ type Request struct {
 
 	Out       string // output folder
 	Resume    bool
+	Held      *Folder           // Out, where the caller has it already; nil to open it
 	SaveEvery time.Duration     // between checkpoints
 	ZeroShot  bool              // evaluate the untouched model too
 	Program   string            // version
@@ -68,8 +69,10 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	defer release()
 	data := job.Data.(*images)
 	data.below = below
-	if err := mayUse(r.Out, r.Resume); err != nil {
-		return nil, err
+	if r.Held == nil {
+		if err := mayUse(r.Out, r.Resume); err != nil {
+			return nil, err
+		}
 	}
 	t, err := r.Method.Begin(ctx, job)
 	if err != nil {
@@ -82,11 +85,13 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := OpenFolder(r.Out, r.Resume)
-	if err != nil {
-		return nil, err
+	if r.Held == nil {
+		out, err := OpenFolder(r.Out, r.Resume)
+		if err != nil {
+			return nil, err
+		}
+		defer out.Close()
 	}
-	defer out.Close()
 	result := r.result(spec, t)
 	r.announce(t)
 	if t.Run != nil {

@@ -30,11 +30,13 @@ func (r *Request) Untouched(ctx context.Context, name string) (*Result, error) {
 	}
 	spec := Spec{Method: name, Settings: json.RawMessage("{}"), Model: model, Compute: ComputeOf(r.Dev), Data: DataSpec{Title: r.Data.Title,
 		Classes: r.Classes, Split: r.Data.SplitHash(), Templates: r.Templates, Prompts: r.Data.PromptsHash()}}
-	out, err := OpenFolder(r.Out, r.Resume)
-	if err != nil {
-		return nil, err
+	if r.Held == nil {
+		out, err := OpenFolder(r.Out, r.Resume)
+		if err != nil {
+			return nil, err
+		}
+		defer out.Close()
 	}
-	defer out.Close()
 	result := &Result{Kind: "result", SpecHash: spec.Hash(), Spec: spec, Model: r.Model.Name, Backbone: r.Model.Digest, Dataset: r.Data.Name, Title: r.Data.Title,
 		Synthetic: r.Synthetic, Classes: r.Classes, NumClass: len(r.Data.Classes), Templates: r.Templates, Split: spec.Data.Split, Method: name,
 		Config: spec.Settings, Device: r.Dev.Describe(), Program: r.Program}
