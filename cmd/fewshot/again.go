@@ -13,7 +13,7 @@ import (
 // is in its settings; prompts are in the spec.
 var lasting = []string{"model", "vocab", "activation", "heads", "image-size", "pillow", "ensemble-order",
 	"data", "dataset", "classes", "class-names", "class-level", "class-prompts", "label-column", "sample", "shots", "seed", "split", "split-seed",
-	"mask", "precision", "strassen", "micro-batch"}
+	"mask", "select", "grid", "precision", "strassen", "micro-batch"}
 
 // lastingFlags are those of a command line that were given.
 func lastingFlags(fs *flag.FlagSet) map[string]string {

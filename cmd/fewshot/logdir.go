@@ -65,6 +65,9 @@ func (e events) Epoch(v run.EpochEvent) error {
 	if v.Distill != nil {
 		all = append(all, tensorboard.Scalar{Tag: "train/distillation", Value: *v.Distill})
 	}
+	if v.Val != nil {
+		all = append(all, tensorboard.Scalar{Tag: "val/accuracy", Value: *v.Val})
+	}
 	if v.Percent != nil {
 		all = append(all, tensorboard.Scalar{Tag: "train/sparsity", Value: *v.Percent})
 	}

@@ -44,6 +44,8 @@ type trainFlags struct {
 	given  map[string]string // flags of the method, as given
 	flags  map[string]string // that the result keeps, the method's among them
 	log    logdir
+	choose string // what epoch and settings are chosen by
+	axes   grid
 	from   string
 	then   *run.Result // of -from; nil without
 	seeds  string
@@ -63,6 +65,8 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 	f.device.declare(fs)
 	f.loader.declare(fs)
 	fs.StringVar(&f.mask, "mask", "", "mask `file`, or the folder of the run that made it: train another method on the masked encoder")
+	fs.StringVar(&f.choose, "select", "", "val: choose the epoch by the accuracy on validation images, and no other")
+	fs.Var(&f.axes, "grid", "choose `settings` by validation images too, as lr=1e-3,1e-4; of several, all combinations")
 	fs.StringVar(&f.from, "from", "", "`result.json` of a run, or its folder: make it again, with the changes that further flags say")
 	fs.StringVar(&f.out, "out", "", "output `folder` (default runs/DATASET/METHOD-SHOTSshots-seedSEED)")
 	fs.BoolVar(&f.resume, "resume", false, "go on with the run in the output folder")
@@ -78,6 +82,9 @@ func setupTrain(fs *flag.FlagSet, args []string) func(context.Context, *ui, []st
 		}
 		if f.every < 0 {
 			return usagef("-save-every %v: a time cannot be negative", f.every)
+		}
+		if f.choose != "" && f.choose != "val" {
+			return usagef("-select %q: there is val", f.choose)
 		}
 		f.method = methodOf(args)
 		if f.from != "" {
@@ -238,6 +245,9 @@ func (f *trainFlags) change(s method.Settings) (method.Settings, error) {
 	of := flag.NewFlagSet("", flag.ContinueOnError)
 	s.Declare(of)
 	for _, name := range slices.Sorted(maps.Keys(f.given)) {
+		if of.Lookup(name) == nil {
+			return nil, usagef("%s has no setting %s", f.method, name)
+		}
 		if err := of.Set(name, f.given[name]); err != nil {
 			return nil, usagef("-%s %s: %v", name, f.given[name], err)
 		}
@@ -273,6 +283,12 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	defer close()
+	if r.Select, err = f.selection(); err == nil && r.Select != nil {
+		r.Variants, err = f.variants(m, r.Select)
+	}
+	if err != nil {
+		return err
+	}
 	f.sayOther(u)
 	if r.Out == "" {
 		r.Out = filepath.Join("runs", strings.ReplaceAll(r.Data.Name, ":", "-"), fmt.Sprintf("%s-%dshots-seed%d", m.Name, f.data.shots, f.data.seed))

@@ -40,6 +40,8 @@ func (f *trainFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 	switch {
 	case f.from != "":
 		return nil, usagef("-from makes one run again: leave lists out")
+	case f.choose != "" || f.axes != nil:
+		return nil, usagef("-select and -grid are for single runs: leave lists out")
 	case f.data.sample != "" || f.data.prompts != "":
 		return nil, usagef("-sample and -class-prompts are for single runs: leave lists out")
 	case f.data.name == "":

@@ -86,6 +86,10 @@ func (f *trainFlags) verify(ctx context.Context, u *ui, r *run.Result, folder st
 		return err
 	}
 	defer close()
+	request.Select = r.Spec.Select
+	if request.Variants, err = r.Variants(); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(folder, run.ResultName), err)
+	}
 	if c, ok := settings.(*rmt.Config); ok { // in the spec, and so what was used
 		parts := c.MicroBatch
 		request.Micro = func(int) int { return parts }

@@ -44,6 +44,9 @@ type Method struct {
 	// Its name says so, and so does its result. Other methods are not shown the test images.
 	Peeks bool
 
+	// Staged says that before the last epoch there is not yet what the method learns, so that no other can be chosen.
+	Staged bool
+
 	// Load makes what Begin leaves when it is done, from the tensors of a tuned file.
 	Load func(ctx context.Context, j *Job, read func(name string) (*tensor.Tensor, error)) (Learned, error)
 }

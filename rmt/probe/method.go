@@ -40,7 +40,7 @@ func Methods() []*method.Method {
 			Settings: method.Parse[FinetuneSettings], Begin: beginFinetune, Load: loadFinetune,
 		},
 		{
-			Name: "2sfs", Summary: "layer norms of both encoders first, then the classifier",
+			Name: "2sfs", Staged: true, Summary: "layer norms of both encoders first, then the classifier",
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &TwoStageSettings{DefaultTwoStage(t.Shots), 0.08, 0.5}, nil
 			},

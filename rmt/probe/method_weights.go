@@ -63,14 +63,15 @@ func beginFinetune(ctx context.Context, j *method.Job) (*method.Training, error)
 	if err != nil {
 		return nil, err
 	}
-	return &method.Training{Learned: finetuned{j, l}, Close: l.Detach,
-		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("finetune"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data},
-		Solve: func(context.Context) error {
-			if c.Wise != 1 {
-				l.Interpolate(c.Wise)
-			}
+	t := &method.Training{Learned: finetuned{j, l}, Close: l.Detach,
+		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("finetune"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}
+	if c.Wise != 1 {
+		t.Solve = func(context.Context) error {
+			l.Interpolate(c.Wise)
 			return nil
-		}}, nil
+		}
+	}
+	return t, nil
 }
 
 func loadFinetune(ctx context.Context, j *method.Job, read func(string) (*tensor.Tensor, error)) (method.Learned, error) {

@@ -155,10 +155,16 @@ func (x *learned) Classifier(ctx context.Context, classes []string) (train.Class
 	return c, err
 }
 
-func (x *learned) close() {
+// Forget gives back what classifiers hold, which are of no use then.
+func (x *learned) Forget() {
 	for _, f := range x.held {
 		f()
 	}
+	x.held = nil
+}
+
+func (x *learned) close() {
+	x.Forget()
 	for _, t := range x.trained() {
 		t.Tensor.Release()
 	}

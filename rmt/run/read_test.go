@@ -73,6 +73,7 @@ func FuzzResult(f *testing.F) {
 			return
 		}
 		r.Again()
+		r.Variants()
 		r.Learned("x")
 	})
 }

@@ -40,6 +40,8 @@ type Request struct {
 	Resume    bool
 	Held      *Folder           // Out, where the caller has it already; nil to open it
 	SaveEvery time.Duration     // between checkpoints
+	Select    *Selection        // of epoch and settings by validation images; nil for none
+	Variants  []Variant         // of the settings, where there is a grid: one for each of its combinations
 	ZeroShot  bool              // evaluate the untouched model too
 	Program   string            // version
 	Flags     map[string]string // by which all this was chosen, for the result
@@ -51,11 +53,15 @@ type Request struct {
 	Record func(Spec) (Recorder, error)
 
 	recorder Recorder
+	part     bool // of a grid: what is left is compared with others, and not tested
 }
 
 // Run trains, evaluates, and leaves what was learned, and result.json, in the output folder. What can be found wrong without work is
 // found before any.
 func (r *Request) Run(ctx context.Context) (*Result, error) {
+	if r.Select != nil && len(r.Select.Grid) > 0 && !r.part {
+		return r.grid(ctx)
+	}
 	start := time.Now()
 	if err := r.check(ctx); err != nil {
 		return nil, err
@@ -80,6 +86,9 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	}
 	if t.Close != nil {
 		defer t.Close()
+	}
+	if err := r.chooses(t); err != nil {
+		return nil, err
 	}
 	spec, err := r.specOf(ctx, below)
 	if err != nil {
@@ -107,8 +116,14 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	}
 	tests := r.Loader.InOrder(r.Dev, r.UI, r.Model, r.Data, r.Data.Test, !r.ZeroShot)
 	defer tests.Close()
-	if r.ZeroShot && len(r.Data.Test) > 0 {
-		if err := r.zeroShot(ctx, job, tests, result); err != nil {
+	zeroShot := func() error {
+		if !r.ZeroShot || len(r.Data.Test) == 0 || r.part {
+			return nil
+		}
+		return r.zeroShot(ctx, job, tests, result)
+	}
+	if r.Select == nil { // a choice is made before test images are looked at
+		if err := zeroShot(); err != nil {
 			return nil, err
 		}
 	}
@@ -116,7 +131,15 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	data.close() // what follows may need the memory
-	if len(r.Data.Test) > 0 {
+	if r.Select != nil {
+		if err := r.choose(ctx, t, result); err != nil {
+			return nil, err
+		}
+		if err := zeroShot(); err != nil {
+			return nil, err
+		}
+	}
+	if len(r.Data.Test) > 0 && !r.part {
 		began := time.Now()
 		a, err := r.learned(ctx, t, data, tests)
 		if err != nil {
@@ -175,8 +198,14 @@ func (r *Request) check(ctx context.Context) error {
 	if err := r.Model.NeedText(); err != nil {
 		return err
 	}
-	if len(r.Data.Test) == 0 {
+	if err := r.selectable(ctx); err != nil {
+		return err
+	}
+	if len(r.Data.Test) == 0 && !r.part {
 		r.UI.Warn("%s has no test images, so there will be no accuracy", r.Data.Name)
+	}
+	if r.part {
+		return nil // the grid has looked
 	}
 	if err := r.Data.Verify(ctx); err != nil {
 		return err
@@ -220,7 +249,7 @@ func (r *Request) specOf(ctx context.Context, below string) (s Spec, err error) 
 	if s.Data.Sample, err = r.Data.Digest(ctx, r.Data.Train); err != nil {
 		return s, err
 	}
-	if r.Method.Validates {
+	if s.Select = r.Select; r.Method.Validates || r.Select != nil {
 		s.Data.Val, err = r.Data.Digest(ctx, r.Data.Val)
 	}
 	if err == nil && r.Method.Peeks {
@@ -300,6 +329,9 @@ func (r *Request) Test(ctx context.Context, what string, j *method.Job, c train.
 
 // interrupted says how to go on.
 func (r *Request) interrupted() {
+	if r.part { // the folder of the whole is what is gone on with
+		return
+	}
 	r.UI.Warn("interrupted; go on with -resume -out %s and the same settings", r.Out)
 }
 
@@ -320,6 +352,9 @@ func (r *Request) train(ctx context.Context, t *method.Training, spec Spec, resu
 
 // steps runs the epochs that are left.
 func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training, identity map[string]string) error {
+	if r.epochs(t) {
+		defer r.validateEpochs(ctx, t)()
+	}
 	state, resumed, err := train.RestoreState(r.Out, run.Trainer, identity, func(_ string, err error) { r.UI.Warn("passing over a damaged checkpoint: %v", err) })
 	if err != nil {
 		return err
@@ -330,7 +365,11 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 		r.recordEpochs(run.Done.Epochs)
 	}
 	run.EndEpoch = func(e train.Epoch) error {
-		r.UI.Log("epoch %d of %d: loss %.4f, %.2f %% of the training images, %.3g images/s", e.Epoch, run.Epochs, e.Loss, e.Accuracy, run.Rate())
+		val := ""
+		if e.Val != nil {
+			val = fmt.Sprintf(", %.2f %% of the validation images", *e.Val)
+		}
+		r.UI.Log("epoch %d of %d: loss %.4f, %.2f %% of the training images%s, %.3g images/s", e.Epoch, run.Epochs, e.Loss, e.Accuracy, val, run.Rate())
 		event := EpochEvent{Kind: "epoch", Epoch: e}
 		if masks := MasksOf(t.Learned); masks != nil {
 			percent := rmt.SparsityOf(masks).Percent()

@@ -29,6 +29,7 @@ type Result struct {
 	Method    string               `json:"method"`
 	Config    json.RawMessage      `json:"config"`
 	Figures   map[string]float64   `json:"figures,omitempty"` // of the method
+	Choice    *Choice              `json:"choice,omitempty"`  // of epoch and settings, where there was one
 	ZeroShot  *Accuracy            `json:"zeroshot,omitempty"`
 	Test      *Accuracy            `json:"test"` // null without test images
 	Sparsity  *rmt.Sparsity        `json:"sparsity,omitempty"`
@@ -50,6 +51,9 @@ type Result struct {
 // Print is the result for people.
 func (r *Result) Print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s on %s, %s, seed %d\n", r.Method, r.Dataset, counted(r.Shots, "shot"), r.Seed)
+	if c := r.Choice; c != nil {
+		fmt.Fprintf(w, "  chosen     %s  (%.2f %% of %s)\n", c.words(), c.Accuracy, counted(c.Images, "validation image"))
+	}
 	if r.ZeroShot != nil {
 		fmt.Fprintf(w, "  zero-shot  %6.2f %%\n", r.ZeroShot.Accuracy)
 	}

@@ -27,6 +27,7 @@ type Spec struct {
 	Below    string          `json:"mask_below,omitempty"` // SHA-256 of the mask file under which the run was made
 	Data     DataSpec        `json:"data"`
 	Compute  ComputeSpec     `json:"compute"`
+	Select   *Selection      `json:"select,omitempty"` // by what epoch and settings were chosen; nil: the last epoch, as given
 }
 
 // DataSpec is what of a data set determines results.

@@ -28,6 +28,7 @@ type Epoch struct {
 	Distill  *float64 `json:"distill"`        // mean of the second one; nil where no batch had it
 	Accuracy float64  `json:"train_accuracy"` // percent of the augmented training images
 	Images   int      `json:"images"`
+	Val      *float64 `json:"val_accuracy,omitempty"` // percent of the validation images; nil where nobody asked
 }
 
 // Progress is what a run has behind it, over all the processes that it took.
@@ -35,6 +36,17 @@ type Progress struct {
 	Epochs  []Epoch       `json:"epochs"` // those done
 	Images  int           `json:"images"` // trained on
 	Seconds time.Duration `json:"nanoseconds"`
+}
+
+// Best is the epoch with the best validation accuracy, the earlier of equal ones; nil where there is none.
+func (p Progress) Best() *Epoch {
+	var best *Epoch
+	for i := range p.Epochs {
+		if e := &p.Epochs[i]; e.Val != nil && (best == nil || *e.Val > *best.Val) {
+			best = e
+		}
+	}
+	return best
 }
 
 // Run is the training of a learner over epochs.
@@ -53,6 +65,12 @@ type Run struct {
 	Step     func(Position, Stats) error
 	EndEpoch func(Epoch) error
 	Save     func(Position) error
+
+	// Validate, if set, says after every epoch what it has come to, in percent of images that are not trained on. What was learned by the
+	// best epoch is kept by the trainer, whose KeepBest must have been called; [Trainer.TakeBest] puts it back.
+	Validate func() (float64, error)
+
+	validated time.Duration // in this process: it is no time of training
 }
 
 // Train trains to the last epoch. When ctx ends it saves, through Save, and returns ctx's error.
@@ -67,7 +85,12 @@ func (r *Run) Train(ctx context.Context) (err error) {
 		}
 	}()
 	began, before := time.Now(), r.Done.Seconds
-	clock := func() { r.Done.Seconds = before + time.Since(began) }
+	clock := func() { r.Done.Seconds = before + time.Since(began) - r.validated }
+	if n := len(r.Done.Epochs); r.Validate != nil && n > 0 && r.Done.Epochs[n-1].Val == nil { // interrupted in between
+		if err := r.endValidated(ctx); err != nil {
+			return err
+		}
+	}
 	for at := &r.At; at.Epoch < r.Epochs && !r.done(); {
 		if ctx.Err() != nil {
 			return r.interrupted(ctx)
@@ -109,7 +132,7 @@ func (r *Run) Train(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			return r.interrupted(ctx)
 		}
-		if err := r.endEpoch(lr); err != nil {
+		if err := r.endEpoch(ctx, lr); err != nil {
 			return err
 		}
 	}
@@ -123,7 +146,7 @@ func (r *Run) done() bool { return r.Steps > 0 && r.Trainer.Steps() >= r.Steps }
 func (r *Run) Rate() float64 { return float64(r.Done.Images) / max(r.Done.Seconds.Seconds(), 1e-9) }
 
 // endEpoch goes over to the next epoch.
-func (r *Run) endEpoch(lr float64) error {
+func (r *Run) endEpoch(ctx context.Context, lr float64) error {
 	if err := r.Trainer.Check(); err != nil { // and of the last update
 		return err
 	}
@@ -131,8 +154,29 @@ func (r *Run) endEpoch(lr float64) error {
 	r.Trainer.Learner.EndEpoch(r.At.Epoch)
 	r.Done.Epochs = append(r.Done.Epochs, e)
 	r.At = Position{Epoch: r.At.Epoch + 1}
+	return r.endValidated(ctx)
+}
+
+// endValidated validates the last epoch, if that is to be, and tells of it.
+func (r *Run) endValidated(ctx context.Context) error {
+	e := &r.Done.Epochs[len(r.Done.Epochs)-1]
+	if r.Validate != nil {
+		began := time.Now()
+		v, err := r.Validate()
+		r.validated += time.Since(began)
+		if err != nil && ctx.Err() != nil {
+			return r.interrupted(ctx) // to be validated by whoever goes on
+		}
+		if err != nil {
+			return err
+		}
+		if best := r.Done.Best(); best == nil || v > *best.Val {
+			r.Trainer.keep()
+		}
+		e.Val = &v
+	}
 	if r.EndEpoch != nil {
-		if err := r.EndEpoch(e); err != nil {
+		if err := r.EndEpoch(*e); err != nil {
 			return err
 		}
 	}

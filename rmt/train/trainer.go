@@ -22,6 +22,7 @@ type Trainer struct {
 	params []*nn.Param // of all groups
 	steps  int
 	sweep  *sweep
+	best   []optim.Named // copies of what is learned, by the best epoch so far; nil where none is kept
 }
 
 // New makes a trainer whose parts of a batch have at most micro images; 0 is all.
@@ -185,6 +186,45 @@ func (t *Trainer) Release() error {
 	return p.Release()
 }
 
+// KeepBest makes room for what the best epoch has learned. Checkpoints have it from here on.
+func (t *Trainer) KeepBest() {
+	for _, s := range t.learned() {
+		t.best = append(t.best, optim.Named{Name: "best/" + s.Name, Tensor: s.Tensor.Device().New(tensor.Full, s.Tensor.Shape()...)})
+	}
+	t.keep()
+}
+
+// keep keeps what is learned now.
+func (t *Trainer) keep() {
+	for i, s := range t.learned() {
+		tensor.Copy(t.best[i].Tensor, s.Tensor)
+	}
+}
+
+// TakeBest puts the best epoch's tensors in the place of those learned since, and gives the room for them back.
+func (t *Trainer) TakeBest() {
+	for i, s := range t.learned() {
+		tensor.Copy(s.Tensor, t.best[i].Tensor)
+		t.best[i].Tensor.Release()
+	}
+	t.best = nil
+	t.Learner.Restored()
+}
+
+// learned lists what a method leaves, and what it is restored from: trained tensors and the learner's state, without the optimizers'.
+func (t *Trainer) learned() []optim.Named {
+	var all []optim.Named
+	for _, g := range t.groups {
+		for _, p := range g.Params {
+			all = append(all, optim.Named{Name: "trained/" + p.Name, Tensor: p.Value})
+		}
+	}
+	for _, s := range t.Learner.State() {
+		all = append(all, optim.Named{Name: "state/" + s.Name, Tensor: s.Tensor})
+	}
+	return all
+}
+
 // state lists everything that changes from step to step, under fixed names.
 func (t *Trainer) state() []optim.Named {
 	var all []optim.Named
@@ -199,7 +239,7 @@ func (t *Trainer) state() []optim.Named {
 	for _, s := range t.Learner.State() {
 		all = append(all, optim.Named{Name: "state/" + s.Name, Tensor: s.Tensor})
 	}
-	return all
+	return append(all, t.best...)
 }
 
 // setSteps takes up the count of a checkpoint.
