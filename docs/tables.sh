@@ -23,7 +23,40 @@ picture() {
 	printf '![Figure %s](figure%s.svg)\n\n' "$n" "$n" >>"$page"
 }
 
-cat docs/tables.head.md >"$page"
+cat >"$page" <<'HEAD'
+# Tables and figures of the paper
+
+`fewshot table NUMBER` plans the runs that a table of the R-AMT paper takes, makes those that are not done yet, and lays their results out as
+the paper does, with its own figures beside them; `fewshot figure NUMBER` does so for the figures with data, and draws them.
+
+```
+fewshot table 17 -data DATA -model ViT-B/16 -dry-run      runs, done, and about how long the others take here
+fewshot table 17 -data DATA -model ViT-B/16 -rows amt,r-amt
+fewshot table 3 -seeds 1 -format latex -out table3.tex    the synthetic world, one seed
+fewshot table 17 -plan plan.jsonl                         the runs for other machines: fewshot run, then table 17 -collect -runs plan-runs
+fewshot pretrain -arch RN50 -out small/RN50               a backbone for table 10 -backbones small
+fewshot figure 7 -picture figure7.svg
+fewshot table methods                                     all methods of this program beside each other: docs/embedded.md
+```
+
+* Runs that two tables need are one: they lie in `-runs` by what determines them, and whoever comes second finds them done. An interrupted
+  command goes on where it was when it is given again.
+* A sheet names how anything was selected. Masks and prompts are those of the last epoch; what needs validation images says so. On ImageNet,
+  whose validation images are its test images, methods that choose on validation images are not trained: nothing here is chosen on test
+  images, but by the one method whose name says it.
+* `-seeds`, `-shots`, `-rows` and `-max-images` make less of it, and the sheet says REDUCED. With `-max-images` methods that would see more
+  images have fewer epochs than published: for a look, not for a comparison.
+* Rows of the paper are printed where it has them; what it printed is in `rmt/plan/paper/published`, with a test of what there does not agree
+  (CoOp on ImageNet is 71.73, 71.92 and 72.01 in three tables, the linear probe 65.85 and 56.03).
+* ± is the standard deviation over seeds, dividing by their number, as CoOp's scripts do. (`fewshot collect` divides by one less.)
+* Figures 1, 2 and 6 are diagrams; Figure 3's change of a layer is the mean of |M − M₀|, where the paper sums the gradients' steps.
+* On `-data synth`, the default, everything is of this program's own synthetic world, with drawn tasks in the places of the data sets. **No figure of
+  it compares with the paper's.** The three newest tasks, digits, patterns and stacks, are of use to the small model: its zero-shot accuracy
+  is 51, 28 and 18 % where chance is 10, 5 and 5, and masks from 16 images a class gain 17, 10 to 12 and 12 to 14 points on validation images.
+
+What follows was made by `docs/tables.sh`, with one seed.
+
+HEAD
 show table 17 -seeds 1 -shots 16 -rows zero-shot,r-amt
 show table 1 -seeds 1 -rows zero-shot,r-amt
 show table 2 -seeds 1 -rows zero-shot,linear-probe,r-amt

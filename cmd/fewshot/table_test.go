@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fewshot/datasets/synth"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/plan/paper"
 )
@@ -134,7 +135,7 @@ func TestPaperFigures(t *testing.T) {
 	if out := must(t, "figure", "6"); !strings.Contains(out, "diagram") {
 		t.Errorf("figure 6: %s", out)
 	}
-	for args, want := range map[string]string{"8": "there is no figure 8; there are 1, 2, 3, 4, 5, 6, 7", "4 -picture x.gif": "svg", "4 5": "give the number of one figure"} {
+	for args, want := range map[string]string{"8": "there is no figure 8; there are 1, 2, 3, 4, 5, 6, 7, methods", "4 -picture x.gif": "svg", "4 5": "give the number of one figure"} {
 		if code, _, errw := cli(t, append([]string{"figure"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(errw, want) {
 			t.Errorf("figure %s: exit code %d, %s", args, code, errw)
 		}
@@ -170,4 +171,51 @@ func TestBackbones(t *testing.T) {
 	if code, _, errw := cli(t, "pretrain", "-arch", "RN9", "-out", filepath.Join(dir, "x")); code != exitUsage || !strings.Contains(errw, "-arch RN9: there are RN50") {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
+}
+
+// A data set of the paper, in its own layout: the published settings, the paper's figures beside, and no word of a synthetic world.
+func TestTableOfRealData(t *testing.T) {
+	root := t.TempDir()
+	rgb := make([]uint8, synth.Size*synth.Size*3)
+	for i := range 60 {
+		synth.Pair(rgb, 7, uint64(i))
+		png, err := synth.EncodePNG(rgb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(root, "eurosat", "2750", fmt.Sprintf("Class%d", i%10))
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("Class%d_%d.png", i%10, i)), png, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"figure", "5", "-data", root, "-model", tiny(t), "-seeds", "1", "-rows", "eurosat", "-runs", filepath.Join(root, "runs")}
+	d := last[paper.Drawing](t, must(t, append(args, "-json")...))
+	notes := strings.Join(d.Notes, "\n")
+	if d.Runs != 2 || d.Done != 2 || d.Lines[0].Labels[0] != "EuroSAT" || !d.Lines[1].Paper || d.Lines[1].Cells[2].Mean != 44.2 || strings.Contains(notes, "SYNTHETIC") ||
+		!strings.Contains(notes, "Settings, where nothing else is said, are those published for the method and the data set") ||
+		!strings.Contains(notes, "1 runs of masks switched off no weight") {
+		t.Errorf("%+v", d)
+	}
+	all, err := plan.Collect(planAt(t, append(args, "-plan", filepath.Join(root, "p.jsonl"))...), filepath.Join(root, "runs"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := all[1].Result; r == nil || r.Method != "r-amt" || len(r.Epochs) != 30 || !strings.Contains(string(r.Config), `"leak": 0.3`) {
+		t.Errorf("%+v", r)
+	}
+}
+
+// planAt is the plan that a command writes, the last of whose arguments is its file.
+func planAt(t *testing.T, args ...string) *plan.Plan {
+	t.Helper()
+	must(t, args...)
+	p, err := plan.Open(args[len(args)-1], "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
 }

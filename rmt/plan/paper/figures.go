@@ -76,6 +76,8 @@ var graphs = map[string]struct {
 	"4": {form{"Figure 4", "Few-shot accuracy on eleven data sets", curves}, drawCurves},
 	"5": {form{"Figure 5", "Gain over zero-shot CLIP, and sparsity, of R-AMT, 16 shots", gains}, drawGains},
 	"7": {form{"Figure 7", "Overlap of the masks of two data sets, 16 shots", overlaps}, drawOverlaps},
+
+	Methods: {forms[Methods], drawMethods},
 }
 
 // FigureNumbers are those of all figures.
@@ -217,6 +219,28 @@ func changes(b *builder) {
 	}
 	b.note("A layer's change is the mean of |M − M₀| over its scores, M₀ = 0.01, at the end of training; then the mean over data sets and seeds. The paper's Δ is the sum of γ·∂L/∂M over the steps, " +
 		"which is what plain gradient descent would have moved them by; with Adam, which it trains with, the scores move otherwise.")
+}
+
+// drawMethods has a bar of each method's mean, for each number of shots.
+func drawMethods(_ *Graph, s *Sheet, _ Results) ([]Panel, error) {
+	p := Panel{Y: "accuracy, %, mean of three drawn tasks"}
+	var columns []int
+	for j, c := range s.Columns {
+		if shots, ok := strings.CutPrefix(c.Title, meanOf); ok {
+			columns = append(columns, j)
+			p.Bars = append(p.Bars, Series{Name: shots})
+		}
+	}
+	for _, l := range s.Lines {
+		if slices.ContainsFunc(columns, func(j int) bool { return l.Cells[j] == nil }) {
+			continue
+		}
+		p.Groups = append(p.Groups, l.Labels[0])
+		for i, j := range columns {
+			p.Bars[i].Y = append(p.Bars[i].Y, l.Cells[j].Mean)
+		}
+	}
+	return []Panel{p}, nil
 }
 
 // kinds of weights whose changes are compared.

@@ -14,6 +14,9 @@ var (
 	methodShots = []int{4, 16}
 )
 
+// meanOf begins the heading of an average.
+const meanOf = "mean, "
+
 // methodRows are all methods, and two of them on masked encoders.
 func methodRows() []string {
 	all := []string{"zero-shot"}
@@ -40,7 +43,7 @@ func methods(b *builder) {
 		for _, s := range sets {
 			b.columns(1, b.options.World.title(s)+", "+strconv.Itoa(n)+" shots")
 		}
-		b.columns(1, "mean, "+strconv.Itoa(n)+" shots")
+		b.columns(1, meanOf+strconv.Itoa(n)+" shots")
 	}
 	b.columns(1, "s a run", "kB stored")
 	for _, name := range methodRows() {

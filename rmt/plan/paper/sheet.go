@@ -134,6 +134,9 @@ func (t *Table) notes(p *plan.Plan, done []*plan.Outcome) (all []string) {
 	}
 	all = append(all, slices.Sorted(maps.Keys(t.barred))...)
 	all = append(all, t.Notes...)
+	if n := idle(done); n > 0 {
+		all = append(all, fmt.Sprintf("%d runs of masks switched off no weight, as so few steps cannot at these settings: their accuracy is the untouched model's.", n))
+	}
 	if missing := p.Len() - len(done); missing > 0 {
 		all = append(all, fmt.Sprintf("%d of %d runs are not done; what depends on them is left empty.", missing, p.Len()))
 	}
@@ -254,6 +257,16 @@ func (o *Options) reduced(p *plan.Plan) (all []string) {
 		all = append(all, fmt.Sprintf("REDUCED: a run sees at most %d training images, so that %s have fewer epochs or steps than said or published, where these would see more.", o.Budget, strings.Join(cut, ", ")))
 	}
 	return all
+}
+
+// idle counts masks that hide nothing.
+func idle(done []*plan.Outcome) (n int) {
+	for _, o := range done {
+		if o.Result != nil && o.Result.Sparsity != nil && o.Result.Sparsity.Off == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // machinesOf are what the results were made on.
