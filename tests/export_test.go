@@ -15,10 +15,12 @@ import (
 	"testing"
 
 	"fewshot/autograd"
+	"fewshot/nn"
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/export"
 	"fewshot/tensor"
 	"fewshot/text"
+	"fewshot/vit"
 )
 
 // drawn is a CLIP of random weights in OpenAI's names.
@@ -34,21 +36,53 @@ func (d drawn) Read(name string, dst []float32) error {
 	return nil
 }
 
+// put draws a tensor evenly about a mean.
+func (d drawn) put(name string, mean, spread float64, shape ...int) {
+	v := make([]float32, tensor.Len(shape))
+	x := uint32(len(d)*7919 + 1)
+	for i := range v {
+		x = x*1664525 + 1013904223
+		v[i] = float32(mean + spread*float64(int32(x))/(1<<31))
+	}
+	d[name] = struct {
+		shape  []int
+		values []float32
+	}{shape, v}
+}
+
+// drawNet puts a ResNet in place of the image encoder, with an attention pool of width 32·width.
+func (d drawn) drawNet(width, embed, grid int, layers [4]int) drawn {
+	for name := range d {
+		if strings.HasPrefix(name, "visual.") {
+			delete(d, name)
+		}
+	}
+	c := vit.ResNetConfig{ImageSize: 32 * grid, Width: width, Layers: layers, Heads: width / 2, Embed: embed}
+	w := nn.NewCheck(d)
+	vit.NewResNet(w, c)
+	asked := w.Asked()
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		shape := asked[name]
+		switch {
+		case strings.HasSuffix(name, "running_var"):
+			d.put(name, 1, 0.5, shape...)
+		case strings.HasSuffix(name, "running_mean") || strings.HasSuffix(name, "bias"):
+			d.put(name, 0, 0.2, shape...)
+		case len(shape) == 1:
+			d.put(name, 1, 0.3, shape...)
+		case len(shape) == 4:
+			d.put(name, 0, 2/math.Sqrt(float64(shape[1]*shape[2]*shape[3])), shape...)
+		default:
+			d.put(name, 0, 2/math.Sqrt(float64(shape[1])), shape...)
+		}
+	}
+	return d
+}
+
 // drawCLIP draws a CLIP of two blocks a tower, large enough for every term of the network to matter.
 func drawCLIP(width, embed, vocab int) drawn {
 	d := drawn{}
-	x := uint32(1)
-	put := func(name string, mean, spread float64, shape ...int) {
-		v := make([]float32, tensor.Len(shape))
-		for i := range v {
-			x = x*1664525 + 1013904223
-			v[i] = float32(mean + spread*float64(int32(x))/(1<<31))
-		}
-		d[name] = struct {
-			shape  []int
-			values []float32
-		}{shape, v}
-	}
+	put := d.put
 	norm := func(name string) { put(name+".weight", 1, 0.2, width); put(name+".bias", 0, 0.1, width) }
 	linear := func(weight, bias string, in, out int) {
 		put(weight, 0, 2/math.Sqrt(float64(in)), out, in)
@@ -100,17 +134,32 @@ func TestExport(t *testing.T) {
 	for _, c := range []struct {
 		name, activation string
 		heads            int
-	}{{"openai", "quickgelu", 2}, {"laion", "gelu", 4}} {
+	}{{"openai", "quickgelu", 2}, {"laion", "gelu", 4}, {"resnet", "quickgelu", 2}} {
 		t.Run(c.name, func(t *testing.T) {
 			dev := open(t, "cpu", 0)
 			src := drawCLIP(128, 48, tok.Size())
 			act := map[string]tensor.Activation{"quickgelu": tensor.QuickGELU, "gelu": tensor.GELU}[c.activation]
+			net, imageHeads := c.name == "resnet", c.heads
 			clip := newCLIP(t, dev, src, act, c.heads, c.heads)
-			m := &export.Model{Weights: src, Activation: c.activation, ImageHeads: c.heads, TextHeads: c.heads, Preprocessing: checkpoint.OpenAIPreprocessing,
+			images := clip.imageFeatures
+			if net {
+				src.drawNet(8, 48, 2, [4]int{1, 2, 1, 1})
+				w := nn.NewWeights(dev, src)
+				config, err := vit.ResNetConfigOf(src, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := vit.NewResNet(w, config)
+				imageHeads = config.Heads
+				images = func(dev *tensor.Device, x *tensor.Tensor) []float64 {
+					return value(dev, func(tape *autograd.Tape) *autograd.Var { return e.Encode(tape.Const(x)) })
+				}
+			}
+			m := &export.Model{Weights: src, Activation: c.activation, ImageHeads: imageHeads, TextHeads: c.heads, Preprocessing: checkpoint.OpenAIPreprocessing,
 				Merges: merges.Bytes(), Vocab: vocab.Bytes(), Card: export.Card{Title: c.name}}
 
-			const images = 3
-			pixels := make([]float32, images*3*64*64)
+			const n = 3
+			pixels := make([]float32, n*3*64*64)
 			mean, std := checkpoint.OpenAIPreprocessing.Mean, checkpoint.OpenAIPreprocessing.Std
 			normal := make([]float32, len(pixels))
 			for i := range pixels {
@@ -127,7 +176,7 @@ func TestExport(t *testing.T) {
 				}
 				ids = append(ids, one)
 			}
-			image := clip.imageFeatures(dev, dev.From(normal, images, 3, 64, 64))
+			image := images(dev, dev.From(normal, n, 3, 64, 64))
 			words := value(dev, func(tape *autograd.Tape) *autograd.Var { return clip.text.Encode(tape, ids) })
 			head := &export.Head{Classes: texts, Scale: math.Exp(3)}
 			for i := range texts {
@@ -159,16 +208,23 @@ func TestExport(t *testing.T) {
 				return filepath.Join(dir, folder)
 			}
 			files, err := m.Transformers()
-			check(t, m, put("transformers", files, err))
+			if !net {
+				check(t, m, put("transformers", files, err))
+			} else if err == nil {
+				t.Error("transformers has no class for ResNets")
+			}
 			files, err = m.OpenCLIP()
 			check(t, m, put("open_clip", files, err))
-			if files, err = m.OpenAI("model.pt"); c.name == "openai" {
+			if files, err = m.OpenAI("model.pt"); c.name != "laion" {
 				check(t, m, filepath.Join(put("openai", files, err), "model.pt"))
 			} else if err == nil {
 				t.Error("OpenAI's layout cannot say gelu")
 			}
 			for folder, write := range map[string]func() ([]export.File, error){"onnx": m.ONNX,
 				"classifier": func() ([]export.File, error) { return m.ONNXClassifier(head) }} {
+				if net && folder == "onnx" {
+					continue // its configuration is that of transformers
+				}
 				files, err := write()
 				path := filepath.Join(put(folder, files, err), filepath.FromSlash(files[0].Name))
 				if err := m.CheckONNX(func() (io.ReadCloser, error) { return os.Open(path) }); err != nil {

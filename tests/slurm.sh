@@ -109,7 +109,7 @@ squeue -o '%.12i %.10P %.16j %.10T %.8M %r'
 
 say "the end of all"
 collected() { [ -s 'a "cluster"'/slurm/collect-"$collect".log ]; }
-until_ 480 "what collects" collected
+until_ $([ "${1:-}" = limit ] && echo 1200 || echo 480) "what collects" collected
 gone() { [ -z "$(squeue -h)" ]; }
 until_ 60 "the queue to be empty" gone
 for log in 'a "cluster"'/slurm/*; do

@@ -204,10 +204,6 @@ func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) 
 	if m.Text == nil {
 		return nil, fmt.Errorf("%s has no text encoder; an image encoder alone has no export", m.Name)
 	}
-	arch, ok := m.Arch.(vit.Config)
-	if !ok {
-		return nil, fmt.Errorf("%s has a ResNet, %s; what is exported has a vision transformer", m.Name, m.Arch.Name())
-	}
 	spec, err := m.Spec()
 	if err != nil {
 		return nil, err
@@ -218,8 +214,12 @@ func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) 
 	if other != (checkpoint.Settings{}) {
 		return nil, fmt.Errorf("%s pools or masks tokens otherwise than CLIP, or has another tokenizer; such models have no export yet", m.Name)
 	}
-	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: arch.Heads, TextHeads: m.Text.Heads,
-		ImageEps: arch.Eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
+	eps := 0.0
+	if c, ok := m.Arch.(vit.Config); ok {
+		eps = c.Eps
+	}
+	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: m.Arch.Sizes().Heads, TextHeads: m.Text.Heads,
+		ImageEps: eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
 		About: map[string]string{"backbone": m.Digest, "program": version()}}
 	if tok, ok := m.Tokenizer.(*text.BPE); ok {
 		var merges, vocab bytes.Buffer

@@ -120,6 +120,41 @@ func TestTextMasks(t *testing.T) {
 	}
 }
 
+// TestExportResNet: masks on a ResNet are folded in; what has no form for it is refused by name.
+func TestExportResNet(t *testing.T) {
+	model := filepath.Join(netFolder(t), "model.safetensors")
+	data := []string{"-data", tinyData(t), "-dataset", "few"}
+	picture := firstImage(t, filepath.Join(tinyData(t), "few"))
+	run := filepath.Join(t.TempDir(), "run")
+	must(t, slices.Concat([]string{"train", "-model", model, "-shots", "2", "-batch-size", "8", "-epochs", "2", "-lr", "3e-3", "-method", "r-pmt", "-encoder", "both",
+		"-zeroshot=false", "-out", run}, data)...)
+	out, classes := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "classes.txt")
+	must(t, "export", "-model", model, "-mask", run, "-to", "open_clip", "-out", out)
+	encode := func(args ...string) string {
+		t.Helper()
+		return must(t, append(append([]string{"encode", "-json", "-text", "a star"}, args...), picture)...)
+	}
+	want, got, plain := encode("-model", model, "-mask", run), encode("-model", out), encode("-model", model)
+	if want != got || want == plain {
+		t.Errorf("exported\n%.200s\nunder the mask\n%.200s\nuntouched\n%.200s", got, want, plain)
+	}
+	if err := os.WriteFile(classes, []byte("star\ndisc\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "export", "-model", model, "-mask", run, "-to", "onnx", "-classes", classes, "-out", filepath.Join(t.TempDir(), "onnx"))
+	for form, want := range map[string]string{
+		"transformers":  "transformers has no class for CLIP's ResNets: use -to open_clip",
+		"onnx":          "use -classes or -image-only",
+		"openai":        "", // heads of 64
+		"official-mask": "only vision transformers' masks can be written",
+	} {
+		code, _, errw := cli(t, "export", "-model", model, "-mask", run, "-to", form, "-out", filepath.Join(t.TempDir(), "out"))
+		if (code == exitDone) != (want == "") || !strings.Contains(errw, want) {
+			t.Errorf("%s: exit code %d, %s; want %q", form, code, errw, want)
+		}
+	}
+}
+
 // TestExportFoldsLoRA: the exported model alone answers as the model with its tuned file does.
 func TestExportFoldsLoRA(t *testing.T) {
 	run, out := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "out")

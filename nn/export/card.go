@@ -69,13 +69,17 @@ func (m *Model) card(library string) File {
 	rows("Settings", c.Settings)
 	rows("Model", map[string]string{
 		"base": c.Base, "digest of the base": c.Digest, "data": c.Dataset, "written by": c.Program,
-		"image encoder": m.image.String() + fmt.Sprintf(", patches of %d, images of %d pixels", m.patch, m.side),
+		"image encoder": m.encoder(),
 		"text encoder":  m.text.String() + fmt.Sprintf(", %d tokens of %d", m.text.tokens, m.vocab),
 		"activation":    m.Activation, "features": fmt.Sprint(m.embed), "values": "float32",
 	})
 	b.WriteString("## Inputs\n\nImages and texts are prepared by each program in its own way; where that differs from the one this model was\n" +
-		"measured with, figures differ in the last place. With transformers use `AutoProcessor.from_pretrained(…, backend=\"pil\")`\n" +
-		"for equal pixels of RGB images, and pass `truncation=True` for long texts.\n")
+		"measured with, figures differ in the last place.")
+	if m.net == nil {
+		b.WriteString(" With transformers use `AutoProcessor.from_pretrained(…, backend=\"pil\")`\n" +
+			"for equal pixels of RGB images, and pass `truncation=True` for long texts.")
+	}
+	b.WriteString("\n")
 	return text("README.md", []byte(b.String()))
 }
 
@@ -86,4 +90,12 @@ func (t tower) String() string {
 // line makes a stranger's text one cell of a table.
 func line(s string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "\r", " ", "<", "&lt;").Replace(quote.Text(s))
+}
+
+// encoder says what the image encoder is.
+func (m *Model) encoder() string {
+	if m.net != nil {
+		return fmt.Sprintf("%v, images of %d pixels", m.net, m.side)
+	}
+	return fmt.Sprintf("%v, patches of %d, images of %d pixels", m.image, m.patch, m.side)
 }

@@ -71,6 +71,81 @@ func model() *Model {
 	return m
 }
 
+// netModel has a ResNet of width 4 and blocks in each stage, and the same text encoder.
+func netModel() *Model {
+	m := model()
+	m.ImageHeads = 2
+	m.sizes.image, m.sizes.patch, m.sizes.side = tower{}, 0, 64
+	m.sizes.net = &resNet{width: 4, layers: [4]int{1, 2, 1, 1}, heads: 2, tokens: 5}
+	s := small{}
+	shapes := m.shapes()
+	for _, name := range slices.Sorted(maps.Keys(shapes)) {
+		s.put(name, shapes[name]...)
+	}
+	m.Weights = s
+	return m
+}
+
+// TestResNet: open_clip's and OpenAI's layouts hold a ResNet, and a graph does; what transformers has no class for is refused.
+func TestResNet(t *testing.T) {
+	for _, heads := range []int{2, 4} {
+		m := netModel()
+		m.ImageHeads = heads
+		for format, write := range map[string]func() ([]File, error){"open_clip": m.OpenCLIP, "openai": func() ([]File, error) { return m.OpenAI("m.pt") }} {
+			files, err := write()
+			if format == "openai" && heads == 4 {
+				if err == nil || !strings.Contains(err.Error(), "attention pool has 4 heads") {
+					t.Errorf("OpenAI's layout cannot say 4 heads: %v", err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Errorf("%s: %v", format, err)
+				continue
+			}
+			path := save(t, files)
+			if format == "openai" {
+				path = filepath.Join(path, "m.pt")
+			}
+			if err := m.Check(path); err != nil {
+				t.Errorf("%s: %v", format, err)
+			}
+			m.Weights.(small)["visual.layer2.1.bn2.running_var"].values[3]++
+			if err := m.Check(path); err == nil || !strings.Contains(err.Error(), "visual.layer2.1.bn2.running_var") {
+				t.Errorf("%s: another statistic passes: %v", format, err)
+			}
+			m.Weights.(small)["visual.layer2.1.bn2.running_var"].values[3]--
+		}
+	}
+	m := netModel()
+	files, err := m.ONNXClassifier(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := files[0].Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.CheckONNX(func() (io.ReadCloser, error) { return io.NopCloser(&b), nil }); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*Model){
+		"transformers has no class for CLIP's ResNets":                                           func(*Model) {},
+		"architecture of CLIP's ResNets, and would lose something: visual.layer1.0.conv4.weight": func(m *Model) { m.Weights.(small).put("visual.layer1.0.conv4.weight", 3) },
+		"visual.bn1.running_mean should have":                                                    func(m *Model) { delete(m.Weights.(small), "visual.bn1.running_mean") },
+		"its attention pool has 0 positions":                                                     func(m *Model) { delete(m.Weights.(small), "visual.attnpool.positional_embedding") },
+		"attention pool of 3 heads":                                                              func(m *Model) { m.ImageHeads = 3 },
+	} {
+		for _, format := range []func(*Model) ([]File, error){(*Model).Transformers, (*Model).ONNX} {
+			m := netModel()
+			change(m)
+			if _, err := format(m); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", want, err)
+			}
+		}
+	}
+}
+
 // save writes files into a folder.
 func save(t *testing.T, files []File) string {
 	t.Helper()

@@ -12,12 +12,12 @@ import (
 	"fewshot/nn/checkpoint"
 )
 
-// A Model is a CLIP with two vision-language towers, both transformers.
+// A Model is a CLIP: a text encoder, and for images a transformer or one of CLIP's ResNets.
 type Model struct {
 	Weights               checkpoint.Source // OpenAI's names and orientations; float32
 	Activation            string            // quickgelu or gelu
-	ImageHeads, TextHeads int
-	ImageEps, TextEps     float64 // of the layer norms; 0 for 1e-5
+	ImageHeads, TextHeads int               // of a ResNet those of its attention pool
+	ImageEps, TextEps     float64           // of the layer norms; 0 for 1e-5
 	Preprocessing         checkpoint.Preprocessing
 
 	// Merges and Vocab are the contents of merges.txt and vocab.json; nil without a tokenizer.
@@ -34,7 +34,8 @@ type Model struct {
 
 // sizes are what the tensors' shapes tell.
 type sizes struct {
-	image tower
+	image tower   // of a ResNet empty
+	net   *resNet // of a transformer nil
 	text  tower
 	patch int
 	side  int // of images, in pixels
@@ -73,34 +74,24 @@ func (m *Model) prepare() error {
 		}
 		return s
 	}
-	conv, pos, proj := shape("visual.conv1.weight", 4), shape("visual.positional_embedding", 2), shape("visual.proj", 2)
-	tokens, context := shape("token_embedding.weight", 2), shape("positional_embedding", 2)
-	if conv[0] == 0 || pos[0] < 2 || proj[1] == 0 {
-		return fmt.Errorf("export: the image encoder is no vision transformer as CLIP's; other architectures have no export yet")
+	m.sizes = sizes{}
+	if _, ok := m.Weights.Shape("visual.layer1.0.conv1.weight"); ok {
+		if err := m.prepareNet(shape); err != nil {
+			return err
+		}
+	} else if err := m.prepareTransformer(shape); err != nil {
+		return err
 	}
+	tokens, context := shape("token_embedding.weight", 2), shape("positional_embedding", 2)
 	if tokens[0] == 0 || context[0] == 0 {
 		return fmt.Errorf("export: the model has no text encoder as CLIP's; an image encoder alone has no export")
 	}
-	eps := func(v float64) float64 {
-		if v == 0 {
-			return 1e-5
-		}
-		return v
-	}
-	grid := int(math.Round(math.Sqrt(float64(pos[0] - 1))))
-	m.sizes = sizes{
-		image: tower{prefix: "visual.transformer.", width: conv[0], heads: m.ImageHeads, tokens: pos[0], eps: eps(m.ImageEps)},
-		text:  tower{prefix: "transformer.", width: tokens[1], heads: m.TextHeads, tokens: context[0], eps: eps(m.TextEps)},
-		patch: conv[2], side: conv[2] * grid, vocab: tokens[0], embed: proj[1],
-	}
-	for _, t := range []*tower{&m.image, &m.text} {
+	m.text, m.vocab = tower{prefix: "transformer.", width: tokens[1], heads: m.TextHeads, tokens: context[0], eps: epsilon(m.TextEps)}, tokens[0]
+	for _, t := range m.towers() {
 		t.layers, t.inner = nn.Blocks(m.Weights, t.prefix)
 		if t.layers == 0 || t.inner == 0 || t.heads < 1 || t.width%t.heads != 0 {
 			return fmt.Errorf("export: %s has %d blocks of width %d with %d heads: no transformer", t.prefix, t.layers, t.width, t.heads)
 		}
-	}
-	if grid*grid+1 != pos[0] {
-		return fmt.Errorf("export: %d positions are no square of patches and a class token", pos[0])
 	}
 	if m.Activation != "quickgelu" && m.Activation != "gelu" {
 		return fmt.Errorf("export: activation %q; there are quickgelu and gelu", m.Activation)
@@ -123,25 +114,67 @@ func (m *Model) prepare() error {
 	}
 	if wrong != nil {
 		slices.Sort(wrong)
-		return fmt.Errorf("export: this is not the architecture of CLIP's vision transformers, and would lose something: %s (%d differences)", wrong[0], len(wrong))
+		return fmt.Errorf("export: this is not the architecture of CLIP's %s, and would lose something: %s (%d differences)", m.kind(), wrong[0], len(wrong))
 	}
+	return nil
+}
+
+func (m *Model) kind() string {
+	if m.net != nil {
+		return "ResNets"
+	}
+	return "vision transformers"
+}
+
+// towers are the transformers that there are.
+func (m *Model) towers() []*tower {
+	if m.net != nil {
+		return []*tower{&m.text}
+	}
+	return []*tower{&m.image, &m.text}
+}
+
+// epsilon is that of layer norms, 0 for the usual one.
+func epsilon(v float64) float64 {
+	if v == 0 {
+		return 1e-5
+	}
+	return v
+}
+
+// prepareTransformer reads the sizes of a vision transformer.
+func (m *Model) prepareTransformer(shape func(name string, rank int) []int) error {
+	conv, pos, proj := shape("visual.conv1.weight", 4), shape("visual.positional_embedding", 2), shape("visual.proj", 2)
+	if conv[0] == 0 || pos[0] < 2 || proj[1] == 0 {
+		return fmt.Errorf("export: the image encoder is no vision transformer and no ResNet as CLIP's; other architectures have no export yet")
+	}
+	grid := int(math.Round(math.Sqrt(float64(pos[0] - 1))))
+	if grid*grid+1 != pos[0] {
+		return fmt.Errorf("export: %d positions are no square of patches and a class token", pos[0])
+	}
+	m.image = tower{prefix: "visual.transformer.", width: conv[0], heads: m.ImageHeads, tokens: pos[0], eps: epsilon(m.ImageEps)}
+	m.patch, m.side, m.embed = conv[2], conv[2]*grid, proj[1]
 	return nil
 }
 
 // shapes are the tensors of the architecture.
 func (m *Model) shapes() map[string][]int {
 	s := map[string][]int{
-		"visual.conv1.weight": {m.image.width, 3, m.patch, m.patch}, "visual.class_embedding": {m.image.width},
-		"visual.positional_embedding": {m.image.tokens, m.image.width}, "visual.proj": {m.image.width, m.embed},
 		"token_embedding.weight": {m.vocab, m.text.width}, "positional_embedding": {m.text.tokens, m.text.width},
 		"text_projection": {m.text.width, m.embed}, "logit_scale": {},
 	}
 	norm := func(name string, width int) { s[name+".weight"], s[name+".bias"] = []int{width}, []int{width} }
 	linear := func(weight, bias string, in, out int) { s[weight], s[bias] = []int{out, in}, []int{out} }
-	norm("visual.ln_pre", m.image.width)
-	norm("visual.ln_post", m.image.width)
+	if m.net != nil {
+		m.net.shapes(s, m.embed)
+	} else {
+		s["visual.conv1.weight"], s["visual.class_embedding"] = []int{m.image.width, 3, m.patch, m.patch}, []int{m.image.width}
+		s["visual.positional_embedding"], s["visual.proj"] = []int{m.image.tokens, m.image.width}, []int{m.image.width, m.embed}
+		norm("visual.ln_pre", m.image.width)
+		norm("visual.ln_post", m.image.width)
+	}
 	norm("ln_final", m.text.width)
-	for _, t := range []tower{m.image, m.text} {
+	for _, t := range m.towers() {
 		for i := range t.layers {
 			p := t.block(i)
 			norm(p+"ln_1", t.width)
@@ -250,7 +283,7 @@ func (m *Model) Check(path string) error {
 	}
 	image, text := got.Eps()
 	for _, e := range [][2]float64{{m.image.eps, image}, {m.text.eps, text}} {
-		if e[1] != 0 && e[1] != e[0] {
+		if e[0] != 0 && e[1] != 0 && e[1] != e[0] {
 			return fault("the epsilon of layer norms", e[0], e[1])
 		}
 	}

@@ -236,6 +236,9 @@ func (g *graph) size(x string, axis int) string {
 // images encodes pixel values [N, 3, side, side] to features [N, embed].
 func (g *graph) images(x string) string {
 	m := g.model
+	if m.net != nil {
+		return g.netImages(x)
+	}
 	t := m.image
 	x = g.node("Conv", []string{x, g.weight("visual.conv1.weight")}, "", attribute{"kernel_shape", []int{m.patch, m.patch}}, attribute{"strides", []int{m.patch, m.patch}})
 	x = g.transposed(g.reshape(x, 0, t.width, t.tokens-1), 0, 2, 1)
@@ -277,6 +280,12 @@ func (g *graph) texts(ids string) string {
 // ONNX is the whole model as one graph with the names of optimum and transformers.js, in the folder onnx, with the
 // configuration, preprocessing and vocabulary that go with it.
 func (m *Model) ONNX() ([]File, error) {
+	if err := m.prepare(); err != nil {
+		return nil, err
+	}
+	if err := m.noNet("onnx", "-classes or -image-only, whose graph needs no configuration"); err != nil {
+		return nil, err
+	}
 	all, err := m.Transformers()
 	if err != nil {
 		return nil, err

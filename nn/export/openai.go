@@ -17,7 +17,10 @@ func (m *Model) OpenAI(name string) ([]File, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
-	for _, t := range []tower{m.image, m.text} {
+	if n := m.net; n != nil && n.heads*64 != n.pool() {
+		return nil, fmt.Errorf("export to openai: the attention pool has %d heads for a width of %d, and readers of that layout take width/64: use -to open_clip", n.heads, n.pool())
+	}
+	for _, t := range m.towers() {
 		if t.heads*64 != t.width {
 			return nil, fmt.Errorf("export to openai: %s has %d heads for a width of %d, and readers of that layout take width/64: use -to open_clip", t.prefix, t.heads, t.width)
 		}

@@ -31,6 +31,9 @@ func (m *Model) OpenCLIP() ([]File, error) {
 		return c, nil
 	}
 	vision, err := part(m.image)
+	if m.net != nil {
+		vision, err = map[string]any{"width": m.net.width, "layers": m.net.layers, "patch_size": nil}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +41,12 @@ func (m *Model) OpenCLIP() ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	vision["image_size"], vision["patch_size"], vision["head_width"] = m.side, m.patch, m.image.width/m.image.heads
+	vision["image_size"] = m.side
+	if m.net != nil {
+		vision["head_width"] = m.net.pool() / m.net.heads
+	} else {
+		vision["patch_size"], vision["head_width"] = m.patch, m.image.width/m.image.heads
+	}
 	texts["context_length"], texts["vocab_size"], texts["heads"] = m.text.tokens, m.vocab, m.text.heads
 	var files []File
 	if !m.OpenAIVocabulary {
