@@ -198,7 +198,7 @@ func (d *Dataset) useRows(file string, rows []row, order []string, by Division) 
 		items := map[string]*[]Item{partTrain: &d.Train, partVal: &d.Val, partTest: &d.Test}[r.part]
 		*items = append(*items, Item{Path: r.path, Label: int32(label[r.class])})
 	}
-	d.Split = "column of " + quote.Plain(filepath.Base(file))
+	d.Split = "parts by " + quote.Plain(filepath.Base(file))
 	if len(d.Test) == 0 && len(d.Val) > 0 {
 		d.Test, d.Val = d.Val, nil
 		d.warn("there are no test images, so those for validation are the test set and nothing is left for validation")

@@ -86,7 +86,12 @@ func (d *Dataset) readParquet(files []string, o Options) error {
 		d.warn("rows without an image, not used: " + empty.String())
 	}
 	if len(rows) == 0 {
-		return fault(filepath.Join(d.Root, filepath.FromSlash(files[0])), nil, parquetFix, "has no labelled images")
+		file := filepath.Join(d.Root, filepath.FromSlash(files[0]))
+		if unlabelled.total == 0 && empty.total > 0 {
+			return fault(file, nil, "to_parquet leaves images out that were opened from files: map datasets.table.embed_table_storage over them before",
+				"has no bytes of an image in any of %d rows", empty.total)
+		}
+		return fault(file, nil, parquetFix, "has no labelled images")
 	}
 	if err := d.useRows(filepath.Join(d.Root, filepath.FromSlash(files[0])), rows, order, o.Division); err != nil {
 		return err

@@ -149,7 +149,7 @@ func TestParquetForms(t *testing.T) {
 	for name, want := range map[string]string{
 		"zstd":  "is compressed by ZSTD; Snappy, gzip and none are read",
 		"two":   `has several columns of labels, "label class": say which by -label-column`,
-		"paths": "has no labelled images",
+		"paths": "embed_table_storage",
 		"text":  `has no column of images: it has "text"`,
 	} {
 		_, err := Open("", filepath.Join("testdata", "parquet", name+".parquet"))

@@ -176,6 +176,7 @@ func TestFolderRefusals(t *testing.T) {
 		{"divided already", []string{"train,test/cat,dog"}, nil, 0, "0.8", []string{"has parts of its own", "leave -split out"}},
 		{"other case", []string{"train/cat,dog", "test/Cat,dog"}, nil, 0, "", []string{"test/Cat: there is no such class in train/ (there is \"cat\")"}},
 		{"two spellings of a class", []string{"caf\u00e9,cafe\u0301"}, nil, 0, "", []string{"the same name in two spellings"}},
+		{"saved to disk", nil, []string{"train/data-00000-of-00001.arrow", "train/state.json", "dataset_dict.json"}, 0, "", []string{"as save_to_disk", "to_parquet"}},
 		{"unread kinds", nil, []string{"train/cat/1.heic", "train/dog/2.heic", "test/cat/3.heic"}, 0, "", []string{"has no images", ".heic", "images are files ending in .jpg"}},
 		{"a class of unread kinds", []string{"cat,dog"}, []string{"cow/1.heic"}, 0, "", []string{"cow: has no images: it has 1.heic"}},
 		{"too few for folds", []string{"cat,dog"}, nil, 0, "1/5", []string{`"cat": has 4 images, too few for 5 folds`, "at least 5 images"}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -55,6 +56,9 @@ func (d *Dataset) Sample(file string) (*Dataset, error) {
 		case err == nil:
 			if val, _, _, err = parseSample(stem+"_val.jsonl", more); err != nil {
 				return nil, err
+			}
+			for i := range val {
+				val[i].where = filepath.Base(stem) + "_val.jsonl, " + val[i].where
 			}
 		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err

@@ -65,6 +65,9 @@ func TestSample(t *testing.T) {
 			t.Errorf("%s: %d shots, %v", name, s.MostShots(), s.Counts())
 		}
 	}
+	writeFile(t, dir, "shot_1-seed_1_val.jsonl", `{"_impath": "beagle_99.jpg", "_label": 1}`)
+	_, err := d.Sample(filepath.Join(dir, "shot_1-seed_1_train.jsonl"))
+	asError(t, err, `shot_1-seed_1_val.jsonl, line 1: "beagle_99.jpg" is not a validation image`)
 	entry := func(path string, label int) string {
 		return fmt.Sprintf(`{"impath": %q, "label": %d, "classname": "x"}`+"\n", path, label)
 	}

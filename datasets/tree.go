@@ -243,5 +243,8 @@ func (t *tree) why() string {
 	if len(names) == 0 {
 		return "has no images"
 	}
+	if kinds[".arrow"] > 0 {
+		return "has no images: it has " + names[0] + ", as save_to_disk of Hugging Face's datasets writes; what its to_parquet writes is read"
+	}
 	return "has no images: it has " + strings.Join(names[:min(3, len(names))], ", ") + "; images are files ending in " + strings.Join(imageNames, ", ")
 }
