@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"fewshot/cmd/fewshot/internal/draw"
 	"fewshot/datasets/synth"
+	"fewshot/rmt/plan"
 )
 
 // checkFigure refuses a figure's file that could not be written, before there is any work. "" is none.
@@ -33,7 +33,7 @@ const figureExamples = 5
 // figure is for each task some test images, and each method's accuracy: its mean over seeds and, with several, the standard deviation.
 func figure(rows []demoResult, title string) (draw.Figure, error) {
 	var tasks, methods []string
-	accuracies := map[[2]string][]float64{}
+	accuracies := map[[2]string]plan.Sample{}
 	for _, r := range rows {
 		if !slices.Contains(tasks, r.Task) {
 			tasks = append(tasks, r.Task)
@@ -48,8 +48,8 @@ func figure(rows []demoResult, title string) (draw.Figure, error) {
 	for _, m := range methods {
 		b := draw.Bar{Name: m}
 		for _, t := range tasks {
-			mean, deviation := meanAndDeviation(accuracies[[2]string{t, m}])
-			b.Values, b.Err = append(b.Values, mean), append(b.Err, deviation)
+			a := accuracies[[2]string{t, m}]
+			b.Values, b.Err = append(b.Values, a.Mean()), append(b.Err, a.Std())
 		}
 		f.Series = append(f.Series, b)
 	}
@@ -76,19 +76,4 @@ func picture(rgb []uint8, side int) image.Image {
 		m.SetRGBA(p%side, p/side, color.RGBA{rgb[3*p], rgb[3*p+1], rgb[3*p+2], 0xff})
 	}
 	return m
-}
-
-// meanAndDeviation are the mean of values, NaN of none, and their standard deviation as CoOp's scripts compute it: divided by their number.
-func meanAndDeviation(values []float64) (mean, deviation float64) {
-	n := float64(len(values))
-	for _, v := range values {
-		mean += v / n
-	}
-	for _, v := range values {
-		deviation += (v - mean) * (v - mean) / n
-	}
-	if n == 0 {
-		return math.NaN(), math.NaN()
-	}
-	return mean, math.Sqrt(deviation)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"testing"
 
 	"fewshot/cmd/fewshot/internal/draw"
@@ -16,7 +17,7 @@ func TestFigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := f.(draw.Bars)
-	if len(b.Groups) != 2 || len(b.Series) != 2 || b.Series[1].Values[0] != 53 || b.Series[1].Err[0] != 3 || len(b.Pictures[0]) != figureExamples {
+	if len(b.Groups) != 2 || len(b.Series) != 2 || b.Series[1].Values[0] != 53 || math.Abs(b.Series[1].Err[0]-3*math.Sqrt2) > 1e-12 || len(b.Pictures[0]) != figureExamples {
 		t.Errorf("%+v", b)
 	}
 	var svg bytes.Buffer

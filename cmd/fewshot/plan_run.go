@@ -42,6 +42,7 @@ type runFlags struct {
 	any    bool
 	share  share
 	dry    bool
+	log    logdir
 	// requeue puts a task of Slurm back into the queue that is not done.
 	requeue bool
 }
@@ -63,6 +64,7 @@ func setupRun(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string)
 	f.declare(fs)
 	f.share.declare(fs)
 	fs.BoolVar(&f.dry, "dry-run", false, "make nothing: say how many runs are done, and about how long the others take here")
+	f.log.declare(fs)
 	fs.BoolVar(&f.requeue, "requeue", false, "in a job of Slurm: at SIGUSR1, or where there is more to do, go back into the queue; a job that got no further does not")
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
@@ -188,7 +190,7 @@ func (f *runFlags) execute(ctx context.Context, u *ui, p *plan.Plan, dir string,
 	total := p.Len()
 	return plan.Execute(ctx, p, plan.Options{Dir: dir, Dev: dev, Opener: &opener{u: u, dev: dev, root: f.root, vocab: f.model.Vocab, offline: f.model.offline},
 		Loader: f.loader.Loader, Micro: func(m *clip.Model) func(int) int { return f.micro.on(dev, m) }, SaveEvery: f.every, Program: version(), Flags: f.lasting(),
-		UI: u, AnyVersion: f.any, Select: chosen,
+		UI: u, AnyVersion: f.any, Select: chosen, Record: f.log.recorder,
 		Made: func(i int, o *plan.Outcome) error {
 			e := runEvent{Kind: "run", Index: i, ID: o.ID, State: o.State, Problem: o.Reason()}
 			if o.Result != nil && o.Result.Test != nil {

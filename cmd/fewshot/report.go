@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,16 +18,18 @@ import (
 	"fewshot/cmd/fewshot/internal/report"
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
+	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 )
 
 var reportCommand = command{
-	example: "fewshot report runs/pets",
-	name:    "report", args: "RUN", summary: "make a page of a run: result, curves, confusion, reliability, mistakes",
+	example: "fewshot report runs/pets\nfewshot report plan.jsonl",
+	name:    "report", args: "RUN|PLAN", summary: "make a page of a run, or of a plan: result, curves, confusion, mistakes",
 	about: `Writes one HTML file about a finished run, which needs no network and no other file: result and settings, loss and training
 accuracy by epoch, sparsity by layer, confusion matrix, a table of classes, reliability with ECE, the most certain mistakes, and
 the commands that repeat the run. Test images are classified again, with the model and data that result.json names unless flags
-name others; -evaluate=false leaves out what needs them.`,
+name others; -evaluate=false leaves out what needs them.
+Of a plan the page has the table, accuracy by shots, and every run.`,
 	setup: setupReport,
 }
 
@@ -43,9 +46,14 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	fs.StringVar(&f.mask, "mask", "", "mask `file` under which a tuned file was trained, or its run (default: the one that result.json names)")
 	out := fs.String("out", "", "HTML `file` to write (default report.html in the run's folder)")
 	evaluate := fs.Bool("evaluate", true, "classify the test images again")
+	runs := fs.String("runs", "", "of a plan: `folder` of the runs' folders, as -out of run")
+	anyVersion := fs.Bool("any-version", false, "of a plan: take results of other versions of this program as they are")
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
-			return usagef("give one run, not %d", len(args))
+			return usagef("give one run or plan, not %d", len(args))
+		}
+		if isPlan(args[0]) {
+			return reportPlan(u, args[0], *runs, *out, *anyVersion)
 		}
 		r, folder, err := run.ReadResult(args[0])
 		if err != nil {
@@ -77,6 +85,40 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	}
 }
 
+// isPlan reports whether a path is a plan's file, and no result's.
+func isPlan(path string) bool {
+	s, err := os.Stat(path)
+	return err == nil && s.Mode().IsRegular() && filepath.Ext(path) == ".jsonl"
+}
+
+// reportPlan makes the page of a plan's runs.
+func reportPlan(u *ui, path, runs, out string, anyVersion bool) error {
+	program := version()
+	if anyVersion {
+		program = ""
+	}
+	p, err := plan.Open(path, program)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	dir := runsFolder(runs, path)
+	all, err := plan.Collect(p, dir, program)
+	if err != nil {
+		return err
+	}
+	page := report.Plan{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Folder: dir, Outcomes: all, Table: plan.Tabulate(all), Program: version(),
+		Commands: []report.Command{
+			{Does: "Make the runs that are not done:", Line: shell([]string{"fewshot", "run", path})},
+			{Does: "Lay the results out as a table for a paper:", Line: shell([]string{"fewshot", "collect", path, "-format", "latex"})},
+		}}
+	file := cmp.Or(out, filepath.Join(dir, reportFile))
+	if err := checkpoint.WriteFile(file, page.HTML); err != nil {
+		return err
+	}
+	return u.result(reportResult{Kind: "result", File: file}, func(w io.Writer) { fmt.Fprintln(w, file) })
+}
+
 // reportResult is the last line of -json.
 type reportResult struct {
 	Kind string        `json:"kind"`
@@ -96,6 +138,9 @@ type reportFlags struct {
 
 // files opens what was learned in a run's folder. A mask that it was trained under is where the run had it, unless a flag says where it is now.
 func (f *reportFlags) files(r *run.Result, folder string) (*run.Loaded, error) {
+	if r.Spec.Method == plan.ZeroShot {
+		return run.OpenLoaded("", "")
+	}
 	file := r.Learned(folder)
 	if filepath.Base(file) == run.MaskName {
 		return run.OpenLoaded(file, "")
@@ -211,6 +256,10 @@ func repeats(r *run.Result, folder string) []report.Command {
 		for _, t := range r.Spec.Data.Templates {
 			train = append(train, "-template", t)
 		}
+	}
+	if r.Spec.Method == plan.ZeroShot {
+		test[1] = "zeroshot"
+		return []report.Command{{Does: "Test the untouched model:", Line: shell(test)}}
 	}
 	train = append(train, "-method", r.Spec.Method)
 	for _, name := range slices.Sorted(maps.Keys(r.Flags)) {

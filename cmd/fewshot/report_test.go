@@ -92,3 +92,29 @@ func TestShell(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A plan's page has its table and its runs; a page of one of these runs, the untouched model's too, is made from what the plan left.
+func TestReportOfAPlan(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "compare.jsonl")
+	must(t, quick(t, "-methods", "zero-shot,lp++", "-seeds", "1,2", "-out", path)...)
+	logs := filepath.Join(dir, "logs")
+	must(t, "run", path, "-data", tinyData(t), "-logdir", logs)
+	r := last[reportResult](t, must(t, "report", "-json", path))
+	page := string(read(t, r.File))
+	if r.File != filepath.Join(dir, "compare-runs", reportFile) || !strings.Contains(page, "3 of 3 runs are done, 2 seeds") || strings.Count(page, "<code>") != 3+2 {
+		t.Errorf("%s: %.3000s", r.File, page)
+	}
+	runs, err := filepath.Glob(filepath.Join(dir, "compare-runs", "*", run.ResultName))
+	if err != nil || len(runs) != 3 {
+		t.Fatalf("%v, %v", runs, err)
+	}
+	for _, one := range runs {
+		if r := last[reportResult](t, must(t, "report", "-json", filepath.Dir(one))); r.Test == nil {
+			t.Errorf("%+v", r)
+		}
+	}
+	if events, err := os.ReadDir(logs); err != nil || len(events) != 2 { // there are no steps in a zero-shot run
+		t.Errorf("%v, %v", events, err)
+	}
+}

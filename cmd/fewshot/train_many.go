@@ -113,7 +113,7 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 	if err := p.Save(path, version()); err != nil {
 		return err
 	}
-	rf := runFlags{device: f.device, loader: f.loader, micro: f.micro, model: f.model, root: f.data.root, every: f.every}
+	rf := runFlags{device: f.device, loader: f.loader, micro: f.micro, model: f.model, root: f.data.root, every: f.every, log: f.log}
 	report, err := rf.execute(ctx, u, p, dir, nil)
 	if err != nil {
 		return err

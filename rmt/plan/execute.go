@@ -44,6 +44,9 @@ type Options struct {
 	Flags     map[string]string                       // of train that say the same as these options, for the results
 	UI        run.UI
 
+	// Record, if not nil, makes what a run in a folder is told its numbers, or nil.
+	Record func(folder string) func(run.Spec) (run.Recorder, error)
+
 	AnyVersion bool             // take results of other versions of the program as they are
 	Select     func(i int) bool // the numbers of the runs to make; nil for all
 	// Made is told the outcome of each run that is selected, as it is known; nil for nobody.
@@ -429,6 +432,9 @@ func (x *executor) train(r *Run, m *clip.Model, below, folder string, held *run.
 	}
 	q := x.request(r, m, ds, templates)
 	q.Out, q.Below, q.Held, q.Resume = folder, below, held, true
+	if x.Record != nil {
+		q.Record = x.Record(folder)
+	}
 	if r.Method == ZeroShot {
 		_, err = q.Untouched(x.ctx, ZeroShot)
 		return err

@@ -39,7 +39,7 @@ func (r *Request) Untouched(ctx context.Context, name string) (*Result, error) {
 	}
 	result := &Result{Kind: "result", SpecHash: spec.Hash(), Spec: spec, Model: r.Model.Name, Backbone: r.Model.Digest, Dataset: r.Data.Name, Title: r.Data.Title,
 		Synthetic: r.Synthetic, Classes: r.Classes, NumClass: len(r.Data.Classes), Templates: r.Templates, Split: spec.Data.Split, Method: name,
-		Config: spec.Settings, Device: r.Dev.Describe(), Program: r.Program}
+		Config: spec.Settings, Device: r.Dev.Describe(), Program: r.Program, Flags: r.Flags}
 	tests := r.Loader.InOrder(r.Dev, r.UI, r.Model, r.Data, r.Data.Test, true)
 	defer tests.Close()
 	if err := r.zeroShot(ctx, job, tests, result); err != nil {

@@ -2,7 +2,7 @@ package report
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"fmt"
 	"html/template"
@@ -57,14 +57,14 @@ type Mistake struct {
 // Command is a line for a shell, and what it does.
 type Command struct{ Does, Line string }
 
-//go:embed page.html
-var pageText string
+//go:embed *.html
+var pages embed.FS
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"percent": func(v float64) string { return fmt.Sprintf("%.2f %%", v) },
 	"width":   func(v float64) string { return fmt.Sprintf("%.0f", v) },
 	"text":    text,
-}).Parse(pageText))
+}).ParseFS(pages, "*.html"))
 
 // text is a stranger's text as the program shows it everywhere: what could play tricks is escaped, beyond what HTML needs.
 func text(s string) string { return quote.Text(s) }
@@ -122,7 +122,7 @@ func (r *Run) HTML(w io.Writer) error {
 	}
 	p.settings()
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, p); err != nil {
+	if err := templates.ExecuteTemplate(&b, "page.html", p); err != nil {
 		return err
 	}
 	_, err := w.Write(b.Bytes())

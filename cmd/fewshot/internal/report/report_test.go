@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"fewshot/rmt"
+	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 )
@@ -160,5 +161,34 @@ func TestClasses(t *testing.T) {
 	}
 	if f := sparsity(sample().Result.Tensors); len(f.Groups) != 6 || f.Groups[0] != "0" || f.Groups[2] != "1.0" || f.Groups[3] != "text 0" || len(f.Series) != 5 || f.Series[0].Values[1] != 3 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A plan's page has every run, the best of each column, and is as well-formed as a run's.
+func TestPlanPage(t *testing.T) {
+	p := &Plan{Name: nasty, Folder: nasty, Program: "fewshot", Commands: []Command{{Does: "again", Line: nasty}}}
+	for _, method := range []string{"coop", "r-amt"} {
+		for _, shots := range []int{1, 4} {
+			for seed := range uint64(2) {
+				r := plan.Run{Method: method, Settings: map[string]string{"lr": nasty}, Model: plan.Model{Name: "embedded"}, Data: plan.Data{Name: nasty, Classes: "all", Shots: shots, Seed: seed}}
+				o := &plan.Outcome{ID: r.ID(), Run: r, State: plan.Done, Result: &run.Result{Test: &run.Accuracy{Accuracy: 50 + 5*float64(shots) + float64(seed), Images: 10}, Synthetic: true}}
+				p.Outcomes = append(p.Outcomes, o)
+			}
+		}
+	}
+	p.Outcomes[0].Result, p.Outcomes[0].State, p.Outcomes[0].Problem = nil, plan.Failed, nasty
+	p.Table = plan.Tabulate(p.Outcomes)
+	var a, b bytes.Buffer
+	if err := p.HTML(&a); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.HTML(&b); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Errorf("made again it has other bytes (%v)", err)
+	}
+	check(t, a.Bytes())
+	for want, n := range map[string]int{`<span class="hidden"> best</span>`: 3, "<svg ": 2, "<code>": 9, "*</td>": 1} {
+		if got := strings.Count(a.String(), want); got != n {
+			t.Errorf("%s comes %d times, want %d", want, got, n)
+		}
 	}
 }
