@@ -109,7 +109,7 @@ func TestDiskFullForPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, "run", path, "-out", dir, "-data", tinyData(t))
-	if planContents(t, path, dir) != planContents(t, path, calm) {
-		t.Error("after a full disk there are other tables or files")
+	if d := differing(planContents(t, path, calm), planContents(t, path, dir)); d != "" {
+		t.Errorf("after a full disk there are other tables or files: %s", d)
 	}
 }

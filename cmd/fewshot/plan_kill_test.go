@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"fewshot/rmt/plan"
 )
@@ -28,11 +29,10 @@ func killedPlan(t *testing.T, dir string) string {
 	return path
 }
 
-// planContents are the tables and all learned files of a plan's folder.
-func planContents(t *testing.T, path, dir string) string {
+// planContents are the tables and all learned files of a plan's folder, by name.
+func planContents(t *testing.T, path, dir string) map[string]string {
 	t.Helper()
-	var all strings.Builder
-	all.WriteString(must(t, "collect", path, "-out", dir, "-format", "csv", "-ci95"))
+	all := map[string]string{"table": must(t, "collect", path, "-out", dir, "-format", "csv", "-ci95")}
 	for _, pattern := range []string{"*/*.safetensors", "*/eval-*.json"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
@@ -40,11 +40,29 @@ func planContents(t *testing.T, path, dir string) string {
 		}
 		for _, f := range files {
 			name, _ := filepath.Rel(dir, f)
-			all.WriteString(name + "\n")
-			all.Write(read(t, f))
+			all[name] = string(read(t, f))
 		}
 	}
-	return all.String()
+	return all
+}
+
+// differing are the names of what two folders do not have alike, with the texts among them.
+func differing(a, b map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if a[name] != b[name] {
+			all = append(all, name)
+			if utf8.ValidString(a[name]) {
+				all = append(all, a[name], b[name])
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		if _, ok := a[name]; !ok {
+			all = append(all, name+" more")
+		}
+	}
+	return strings.Join(all, "\n")
 }
 
 // TestKillPlan ends run at random moments, by SIGKILL or a signal that it saves at, and gives the command again until the plan is done, and compares
@@ -128,8 +146,8 @@ func TestKillPlan(t *testing.T) {
 				t.Fatalf("seed %d, plan %d, start %d, %v: %v\n%s", seed, plans, starts, signal, err, out)
 			}
 		}
-		if got := planContents(t, path, dir); got != want {
-			t.Fatalf("seed %d, plan %d: it left other tables or files than undisturbed", seed, plans)
+		if d := differing(want, planContents(t, path, dir)); d != "" {
+			t.Fatalf("seed %d, plan %d: it left other tables or files than undisturbed:\n%s", seed, plans, d)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*", ".*")); len(left) > 0 {
 			t.Fatalf("seed %d, plan %d: %v is left", seed, plans, left)
@@ -164,7 +182,7 @@ func TestTwoProcesses(t *testing.T) {
 		}
 	}
 	must(t, "run", path, "-out", dir, "-data", tinyData(t))
-	if got := planContents(t, path, dir); got != want {
-		t.Errorf("two processes left other tables or files than one\n%s\n%s", said[0], said[1])
+	if d := differing(want, planContents(t, path, dir)); d != "" {
+		t.Errorf("two processes left other tables or files than one: %s\n%s\n%s", d, said[0], said[1])
 	}
 }

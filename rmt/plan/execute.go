@@ -156,6 +156,9 @@ func (x *executor) make(i int, last bool) (verdict, error) {
 	case Foreign:
 		return failed, x.tell(i, o)
 	case Done:
+		if err := x.tidy(o); err != nil {
+			return failed, err
+		}
 		return wasDone, x.tell(i, o)
 	}
 	if o.broken {
@@ -192,6 +195,23 @@ func (x *executor) make(i int, last bool) (verdict, error) {
 		return failed, err
 	}
 	return failed, x.tell(i, o)
+}
+
+// tidy removes what a process left that was killed between a run's result and its end.
+func (x *executor) tidy(o *Outcome) error {
+	if !o.litter {
+		return nil
+	}
+	folder := filepath.Join(x.Dir, o.ID)
+	held, err := run.TakeFolder(folder)
+	if errors.Is(err, run.ErrBusy) { // which is about to do so
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	return errors.Join(os.RemoveAll(filepath.Join(folder, FailedName)), train.RemoveState(folder))
 }
 
 // load reads what has become of a run. What cannot be read is a run that failed, and broken: its folder is left alone.
@@ -292,10 +312,10 @@ func (x *executor) one(r *Run, o **Outcome) error {
 	if err := x.evaluate(r, *o, m, below, folder); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(folder, FailedName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := errors.Join(os.RemoveAll(filepath.Join(folder, FailedName)), checkpoint.RemoveTemporary(filepath.Join(folder, FailedName))); err != nil {
 		return err
 	}
-	return nil
+	return train.RemoveState(folder) // of a process that was killed when it had written the result
 }
 
 // below is the mask file that a run is trained under, "" for none.

@@ -215,6 +215,27 @@ func TestFailing(t *testing.T) {
 	}
 }
 
+// What a process left that was killed when it had written the result is removed.
+func TestTidy(t *testing.T) {
+	g := Grid{Methods: []string{ZeroShot}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:textures"}, Shots: []int{1}, Seeds: []uint64{1}}
+	p, dir := planOf(t, g), filepath.Join(t.TempDir(), "runs")
+	o, _, _ := executing(t, dir)
+	for range 2 {
+		if _, err := Execute(t.Context(), p, o); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, p.ID(0), "*"))
+		if err != nil || len(files) != 1 {
+			t.Errorf("%v, %v", files, err)
+		}
+		for _, name := range []string{"training-000000012.safetensors", FailedName, run.LockName} {
+			if err := os.WriteFile(filepath.Join(dir, p.ID(0), name), nil, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // A run whose mask another process is to make waits, and one in another process's hands is left to it.
 func TestWaiting(t *testing.T) {
 	g := Grid{Methods: []string{"tip-adapter"}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:textures"}, Shots: []int{1}, Seeds: []uint64{1}, Below: []string{"amt"},

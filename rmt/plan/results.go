@@ -12,6 +12,7 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
 	"fewshot/rmt/run"
+	"fewshot/rmt/train"
 )
 
 // FailedName is the file in a run's folder that says why it failed.
@@ -41,6 +42,7 @@ type Outcome struct {
 	Problem     string // of a failed run, or a foreign one
 
 	broken bool // what is there cannot be read, or is another's
+	litter bool // it is done, and there are files of which it had need before
 }
 
 // Reason is the first line of what went wrong.
@@ -150,6 +152,13 @@ func Load(dir string, r Run, program string) (*Outcome, error) {
 				return nil, err
 			}
 		}
+	}
+	if o.State == Done {
+		states, err := train.StateFiles(folder)
+		if err != nil {
+			return nil, err
+		}
+		o.litter = len(states) > 0 || there[FailedName] || there[run.LockName]
 	}
 	if there[FailedName] && o.State != Done {
 		b, err := checkpoint.ReadFile(filepath.Join(folder, FailedName), maxLine)
