@@ -3,39 +3,44 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
-// completionCommand is a function, as what it writes is made from the table that it is in.
+// completionCommand is a function, as what it offers is made from the table that it is in.
 func completionCommand() command {
 	return command{
 		example: "source <(fewshot completion bash)",
-		name:    "completion", args: "bash|zsh|fish", summary: "write what makes a shell complete commands and flags",
+		name:    "completion", args: "bash|zsh|fish", summary: "write what makes a shell complete commands, flags and their values",
 		about: `Writes a script for a shell to standard output. To have it in every session:
 
   bash   fewshot completion bash > ~/.local/share/bash-completion/completions/fewshot
   zsh    fewshot completion zsh > "${fpath[1]}/_fewshot"
-  fish   fewshot completion fish > ~/.config/fish/completions/fewshot.fish`,
-		setup: func(*flag.FlagSet, []string) func(context.Context, *ui, []string) error {
+  fish   fewshot completion fish > ~/.config/fish/completions/fewshot.fish
+
+The script asks the program itself, so that it need not be written anew with another version.`,
+		setup: func(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
+			words := fs.Bool("words", false, "for the scripts: what completes the line, or the words, behind the shell's name")
 			return func(_ context.Context, u *ui, args []string) error {
-				if len(args) != 1 {
+				if len(args) == 0 || !*words && len(args) != 1 {
 					return usagef("give one shell: bash, zsh or fish")
 				}
-				write := map[string]func(io.Writer, []documented){"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[args[0]]
-				if write == nil {
+				s, ok := completionShells()[args[0]]
+				if !ok {
 					return usagef("no completion for %q; there are bash, zsh and fish", args[0])
 				}
-				write(u.out, document())
-				return nil
+				text := s.script
+				if *words {
+					text = s.offer(args[1:])
+				}
+				_, err := io.WriteString(u.out, text)
+				return err
 			}
 		},
 	}
 }
 
-// documented is a command with its flags, as completion and manuals show it.
+// documented is a command with its flags, as manuals show it.
 type documented struct {
 	command
 	groups []flagGroup
@@ -62,125 +67,119 @@ func isBool(f *flag.Flag) bool {
 	return ok && b.IsBoolFlag()
 }
 
-// firstWords are what commands begin with; those of two words share some.
-func firstWords(all []documented) (words []string) {
-	for _, d := range all {
-		if first, _, _ := strings.Cut(d.name, " "); !slices.Contains(words, first) {
-			words = append(words, first)
-		}
-	}
-	return append(words, "help", "version")
+// completionShells has the shells that there are scripts for. Each script gives the words of the line up to the cursor to the program, and
+// the program says what they may become, in the shell's form: nothing where files are to be offered.
+func completionShells() map[string]completionShell {
+	return map[string]completionShell{"bash": {bashScript, bashOffer}, "zsh": {zshScript, zshOffer}, "fish": {fishScript, fishOffer}}
 }
 
-// longestFirst are the commands in an order in which plan emit is looked for before plan.
-func longestFirst(all []documented) []documented {
-	return slices.SortedStableFunc(slices.Values(all), func(a, b documented) int { return strings.Count(b.name, " ") - strings.Count(a.name, " ") })
+type completionShell struct {
+	script string
+	offer  func(words []string) string
 }
 
-// bashCompletion completes the command, a second word, flags that begin with -, and files elsewhere.
-func bashCompletion(w io.Writer, all []documented) {
-	fmt.Fprint(w, "# bash completion of fewshot, written by fewshot completion bash\n_fewshot() {\n"+
-		"\tlocal current=${COMP_WORDS[COMP_CWORD]} flags=\n\tCOMPREPLY=()\n\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n")
-	fmt.Fprintf(w, "\t\tCOMPREPLY=($(compgen -W '%s' -- \"$current\"))\n\t\treturn\n\tfi\n", strings.Join(firstWords(all), " "))
-	second := map[string][]string{}
-	for _, d := range all {
-		if first, rest, two := strings.Cut(d.name, " "); two {
-			second[first] = append(second[first], rest)
+// bash breaks words at colons and equals signs too, and replaces what is behind the last of them: it is given the line, and what is before
+// them is taken off what is offered.
+const bashScript = `# bash completion of fewshot, written by fewshot completion bash
+_fewshot() {
+	local IFS=$'\n'
+	COMPREPLY=($("$1" completion -words -- bash "${COMP_LINE:0:COMP_POINT}" 2>/dev/null))
+	[[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+}
+complete -o default -F _fewshot fewshot
+`
+
+func bashOffer(args []string) string {
+	words := shellWords(strings.Join(args, " "))
+	current := words[len(words)-1]
+	cut := strings.LastIndexAny(current, ":=") + 1
+	var b strings.Builder
+	for _, c := range offers(words[1:]) {
+		if len(c.word) >= cut {
+			b.WriteString(c.word[cut:] + "\n")
 		}
 	}
-	for _, first := range firstWords(all) {
-		if words := second[first]; words != nil {
-			fmt.Fprintf(w, "\tif [ \"$COMP_CWORD\" -eq 2 ] && [ \"${COMP_WORDS[1]}\" = %s ] && [ \"${current:0:1}\" != - ]; then\n\t\tCOMPREPLY=($(compgen -W '%s' -- \"$current\"))\n\t\treturn\n\tfi\n",
-				first, strings.Join(words, " "))
-		}
-	}
-	fmt.Fprint(w, "\tcase \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n")
-	for _, d := range longestFirst(all) {
-		var names []string
-		for _, f := range d.flags() {
-			names = append(names, "-"+f.Name)
-		}
-		pattern := `"` + d.name + `"*`
-		if !strings.Contains(d.name, " ") {
-			pattern = `"` + d.name + ` "*`
-		}
-		fmt.Fprintf(w, "\t%s) flags='%s -help' ;;\n", pattern, strings.Join(names, " "))
-	}
-	fmt.Fprint(w, "\tesac\n\tcase $current in\n\t-*) COMPREPLY=($(compgen -W \"$flags\" -- \"$current\")) ;;\n\tesac\n}\n"+
-		"complete -o default -F _fewshot fewshot\n")
+	return b.String()
 }
 
-// quoted is a text between single quotes of any of the shells, without what would end them.
-func quoted(s string) string {
-	return "'" + strings.NewReplacer("'", "’", `\`, "/", "\n", " ").Replace(s) + "'"
-}
-
-// zshCompletion describes commands and flags.
-func zshCompletion(w io.Writer, all []documented) {
-	fmt.Fprint(w, "#compdef fewshot\n# zsh completion of fewshot, written by fewshot completion zsh\n_fewshot() {\n\tlocal -a commands\n\tcommands=(\n")
-	named := map[string]bool{}
-	for _, d := range all {
-		first, _, _ := strings.Cut(d.name, " ")
-		if !named[first] {
-			fmt.Fprintf(w, "\t\t%s\n", quoted(zshText(first)+":"+zshText(d.summary)))
-		}
-		named[first] = true
-	}
-	fmt.Fprint(w, "\t)\n\tif (( CURRENT == 2 )); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tcase \"$words[2] $words[3]\" in\n")
-	for _, d := range longestFirst(all) {
-		skip, pattern := 1, `"`+d.name+` "*`
-		if strings.Contains(d.name, " ") {
-			skip, pattern = 2, `"`+d.name+`"*`
-		}
-		fmt.Fprintf(w, "\t%s)\n\t\tshift %d words; (( CURRENT -= %d ))\n\t\t_arguments", pattern, skip, skip)
-		for _, f := range d.flags() {
-			value, text := flag.UnquoteUsage(f)
-			spec := "-" + f.Name + "[" + zshText(firstPart(text)) + "]"
-			if !isBool(f) {
-				spec += ":" + zshText(value) + ":_files"
+// shellWords splits a line as shells do, as far as it matters here; the last word may have no end yet, or be empty.
+func shellWords(line string) (words []string) {
+	var word strings.Builder
+	quote := rune(0)
+	escaped := false
+	for _, r := range line {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped = true
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			quote = r
+		case quote == 0 && (r == ' ' || r == '\t'):
+			if word.Len() > 0 {
+				words = append(words, word.String())
+				word.Reset()
 			}
-			fmt.Fprintf(w, " \\\n\t\t\t%s", quoted(spec))
-		}
-		fmt.Fprint(w, " \\\n\t\t\t'*:file:_files'\n\t\t;;\n")
-	}
-	fmt.Fprint(w, "\tesac\n}\n_fewshot \"$@\"\n")
-}
-
-// zshText is a text without what _arguments and _describe give a meaning.
-func zshText(s string) string {
-	return strings.NewReplacer(":", ",", "[", "(", "]", ")").Replace(s)
-}
-
-// firstPart is the beginning of a description, up to where explanations start.
-func firstPart(s string) string {
-	if at := strings.IndexAny(s, ";:("); at > 0 {
-		s = s[:at]
-	}
-	return strings.TrimSpace(s)
-}
-
-// fishCompletion describes commands and flags.
-func fishCompletion(w io.Writer, all []documented) {
-	fmt.Fprintln(w, "# fish completion of fewshot, written by fewshot completion fish")
-	named := map[string]bool{}
-	for _, d := range all {
-		first, rest, two := strings.Cut(d.name, " ")
-		if !named[first] {
-			fmt.Fprintf(w, "complete -c fewshot -n __fish_use_subcommand -f -a %s -d %s\n", first, quoted(d.summary))
-		}
-		named[first] = true
-		seen := "'__fish_seen_subcommand_from " + first + "'"
-		if two {
-			fmt.Fprintf(w, "complete -c fewshot -n %s -f -a %s -d %s\n", seen, rest, quoted(d.summary))
-			seen = "'__fish_seen_subcommand_from " + first + "; and __fish_seen_subcommand_from " + rest + "'"
-		}
-		for _, f := range d.flags() {
-			_, text := flag.UnquoteUsage(f)
-			needs := " -r"
-			if isBool(f) {
-				needs = ""
-			}
-			fmt.Fprintf(w, "complete -c fewshot -n %s -o %s%s -d %s\n", seen, f.Name, needs, quoted(firstPart(text)))
+		default:
+			word.WriteRune(r)
 		}
 	}
+	if len(words) == 0 { // the program's name is still being written
+		words = append(words, "fewshot")
+	}
+	return append(words, word.String())
+}
+
+const zshScript = `#compdef fewshot
+# zsh completion of fewshot, written by fewshot completion zsh
+_fewshot() {
+	local -a found
+	found=("${(@f)$("${words[1]}" completion -words -- zsh "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+	if [[ -n "$found[1]" ]]; then
+		_describe fewshot found
+	else
+		_files
+	fi
+}
+if [ "$funcstack[1]" = _fewshot ]; then
+	_fewshot "$@"
+else
+	compdef _fewshot fewshot
+fi
+`
+
+func zshOffer(words []string) string {
+	var b strings.Builder
+	for _, c := range offers(words) {
+		b.WriteString(strings.NewReplacer(`\`, `\\`, ":", `\:`).Replace(c.word))
+		if c.text != "" {
+			b.WriteString(":" + c.text)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+const fishScript = `# fish completion of fewshot, written by fewshot completion fish
+function __fewshot_words
+	set -l words (commandline -opc)
+	set -l found ($words[1] completion -words -- fish $words[2..-1] (commandline -ct) 2>/dev/null)
+	if set -q found[1]
+		printf '%s\n' $found
+	else
+		__fish_complete_path (commandline -ct)
+	end
+end
+complete -c fewshot -f -a '(__fewshot_words)'
+`
+
+func fishOffer(words []string) string {
+	var b strings.Builder
+	for _, c := range offers(words) {
+		b.WriteString(c.word + "\t" + c.text + "\n")
+	}
+	return b.String()
 }

@@ -118,40 +118,108 @@ func TestTypos(t *testing.T) {
 	}
 }
 
-// TestCompletion has each shell that is there read its script, and bash use it.
-func TestCompletion(t *testing.T) {
-	for _, shell := range []string{"bash", "zsh", "fish"} {
-		script := must(t, "completion", shell)
-		path := filepath.Join(t.TempDir(), "script")
-		if err := os.WriteFile(path, []byte(script), 0o666); err != nil {
-			t.Fatal(err)
+// TestOffers: commands, their second words, flags with one dash or two, those of the method that is named, and values.
+func TestOffers(t *testing.T) {
+	for line, want := range map[string]string{
+		"pred":                             "predict",
+		"data ":                            "check export",
+		"help data e":                      "export",
+		"help prun":                        "",
+		"completion ":                      "bash fish zsh",
+		"completion bash ":                 "",
+		"predict -cal":                     "-calibrate",
+		"predict --cal":                    "--calibrate",
+		"predict ---cal":                   "",
+		"predict -format ":                 "csv jsonl",
+		"predict -format=j":                "-format=jsonl",
+		"predict -keep-going ":             "",
+		"predict -keep-going=t":            "-keep-going=true",
+		"train -method cooc":               "",
+		"train -method coc":                "cocoop",
+		"train -method coop -conte":        "-context",
+		"train -method tip-adapter -conte": "",
+		"train -dataset oxf":               "oxford_flowers oxford_pets",
+		"eval -dataset synth:thi":          "synth:things",
+		"data check -class-na":             "-class-names",
+		"data check -- -class-na":          "",
+		"eval -model ViT-B":                "ViT-B/16 ViT-B/32",
+		"-vers":                            "",
+		"-see":                             "-seeds",
+		"nonsense -x":                      "",
+		"manual -format ":                  "man markdown",
+	} {
+		var got []string
+		for _, o := range offers(strings.Split(line, " ")) {
+			got = append(got, o.word)
 		}
-		for _, want := range []string{"zeroshot", "check", "shots", "fewshot"} {
-			if !strings.Contains(script, want) {
-				t.Errorf("%s: nothing about %s", shell, want)
-			}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%q completes to %q, want %q", line, s, want)
+		}
+	}
+	if found := offers([]string{"t"}); len(found) == 0 || found[0].text == "" {
+		t.Errorf("%v", found)
+	}
+}
+
+// TestShellWords: a line is split as a shell does it, up to the cursor.
+func TestShellWords(t *testing.T) {
+	for line, want := range map[string][]string{
+		"":                         {"fewshot", ""},
+		"fewshot ":                 {"fewshot", ""},
+		"./fewshot  eval -m":       {"./fewshot", "eval", "-m"},
+		`f "a b" 'c "d' e\ f g`:    {"f", "a b", `c "d`, "e f", "g"},
+		`f -template "a photo of `: {"f", "-template", "a photo of "},
+	} {
+		if got := shellWords(line); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestCompletion has each shell that is there read its script, and bash and fish use it, with this test as the program.
+func TestCompletion(t *testing.T) {
+	dir := t.TempDir()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapper := "#!/bin/sh\n" + asProgram + "=1 exec '" + program + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "fewshot"), []byte(wrapper), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		path := filepath.Join(dir, shell)
+		if err := os.WriteFile(path, []byte(must(t, "completion", shell)), 0o666); err != nil {
+			t.Fatal(err)
 		}
 		if _, err := exec.LookPath(shell); err != nil {
 			t.Logf("no %s here to read its script", shell)
 			continue
 		}
-		if out, err := exec.CommandContext(t.Context(), shell, "-n", path).CombinedOutput(); err != nil {
+		run := func(args ...string) (string, error) {
+			c := exec.CommandContext(t.Context(), shell, args...)
+			c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+			out, err := c.CombinedOutput()
+			return strings.TrimSpace(string(out)), err
+		}
+		if out, err := run("-n", path); err != nil {
 			t.Errorf("%s: %v\n%s", shell, err, out)
 		}
-		if shell != "bash" {
-			continue
-		}
-		for want, line := range map[string]string{"train": "tr", "check export": "data ", "-shots": "train -model x -sho", "-names": "data check -na",
-			"emit": "plan ", "-methods": "plan -meth", "-partition": "plan emit -part"} {
-			words := strings.Split("fewshot "+line, " ")
-			code := "source " + path + "; COMP_WORDS=(fewshot"
-			for _, w := range words[1:] {
-				code += " '" + w + "'"
+		for line, want := range map[string]string{"fewshot zeros": "zeroshot", "fewshot data ": "check\nexport", "fewshot train -model x -shot": "-shots",
+			"fewshot eval -dataset synth:thi": "things", "fewshot predict -format=j": "jsonl", "fewshot train -method 'coop' -conte": "-context"} {
+			var out string
+			var err error
+			switch shell {
+			case "bash":
+				out, err = run("-c", "source "+path+"; COMP_LINE=$1; COMP_POINT=${#COMP_LINE}; _fewshot fewshot; printf '%s\\n' \"${COMPREPLY[@]}\"", "-", line)
+			case "fish":
+				out, err = run("-c", "source "+path+"; complete -C $argv[1] | string replace -r '\\t.*' ''; true", line)
+				want = strings.NewReplacer("things", "synth:things", "jsonl", "-format=jsonl").Replace(want)
+			default:
+				continue
 			}
-			code += "); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _fewshot; echo \"${COMPREPLY[@]}\""
-			out, err := exec.CommandContext(t.Context(), "bash", "-c", code).CombinedOutput()
-			if err != nil || strings.TrimSpace(string(out)) != want {
-				t.Errorf("%q completes to %q, %v; want %q", line, out, err, want)
+			if err != nil || out != want {
+				t.Errorf("%s: %q completes to %q, %v; want %q", shell, line, out, err, want)
 			}
 		}
 	}
