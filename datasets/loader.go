@@ -139,7 +139,7 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 			})
 		}
 
-		order := l.order(epoch)
+		order := l.Order(epoch)
 		next := from
 		// begin hands the next batch that nobody works on to the workers. There is always room for its jobs: a slot has
 		// none left when it gets new ones.
@@ -192,8 +192,8 @@ func (l *Loader) give(b *Batch) {
 // imageLen is the number of samples in an image of a batch.
 func (l *Loader) imageLen() int { return 3 * l.opt.Transform.Size * l.opt.Transform.Size }
 
-// order gives the items' indices in the order of an epoch.
-func (l *Loader) order(epoch int) []int {
+// Order gives the items' indices in the order of an epoch.
+func (l *Loader) Order(epoch int) []int {
 	if l.opt.Shuffle {
 		s := philox.NewStream(l.opt.Seed, purposeShuffle, uint32(epoch), 0)
 		return s.Perm(len(l.items))

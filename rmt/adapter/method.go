@@ -136,7 +136,7 @@ func newAdapter(ctx context.Context, j *method.Job) (*ClipAdapter, error) {
 
 func beginClipAdapter(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*ClipAdapterSettings)
-	data, err := j.Data.Batches(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func beginClipAdapter(ctx context.Context, j *method.Job) (*method.Training, err
 	if err != nil {
 		return nil, err
 	}
-	l := a.Learner(j.Model.Image, c.ClipAdapterConfig)
+	l := a.Learner(encoder, c.ClipAdapterConfig)
 	return &method.Training{Learned: learnedAdapter(j, a),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("clip-adapter"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
@@ -203,7 +203,7 @@ func learnedTaskRes(j *method.Job, r *TaskRes) *behindLearned {
 
 func beginTaskRes(_ context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*TaskResSettings)
-	data, err := j.Data.Batches(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func beginTaskRes(_ context.Context, j *method.Job) (*method.Training, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := r.Learner(j.Model.Image, c.TaskResConfig)
+	l := r.Learner(encoder, c.TaskResConfig)
 	return &method.Training{Learned: learnedTaskRes(j, r),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("taskres"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
@@ -356,7 +356,7 @@ func beginTipF(ctx context.Context, j *method.Job) (*method.Training, error) {
 	if err := j.NeedImages("tip-adapter-f", "its epoch, alpha and beta"); err != nil {
 		return nil, err
 	}
-	data, err := j.Data.Batches(c.Train.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Train.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
 	if err != nil {
 		return nil, err
 	}
@@ -365,7 +365,7 @@ func beginTipF(ctx context.Context, j *method.Job) (*method.Training, error) {
 		l.close()
 		return nil, err
 	}
-	f, err := NewTipF(l.tip, j.Model.Image, l.val, c.Train)
+	f, err := NewTipF(l.tip, encoder, l.val, c.Train)
 	if err != nil {
 		l.close()
 		return nil, err

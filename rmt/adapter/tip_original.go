@@ -21,7 +21,7 @@ func beginTipFOnTest(ctx context.Context, j *method.Job) (*method.Training, erro
 	if err := j.NeedClasses("tip-adapter-f-test-selected"); err != nil {
 		return nil, err
 	}
-	data, err := j.Data.Batches(c.Train.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Train.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func beginTipFOnTest(ctx context.Context, j *method.Job) (*method.Training, erro
 		tests.X.Release()
 		l.close()
 	}
-	f, err := NewTipF(l.tip, j.Model.Image, tests, c.Train)
+	f, err := NewTipF(l.tip, encoder, tests, c.Train)
 	if err != nil {
 		release()
 		return nil, err

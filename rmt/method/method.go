@@ -191,6 +191,9 @@ type Augment struct {
 type Data interface {
 	// Batches are the training images in random order, an epoch after the other, for a learner.
 	Batches(batch int, a Augment) (train.Data, error)
+	// Frozen are Batches for a learner that leaves the image encoder as it is, and the encoder to use with them: the image encoder, or, where its
+	// features of the images are had more cheaply with the same bits, one that takes these in place of images.
+	Frozen(batch int, a Augment) (train.Data, train.Encoder, error)
 	// Count is the number of images of a split.
 	Count(s Split) int
 	// Labels are those of a split, in its order.

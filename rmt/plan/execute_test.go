@@ -81,9 +81,10 @@ func executing(t *testing.T, dir string) (o Options, s *small, said *strings.Bui
 
 // work is a plan of quick runs: without steps, by steps, and under a mask.
 func work(t *testing.T) *Plan {
-	return planOf(t, Grid{Methods: []string{ZeroShot, "tip-adapter", "gda", "taskres", "r-amt"}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:things"}, Shots: []int{1}, Seeds: []uint64{1},
-		Below: []string{"", "amt"}, BelowSettings: map[string]string{"epochs": "2", "batch-size": "8", "lr": "1e-3"}, SettingsOf: map[string][]map[string]string{"tip-adapter": {{"passes": "2", "beta-steps": "4"}}, "gda": {{"passes": "2"}},
-			"taskres": {{"epochs": "2", "batch-size": "8"}}, "r-amt": {{"epochs": "2", "batch-size": "8", "lr": "1e-3"}}},
+	return planOf(t, Grid{Methods: []string{ZeroShot, "tip-adapter", "tip-adapter-f", "gda", "taskres", "clip-adapter", "r-amt"}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:things"}, Shots: []int{1}, Seeds: []uint64{1},
+		Below: []string{"", "amt"}, BelowSettings: map[string]string{"epochs": "2", "batch-size": "8", "lr": "1e-3"}, SettingsOf: map[string][]map[string]string{"tip-adapter": {{"passes": "2", "beta-steps": "4"}}, "gda": {{"passes": "2"}}, "clip-adapter": {{"epochs": "2", "batch-size": "8"}},
+			"tip-adapter-f": {{"passes": "2", "beta-steps": "4", "epochs": "3", "batch-size": "8"}},
+			"taskres":       {{"epochs": "2", "batch-size": "8"}}, "r-amt": {{"epochs": "2", "batch-size": "8", "lr": "1e-3"}}},
 		Evaluate: []Evaluation{{Classes: "new"}, {Data: "synth:things-shift", Classes: "all"}}})
 }
 
@@ -141,7 +142,7 @@ func TestExecute(t *testing.T) {
 		}
 		shift := out.Test(Evaluation{Data: "synth:things-shift", Classes: "all"})
 		other := out.Evaluations[Evaluation{Data: "synth:things", Classes: "new"}.Key()]
-		bound := out.Run.Method == "tip-adapter" || out.Run.Method == "gda" || out.Run.Method == "taskres"
+		bound := out.Run.Method == "tip-adapter" || out.Run.Method == "tip-adapter-f" || out.Run.Method == "gda" || out.Run.Method == "taskres"
 		if out.State != Done || out.Result.Test.Images != 36 || shift == nil || shift.Images != 36 || other == nil || (other.Refused != "") != bound || !bound && other.Test.Images != 18 {
 			t.Errorf("%s: %+v, %+v, %+v", &out.Run, out.Result.Test, shift, other)
 		}

@@ -30,6 +30,10 @@ func (d images) Features(context.Context, method.Split, method.Augment, int) (*t
 	panic("these methods look at images")
 }
 
+func (d images) Frozen(int, method.Augment) (train.Data, train.Encoder, error) {
+	panic("these methods change what the encoder sees")
+}
+
 type epochs images
 
 func (d epochs) Batches() int { return 1 }

@@ -82,6 +82,10 @@ func (d *images) Batches(batch int, a method.Augment) (train.Data, error) {
 
 // Features are those of a split's images in its order. Those that are not varied are the same in every pass.
 func (d *images) Features(ctx context.Context, s method.Split, a method.Augment, pass int) (*tensor.Tensor, error) {
+	return d.features(ctx, s, a, pass, d.ui.Progress)
+}
+
+func (d *images) features(ctx context.Context, s method.Split, a method.Augment, pass int, progress progress) (*tensor.Tensor, error) {
 	items := d.items(s)
 	if len(items) == 0 {
 		return nil, fmt.Errorf("%s has no images for %v", d.ds.Name, s)
@@ -95,7 +99,7 @@ func (d *images) Features(ctx context.Context, s method.Split, a method.Augment,
 			return own, nil
 		}
 	}
-	all, err := d.encode(ctx, fmt.Sprintf("features of %v images", s), d.passes(s, a), pass)
+	all, err := d.encode(ctx, fmt.Sprintf("features of %v images", s), d.passes(s, a), pass, progress)
 	if err != nil || !shared {
 		return all, err
 	}

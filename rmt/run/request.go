@@ -342,7 +342,9 @@ func (r *Request) train(ctx context.Context, t *method.Training, spec Spec, resu
 			return err
 		}
 		result.Epochs = run.Done.Epochs
-		result.TrainRate = run.Rate()
+		if _, given := run.Data.(*frozen); !given { // which other runs may have computed
+			result.TrainRate = run.Rate()
+		}
 	}
 	if t.Solve == nil {
 		return nil

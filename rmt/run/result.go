@@ -39,9 +39,9 @@ type Result struct {
 	FileBytes int64                `json:"file_bytes"`
 	FileSum   string               `json:"file_sha256"`
 	Epochs    []train.Epoch        `json:"epochs,omitempty"`
-	TrainRate float64              `json:"train_images_per_second"`
-	EvalRate  float64              `json:"eval_images_per_second"` // 0 where the images' features were there from another run of the process
-	Seconds   float64              `json:"seconds"`                // of this process
+	TrainRate float64              `json:"train_images_per_second"` // 0 where features were had from other runs of the process
+	EvalRate  float64              `json:"eval_images_per_second"`  // 0 where the images' features were there from another run of the process
+	Seconds   float64              `json:"seconds"`                 // of this process
 	Device    string               `json:"device"`
 	Program   string               `json:"program"`
 	Flags     map[string]string    `json:"flags,omitempty"`   // by which model, data, numbers and settings were chosen, as they were given

@@ -140,7 +140,7 @@ func (r *Request) test(ctx context.Context, what string, d *images, c train.Clas
 	d.given = x != nil
 	if x == nil {
 		var err error
-		if x, err = d.encode(ctx, what, tests, 0); err != nil {
+		if x, err = d.encode(ctx, what, tests, 0, d.ui.Progress); err != nil {
 			return Accuracy{}, err
 		}
 		r.Shared.keep(k, x)
@@ -167,11 +167,14 @@ func inBatches(x *tensor.Tensor, batch int) iter.Seq2[train.Batch, error] {
 	}
 }
 
+// progress starts a bar, as a UI does.
+type progress func(what string, n int) (advance func(done int, say string), finish func())
+
 // encode is the features of a source's images, in their order.
-func (d *images) encode(ctx context.Context, what string, source *Source, pass int) (*tensor.Tensor, error) {
+func (d *images) encode(ctx context.Context, what string, source *Source, pass int, progress progress) (*tensor.Tensor, error) {
 	all := d.dev.New(tensor.Full, len(source.items), d.model.Image.Sizes().Embed)
 	row := 0
-	advance, finish := d.ui.Progress(what, len(source.items))
+	advance, finish := progress(what, len(source.items))
 	defer finish()
 	for f, err := range train.Features(ctx, d.dev, d.model.Image, source.Epoch(ctx, pass, 0)) {
 		if err == nil {

@@ -1,0 +1,69 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"fewshot/datasets"
+	"fewshot/rmt/method"
+	"fewshot/rmt/train"
+	"fewshot/tensor"
+)
+
+// Frozen are batches of images with the encoder; or of its features, if other runs may have use of them, and the encoder gives an image the same
+// bits in a batch of any size.
+func (d *images) Frozen(batch int, a method.Augment) (train.Data, train.Encoder, error) {
+	_, fresh := d.key(nil, a, 0)
+	if !fresh || d.dev.Strassen() || d.dev.OwnMemory() > 0 || d.dev.Precision() != "float32" {
+		data, err := d.Batches(batch, a)
+		return data, d.model.Image, err
+	}
+	if len(d.ds.Train) == 0 {
+		return nil, nil, fmt.Errorf("%s has no training images; it is for evaluation only", d.ds.Name)
+	}
+	opt := d.options(batch, a, true)
+	opt.CacheBytes = 0 // it gives the orders alone
+	return &frozen{images: d, varied: a, batch: batch, orders: datasets.NewLoader(d.ds, d.ds.Train, opt)}, train.Identity{}, nil
+}
+
+// frozen are the epochs of a training set as an encoder that stays as it is sees them: in the orders of the images' own batches.
+type frozen struct {
+	images *images
+	varied method.Augment
+	batch  int
+	orders *datasets.Loader
+}
+
+// Batches are those of an epoch.
+func (f *frozen) Batches() int { return f.orders.Batches() }
+
+// Epoch yields the features of an epoch.
+func (f *frozen) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) {
+		if from >= f.Batches() {
+			return
+		}
+		x, err := f.images.features(ctx, method.Train, f.varied, epoch, func(string, int) (func(int, string), func()) {
+			return func(int, string) {}, func() {} // the steps' own bar is shown
+		})
+		if err != nil {
+			yield(train.Batch{}, err)
+			return
+		}
+		defer x.Release()
+		order := f.orders.Order(epoch)
+		for b := from; b < f.Batches(); b++ {
+			ids := make([]int32, 0, f.batch)
+			batch := train.Batch{Features: x.Dim(1)}
+			for _, i := range order[b*f.batch : min((b+1)*f.batch, len(order))] {
+				ids = append(ids, int32(i))
+				batch.Labels = append(batch.Labels, f.images.ds.Train[i].Label)
+			}
+			batch.Fill = func(into *tensor.Tensor) { tensor.Gather(into, x, ids) }
+			if !yield(batch, nil) {
+				return
+			}
+		}
+	}
+}
