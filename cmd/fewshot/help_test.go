@@ -260,7 +260,7 @@ func TestBar(t *testing.T) {
 		out.Reset()
 		width, at = w, at.Add(time.Second)
 		b.set(i+1, "epoch 1, loss 0.5")
-		line := strings.TrimSuffix(strings.TrimPrefix(out.String(), "\r"), "\x1b[K")
+		line := strings.TrimSuffix(strings.TrimPrefix(out.String(), "\r"), "\x1b[J\r")
 		if n := utf8.RuneCountInString(line); n > max(w-1, 0) {
 			t.Errorf("%d characters on a terminal of %d: %q", n, w, line)
 		}
@@ -275,7 +275,7 @@ func TestBar(t *testing.T) {
 		t.Errorf("drawn twice in a moment: %q", out.String())
 	}
 	b.finish()
-	if out.String() != "\r\x1b[K" {
+	if out.String() != "\r\x1b[J" {
 		t.Errorf("left behind: %q", out.String())
 	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // A bar shows on a terminal how far something is, in one line that is written anew over itself. How wide the terminal is, is
-// asked each time: a line longer than it would wrap, and what had wrapped would stay behind.
+// asked each time: a line longer than it would wrap. Terminals that become narrower wrap what they show, and keep the cursor at its
+// character: so it is left at the line's beginning, and what has wrapped is erased below it.
 type bar struct {
 	w     io.Writer
 	width func() int // columns
@@ -24,6 +25,9 @@ type bar struct {
 	begun, last time.Time
 	drawn       bool
 }
+
+// eraseBelow erases from the cursor to the end of the terminal.
+const eraseBelow = "\x1b[J"
 
 const (
 	barEvery = 100 * time.Millisecond
@@ -45,7 +49,7 @@ func (b *bar) set(done int, say string) {
 		rest := time.Duration(float64(spent) / float64(done) * float64(b.n-done))
 		left = ", " + rest.Round(time.Second).String() + " left"
 	}
-	io.WriteString(b.w, "\r"+b.line(done, left, say, b.width()-1)+"\x1b[K")
+	io.WriteString(b.w, "\r"+b.line(done, left, say, b.width()-1)+eraseBelow+"\r")
 }
 
 // line is what fits into so many columns: first the share, then the bar, how many, and what is said.
@@ -72,7 +76,7 @@ func (b *bar) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.drawn {
-		io.WriteString(b.w, "\r\x1b[K")
+		io.WriteString(b.w, "\r"+eraseBelow)
 	}
 	b.drawn = false
 }

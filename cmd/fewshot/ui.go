@@ -45,12 +45,21 @@ func (u *ui) result(v any, text func(w io.Writer)) error {
 // Note is a line for people.
 func (u *ui) Note(format string, a ...any) {
 	if !u.json {
+		u.aside()
 		io.WriteString(u.out, quote.Text(fmt.Sprintf(format, a...))+"\n")
+	}
+}
+
+// aside takes a bar away for a line in its place; it is drawn again below.
+func (u *ui) aside() {
+	if u.terminal {
+		io.WriteString(u.errw, "\r"+eraseBelow)
 	}
 }
 
 // Warn is a line that must not be missed.
 func (u *ui) Warn(format string, a ...any) {
+	u.aside()
 	io.WriteString(u.errw, "warning: "+quote.Text(fmt.Sprintf(format, a...))+"\n")
 }
 
