@@ -127,6 +127,7 @@ def onnxruntime_int8(model, batch, threads, w):
     import tempfile
     import pathlib
 
+    import onnx
     import onnxruntime as ort
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -135,7 +136,8 @@ def onnxruntime_int8(model, batch, threads, w):
     with tempfile.TemporaryDirectory() as folder:
         whole, small = pathlib.Path(folder, "model.onnx"), pathlib.Path(folder, "int8.onnx")
         whole.write_bytes(graph(model, batch, w, True))
-        quantize_dynamic(whole, small, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(whole, small, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8,
+                         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
         s = ort.InferenceSession(str(small), o, providers=["CPUExecutionProvider"])
     return lambda images: s.run(None, {"images": images})[0], f"ONNX Runtime {ort.__version__} int8"
 

@@ -22,11 +22,11 @@ import files
 import peers
 
 
-def spent(command):
+def spent(command, env={}):
     """Seconds of the clock and of the processors, and the peak of memory in MB. (The peak is at least that of this process, which
     therefore loads no library.)"""
     start = time.perf_counter()
-    p = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=peers.BARE)
+    p = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=peers.BARE | env)
     _, status, used = os.wait4(p.pid, 0)
     if status:
         raise SystemExit(f"{' '.join(command)}: status {status}")

@@ -49,7 +49,8 @@ def main():
         print(f"  round {i + 1}: " + ", ".join(f"{name} {r[-1]:.3f}" for name, r in rates.items()), flush=True)
     for w in workers.values():
         w.close()
-    print(f"\nimage encoder, {a.model}, batch {a.batch}, {"int8" if a.int8 else "float32"}, {a.threads} threads, {'AVX2, ' if a.avx2 else ''}"
+    precision = "int8" if a.int8 else "float32"
+    print(f"\nimage encoder, {a.model}, batch {a.batch}, {precision}, {a.threads} threads, {'AVX2, ' if a.avx2 else ''}"
           f"{'by time of processors, ' if a.cpu else ''}{a.rounds} rounds")
     for name, r in rates.items():
         line = f"{name:34} {statistics.median(r):8.3f} images/s ({min(r):.3f} .. {max(r):.3f})"
