@@ -21,6 +21,8 @@ import (
 type tower struct {
 	encoder    train.Encoder
 	classifier train.Classifier // where encoder is nil
+
+	usual int // images that waited when the last batch was taken; the queue's
 }
 
 // head is what makes logits of a tower's features: a task's, or the texts of a request.

@@ -8,11 +8,13 @@ import (
 	"image/color"
 	"image/jpeg"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,9 +89,22 @@ func BenchmarkServe(b *testing.B) {
 	}
 }
 
-// load measures b.N requests, and as many images in batches, in five rounds.
+// processor is the time that the process has had of all processors, in seconds, where the system says it.
+func processor() float64 {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return math.NaN()
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return (user + system) / 100
+}
+
+// load measures b.N requests, and as many images in batches, in up to nine rounds.
 func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [][]byte, clients int) {
-	const batch, rounds = 32, 5
+	const batch = 32
+	rounds := min(9, max(3, b.N/64)) // of more images than one batch
 	x := dev.New(tensor.Compute, batch, 3, m.Transform.Size, m.Transform.Size)
 	defer x.Release()
 	tensor.Normal(x, tensor.NewKey(1))
@@ -171,9 +186,13 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [
 	serve(2 * clients)
 	took = nil
 	var served, batched, ratio []float64
+	var servedCPU, batchedCPU float64
 	n := max(b.N/rounds, 1)
 	for range rounds {
+		cpu := processor()
 		served = append(served, serve(n))
+		servedCPU += processor() - cpu
+		cpu = processor()
 		start, done := time.Now(), 0
 		var whole error
 		whole = s.engine.do(ctx, func() error { // the device is the engine's
@@ -186,6 +205,7 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [
 			b.Fatal(whole)
 		}
 		batched = append(batched, float64(done)/time.Since(start).Seconds())
+		batchedCPU += (processor() - cpu) * float64(n) / float64(done)
 		ratio = append(ratio, 100*served[len(served)-1]/batched[len(batched)-1])
 	}
 	slices.Sort(took)
@@ -199,5 +219,17 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [
 	b.ReportMetric(ratio[rounds-1], "most-%")
 	b.ReportMetric(took[len(took)/2], "p50-ms")
 	b.ReportMetric(took[len(took)*99/100], "p99-ms")
+	b.ReportMetric(100*batchedCPU/servedCPU, "cpu-ratio-%")
+	b.ReportMetric(1000*servedCPU/float64(n*rounds), "served-cpu-ms")
+	families, err := s.metrics.registry.Gather()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "fewshot_batch_images" {
+			h := f.GetMetric()[0].GetHistogram()
+			b.ReportMetric(h.GetSampleSum()/float64(h.GetSampleCount()), "images/batch")
+		}
+	}
 	b.ReportMetric(0, "ns/op")
 }

@@ -49,8 +49,12 @@ func (q *queue) add(now time.Time, items ...*item) {
 	q.items = append(q.items, items...)
 }
 
-// next takes a batch out: the oldest image's tower decides, and all that wait for the same are taken, as many as fit. If there are
-// images and it is worth waiting for others, it says how long. Images whose requests are over are dropped.
+// next takes a batch out: the oldest image's tower decides, and all that wait for the same are taken, as many as fit. Images whose requests
+// are over are dropped.
+//
+// If others may be worth waiting for, it says how long: some are being decoded, or there were more the last time. Clients that ask again as
+// soon as they are answered then stay together, where else they would fall into groups that take turns; one that asks alone never
+// waits, and one that is left alone waits once.
 func (q *queue) next(now time.Time) (batch []*item, wait time.Duration) {
 	kept := q.items[:0]
 	for _, it := range q.items {
@@ -71,9 +75,11 @@ func (q *queue) next(now time.Time) (batch []*item, wait time.Duration) {
 			same++
 		}
 	}
-	if wait = first.since.Add(q.delay).Sub(now); wait > 0 && same < q.batch && q.coming > 0 {
+	alone := same == len(q.items) // who else waits could be computed meanwhile
+	if wait = first.since.Add(q.delay).Sub(now); wait > 0 && same < q.batch && alone && (q.coming > 0 || same < first.tower.usual) {
 		return nil, wait
 	}
+	first.tower.usual = same
 	rest := q.items[:0]
 	for _, it := range q.items {
 		if it.tower == first.tower && len(batch) < q.batch {

@@ -23,7 +23,10 @@ func TestQueue(t *testing.T) {
 	a, b := &tower{}, &tower{}
 	start := time.Unix(0, 0)
 	ms := func(n int) time.Time { return start.Add(time.Duration(n) * time.Millisecond) }
-	fresh := func() *queue { return &queue{most: 8, batch: 3, delay: 5 * time.Millisecond} }
+	fresh := func() *queue {
+		a.usual, b.usual = 0, 0
+		return &queue{most: 8, batch: 3, delay: 5 * time.Millisecond}
+	}
 
 	q := fresh()
 	if batch, wait := q.next(start); batch != nil || wait != 0 {
@@ -67,6 +70,33 @@ func TestQueue(t *testing.T) {
 	batch, _ := q.next(ms(0))
 	if len(batch) != 2 || batch[0] != all[0] || batch[1] != all[2] || len(q.items) != 2 || q.items[0] != all[1] {
 		t.Errorf("two towers: %v, and %v are left", batch, q.items)
+	}
+
+	// Those who were together the last time are waited for, once.
+	q = fresh()
+	queued(q, ms(0), a, a)
+	q.next(ms(0))
+	queued(q, ms(1), a)
+	if batch, wait := q.next(ms(2)); batch != nil || wait != 4*time.Millisecond {
+		t.Errorf("there were two before: a batch of %d, wait %v", len(batch), wait)
+	}
+	queued(q, ms(3), a)
+	if batch, _ := q.next(ms(3)); len(batch) != 2 {
+		t.Errorf("two as before: a batch of %d", len(batch))
+	}
+	queued(q, ms(4), a)
+	if batch, _ := q.next(ms(9)); len(batch) != 1 {
+		t.Errorf("the other did not come: a batch of %d", len(batch))
+	}
+	queued(q, ms(10), a)
+	if batch, wait := q.next(ms(10)); len(batch) != 1 || wait != 0 {
+		t.Errorf("alone again: a batch of %d, wait %v", len(batch), wait)
+	}
+	queued(q, ms(11), b, b)
+	q.next(ms(11))
+	queued(q, ms(12), b, a)
+	if batch, wait := q.next(ms(12)); len(batch) != 1 || batch[0].tower != b || wait != 0 {
+		t.Errorf("others wait: a batch of %d, wait %v", len(batch), wait)
 	}
 
 	// Who has gone is dropped and told.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,12 +23,16 @@ import (
 	"fewshot/tensor"
 )
 
-// stopped is a clock that stands still, but for what a test adds; nobody who waits is woken by it.
-type stopped struct{ now time.Time }
+// stopped is a clock that stands still but when somebody waits: then it is later at once.
+type stopped struct{ nanoseconds atomic.Int64 }
 
-func (c *stopped) Now() time.Time { return c.now }
+func (c *stopped) Now() time.Time { return time.Unix(0, c.nanoseconds.Load()) }
 
-func (c *stopped) After(time.Duration) (<-chan time.Time, func()) { return nil, func() {} }
+func (c *stopped) After(d time.Duration) (<-chan time.Time, func()) {
+	now := make(chan time.Time, 1)
+	now <- time.Unix(0, c.nanoseconds.Add(int64(d)))
+	return now, func() {}
+}
 
 var testClasses = []string{"a red circle", "a blue square", "a green star"}
 
