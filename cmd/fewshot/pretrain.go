@@ -1,11 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"fewshot/datasets"
 	"fewshot/datasets/synth"
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/export"
 	"fewshot/optim"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan/paper"
@@ -28,10 +30,10 @@ import (
 var pretrainCommand = command{
 	example: "fewshot pretrain -steps 100 -out small-clip",
 	name:    "pretrain", summary: "pre-train a small CLIP on the synthetic world",
-	about: `Trains both towers of a small CLIP from scratch, contrastively, on images and captions drawn on the fly, and writes
-model.safetensors, merges.txt and vocab.json into the output folder. The embedded model was made with the default
-settings; the same seed gives the same model with the same build on the same kind of processor. -arch makes small models of
-other kinds, for table 10: with a larger patch, or with a modified ResNet for images.`,
+	about: `Trains both towers of a small CLIP from scratch, contrastively, on images and captions drawn on the fly, and writes a model
+folder, which -model takes, and so does open_clip. The embedded model was made with the default settings; the same seed gives
+the same model with the same build on the same kind of processor. -arch makes small models of other kinds, for table 10: with a
+larger patch, or with a modified ResNet for images.`,
 	setup: setupPretrain,
 }
 
@@ -102,23 +104,43 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 	if err != nil {
 		return err
 	}
-	learned := m.Tokenizer.(*text.BPE) // of runPretrain
-	files := map[string]func(io.Writer) error{
-		"model.safetensors": func(w io.Writer) error {
-			return checkpoint.WriteModel(w, map[string]string{checkpoint.ActivationKey: "quickgelu"}, m.Weights.Values(), checkpoint.F16)
-		},
-		"merges.txt": learned.WriteMerges,
-		"vocab.json": learned.WriteVocab,
+	files, err := pretrained(m)
+	if err != nil {
+		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := checkpoint.WriteFile(filepath.Join(out, name), files[name]); err != nil {
+	for _, f := range files {
+		if err := checkpoint.WriteFile(filepath.Join(out, f.Name), f.Write); err != nil {
 			return err
 		}
 	}
 	seconds := time.Since(start).Seconds()
 	return u.result(map[string]any{"kind": "result", "out": out, "config": c, "seconds": seconds}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: a CLIP of %d steps, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, c.Steps, seconds, filepath.Join(out, "model.safetensors"))
+		fmt.Fprintf(w, "%s: a CLIP of %d steps, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, c.Steps, seconds, out)
 	})
+}
+
+// pretrained are the files of a model's folder, in open_clip's form: of OpenAI's it has the names, and words for a vocabulary of its own.
+func pretrained(m *clip.CLIP) ([]export.File, error) {
+	learned := m.Tokenizer.(*text.BPE) // of runPretrain
+	var merges, vocab bytes.Buffer
+	if err := errors.Join(learned.WriteMerges(&merges), learned.WriteVocab(&vocab)); err != nil {
+		return nil, err
+	}
+	e := export.Model{Weights: m.Weights.Values(), Activation: "quickgelu", ImageHeads: m.Image.Sizes().Heads, TextHeads: m.Text.Heads,
+		Preprocessing: checkpoint.OpenAIPreprocessing, Merges: merges.Bytes(), Vocab: vocab.Bytes()}
+	all, err := e.OpenCLIP()
+	if err != nil {
+		return nil, err
+	}
+	files := []export.File{{Name: "model.safetensors", Write: func(w io.Writer) error {
+		return checkpoint.WriteModel(w, map[string]string{checkpoint.ActivationKey: "quickgelu"}, m.Weights.Values(), checkpoint.F16)
+	}}}
+	for _, f := range all {
+		if f.Name != "open_clip_model.safetensors" && f.Name != "README.md" {
+			files = append(files, f)
+		}
+	}
+	return files, nil
 }
 
 // pretrainConfig describes the contrastive pre-training of a small CLIP on the synthetic world.

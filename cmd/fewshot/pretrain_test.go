@@ -13,10 +13,19 @@ func TestPretrain(t *testing.T) {
 	if err := pretrainInto(dir, "-workers", "1"); err != nil {
 		t.Fatal(err)
 	}
-	if got := entries(t, dir); got != "merges.txt model.safetensors vocab.json" {
+	const files = "merges.txt model.safetensors open_clip_config.json special_tokens_map.json tokenizer.json tokenizer_config.json vocab.json"
+	if got := entries(t, dir); got != files {
 		t.Errorf("the folder holds %s", got)
 	}
-	for _, name := range []string{"model.safetensors", "merges.txt", "vocab.json"} {
+	// The folder is a model, as its weights alone are.
+	i := last[modelInfo](t, must(t, "info", "-json", dir))
+	if i.Format != "open_clip" || i.Activation != "quickgelu" || i.Image == nil || i.Text == nil || i.Vocabulary != filepath.Join(dir, "merges.txt") || !i.Prepared {
+		t.Errorf("%+v", i)
+	}
+	if a, b := must(t, "encode", "-json", "-model", dir, "-text", "a star"), must(t, "encode", "-json", "-model", tiny(t), "-text", "a star"); a != b {
+		t.Errorf("of the folder\n%s\nof the weights\n%s", a, b)
+	}
+	for name := range strings.FieldsSeq(files) {
 		if !bytes.Equal(read(t, filepath.Join(dir, name)), read(t, filepath.Join(tinyFolder(t), name))) {
 			t.Errorf("%s differs", name)
 		}

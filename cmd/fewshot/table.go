@@ -142,9 +142,6 @@ func (f *paperFlags) options(ctx context.Context, u *ui) (o paper.Options, err e
 			if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 				return o, usagef("-backbones %s: there is no folder %s in it; fewshot pretrain -arch %s -out %s makes a small model for it", f.backbones, filepath.Base(folder), name, folder)
 			}
-			if weights := filepath.Join(folder, "model.safetensors"); fileExists(weights) && !fileExists(filepath.Join(folder, "config.json")) {
-				folder = weights // as pretrain leaves it
-			}
 			w.Backbones[name] = named(folder)
 		}
 	}
@@ -156,11 +153,6 @@ func (f *paperFlags) options(ctx context.Context, u *ui) (o paper.Options, err e
 		}
 	}
 	return o, nil
-}
-
-func fileExists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 func positive(s string) (int, error) {

@@ -75,6 +75,9 @@ func openFolder(path string) (*File, error) {
 	}
 	d := &modelDir{path: dir}
 	weights, openWeights := d.first(hfForms), d.first(openCLIPForms)
+	if openWeights == "" && !d.have(hfConfigName) {
+		openWeights = d.first([]string{hfWeights, hfPickle}) // as open_clip takes it from a folder
+	}
 	isHF, isOpenCLIP := d.have(hfConfigName) && weights != "", d.have(openCLIPConfigName) && openWeights != ""
 	switch {
 	case isOpenCLIP && !(isHF && isCLIP(dir)):
