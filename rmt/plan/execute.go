@@ -479,7 +479,7 @@ func (x *executor) request(r *Run, m *clip.Model, ds *datasets.Dataset, template
 		shared = nil
 	}
 	return &run.Request{Dev: x.Dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: templates, Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: micro,
-		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, Flags: x.flags(r), UI: quiet{x.UI}, Shared: shared}
+		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, Flags: x.flags(r), UI: quiet{x.UI, r.ID()}, Shared: shared}
 }
 
 // flags are those by which train would make the run.
@@ -603,8 +603,14 @@ func (x *executor) classifier(r *Run, job *method.Job, below, folder string) (c 
 	return settled.Classifier, settled.Release, nil
 }
 
-// quiet keeps what every run says of itself to itself; warnings and bars remain.
-type quiet struct{ run.UI }
+// quiet keeps what every run says of itself to itself; bars remain, and warnings, with its id.
+type quiet struct {
+	run.UI
+	id string
+}
 
 func (quiet) Note(string, ...any) {}
 func (quiet) Event(any) error     { return nil }
+func (q quiet) Warn(format string, a ...any) {
+	q.UI.Warn("%s: %s", q.id, fmt.Sprintf(format, a...))
+}

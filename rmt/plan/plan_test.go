@@ -358,3 +358,20 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEvaluated reads anything as the file of a further evaluation: what is taken is sealed, and written again to the byte.
+func FuzzEvaluated(f *testing.F) {
+	e := Evaluated{Kind: evaluatedKind, Run: "0123456789abcdef", Evaluation: Evaluation{Data: "dtd", Classes: "new"}, Refused: "no"}
+	f.Add(e.sealed())
+	f.Add([]byte(`{"kind":"evaluation"}`))
+	path := filepath.Join(f.TempDir(), "eval.json")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readEvaluated(path, e.Run, e.Evaluation.Key())
+		if err == nil && !bytes.Equal(got.sealed(), b) {
+			t.Fatalf("%q was taken", b)
+		}
+	})
+}

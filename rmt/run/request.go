@@ -329,6 +329,9 @@ func (r *Request) Test(ctx context.Context, what string, j *method.Job, c train.
 
 // interrupted says how to go on.
 func (r *Request) interrupted() {
+	if r.Held != nil { // whoever holds the folder knows how
+		return
+	}
 	if r.part { // the folder of the whole is what is gone on with
 		return
 	}
