@@ -22,7 +22,7 @@ type tower struct {
 	encoder    train.Encoder
 	classifier train.Classifier // where encoder is nil
 
-	usual int // images that waited when the last batch was taken; the queue's
+	company company // the queue's
 }
 
 // head is what makes logits of a tower's features: a task's, or the texts of a request.
@@ -347,10 +347,12 @@ func (e *engine) compute(batch []*item) error {
 		}
 	}
 	err := e.dev.Sync()
-	took := e.clock.Now().Sub(start)
+	now := e.clock.Now()
+	took := now.Sub(start)
 	e.metrics.batch(len(batch), took.Seconds())
 	e.mu.Lock()
 	e.each = took / time.Duration(len(batch))
+	e.queue.finished(tower, len(batch), now)
 	e.mu.Unlock()
 	for i, it := range batch {
 		switch {

@@ -22,7 +22,16 @@ type queue struct {
 	delay time.Duration // how long one waits for those on their way
 
 	items  []*item
-	coming int // images that were admitted and are being decoded
+	coming int       // images that were admitted and are being decoded
+	free   time.Time // when the device was done with the last batch
+}
+
+// company is what a queue knows of those who ask a tower.
+type company struct {
+	expected int  // images that there are if all ask again who were answered last
+	waited   bool // for them, this time
+	misses   int  // times that waiting was in vain, as 2^n - 1
+	skip     int  // batches until it is tried again
 }
 
 // length is how many images there are, with those on their way.
@@ -52,9 +61,9 @@ func (q *queue) add(now time.Time, items ...*item) {
 // next takes a batch out: the oldest image's tower decides, and all that wait for the same are taken, as many as fit. Images whose requests
 // are over are dropped.
 //
-// If others may be worth waiting for, it says how long: some are being decoded, or there were more the last time. Clients that ask again as
-// soon as they are answered then stay together, where else they would fall into groups that take turns; one that asks alone never
-// waits, and one that is left alone waits once.
+// If others may be worth waiting for while the device is free, it says how long: some are being decoded, or those who were answered last
+// may ask again. Clients that do so stay together, where else they would fall into groups that take turns. One that asks alone never waits;
+// and where waiting was in vain it is tried again after one batch more, then after three, seven and so on, up to 63.
 func (q *queue) next(now time.Time) (batch []*item, wait time.Duration) {
 	kept := q.items[:0]
 	for _, it := range q.items {
@@ -75,11 +84,18 @@ func (q *queue) next(now time.Time) (batch []*item, wait time.Duration) {
 			same++
 		}
 	}
+	from := first.since
+	if from.Before(q.free) {
+		from = q.free
+	}
+	c := &first.tower.company
+	missing := same < min(c.expected, q.batch)
 	alone := same == len(q.items) // who else waits could be computed meanwhile
-	if wait = first.since.Add(q.delay).Sub(now); wait > 0 && same < q.batch && alone && (q.coming > 0 || same < first.tower.usual) {
+	if wait = from.Add(q.delay).Sub(now); wait > 0 && same < q.batch && alone && (q.coming > 0 || missing && c.skip == 0) {
+		c.waited = c.waited || missing && c.skip == 0
 		return nil, wait
 	}
-	first.tower.usual = same
+	c.taken(missing)
 	rest := q.items[:0]
 	for _, it := range q.items {
 		if it.tower == first.tower && len(batch) < q.batch {
@@ -91,4 +107,29 @@ func (q *queue) next(now time.Time) (batch []*item, wait time.Duration) {
 	clear(q.items[len(rest):])
 	q.items = rest
 	return batch, 0
+}
+
+// taken learns from a batch that was taken, with all who were expected or without.
+func (c *company) taken(missing bool) {
+	switch {
+	case c.waited && missing:
+		c.misses = min(2*c.misses+1, 63)
+		c.skip = c.misses
+	case c.waited:
+		c.misses = 0
+	case c.skip > 0:
+		c.skip--
+	}
+	c.waited = false
+}
+
+// finished is told when n images of a tower have been computed and are about to be answered.
+func (q *queue) finished(t *tower, n int, now time.Time) {
+	q.free = now
+	t.company.expected = n
+	for _, it := range q.items {
+		if it.tower == t {
+			t.company.expected++
+		}
+	}
 }

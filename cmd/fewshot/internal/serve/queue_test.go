@@ -24,7 +24,7 @@ func TestQueue(t *testing.T) {
 	start := time.Unix(0, 0)
 	ms := func(n int) time.Time { return start.Add(time.Duration(n) * time.Millisecond) }
 	fresh := func() *queue {
-		a.usual, b.usual = 0, 0
+		a.company, b.company = company{}, company{}
 		return &queue{most: 8, batch: 3, delay: 5 * time.Millisecond}
 	}
 
@@ -72,31 +72,51 @@ func TestQueue(t *testing.T) {
 		t.Errorf("two towers: %v, and %v are left", batch, q.items)
 	}
 
-	// Those who were together the last time are waited for, once.
+	// Who was answered is waited for while the device is free: two groups that took turns become one.
 	q = fresh()
-	queued(q, ms(0), a, a)
-	q.next(ms(0))
-	queued(q, ms(1), a)
-	if batch, wait := q.next(ms(2)); batch != nil || wait != 4*time.Millisecond {
-		t.Errorf("there were two before: a batch of %d, wait %v", len(batch), wait)
+	take := func(now, want int, wait time.Duration) {
+		t.Helper()
+		if batch, w := q.next(ms(now)); len(batch) != want || w != wait {
+			t.Errorf("at %d ms a batch of %d, wait %v; want %d, %v", now, len(batch), w, want, wait)
+		}
 	}
-	queued(q, ms(3), a)
-	if batch, _ := q.next(ms(3)); len(batch) != 2 {
-		t.Errorf("two as before: a batch of %d", len(batch))
+	queued(q, ms(0), a)
+	take(0, 1, 0)
+	queued(q, ms(1), a) // another, while the first is computed
+	q.finished(a, 1, ms(100))
+	take(101, 0, 4*time.Millisecond)
+	queued(q, ms(102), a) // the first again
+	take(102, 2, 0)
+	q.finished(a, 2, ms(200))
+	queued(q, ms(200), a)
+	take(202, 0, 3*time.Millisecond)
+	take(205, 1, 0) // in vain
+	queued(q, ms(206), a)
+	q.finished(a, 1, ms(300))
+	take(301, 1, 0) // not tried
+	queued(q, ms(302), a)
+	q.finished(a, 1, ms(400))
+	take(401, 0, 4*time.Millisecond) // tried again
+	take(405, 1, 0)
+	for i := range 3 {
+		queued(q, ms(406), a)
+		q.finished(a, 1, ms(500+i))
+		take(500+i, 1, 0)
 	}
-	queued(q, ms(4), a)
-	if batch, _ := q.next(ms(9)); len(batch) != 1 {
-		t.Errorf("the other did not come: a batch of %d", len(batch))
-	}
-	queued(q, ms(10), a)
-	if batch, wait := q.next(ms(10)); len(batch) != 1 || wait != 0 {
-		t.Errorf("alone again: a batch of %d, wait %v", len(batch), wait)
-	}
-	queued(q, ms(11), b, b)
-	q.next(ms(11))
-	queued(q, ms(12), b, a)
-	if batch, wait := q.next(ms(12)); len(batch) != 1 || batch[0].tower != b || wait != 0 {
-		t.Errorf("others wait: a batch of %d, wait %v", len(batch), wait)
+	queued(q, ms(600), a)
+	q.finished(a, 1, ms(600))
+	take(601, 0, 4*time.Millisecond)
+	queued(q, ms(601), b)
+	take(601, 1, 0) // others wait
+
+	q = fresh()
+	queued(q, ms(0), a)
+	take(0, 1, 0)
+	q.finished(a, 1, ms(10))
+	for i := range 5 { // a client alone never waits
+		queued(q, ms(20+i), a)
+		take(20+i, 1, 0)
+		q.finished(a, 1, ms(20+i))
 	}
 
 	// Who has gone is dropped and told.
