@@ -95,7 +95,7 @@ func (f *paperFlags) figure(ctx context.Context, u *ui, g *paper.Graph, picture 
 		if fault := draw.WriteFile(picture, drawn(d)); fault != nil {
 			return fault
 		}
-		u.Note("drawn into %s", picture)
+		u.notesToErr().Note("drawn into %s", picture)
 	}
 	if fault := f.write(u, d.JSON(), func(w io.Writer) error { return d.Write(w, f.format) }); fault != nil {
 		return fault

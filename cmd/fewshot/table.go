@@ -205,7 +205,7 @@ func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Pl
 	case f.dry:
 		return nil, true, f.estimate(ctx, u, name, p)
 	case !f.collect && p.Len() > 0:
-		report, fault := f.execute(ctx, u, p, f.out, nil)
+		report, fault := f.execute(ctx, u.notesToErr(), p, f.out, nil)
 		if fault != nil {
 			return nil, false, fault
 		}
@@ -218,6 +218,15 @@ func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Pl
 		return nil, false, fault
 	}
 	return paper.Collect(all), false, err
+}
+
+// notesToErr is a ui that tells people of the runs where the table does not go.
+func (u *ui) notesToErr() *ui {
+	of := *u
+	if !u.json {
+		of.out = u.errw
+	}
+	return &of
 }
 
 // write writes what write does to the file or to standard output, or as JSON.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,6 +199,11 @@ func TestTableOfRealData(t *testing.T) {
 		!strings.Contains(notes, "Settings, where nothing else is said, are those published for the method and the data set") ||
 		!strings.Contains(notes, "1 runs of masks switched off no weight") {
 		t.Errorf("%+v", d)
+	}
+	// What is said of the runs does not go where the table goes.
+	code, out, errw := cli(t, append(slices.Clone(args[:len(args)-1]), filepath.Join(root, "again"), "-format", "csv", "-picture", filepath.Join(root, "f.png"))...)
+	if code != exitDone || !strings.HasPrefix(out, "# Figure 5.") || !strings.Contains(errw, "2 of 2") {
+		t.Errorf("exit code %d, %s\n%s", code, out, errw)
 	}
 	all, err := plan.Collect(planAt(t, append(args, "-plan", filepath.Join(root, "p.jsonl"))...), filepath.Join(root, "runs"), "")
 	if err != nil {
