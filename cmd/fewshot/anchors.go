@@ -230,9 +230,16 @@ func (r *anchorResult) print(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%s\t%.2f\t%s\t%s\t%s\t%s\n", a.Dataset, a.Classes, a.Published, here, difference, a.Verdict, a.Source)
 	}
 	t.Flush()
+	missing := false
 	for _, a := range r.Anchors {
-		if a.Why != "" && a.Classes == "all" {
+		switch {
+		case a.Verdict == "missing":
+			missing = true
+		case a.Why != "" && a.Classes == "all":
 			fmt.Fprintf(w, "  %s: %s\n", a.Dataset, strings.Split(a.Why, "\n")[0])
 		}
+	}
+	if missing {
+		fmt.Fprintln(w, "  missing: fewshot data check -dataset NAME says what belongs where")
 	}
 }

@@ -75,7 +75,7 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 		done := reportResult{Kind: "result", File: path}
 		if t := page.Tested; t != nil {
 			a := run.TallyOf(t.Predictions, len(t.Classes)).Accuracy()
-			_, ece := report.Reliability(t.Predictions)
+			_, ece := run.Reliability(t.Predictions)
 			done.Test, done.ECE = &a, &ece
 			if t.Same && a.Correct != r.Test.Correct {
 				u.Warn("%d of %d test images are classified rightly now, and result.json says %d; fewshot verify says why that may be", a.Correct, a.Images, r.Test.Correct)

@@ -97,31 +97,12 @@ func nll(logits [][]float64, labels []int32, temperature float64) float64 {
 	return sum / float64(len(labels))
 }
 
-// eceBins is the usual number of bins.
-const eceBins = 15
-
-// ece is the mean distance between confidence and accuracy over bins of equal width of the confidence, weighted by their images. A bin is
-// open below and closed above.
+// ece is the expected calibration error of logits divided by a temperature.
 func ece(logits [][]float64, labels []int32, temperature float64) float64 {
-	var n, right, confidence [eceBins]float64
+	all := make([]Prediction, len(logits))
 	for i, z := range logits {
-		p := Softmax(z, temperature)
-		best := 0
-		for c := range p {
-			if p[c] > p[best] {
-				best = c
-			}
-		}
-		b := min(max(int(math.Ceil(p[best]*eceBins))-1, 0), eceBins-1)
-		n[b]++
-		confidence[b] += p[best]
-		if int32(best) == labels[i] {
-			right[b]++
-		}
+		all[i] = predict(z, labels[i], temperature)
 	}
-	sum := 0.0
-	for b := range n {
-		sum += math.Abs(right[b] - confidence[b])
-	}
-	return sum / float64(len(labels))
+	_, e := Reliability(all)
+	return e
 }

@@ -32,26 +32,26 @@ func Predictions(ctx context.Context, u UI, what string, dev *tensor.Device, c t
 			return nil, err
 		}
 		for _, row := range rows {
-			p := Prediction{Label: images.items[len(all)].Label}
-			sum := 0.0
-			for i, v := range row {
-				if math.IsNaN(v) || math.IsInf(v, 0) {
-					return nil, fmt.Errorf("image %d: %w", len(all)+1, train.ErrLogits)
-				}
-				if v > row[p.Predicted] {
-					p.Predicted = int32(i)
-				}
+			if slices.ContainsFunc(row, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
+				return nil, fmt.Errorf("image %d: %w", len(all)+1, train.ErrLogits)
 			}
-			top := slices.Max(row)
-			for _, v := range row {
-				sum += math.Exp(v - top)
-			}
-			p.Confidence = 1 / sum
-			all = append(all, p)
+			all = append(all, predict(row, images.items[len(all)].Label, 1))
 		}
 		advance(len(all), "")
 	}
 	return all, ctx.Err()
+}
+
+// predict is what logits divided by a temperature say; the lowest class, if there are several.
+func predict(logits []float64, label int32, temperature float64) Prediction {
+	p := Softmax(logits, temperature)
+	best := 0
+	for c := range logits {
+		if logits[c] > logits[best] {
+			best = c
+		}
+	}
+	return Prediction{label, int32(best), p[best]}
 }
 
 // TallyOf counts predictions among so many classes.

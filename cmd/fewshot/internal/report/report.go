@@ -95,7 +95,7 @@ type page struct {
 	Sparsity  *figure
 	Confusion *figure
 	Reliable  []figure
-	Bins      []Bin
+	Bins      []run.Bin
 	ECE       float64
 	Classes   []Class
 	Mistakes  []thumbnail
@@ -224,7 +224,7 @@ func (p *page) tested() error {
 		return nil
 	}
 	all := t.Predictions
-	p.Bins, p.ECE = Reliability(all)
+	p.Bins, p.ECE = run.Reliability(all)
 	p.Classes = byClass(all, t.Classes)
 	heat := draw.Heat{X: "predicted", Y: "true", Rows: t.Classes, Columns: t.Classes, Values: shares(Confusion(all, len(t.Classes))), To: 100, Format: "%.0f"}
 	f, err := drawn(heat, "Confusion matrix: of the images of each class (row), the percentage that is called each class (column).")
@@ -266,11 +266,11 @@ func (p *page) reliability() error {
 	}
 	diagram, err := drawn(draw.Curves{X: "mean confidence of a bin", Y: "accuracy of its images", Diagonal: true, To: 1, Ticks: []float64{0, 0.2, 0.4, 0.6, 0.8, 1}, W: 300, H: 260,
 		Lines: []draw.Line{{X: confidence, Y: accuracy}}},
-		fmt.Sprintf("Reliability: accuracy against confidence in %d bins of equal width. On the dashed line confidence is right; below it the model is too sure. ECE %.3f.", bins, p.ECE))
+		fmt.Sprintf("Reliability: accuracy against confidence in %d bins of equal width. On the dashed line confidence is right; below it the model is too sure. ECE %.3f.", run.Bins, p.ECE))
 	if err != nil {
 		return err
 	}
-	histogram, err := drawn(draw.Bars{Y: "images", Groups: names, Series: []draw.Bar{{Values: images}}, W: 340, H: 260}, fmt.Sprintf("Images by confidence, in the same %d bins; numbers are the upper ends of theirs.", bins))
+	histogram, err := drawn(draw.Bars{Y: "images", Groups: names, Series: []draw.Bar{{Values: images}}, W: 340, H: 260}, fmt.Sprintf("Images by confidence, in the same %d bins; numbers are the upper ends of theirs.", run.Bins))
 	p.Reliable = []figure{diagram, histogram}
 	return err
 }

@@ -1,13 +1,9 @@
-package report
+package run
 
-import (
-	"math"
+import "math"
 
-	"fewshot/rmt/run"
-)
-
-// bins of confidence, of equal width: as many as Guo et al. take.
-const bins = 15
+// Bins of confidence, of equal width: as many as Guo et al. take.
+const Bins = 15
 
 // Bin is the images whose confidence lies in (From, To].
 type Bin struct {
@@ -23,15 +19,15 @@ type Bin struct {
 //
 // (Guo, Pleiss, Sun, Weinberger, On Calibration of Modern Neural Networks, ICML 2017, equation 3, with 15 bins of equal width). It is between
 // 0 and 1; NaN without predictions.
-func Reliability(all []run.Prediction) (b []Bin, ece float64) {
+func Reliability(all []Prediction) (b []Bin, ece float64) {
 	if len(all) == 0 {
 		return nil, math.NaN()
 	}
-	b = make([]Bin, bins)
-	right := make([]int, bins)
-	sum := make([]float64, bins)
+	b = make([]Bin, Bins)
+	right := make([]int, Bins)
+	sum := make([]float64, Bins)
 	for _, p := range all {
-		i := min(max(int(math.Ceil(p.Confidence*bins))-1, 0), bins-1)
+		i := min(max(int(math.Ceil(p.Confidence*Bins))-1, 0), Bins-1)
 		b[i].Images++
 		sum[i] += p.Confidence
 		if p.Label == p.Predicted {
@@ -40,11 +36,9 @@ func Reliability(all []run.Prediction) (b []Bin, ece float64) {
 	}
 	for i := range b {
 		n := float64(b[i].Images)
-		b[i].From, b[i].To = float64(i)/bins, float64(i+1)/bins
+		b[i].From, b[i].To = float64(i)/Bins, float64(i+1)/Bins
 		b[i].Accuracy, b[i].Confidence = float64(right[i])/n, sum[i]/n
-		if n > 0 {
-			ece += n / float64(len(all)) * math.Abs(b[i].Accuracy-b[i].Confidence)
-		}
+		ece += math.Abs(float64(right[i])-sum[i]) / float64(len(all))
 	}
 	return b, ece
 }
