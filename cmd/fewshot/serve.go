@@ -38,7 +38,7 @@ type serveFlags struct {
 func setupServe(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	f := serveFlags{opt: serve.Defaults(), files: map[string]*serve.Spec{}}
 	f.model.declare(fs)
-	f.device.declare(fs)
+	f.device.tests(fs)
 	fs.Func("tuned", "a task, as `NAME=FILE`: a tuned or mask file, or the folder of its run; may be given several times", func(s string) error {
 		name, path, ok := strings.Cut(s, "=")
 		if !ok || path == "" {
@@ -133,6 +133,11 @@ func (f *serveFlags) run(ctx context.Context, u *ui) error {
 	m, err := f.model.open(ctx, dev, u)
 	if err != nil {
 		return err
+	}
+	if dev.Precision() == "int8" { // of what no mask changes, for all tasks and for the untouched model
+		if err := m.Image.Quantize(); err != nil {
+			return err
+		}
 	}
 	f.opt.Version = version()
 	f.config.Dev, f.config.Model = dev, m
