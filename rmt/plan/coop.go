@@ -44,7 +44,8 @@ func writeLog(folder string, a *run.Accuracy) error {
 		return err
 	}
 	return checkpoint.WriteFile(filepath.Join(folder, "log.txt"), func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "Finished training\n=> result\n* total: %s\n* correct: %s\n* accuracy: %.2f%%\n* error: %.2f%%\n* macro_f1: %.2f%%\n",
+		// The scripts begin at a line that was "Finished training" first, and is "Finish training" now.
+		_, err := fmt.Fprintf(w, "Finish training\nFinished training\n=> result\n* total: %s\n* correct: %s\n* accuracy: %.2f%%\n* error: %.2f%%\n* macro_f1: %.2f%%\n",
 			thousands(a.Images), thousands(a.Correct), a.Accuracy, 100-a.Accuracy, a.MacroF1)
 		return err
 	})

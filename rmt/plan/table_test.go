@@ -123,7 +123,7 @@ func TestWriteCoOp(t *testing.T) {
 		t.Fatalf("%d files, %v", n, err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, ZeroShot, "dtd", "seed0", "log.txt"))
-	want := "Finished training\n=> result\n* total: 1,234,567\n* correct: 617,283\n* accuracy: 50.00%\n* error: 50.00%\n* macro_f1: 49.50%\n"
+	want := "Finish training\nFinished training\n=> result\n* total: 1,234,567\n* correct: 617,283\n* accuracy: 50.00%\n* error: 50.00%\n* macro_f1: 49.50%\n"
 	if err != nil || string(b) != want {
 		t.Errorf("%v, %s", err, b)
 	}
