@@ -20,7 +20,8 @@ var figureCommand = command{
 fewshot figure 4 -rows zero-shot,amt,r-amt -format csv -out figure4.csv`,
 	name: "figure", args: "NUMBER", summary: "make a figure of the R-AMT paper: plan, run, draw",
 	about: `As table, of the figures with data: 3 (how far scores move by layer), 4 (few-shot curves), 5 (gain and sparsity by data set) and
-7 (overlap of masks); and methods, as table methods. The data are printed, -picture draws them; figures 1, 2 and 6 are diagrams and are explained.`,
+7 (overlap of masks); and methods, as table methods. The data are printed, -picture draws them;
+figures 1, 2 and 6 are diagrams and are explained.`,
 	setup: setupFigure,
 }
 
