@@ -127,6 +127,7 @@ type goldenFolder struct {
 	read  map[string]bool // files that were asked for
 	set   map[string]json.RawMessage
 	table *goldenTable
+	leads map[string]*lead // by case, see golden_follow_test.go
 }
 
 func (f *goldenFolder) bytes(t testing.TB, name string) []byte {

@@ -12,7 +12,9 @@ import (
 )
 
 var (
-	_ = onGolden("twostage-*.json", goldenTwoStage)
+	_ = onGolden("twostage-*.json", func(g *goldenCase) { goldenTwoStage(g, "vit.safetensors") })
+	_ = onGolden("twostage-small.json", func(g *goldenCase) { goldenTwoStage(g, smallCLIP) })
+	_ = onGolden("finetune-small.json", func(g *goldenCase) { goldenFinetune(g, smallCLIP) })
 	_ = onGolden("finetune-vit*.json", func(g *goldenCase) { goldenFinetune(g, "vit.safetensors") })
 	_ = onGolden("finetune-rn*.json", func(g *goldenCase) { goldenFinetune(g, "rn.safetensors") })
 )
@@ -74,7 +76,7 @@ func goldenFinetune(g *goldenCase, model string) {
 	}
 }
 
-func goldenTwoStage(g *goldenCase) {
+func goldenTwoStage(g *goldenCase, model string) {
 	var want struct {
 		Tokens       [][]int32
 		Labels       []int32
@@ -105,7 +107,7 @@ func goldenTwoStage(g *goldenCase) {
 		Float32 map[string]float64
 	}
 	g.Decode(&want)
-	clip := g.CLIP("vit.safetensors")
+	clip := g.CLIP(model)
 	const classes = 5
 	c := probe.DefaultTwoStage(1)
 	c.Iterations, c.LR, c.Batch = want.Stage1+want.Stage2, want.LR[0], want.Batch

@@ -104,6 +104,9 @@ func readTokenizer(f TokenizerFile) (*Relative, error) {
 		}
 		// The file does not say so, but every relative's texts end with it, and begin with nothing.
 		t.file, t.behind, t.pad, unigram = m, []int32{m.EOS}, m.Pad, m.Unigram()
+		if unigram { // as transformers' class pads SigLIP's; <pad> is not in use
+			t.pad = m.EOS
+		}
 	case ".txt":
 		p, err := subword.ReadVocabTxt(f.Name, f.Data, config.LowerCase == nil || *config.LowerCase)
 		if err != nil {

@@ -82,6 +82,10 @@ func TestRelative(t *testing.T) {
 	if pad, ok := tok.Pad(); !ok || pad != 0 {
 		t.Errorf("pads with %d, %t", pad, ok)
 	}
+	// SigLIP's is padded with the id that ends a text, whatever its file has besides.
+	if pad, ok := relative(t, TokenizerFile{Name: "unigram.model", Clean: CleanSigLIP}).Pad(); !ok || pad != 1 {
+		t.Errorf("unigram: pads with %d, %t", pad, ok)
+	}
 	if got := tok.Decode(upper); got != "a photo" {
 		t.Errorf("spelt %q", got)
 	}

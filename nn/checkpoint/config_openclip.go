@@ -164,7 +164,7 @@ func (v *openCLIPVision) timmSettings(out VisionSettings) (VisionSettings, error
 	if siglip {
 		out.Eps, out.Pool = 1e-6, "map"
 		// Those of SigLIP 2 alone; names that both have are built as SigLIP's.
-		for _, tanh := range []string{"vit_base_patch32_siglip_256", "vit_so400m_patch16_siglip_", "vit_giantopt_"} {
+		for _, tanh := range []string{"vit_base_patch32_siglip_256", "vit_large_patch16_siglip_512", "vit_so400m_patch16_siglip_", "vit_giantopt_"} {
 			if strings.HasPrefix(v.timm, tanh) {
 				out.Activation = tanhGELU
 			}
