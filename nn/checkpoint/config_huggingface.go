@@ -88,7 +88,8 @@ var relatives = map[string]string{
 }
 
 // whatLoads closes a refusal of another kind of model.
-const whatLoads = "CLIP models do load, such as openai/clip-vit-base-patch32 and laion/CLIP-ViT-B-32-laion2B-s34B-b79K"
+const whatLoads = "CLIP models do load, such as openai/clip-vit-base-patch32 and laion/CLIP-ViT-B-32-laion2B-s34B-b79K, and SigLIP, SigLIP 2 of one size, " +
+	"MetaCLIP 2, CLIPA and CoCa"
 
 // modelType reads a config.json's model_type, before anything else: what the other settings mean depends on it.
 func modelType(src []byte) (string, error) {
