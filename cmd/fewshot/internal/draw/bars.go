@@ -180,7 +180,7 @@ func (f bars) Plot(c vgdraw.Canvas, p *plot.Plot) {
 			r.Max.X, r.Max.Y = min(r.Max.X, c.Max.X), min(r.Max.Y, c.Max.Y)
 			filled(c, r, i)
 			room := vg.Length(2.5)
-			if s.Err != nil && finite(s.Err[g]) && s.Err[g] > 0 {
+			if s.Err != nil && shown(s.Err[g], v) {
 				line := vgdraw.LineStyle{Color: ink, Width: 0.8}
 				if f.Across {
 					errorBar(c, line, end, x(v-s.Err[g]), x(v+s.Err[g]), true)

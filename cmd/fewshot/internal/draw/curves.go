@@ -134,7 +134,7 @@ func (l curve) Plot(c vgdraw.Canvas, p *plot.Plot) {
 		}
 		at := vg.Point{X: x(l.X[i]), Y: y(l.Y[i])}
 		run = append(run, at)
-		if l.Err != nil && finite(l.Err[i]) && l.Err[i] > 0 {
+		if l.Err != nil && shown(l.Err[i], l.Y[i]) {
 			errorBar(c, vgdraw.LineStyle{Color: colour(l.index), Width: 0.9}, at, y(l.Y[i]-l.Err[i]), y(l.Y[i]+l.Err[i]), false)
 		}
 		if i%every == 0 || i == len(l.X)-1 {
@@ -143,6 +143,9 @@ func (l curve) Plot(c vgdraw.Canvas, p *plot.Plot) {
 	}
 	flush()
 }
+
+// shown reports whether an error is more than what rounding leaves of equal values.
+func shown(err, value float64) bool { return finite(err) && err > 1e-9*(1+math.Abs(value)) }
 
 // errorBar goes from one end to the other, through a point, along x or y.
 func errorBar(c vgdraw.Canvas, s vgdraw.LineStyle, at vg.Point, from, to vg.Length, alongX bool) {
