@@ -70,7 +70,7 @@ func (s silent) Progress(string, int) (func(int, string), func()) {
 // executing are options of an execution in a folder.
 func executing(t *testing.T, dir string) (o Options, s *small, said *strings.Builder) {
 	t.Helper()
-	dev, err := tensor.Open("cpu", tensor.Options{})
+	dev, err := tensor.Open("cpu", tensor.Options{Strassen: true})
 	if err != nil {
 		t.Fatal(err)
 	}

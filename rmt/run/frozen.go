@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"fewshot/datasets"
+	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
@@ -15,7 +16,7 @@ import (
 // bits in a batch of any size.
 func (d *images) Frozen(batch int, a method.Augment) (train.Data, train.Encoder, error) {
 	_, fresh := d.key(nil, a, 0)
-	if !fresh || d.dev.Strassen() || d.dev.OwnMemory() > 0 || d.dev.Precision() != "float32" {
+	if !fresh || d.dev.Strassen() && large(d.model) || d.dev.OwnMemory() > 0 || d.dev.Precision() != "float32" {
 		data, err := d.Batches(batch, a)
 		return data, d.model.Image, err
 	}
@@ -25,6 +26,18 @@ func (d *images) Frozen(batch int, a method.Augment) (train.Data, train.Encoder,
 	opt := d.options(batch, a, true)
 	opt.CacheBytes = 0 // it gives the orders alone
 	return &frozen{images: d, varied: a, batch: batch, orders: datasets.NewLoader(d.ds, d.ds.Train, opt)}, train.Identity{}, nil
+}
+
+// large reports whether a weight of the image encoder is so large that Strassen's algorithm may multiply by it, which rounds by the shape of the
+// batch: 512 on both sides.
+func large(m *clip.Model) bool {
+	const side = 512
+	for _, p := range m.Image.Params() {
+		if s := p.Value.Shape(); len(s) > 1 && s[0] >= side && p.Value.Len()/s[0] >= side {
+			return true
+		}
+	}
+	return false
 }
 
 // frozen are the epochs of a training set as an encoder that stays as it is sees them: in the orders of the images' own batches.
