@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"fewshot/nn/quote"
@@ -51,7 +52,17 @@ func noJSON(err error) error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return fmt.Errorf("is no JSON: %w", err)
+	return fmt.Errorf("is no JSON: %s", quote.Plain(short(err)))
+}
+
+// short is a decoder's error, which may have a stranger's words of any length in it.
+func short(err error) string {
+	const most = 200
+	s := err.Error()
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }
 
 func absent(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
@@ -61,7 +72,7 @@ func decode(raw json.RawMessage, v any) error {
 	in := json.NewDecoder(bytes.NewReader(raw))
 	in.DisallowUnknownFields()
 	if err := in.Decode(v); err != nil {
-		return fmt.Errorf("is not understood: %w", err)
+		return fmt.Errorf("is not understood: %s", quote.Plain(short(err)))
 	}
 	return nil
 }
