@@ -61,14 +61,14 @@ def main():
         model = subprocess.run(form, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
         vocabulary = pathlib.Path(importlib.util.find_spec("open_clip").origin).parent / "bpe_simple_vocab_16e6.txt.gz"
         shared = {"GOMAXPROCS": str(a.threads), "OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if a.avx2 else {})
-        if a.mkl:
-            shared["LD_PRELOAD"] = peers.Tools().intel
+        tools = peers.Tools()  # whose folder ends with it
+        if a.mkl and tools.intel:
+            shared["LD_PRELOAD"] = tools.intel
         data = os.path.join(folder, "data")
         rows = {"fewshot": [], "PyTorch": []}
-        fewshot = opening.build(folder)
         for i in range(a.rounds):
             out = os.path.join(folder, f"run{i}")
-            ours = [fewshot, "train", "-model", model, "-activation", "quickgelu", "-vocab", str(vocabulary), "-data", folder, "-dataset", data, "-method", "r-amt",
+            ours = [tools.fewshot, "train", "-model", model, "-activation", "quickgelu", "-vocab", str(vocabulary), "-data", folder, "-dataset", data, "-method", "r-amt",
                     "-shots", str(SHOTS), "-batch-size", "32", "-epochs", "1", "-workers", str(a.threads), "-out", out]
             theirs = [sys.executable, "-W", "ignore", str(pathlib.Path(__file__).with_name("whole_torch.py")), model, a.size, data, str(a.threads)]
             rows["fewshot"].append(opening.spent(ours, {k: v for k, v in shared.items() if k != "LD_PRELOAD"}))
