@@ -59,7 +59,7 @@ func setupDemo(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string
 	fs.StringVar(&f.methods, "methods", "amt,r-amt", "comma-separated methods")
 	fs.StringVar(&f.seeds, "seeds", "1", "comma-separated seeds of the few-shot sample and the training")
 	fs.IntVar(&f.shots, "shots", 16, "labelled images per class")
-	fs.IntVar(&f.epochs, "epochs", demoEpochs, "epochs of training")
+	fs.IntVar(&f.epochs, "epochs", demoEpochs, "epochs of training with 16 shots; with fewer as many more, so that steps are as many")
 	fs.Float64Var(&f.travel, "travel", demoTravel, "travel ratio that sets Adam's learning rate for each task: how often a score could go from its start to the threshold")
 	fs.IntVar(&f.batch, "batch-size", demoBatch, "images a step")
 	fs.StringVar(&f.split, "split", "test", "images to measure on: test, or val for choosing settings")
@@ -234,7 +234,8 @@ func (f *demoFlags) train(ctx context.Context, u *ui, r run.Request, name string
 		return usageError{err.Error()}
 	}
 	if c, ok := r.Settings.(*rmt.Config); ok {
-		c.Epochs, c.Batch = f.epochs, f.batch
+		// In as many epochs of fewer images the rate for that travel would be so high that far too many weights go at once.
+		c.Epochs, c.Batch = f.epochs*max(16/max(f.shots, 1), 1), f.batch
 		c.LR = c.LRForTravel(max(len(r.Data.Train)/f.batch, 1), f.travel)
 	}
 	if err := r.Settings.Validate(); err != nil {
