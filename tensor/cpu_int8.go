@@ -15,24 +15,6 @@ type Quantizer interface {
 // Int8Pays reports whether "cpu" with Precision "int8" is faster than with float32 on this machine.
 func Int8Pays() bool { return simd.HasInt8() }
 
-// Quantize says that w [n, k], the weights of a layer, will not change, and will be the second factor, transposed, of products in which
-// the device may compute with integers of eight bits: weights with a scale for each of the n channels, the other factor with one for each row. On
-// a device with another Precision than "int8" it does nothing. Set and [Unpack] undo it.
-func Quantize(w *Tensor) {
-	check(w.Rank() == 2, "Quantize", "a matrix", "w", w)
-	q, ok := w.dev.backend.(Quantizer)
-	if !ok || w.Len() == 0 {
-		return
-	}
-	if w.buf.Packed.Transposed != nil {
-		Unpack(w)
-	}
-	quantized, bytes := q.Quantize(w.buf, w.shape[0], w.shape[1])
-	w.buf.Packed.Transposed = quantized
-	w.packed += bytes
-	w.dev.hold(bytes)
-}
-
 // int8Host and vectorInt8Host are the float32 hosts with products by quantised weights.
 type int8Host struct{ *host[float32] }
 

@@ -103,5 +103,5 @@ func ExampleShapeError() {
 func ExampleOpen() {
 	_, err := tensor.Open("cpu", tensor.Options{Precision: "fp8"})
 	fmt.Println(err)
-	// Output: device "cpu": precision "fp8" is not offered; this device computes in float32 or bf16
+	// Output: device "cpu": precision "fp8" is not offered; this device computes in float32, bf16 or int8
 }

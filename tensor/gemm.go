@@ -69,6 +69,24 @@ const FewRows = simd.FewRows
 // Pack tells the device that w, a matrix whose rows are its first axis, will not change, and will be the second factor of products with
 // few rows, transposed if transB: with one image or a few. The device may keep a copy in the order in which it reads such a factor, as
 // large as w, so this is a bargain of memory for time. A matrix can be packed both ways. It changes no bit of a result. Set and
+// Quantize says that w [n, k], the weights of a layer, will not change, and will be the second factor, transposed, of products in which
+// the device may compute with integers of eight bits: weights with a scale for each of the n channels, the other factor with one for each row. On
+// a device with another Precision than "int8" it does nothing. Set and [Unpack] undo it.
+func Quantize(w *Tensor) {
+	check(w.Rank() == 2, "Quantize", "a matrix", "w", w)
+	q, ok := w.dev.backend.(Quantizer)
+	if !ok || w.Len() == 0 {
+		return
+	}
+	if w.buf.Packed.Transposed != nil {
+		Unpack(w)
+	}
+	quantized, bytes := q.Quantize(w.buf, w.shape[0], w.shape[1])
+	w.buf.Packed.Transposed = quantized
+	w.packed += bytes
+	w.dev.hold(bytes)
+}
+
 // Unpack undo it.
 func Pack(w *Tensor, transB bool) {
 	check(w.Rank() >= 2, "Pack", "a matrix", "w", w)

@@ -37,9 +37,18 @@ func checkHost(arg, precision string, offered ...string) error {
 		return fmt.Errorf("there is only one of this kind; drop %q", ":"+arg)
 	}
 	if precision != "" && !slices.Contains(offered, precision) {
-		return fmt.Errorf("precision %q is not offered; this device computes in %s", precision, strings.Join(offered, " or "))
+		return fmt.Errorf("precision %q is not offered; this device computes in %s", precision, list(offered))
 	}
 	return nil
+}
+
+// list is names with commas and an or.
+func list(names []string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 func workers(n int) string {

@@ -281,7 +281,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"gpu", Options{}, `device "gpu" is not known; this binary has`},
 		{"cpu:1", Options{}, `device "cpu:1": there is only one of this kind; drop ":1"`},
-		{"cpu", Options{Precision: "fp8"}, `device "cpu": precision "fp8" is not offered; this device computes in float32 or bf16`},
+		{"cpu", Options{Precision: "fp8"}, `device "cpu": precision "fp8" is not offered; this device computes in float32, bf16 or int8`},
 		{"ref", Options{Precision: "float32"}, `device "ref": precision "float32" is not offered; this device computes in float64`},
 		{"cpu", Options{Workers: -1}, `device "cpu": -1 workers: want 1 to 1024, or 0 for one a core`},
 		{"ref", Options{Workers: 5000}, `device "ref": 5000 workers: want 1 to 1024, or 0 for one a core`},

@@ -281,6 +281,9 @@ func gemmPacked(r *rig) {
 			tensor.Unpack(w.Tensor)
 			tensor.Gemm(dst.Tensor, a.Tensor, w.Tensor, tensor.GemmOptions{TransB: transB})
 			r.check("dst", dst, want)
+			tensor.Quantize(w.Tensor) // which no device does that was opened for other numbers
+			tensor.Gemm(dst.Tensor, a.Tensor, w.Tensor, tensor.GemmOptions{TransB: transB})
+			r.check("dst", dst, want)
 		}
 	}
 }
@@ -334,5 +337,6 @@ func gemmShapes(r *rig) {
 		tensor.Gemm(rows.Rows(0, 2), t23.Tensor, t34.Tensor, tensor.GemmOptions{Add: rows.Rows(1, 3)})
 	})
 	r.rejects("Pack of a vector", func() { tensor.Pack(v3.Tensor, true) })
+	r.rejects("Quantize of a vector", func() { tensor.Quantize(v3.Tensor) })
 	r.rejects("Gemm of batches of 2 and 3", func() { tensor.Gemm(t24.Tensor, t223.Tensor, t334.Tensor, none) })
 }
