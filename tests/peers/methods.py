@@ -170,22 +170,30 @@ def arguments():
     return p.parse_args()
 
 
+# What a process that loads PyTorch has in memory would be counted with all that it starts.
+PREPARE = r"""
+import pathlib, sys
+import open_clip, torch
+from PIL import Image
+tmp, names = pathlib.Path(sys.argv[1]), sys.argv[2].split(",")
+torch.manual_seed(1)
+torch.save(open_clip.create_model("ViT-B-16-quickgelu", precision="fp32").state_dict(), tmp / "model.pt")
+for i, n in enumerate(names):
+    for part in ("train", "test") if i < 2 else ("train",):  # what is measured is training, and two classes to test are enough
+        folder = tmp / "data" / part / n
+        folder.mkdir(parents=True)
+        Image.effect_noise((256, 256), 40 + i).convert("RGB").save(folder / "0.png")
+print(pathlib.Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz")
+"""
+
+
 def prepare(tmp):
     """Writes random weights, CLIP's vocabulary and an image a class; returns the flags that name them."""
-    import open_clip
-    import torch
-    from PIL import Image
-
-    torch.manual_seed(1)
-    model = open_clip.create_model("ViT-B-16-quickgelu", precision="fp32")
-    torch.save(model.state_dict(), tmp / "model.pt")
-    for i, n in enumerate(NAMES):
-        for part in ("train", "test") if i < 2 else ("train",):  # what is measured is training, and two classes to test are enough
-            folder = tmp / "data" / part / n
-            folder.mkdir(parents=True)
-            Image.effect_noise((256, 256), 40 + i).convert("RGB").save(folder / "0.png")
-    vocabulary = pathlib.Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
-    return ["-model", str(tmp / "model.pt"), "-activation", "quickgelu", "-vocab", str(vocabulary), "-dataset", str(tmp / "data"), "-shots", "1", "-zeroshot=false"]
+    p = subprocess.run([sys.executable, "-c", PREPARE, str(tmp), ",".join(NAMES)], capture_output=True, text=True)
+    if p.returncode:
+        sys.exit(p.stderr)
+    vocabulary = p.stdout.splitlines()[-1]
+    return ["-model", str(tmp / "model.pt"), "-activation", "quickgelu", "-vocab", vocabulary, "-dataset", str(tmp / "data"), "-shots", "1", "-zeroshot=false"]
 
 
 def ours(binary, flags, what, threads, tmp, env):
