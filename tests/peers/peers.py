@@ -6,6 +6,7 @@ tuned. Rounds go from one to the other, so that both see the machine in the same
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -216,10 +217,8 @@ def compare(tools, configs, kind, a, match, title, micro=None, **options):
 def machine():
     """What must stand beside figures, and a warning where they will not mean much."""
     try:
-        import torch
-
-        beside = f"torch {torch.__version__}"
-    except ImportError:
+        beside = f"torch {importlib.metadata.version('torch')}"  # loaded here it would count as memory of what is started
+    except importlib.metadata.PackageNotFoundError:
         beside = "no torch"
     cpu = platform.machine()
     try:
