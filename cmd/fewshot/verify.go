@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"fewshot/nn/quote"
@@ -22,7 +23,7 @@ fewshot verify -anchors -model ViT-B/16 -data DATA`,
 	name: "verify", args: "[RUN]", summary: "make a run again and compare the bytes",
 	about: `Trains again what a run's result.json says, in a folder of its own, and compares what was learned. Model, data and settings
 are those of then; flags say where files are now, and weights or images that are others are refused. The exit code is 0 if the
-bytes are the same and 1 if they are not; then it says how far they are apart, and what differs that may be why, as the kind of
+bytes and the figures are the same and 1 if they are not; then it says how far they are apart, and what differs that may be why, as the kind of
 processor. With -anchors it compares zero-shot accuracies of OpenAI's models with the published ones: the first thing to run where
 there is real data. The exit code is 0 if all that could be measured agree.`,
 	setup: setupVerify,
@@ -109,6 +110,9 @@ func (f *trainFlags) verify(ctx context.Context, u *ui, r *run.Result, folder st
 	v.Out = f.out
 	if err := u.result(v, v.Print); err != nil {
 		return err
+	}
+	if v.Same && len(v.Figures) > 0 {
+		return fmt.Errorf("%s: made again, the run left the same bytes, but not what %s says: %s", quote.Plain(folder), run.ResultName, strings.Join(v.Figures, "; "))
 	}
 	if !v.Same {
 		return fmt.Errorf("%s: %w", quote.Plain(folder), errDiffers)

@@ -80,6 +80,43 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
+// Figures that were changed by hand are named, the file of what was learned being the same; a result that another program has read and
+// written again is the same result.
+func TestVerifyFigures(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "run")
+	must(t, learn(t, "taskres", out, "-zeroshot=true", "-lr", "1e-5")...)
+	path := filepath.Join(out, run.ResultName)
+	was := string(read(t, path))
+	write := func(s string) {
+		t.Helper()
+		if s == was {
+			t.Fatal("nothing was changed")
+		}
+		if err := os.WriteFile(path, []byte(s), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"zeroshot", "test"} {
+		for _, field := range []string{"accuracy", "macro_f1", "correct", "images"} {
+			at := strings.Index(was, `"`+name+`": {`)
+			at += strings.Index(was[at:], `"`+field+`": `) + len(field) + 4
+			end := at + strings.IndexAny(was[at:], ",\n")
+			if field != "correct" && i == 0 { // one figure of each is enough, and of one all
+				continue
+			}
+			write(was[:at] + "77" + was[end:])
+			code, v, errw := verified(t, out)
+			if want := name + "." + field + " was 77 and is " + was[at:end]; code != exitFailed || !v.Same || len(v.Figures) != 1 || v.Figures[0] != want || !strings.Contains(errw, want) {
+				t.Errorf("%s.%s: %d, %+v, %s", name, field, code, v, errw)
+			}
+		}
+	}
+	write(strings.NewReplacer(`0.00001`, `1e-05`, "  ", " ", "{}.", `{\u007d.`).Replace(was))
+	if code, v, errw := verified(t, out); code != exitDone || !v.Same || v.Figures != nil {
+		t.Errorf("%d, %+v, %s", code, v, errw)
+	}
+}
+
 // Methods with tuned files are made again too, under a mask as well.
 func TestVerifyTuned(t *testing.T) {
 	dir, _ := undisturbedRun(t)

@@ -45,6 +45,11 @@ func TestReadResult(t *testing.T) {
 			t.Errorf("%v, %+v", err, s)
 		}
 	}
+	// Another program writes the same otherwise.
+	other := strings.NewReplacer(`"lr": 0.00008`, `"lr":8e-05`, `"r-amt"`, `"\u0072-amt"`, "\n", "\r\n\t").Replace(string(b))
+	if r, err := ParseResult([]byte(other)); err != nil || r.Spec.Hash() != r.SpecHash {
+		t.Errorf("%v", err)
+	}
 	for in, want := range map[string]string{
 		"": "is no result", "{}": "is no result", `{"kind":"result","dataset":"a","model":"b"}`: "has no spec",
 		strings.Replace(string(b), `"lr": 0.00008`, `"lr": 0.0008`, 1): "changed since it was written",

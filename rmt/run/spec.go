@@ -87,6 +87,70 @@ func ParseSpec(b []byte) (Spec, error) {
 	return s, nil
 }
 
+// plainJSON is JSON in the form that package json gives it: without spaces, numbers and strings written its way, members in their order.
+// Whole numbers stay as they are: seeds need all 64 bits.
+func plainJSON(raw []byte) (json.RawMessage, error) {
+	if len(raw) == 0 {
+		return raw, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	var value func() error
+	write := func(v any) error {
+		if n, ok := v.(json.Number); ok && strings.ContainsAny(n.String(), ".eE") {
+			f, err := n.Float64()
+			if err != nil {
+				return err
+			}
+			v = f
+		}
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		out.Truncate(out.Len() - 1) // the line's end
+		return nil
+	}
+	value = func() error {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		open, ok := t.(json.Delim)
+		if !ok {
+			return write(t)
+		}
+		out.WriteRune(rune(open))
+		for first := true; d.More(); first = false {
+			if !first {
+				out.WriteByte(',')
+			}
+			if open == '{' {
+				name, err := d.Token()
+				if err == nil {
+					err = write(name)
+				}
+				if err != nil {
+					return err
+				}
+				out.WriteByte(':')
+			}
+			if err := value(); err != nil {
+				return err
+			}
+		}
+		end, err := d.Token()
+		if end, ok := end.(json.Delim); ok {
+			out.WriteRune(rune(end))
+		}
+		return err
+	}
+	err := value()
+	return out.Bytes(), err
+}
+
 // Fields are all parts of the spec under dotted names, as model.activation, with their values as JSON.
 func (s Spec) Fields() map[string]string { return FieldsOf(s.JSON()) }
 

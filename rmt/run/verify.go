@@ -1,15 +1,19 @@
 package run
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
+	"fewshot/rmt"
 	"fewshot/tensor"
 )
 
@@ -18,11 +22,13 @@ type Verification struct {
 	Kind string `json:"kind"`
 	// Same says that the files of what was learned have the same bytes, Content that what is learned in them has: files hold the spec of
 	// their run too.
-	Same    bool   `json:"same_bytes"`
-	Content bool   `json:"same_content"`
-	Was     Side   `json:"was"`
-	Is      Side   `json:"is"`
-	Out     string `json:"out,omitempty"` // folder of the second run, where it is kept
+	Same    bool `json:"same_bytes"`
+	Content bool `json:"same_content"`
+	// Figures are those of the result that the run, made again, does not come to, as "test.correct was … and is …".
+	Figures []string `json:"figures,omitempty"`
+	Was     Side     `json:"was"`
+	Is      Side     `json:"is"`
+	Out     string   `json:"out,omitempty"` // folder of the second run, where it is kept
 	// Differences are those of the specs; Reasons what may have come of them.
 	Differences []string           `json:"differences,omitempty"`
 	Reasons     []string           `json:"reasons,omitempty"`
@@ -80,7 +86,9 @@ func (r *Request) Verify(ctx context.Context, was *Result, folder string) (*Veri
 		}
 		return nil, fmt.Errorf("this would be another run: %s; name the model, the data and the mask of then", strings.Join(d, "; "))
 	}
-	result, err := r.Run(ctx)
+	again := *r
+	again.ZeroShot = was.ZeroShot != nil // a figure of the result too
+	result, err := again.Run(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +102,38 @@ func (r *Request) Verify(ctx context.Context, was *Result, folder string) (*Veri
 		return nil, err
 	}
 	v.Content = len(v.Tensors) == 0
+	v.Figures = figuresOf(was, result)
 	v.reason()
 	return v, nil
+}
+
+// figures are the fields of a result that are measured, and that the same run comes to again.
+func (r *Result) figures() map[string]string {
+	b, err := json.Marshal(struct {
+		Test     *Accuracy          `json:"test"`
+		ZeroShot *Accuracy          `json:"zeroshot"`
+		Choice   *Choice            `json:"choice"`
+		Figures  map[string]float64 `json:"figures"`
+		Sparsity *rmt.Sparsity      `json:"sparsity"`
+		Percent  *float64           `json:"sparsity_percent"`
+	}{r.Test, r.ZeroShot, r.Choice, r.Figures, r.Sparsity, r.Percent})
+	if err != nil {
+		panic(err) // numbers and strings, and no number of a result is infinite
+	}
+	return FieldsOf(b)
+}
+
+// figuresOf lists what the second result has other than the first.
+func figuresOf(was, now *Result) (all []string) {
+	a, b := was.figures(), now.figures()
+	names := maps.Clone(a)
+	maps.Copy(names, b)
+	for _, k := range slices.Sorted(maps.Keys(names)) {
+		if a[k] != b[k] {
+			all = append(all, fmt.Sprintf("%s was %s and is %s", k, quote.Text(cmp.Or(a[k], "absent")), quote.Text(cmp.Or(b[k], "absent"))))
+		}
+	}
+	return all
 }
 
 func side(r *Result) Side { return Side{r.FileSum, r.Test, r.Device, r.Program} }
@@ -219,6 +257,8 @@ const mostTensors = 12
 // Print is the verification for people.
 func (v *Verification) Print(w io.Writer) {
 	switch {
+	case v.Same && len(v.Figures) > 0:
+		fmt.Fprintf(w, "made again, the run left the same bytes (SHA-256 %s), but other figures than %s says\n", v.Is.FileSum, ResultName)
 	case v.Same:
 		fmt.Fprintf(w, "verified: made again, the run left the same bytes (SHA-256 %s)\n", v.Is.FileSum)
 	case v.Content:
@@ -250,8 +290,11 @@ func (v *Verification) Print(w io.Writer) {
 	for _, s := range v.Reasons {
 		fmt.Fprintf(w, "  %s\n", s)
 	}
+	for _, s := range v.Figures {
+		fmt.Fprintf(w, "  %s: %s\n", ResultName, s)
+	}
 	if a, b := v.Was.Test, v.Is.Test; a != nil && b != nil {
-		fmt.Fprintf(w, "  accuracy   %.2f %% then, %.2f %% now (%d and %d of %d images)\n", a.Accuracy, b.Accuracy, a.Correct, b.Correct, b.Images)
+		fmt.Fprintf(w, "  accuracy   %.2f %% then, %.2f %% now (%d and %d of %s)\n", a.Accuracy, b.Accuracy, a.Correct, b.Correct, counted(b.Images, "image"))
 	}
 	if v.Out != "" {
 		fmt.Fprintf(w, "  the second run is in %s\n", v.Out)
