@@ -88,7 +88,8 @@ func (l *settingLists) product() []map[string]string {
 func setupPlan(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f planFlags
 	f.declare(fs)
-	fs.StringVar(&f.out, "out", "plan.jsonl", "`file` for the plan, - for standard output; another plan there is replaced")
+	fs.StringVar(&f.out, "out", "plan.jsonl", "`file` for the plan, - for standard output")
+	force := fs.Bool("force", false, "replace another plan in -out")
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) > 0 {
 			return usagef("unexpected argument %q", args[0])
@@ -101,7 +102,7 @@ func setupPlan(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string
 		if err != nil {
 			return usagef("%v", err)
 		}
-		return writePlan(u, p, f.out)
+		return writePlan(u, p, f.out, *force, "-force replaces it, or give another -out")
 	}
 }
 
@@ -303,24 +304,28 @@ type planResult struct {
 	Sum  string `json:"sha256"`
 }
 
-// writePlan writes a plan's file, over nothing but another plan.
-func writePlan(u *ui, p *plan.Plan, path string) error {
+// writePlan writes a plan's file, over nothing but the same plan; with force, over another one too. otherwise says what to do where one is.
+func writePlan(u *ui, p *plan.Plan, path string, force bool, otherwise string) error {
 	if path == "-" {
 		return p.Write(u.out, version())
 	}
-	if err := overPlan(path); err != nil {
+	if err := overPlan(p, path, force, otherwise); err != nil {
 		return err
 	}
 	if err := p.Save(path, version()); err != nil {
 		return err
 	}
 	return u.result(planResult{"result", path, p.Len(), p.Hash()}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %d runs; fewshot run %s makes them, fewshot collect %s tells of them\n", path, p.Len(), path, path)
+		them := "them"
+		if p.Len() == 1 {
+			them = "it"
+		}
+		fmt.Fprintf(w, "%s: %s; fewshot run %s makes %s, fewshot collect %s tells of %s\n", path, count(p.Len(), "run"), path, them, path, them)
 	})
 }
 
-// overPlan refuses to write a plan over anything but another plan.
-func overPlan(path string) error {
+// overPlan refuses to write a plan over anything but the same plan, or with force over anything but a plan.
+func overPlan(p *plan.Plan, path string, force bool, otherwise string) error {
 	_, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -328,8 +333,19 @@ func overPlan(path string) error {
 	case err != nil:
 		return err
 	}
-	if _, err := plan.OpenHeader(path); err != nil {
+	runs, err := plan.OpenHeader(path)
+	if err != nil {
 		return fmt.Errorf("%s is there and is no plan; give another -out", path)
 	}
-	return nil
+	if force {
+		return nil
+	}
+	was, err := plan.Open(path, "") // one of another version of the program may have the same runs
+	if err == nil {
+		defer was.Close()
+		if was.Hash() == p.Hash() {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is another plan, of %s; %s", path, count(runs, "run"), otherwise)
 }

@@ -108,6 +108,8 @@ func TestPlanUsage(t *testing.T) {
 		{"r-amt has no setting colour", exitUsage, quick(t, "-methods", "r-amt,tip-adapter", "-set", "r-amt:colour=red")},
 		{`method "emt" is not known`, exitUsage, quick(t, "-methods", "emt,tip-adapter")},
 		{"is there and is no plan", exitFailed, quick(t, "-methods", "tip-adapter", "-out", text)},
+		{"is another plan, of 1 run; -force replaces it, or give another -out", exitFailed, quick(t, "-methods", "tip-adapter", "-out", path)},
+		{"is there and is no plan", exitFailed, quick(t, "-methods", "tip-adapter", "-out", text, "-force")},
 		{"give one plan, not 0", exitUsage, []string{"run"}},
 		{"is no plan: a plan's first line", exitFailed, []string{"run", text}},
 		{"-index 1: the plan has runs 0 to 0", exitUsage, []string{"run", path, "-index", "1"}},
@@ -123,6 +125,21 @@ func TestPlanUsage(t *testing.T) {
 		if code, _, errw := cli(t, c.args...); code != c.code || !strings.Contains(errw, c.want) {
 			t.Errorf("fewshot %s: exit code %d, %swant %d and %q", strings.Join(c.args, " "), code, errw, c.code, c.want)
 		}
+	}
+}
+
+// A plan is written over the same one, and over another one only by force.
+func TestPlanOverPlan(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plan.jsonl")
+	must(t, quick(t, "-methods", "zero-shot", "-out", path)...)
+	was := string(read(t, path))
+	must(t, quick(t, "-methods", "zero-shot", "-out", path)...)
+	cli(t, quick(t, "-methods", "gda", "-out", path)...)
+	if string(read(t, path)) != was {
+		t.Error("another plan was replaced")
+	}
+	if must(t, quick(t, "-methods", "gda", "-out", path, "-force")...); string(read(t, path)) == was {
+		t.Error("-force does not replace")
 	}
 }
 
@@ -142,6 +159,10 @@ func TestTrainLists(t *testing.T) {
 	}
 	must(t, "collect", r.Plan)
 	if code, _, errw := cli(t, append(args, "-beta-steps", "4")...); code != exitUsage || !strings.Contains(errw, "gda has no setting beta-steps") {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+	was := string(read(t, r.Plan))
+	if code, _, errw := cli(t, append(args, "-passes", "2")...); code != exitFailed || !strings.Contains(errw, "is another plan, of 8 runs; fewshot run "+r.Plan+" goes on with that one; give another -out") || string(read(t, r.Plan)) != was {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
 	// One seed is one run, in a folder of its own.

@@ -103,16 +103,16 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 		dir = filepath.Join("runs", strings.ReplaceAll(f.data.canonical(), ":", "-"), "plan")
 	}
 	path := filepath.Join(dir, planName)
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := overPlan(p, path, false, "fewshot run "+path+" goes on with that one; give another -out for this comparison"); err != nil {
 		return err
 	}
-	dir = runsFolder("", path)
-	if err := overPlan(path); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	if err := p.Save(path, version()); err != nil {
 		return err
 	}
+	dir = runsFolder("", path)
 	rf := runFlags{device: f.device, loader: f.loader, micro: f.micro, model: f.model, root: f.data.root, every: f.every, log: f.log}
 	report, err := rf.execute(ctx, u, p, dir, nil)
 	if err != nil {
@@ -151,7 +151,7 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 	case written != nil:
 		return written
 	case report.Unfinished() > 0:
-		return fmt.Errorf("%d runs are in other processes' hands; give the command again when they are done", report.Unfinished())
+		return fmt.Errorf("%s in other processes' hands; give the command again when they are done", countAre(report.Unfinished(), "run"))
 	case report.Failed > 0:
 		return fmt.Errorf("%d of %d runs failed; %s in their folders says why", report.Failed, p.Len(), plan.FailedName)
 	}
