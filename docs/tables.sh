@@ -19,6 +19,7 @@ show() {
 picture() {
 	n=$1
 	shift
+	rm -f "docs/figure$n.svg"
 	show "$@" -picture "docs/figure$n.svg"
 	printf '![Figure %s](figure%s.svg)\n\n' "$n" "$n" >>"$page"
 }

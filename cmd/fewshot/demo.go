@@ -41,6 +41,7 @@ type demoFlags struct {
 	travel        float64
 	baseToNew     bool
 	split, figure string
+	outputs       outputs
 }
 
 // The demonstration's settings, chosen on validation images. Small batches matter: tasks of a few hundred images that are seen 32 at
@@ -65,6 +66,7 @@ func setupDemo(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string
 	fs.StringVar(&f.split, "split", "test", "images to measure on: test, or val for choosing settings")
 	fs.BoolVar(&f.baseToNew, "base-to-new", false, "train on the first half of the classes, test on both halves")
 	fs.StringVar(&f.figure, "figure", "", "draw the accuracies, with examples of each task, into this SVG or PNG `file`")
+	f.outputs.declare(fs)
 	f.device.declare(fs)
 	f.loader.declare(fs)
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -111,7 +113,7 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 	if f.split != "test" && f.split != "val" {
 		return usagef("-split %q: test or val", f.split)
 	}
-	if err := checkFigure(f.figure); err != nil {
+	if err := f.outputs.picture("figure", f.figure); err != nil {
 		return err
 	}
 	dev, err := f.device.open()
@@ -141,6 +143,9 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 	}
 	if f.figure != "" {
 		drawn, err := figure(rows, f.title(len(seeds)))
+		if err == nil {
+			err = f.outputs.over("figure", f.figure)
+		}
 		if err == nil {
 			err = draw.WriteFile(f.figure, drawn)
 		}

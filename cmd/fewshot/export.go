@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,7 +175,7 @@ func (f *exportFlags) files(ctx context.Context, dev *tensor.Device, m *clip.Mod
 
 // readClasses reads a class name a line.
 func readClasses(path string) ([]string, error) {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -281,8 +283,8 @@ func (f *exportFlags) card(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) (exp
 
 // figures takes what came out of the run from the result.json beside a file that was learned, where there is one.
 func figures(into map[string]string, path string) error {
-	b, err := os.ReadFile(filepath.Join(filepath.Dir(path), run.ResultName))
-	if os.IsNotExist(err) {
+	b, err := checkpoint.ReadFile(filepath.Join(filepath.Dir(path), run.ResultName), run.MaxResult)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
@@ -365,7 +367,7 @@ func (f *exportFlags) officialMask(u *ui, m *clip.Model, masks []*rmt.Mask, epoc
 }
 
 func readOfficial(path string, shape func(string) ([]int, bool)) ([]export.Mask, int, error) {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return nil, 0, err
 	}

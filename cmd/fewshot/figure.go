@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"fewshot/cmd/fewshot/internal/draw"
@@ -13,16 +11,13 @@ import (
 	"fewshot/rmt/plan"
 )
 
-// checkFigure refuses a figure's file that could not be written, before there is any work. "" is none.
-func checkFigure(path string) error {
-	if path == "" {
-		return nil
-	}
-	if s, err := os.Stat(filepath.Dir(path)); err != nil || !s.IsDir() {
-		return usagef("-figure %s: there is no folder %s", path, filepath.Dir(path))
+// picture refuses a picture's file that could not be written, before there is any work. "" is none.
+func (o *outputs) picture(flag, path string) error {
+	if err := o.check(flag, path); err != nil || path == "" {
+		return err
 	}
 	if err := draw.CheckName(path); err != nil {
-		return usagef("-figure %v", err)
+		return usagef("-%s %v", flag, err)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ func setupFigure(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	f.declare(fs)
 	fs.StringVar(&f.format, "format", "text", strings.Join(paper.Formats(), ", ")+", of the data")
 	fs.StringVar(&f.file, "out", "", "`file` for the data (default standard output)")
+	f.outputs.declare(fs)
 	fs.StringVar(&picture, "picture", "", "draw the figure into this .svg or .png `file`")
 	fs.BoolVar(&kept, "kept", false, "figure 7 compares the weights that masks keep; by default those that they switch off, as nearly all are kept")
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -44,10 +45,11 @@ func setupFigure(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 		if !slices.Contains(paper.Formats(), f.format) {
 			return usagef("-format %q: there are %s", f.format, strings.Join(paper.Formats(), ", "))
 		}
-		if picture != "" {
-			if err := checkFigure(picture); err != nil {
-				return err
-			}
+		if err := f.outputs.picture("picture", picture); err != nil {
+			return err
+		}
+		if picture != "" && filepath.Clean(picture) == filepath.Clean(f.file) {
+			return usagef("-picture and -out both name %s", picture)
 		}
 		o, err := f.options(ctx, u)
 		if err != nil {
@@ -93,6 +95,9 @@ func (f *paperFlags) figure(ctx context.Context, u *ui, g *paper.Graph, picture 
 		return fault
 	}
 	if picture != "" {
+		if fault := f.outputs.over("picture", picture); fault != nil {
+			return fault
+		}
 		if fault := draw.WriteFile(picture, drawn(d)); fault != nil {
 			return fault
 		}

@@ -90,7 +90,7 @@ func describeFile(path string, size int64) (*fileInfo, error) {
 
 // firstBytes are some of a file.
 func firstBytes(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func isJSON(head []byte) bool {
 
 // describeOfficial says what a mask of the released code is; nil if the file is none.
 func describeOfficial(path string, size int64) *fileInfo {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return nil
 	}

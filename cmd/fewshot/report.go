@@ -44,7 +44,9 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	f.loader.declare(fs)
 	f.data.declareTemplate(fs)
 	fs.StringVar(&f.mask, "mask", "", "mask `file` under which a tuned file was trained, or its run (default: the one that result.json names)")
-	out := fs.String("out", "", "HTML `file` to write (default report.html in the run's folder)")
+	out := fs.String("out", "", "HTML `file` to write (default report.html in the run's folder, over an earlier one)")
+	var outputs outputs
+	outputs.declare(fs)
 	evaluate := fs.Bool("evaluate", true, "classify the test images again")
 	runs := fs.String("runs", "", "of a plan: `folder` of the runs' folders, as -out of run")
 	anyVersion := fs.Bool("any-version", false, "of a plan: take results of other versions of this program as they are")
@@ -52,8 +54,11 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 		if len(args) != 1 {
 			return usagef("give one run or plan, not %d", len(args))
 		}
+		if err := outputs.check("out", *out); err != nil {
+			return err
+		}
 		if isPlan(args[0]) {
-			return reportPlan(u, args[0], *runs, *out, *anyVersion)
+			return reportPlan(u, args[0], *runs, *out, &outputs, *anyVersion)
 		}
 		r, folder, err := run.ReadResult(args[0])
 		if err != nil {
@@ -68,8 +73,8 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 				return fmt.Errorf("%w (without classifying again: -evaluate=false)", err)
 			}
 		}
-		path := cmp.Or(*out, filepath.Join(folder, reportFile))
-		if err := checkpoint.WriteFile(path, page.HTML); err != nil {
+		path, err := writePage(*out, folder, &outputs, page.HTML)
+		if err != nil {
 			return err
 		}
 		done := reportResult{Kind: "result", File: path}
@@ -92,7 +97,7 @@ func isPlan(path string) bool {
 }
 
 // reportPlan makes the page of a plan's runs.
-func reportPlan(u *ui, path, runs, out string, anyVersion bool) error {
+func reportPlan(u *ui, path, runs, out string, o *outputs, anyVersion bool) error {
 	program := version()
 	if anyVersion {
 		program = ""
@@ -112,11 +117,21 @@ func reportPlan(u *ui, path, runs, out string, anyVersion bool) error {
 			{Does: "Make the runs that are not done:", Line: shell([]string{"fewshot", "run", path})},
 			{Does: "Lay the results out as a table for a paper:", Line: shell([]string{"fewshot", "collect", path, "-format", "latex"})},
 		}}
-	file := cmp.Or(out, filepath.Join(dir, reportFile))
-	if err := checkpoint.WriteFile(file, page.HTML); err != nil {
+	file, err := writePage(out, dir, o, page.HTML)
+	if err != nil {
 		return err
 	}
 	return u.result(reportResult{Kind: "result", File: file}, func(w io.Writer) { fmt.Fprintln(w, file) })
+}
+
+// writePage writes a page into the file of -out, or over the one of that folder.
+func writePage(out, folder string, o *outputs, html func(io.Writer) error) (path string, err error) {
+	if path = cmp.Or(out, filepath.Join(folder, reportFile)); out != "" {
+		if err := o.over("out", out); err != nil {
+			return "", err
+		}
+	}
+	return path, checkpoint.WriteFile(path, html)
 }
 
 // reportResult is the last line of -json.

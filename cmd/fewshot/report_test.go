@@ -54,11 +54,11 @@ func TestReport(t *testing.T) {
 		t.Errorf("%s trains other bytes", trains)
 	}
 	// Without classifying again nothing is opened.
-	quick := last[reportResult](t, must(t, "report", "-json", "-evaluate=false", "-out", out, "-model", "no/such/model", dir))
+	quick := last[reportResult](t, must(t, "report", "-json", "-evaluate=false", "-force", "-out", out, "-model", "no/such/model", dir))
 	if quick.Test != nil || strings.Contains(string(read(t, out)), "Reliability") {
 		t.Errorf("%+v", quick)
 	}
-	if code, _, errw := cli(t, "report", "-model", "no/such/model", "-out", out, dir); code != exitFailed || !strings.Contains(errw, "-evaluate=false") {
+	if code, _, errw := cli(t, "report", "-model", "no/such/model", "-force", "-out", out, dir); code != exitFailed || !strings.Contains(errw, "-evaluate=false") {
 		t.Errorf("%d, %s", code, errw)
 	}
 	if code, _, errw := cli(t, "report", t.TempDir()); code != exitFailed || !strings.Contains(errw, "holds no finished run") {

@@ -47,6 +47,7 @@ type paperFlags struct {
 	plan      string
 	format    string
 	file      string
+	outputs   outputs
 }
 
 // synthData is the -data that means the synthetic world.
@@ -77,6 +78,7 @@ func setupTable(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 	f.declare(fs)
 	fs.StringVar(&f.format, "format", "text", strings.Join(paper.Formats(), ", "))
 	fs.StringVar(&f.file, "out", "", "`file` for the table (default standard output)")
+	f.outputs.declare(fs)
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {
 			return usagef("give the number of one table: %s", strings.Join(paper.Numbers(), ", "))
@@ -101,10 +103,8 @@ func (f *paperFlags) options(ctx context.Context, u *ui) (o paper.Options, err e
 	if f.budget < 0 {
 		return o, usagef("-max-images %d: a number of images, or 0", f.budget)
 	}
-	if f.file != "" {
-		if s, err := os.Stat(filepath.Dir(f.file)); err != nil || !s.IsDir() {
-			return o, usagef("-out %s: there is no folder %s", f.file, filepath.Dir(f.file))
-		}
+	if err := f.outputs.check("out", f.file); err != nil {
+		return o, err
 	}
 	if o.Seeds, err = numbers("seeds", f.seeds, func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }); err != nil {
 		return o, err
@@ -232,6 +232,9 @@ func (u *ui) notesToErr() *ui {
 // write writes what write does to the file or to standard output, or as JSON.
 func (f *paperFlags) write(u *ui, result any, write func(io.Writer) error) error {
 	if f.file != "" {
+		if err := f.outputs.over("out", f.file); err != nil {
+			return err
+		}
 		if err := checkpoint.WriteFile(f.file, write); err != nil {
 			return err
 		}

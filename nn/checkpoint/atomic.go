@@ -24,7 +24,14 @@ import (
 // may not survive a power cut. A failed fsync is not repeated, because the
 // kernel forgets which pages it could not write. A killed process leaves its
 // temporary file behind; see [RemoveTemporary].
+//
+// Files alone are replaced, and links: a folder, a device, a named pipe or a
+// link to one is an error before anything is written.
 func WriteFile(path string, write func(io.Writer) error) error {
+	// A link that leads nowhere, or where nobody may look, names no device.
+	if s, err := os.Stat(path); err == nil && !s.Mode().IsRegular() {
+		return inFile(path, fault(Unsupported, "not a regular file, and is not replaced").wanted("a file", s.Mode().Type()))
+	}
 	return writeFile(osFiles{}, path, write)
 }
 

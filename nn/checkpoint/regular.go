@@ -27,6 +27,13 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	return src, inFile(path, err)
 }
 
+// OpenRegular opens a file that has an end, for reading: a named pipe, whose opening would wait for its other end, a device or a
+// folder is an error.
+func OpenRegular(path string) (*os.File, error) {
+	f, err := openRegular(path)
+	return f.File, err
+}
+
 // OpenOwn opens or creates a file that this program writes in place, such as a lock. Somebody else may have put a link to another
 // file there, or a pipe: these are refused, and nothing is created or changed at the other end.
 func OpenOwn(path string) (*os.File, error) {

@@ -4,6 +4,7 @@ package checkpoint
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,4 +54,39 @@ func TestRegularFilesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
+}
+
+// What is written takes the place of files and of links to files, and of nothing else.
+func TestWriteFileOverFilesOnly(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	writeBytes(t, at("file"), []byte("old"))
+	if err := errors.Join(syscall.Mkfifo(at("pipe"), 0o666), os.Mkdir(at("folder"), 0o777), os.Symlink("file", at("link")),
+		os.Symlink("pipe", at("link to pipe")), os.Symlink("nowhere", at("dangling"))); err != nil {
+		t.Fatal(err)
+	}
+	write := func(w io.Writer) error {
+		_, err := w.Write([]byte("new"))
+		return err
+	}
+	for _, name := range []string{"file", "link", "dangling"} {
+		if err := WriteFile(at(name), write); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"pipe", "folder", "link to pipe"} {
+		before, err := os.Lstat(at(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteFile(at(name), write); !errors.Is(err, Unsupported) || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after, err := os.Lstat(at(name)); err != nil || after.Mode() != before.Mode() {
+			t.Errorf("%s is %v now, %v", name, after, err)
+		}
+		if _, err := OpenRegular(at(name)); !errors.Is(err, Unsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

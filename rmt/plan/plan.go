@@ -226,23 +226,14 @@ func (p *Plan) Close() error {
 // Open opens a plan's file, and refuses one that was changed by hand, cut off, or made by another program than that of the given version,
 // whose settings and ids may mean something else; "" takes any. The caller closes the plan.
 func Open(path, program string) (*Plan, error) {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := f.Stat()
-	if err == nil && !s.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no plan: it is not a regular file", path)
-	}
-	var p *Plan
-	if err == nil {
-		if p, err = read(f, f, program); err != nil {
-			err = fmt.Errorf("%s%w", path, err)
-		}
-	}
+	p, err := read(f, f, program)
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("%s%w", path, err)
 	}
 	p.file = f
 	return p, nil
@@ -250,7 +241,7 @@ func Open(path, program string) (*Plan, error) {
 
 // OpenHeader reports whether a file begins as a plan does, and for how many runs.
 func OpenHeader(path string) (runs int, err error) {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return 0, err
 	}

@@ -185,7 +185,7 @@ func (t *Tuned) Check(m clip.Spec, force bool) (forced []string, err error) {
 
 // fileSum is the SHA-256 of a file.
 func fileSum(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return "", err
 	}
