@@ -84,7 +84,8 @@ type evalResult struct {
 	Classes   string       `json:"classes"`
 	NumClass  int          `json:"num_classes"`
 	Templates []string     `json:"templates"`
-	Prompts   string       `json:"prompts_sha256"` // of those that each class has for itself; "templates" without
+	Prompts   string       `json:"prompts_sha256"`               // of those that each class has for itself; "templates" without
+	Instead   string       `json:"instead_of_prompts,omitempty"` // a learned context, say; there are no templates and prompts then
 	Split     string       `json:"split_sha256"`
 	Test      run.Accuracy `json:"test"`
 	// Mask and sparsity are missing for the untouched model.
@@ -123,7 +124,7 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 	var trials []*run.Trial
 	for _, l := range all {
 		t := &run.Trial{Loaded: l}
-		if t.Templates, err = l.Templates(ds.Title, prompts(ds), []string{ds.Template}, f.force); err == nil {
+		if t.Templates, err = l.Templates(ds, prompts(ds), f.force); err == nil {
 			err = l.Prompts(ds, f.force)
 		}
 		if err != nil {
@@ -159,6 +160,12 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 		r := &evalResult{Kind: "result", Model: m.Name, Backbone: m.Digest, Dataset: ds.Name, Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
 			Classes: f.data.classes, NumClass: len(ds.Classes), Templates: t.Templates, Prompts: ds.PromptsHash(), Split: ds.SplitHash(),
 			Test: tallies[i].Accuracy(), Rate: rate, Device: dev.Describe(), Program: version()}
+		if r.Instead, err = t.Instead(ds.Classes); err != nil {
+			return err
+		}
+		if r.Instead != "" {
+			r.Templates, r.Prompts = []string{}, "none"
+		}
 		r.describe(t)
 		if f.perClass {
 			r.PerClass = tallies[i].PerClass(ds.Classes)
@@ -196,6 +203,8 @@ func (r *evalResult) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s on %s, %s classes: %s\n", r.Model, r.Dataset, r.Classes, what)
 	switch {
+	case r.Instead != "":
+		fmt.Fprintf(w, "  prompt     none: %s\n", r.Instead)
 	case r.Prompts != "templates":
 		fmt.Fprintln(w, "  prompts    of each class")
 	case len(r.Templates) == 1:

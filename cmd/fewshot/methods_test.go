@@ -36,6 +36,11 @@ func learn(t *testing.T, method, out string, more ...string) []string {
 // Every method of the table trains, leaves a file, and is tested from it with the same outcome, on its own weights alone. Its file
 // does not depend on the number of workers, nor on being interrupted and resumed.
 func TestEveryMethod(t *testing.T) {
+	images, err := filepath.Glob(filepath.Join(tinyData(t), "few", "images", "*", "*.png"))
+	if err != nil || len(images) == 0 {
+		t.Fatal(images, err)
+	}
+	images = images[:4]
 	for _, m := range run.Methods() {
 		t.Run(m.Name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
@@ -62,6 +67,7 @@ func TestEveryMethod(t *testing.T) {
 				t.Errorf("on another model: exit code %d, %s", code, errw)
 			}
 			must(t, "info", dir)
+			otherTemplate(t, test, append([]string{"predict", kind, dir, "-model", tiny(t)}, images...))
 			want := read(t, r.File)
 			alone := filepath.Join(t.TempDir(), "run")
 			must(t, learn(t, m.Name, alone, "-workers", "1")...)
@@ -80,6 +86,24 @@ func TestEveryMethod(t *testing.T) {
 				t.Error("interrupted and resumed it leaves another file")
 			}
 		})
+	}
+}
+
+// otherTemplate makes sure that a template is refused of what has another thing in its place, and that eval says what; of all else that it changes what is
+// predicted.
+func otherTemplate(t *testing.T, eval, predict []string) {
+	t.Helper()
+	e := last[evalResult](t, must(t, append(eval, tiny(t))...))
+	before := must(t, predict...)
+	with := []string{"-force", "-template", "blob {}."}
+	for _, args := range [][]string{append(eval[:len(eval):len(eval)], append([]string{tiny(t)}, with...)...), slices.Insert(slices.Clone(predict), 1, with...)} {
+		code, out, errw := cli(t, args...)
+		switch {
+		case e.Instead != "" && (code != exitFailed || !strings.Contains(errw, "-template has no effect") || !strings.Contains(errw, e.Instead) || len(e.Templates) > 0):
+			t.Errorf("%s in the place of templates, %q: exit code %d, %s", e.Instead, e.Templates, code, errw)
+		case e.Instead == "" && (code != exitDone || out == before || len(e.Templates) == 0):
+			t.Errorf("-template is taken and changes nothing, or is not: exit code %d, %s%s", code, out, errw)
+		}
 	}
 }
 

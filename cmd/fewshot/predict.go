@@ -334,7 +334,7 @@ func (f *predictFlags) classes(u *ui, l *run.Loaded) (*datasets.Dataset, error) 
 
 // templates are the prompts: those given, else those of the training, else the data set's.
 func (f *predictFlags) templates(l *run.Loaded, ds *datasets.Dataset) ([]string, error) {
-	templates, err := l.Templates(ds.Title, f.data.templates, []string{ds.Template}, f.force)
+	templates, err := l.Templates(ds, f.data.templates, f.force)
 	if err == nil {
 		err = l.Prompts(ds, f.force)
 	}

@@ -182,7 +182,7 @@ func (f *reportFlags) test(ctx context.Context, u *ui, r *run.Result, folder str
 	}
 	u.about(ds)
 	trial := &run.Trial{Loaded: loaded}
-	if trial.Templates, err = loaded.Templates(ds.Title, f.data.templates, []string{ds.Template}, false); err == nil {
+	if trial.Templates, err = loaded.Templates(ds, f.data.templates, false); err == nil {
 		err = loaded.Prompts(ds, false)
 	}
 	if err != nil {

@@ -84,7 +84,7 @@ const bufferSize = 1 << 20
 func writeFile(fsys fileSystem, path string, write func(io.Writer) error) (err error) {
 	f, temp, err := createTemporary(fsys, path)
 	if err != nil {
-		return inFile(path, err)
+		return toWrite(path, err)
 	}
 	open, done := true, false
 	defer func() { // also when write panics

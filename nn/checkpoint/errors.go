@@ -1,11 +1,14 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -75,10 +78,11 @@ type Error struct {
 // Error renders file, entry, offset, kind, problem, expectation and finding.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("checkpoint: ")
-	if e.Path != "" {
+	if e.Path != "" { // which may well be no checkpoint: all files of the program are written here
 		b.WriteString(show.Plain(e.Path))
 		b.WriteString(": ")
+	} else {
+		b.WriteString("checkpoint: ")
 	}
 	if e.Entry != "" {
 		b.WriteString(quote(e.Entry))
@@ -90,7 +94,7 @@ func (e *Error) Error() string {
 	cause := e.cause()
 	switch {
 	case errors.Is(e.Err, fs.ErrNotExist): // plain words for the commonest of all
-		b.WriteString("no such file or folder")
+		b.WriteString(cmp.Or(e.Problem, "no such file or folder"))
 		cause = ""
 	case e.Problem != "":
 		b.WriteString(e.Kind.String() + ": " + e.Problem)
@@ -170,6 +174,17 @@ func inFile(path string, err error) error {
 		return err
 	}
 	return &Error{Kind: IO, Path: path, Offset: -1, Err: err}
+}
+
+// toWrite is inFile for what could not be created: where that is for want of a folder, it says so.
+func toWrite(path string, err error) error {
+	dir := filepath.Dir(path)
+	if _, missing := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && errors.Is(missing, fs.ErrNotExist) {
+		e := fault(IO, "there is no folder %s", show.Plain(dir))
+		e.Err = err
+		err = e
+	}
+	return inFile(path, err)
 }
 
 // quote shows a string out of a file: Go syntax, a bounded part of it.

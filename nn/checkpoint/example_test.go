@@ -59,7 +59,7 @@ func ExampleError() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, checkpoint.Forbidden))
 	// Output:
-	// checkpoint: testdata/module.pt: "module/data.pkl": at byte 2: forbidden: the pickle asks for the global "torch.nn.modules.linear.Linear"; a checkpoint needs none but torch's tensors (save model.state_dict(), not the model)
+	// testdata/module.pt: "module/data.pkl": at byte 2: forbidden: the pickle asks for the global "torch.nn.modules.linear.Linear"; a checkpoint needs none but torch's tensors (save model.state_dict(), not the model)
 	// true
 }
 

@@ -46,7 +46,7 @@ func OpenOwn(path string) (*os.File, error) {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|noFollow, 0o666)
 	if err != nil {
-		return nil, inFile(path, err)
+		return nil, toWrite(path, err)
 	}
 	if s, err = f.Stat(); err == nil && !s.Mode().IsRegular() {
 		err = refuse(s.Mode())

@@ -47,9 +47,19 @@ type Method struct {
 	// Staged says that before the last epoch there is not yet what the method learns, so that no other can be chosen.
 	Staged bool
 
+	// Instead says what stands in the place of templates, as [LearnedContext], in a classifier for classes of what was learned for the classes
+	// learned: "" where templates have their part in it, as with every method that has no Instead.
+	Instead func(s Settings, learned, classes []string) string
+
 	// Load makes what Begin leaves when it is done, from the tensors of a tuned file.
 	Load func(ctx context.Context, j *Job, read func(name string) (*tensor.Tensor, error)) (Learned, error)
 }
+
+// What stands in the place of templates.
+const (
+	LearnedContext    = "learned context"
+	LearnedClassifier = "learned classifier"
+)
 
 // Task is what published settings depend on.
 type Task struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 
 	"fewshot/optim"
 	"fewshot/rmt/method"
@@ -17,19 +18,19 @@ func Methods() []*method.Method {
 		{
 			Name: "linear-probe", Summary: "logistic regression on features, with C chosen on validation images (lpclip)", Validates: true,
 			Defaults: func(method.Task) (method.Settings, error) { c := DefaultSearch(); return &c, nil },
-			Settings: method.Parse[SearchConfig], Begin: beginLinear, Load: loadLinear(false),
+			Settings: method.Parse[SearchConfig], Instead: classifier, Begin: beginLinear, Load: loadLinear(false),
 		},
 		{
 			Name: "lp++", Summary: "a linear probe that blends text in, with step sizes of its own (LP++)", Validates: true,
 			Defaults: func(method.Task) (method.Settings, error) { return &LPPSettings{DefaultLPP(), 0.5, 0.5}, nil },
-			Settings: method.Parse[LPPSettings], Begin: beginLPP, Load: loadLinear(true),
+			Settings: method.Parse[LPPSettings], Instead: classifier, Begin: beginLPP, Load: loadLinear(true),
 		},
 		{
 			Name: "gda", Summary: "Gaussian discriminants beside the text classifier, in closed form", Validates: true,
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &GDASettings{DefaultGDA(), 10, 0.5, 0.5, t.BaseToNew}, nil
 			},
-			Settings: method.Parse[GDASettings], Begin: beginGDA, Load: loadGDA,
+			Settings: method.Parse[GDASettings], Instead: classifierOfSame, Begin: beginGDA, Load: loadGDA,
 		},
 		{
 			Name: "finetune", Summary: "all weights of the image encoder; -wise interpolates with those before (WiSE-FT)",
@@ -44,9 +45,30 @@ func Methods() []*method.Method {
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &TwoStageSettings{DefaultTwoStage(t.Shots), 0.08, 0.5}, nil
 			},
-			Settings: method.Parse[TwoStageSettings], Begin: beginTwoStage, Load: loadTwoStage,
+			Settings: method.Parse[TwoStageSettings], Instead: classifierOfSome, Begin: beginTwoStage, Load: loadTwoStage,
 		},
 	}
+}
+
+// classifier is what stands in the place of templates where nothing carries over to other classes.
+func classifier(method.Settings, []string, []string) string { return method.LearnedClassifier }
+
+// classifierOfSame is what does where other classes than all those learned are made of their text.
+func classifierOfSame(_ method.Settings, learned, classes []string) string {
+	if method.SameClasses(learned, classes) != nil {
+		return ""
+	}
+	return method.LearnedClassifier
+}
+
+// classifierOfSome is what does where each class that was not learned is made of its text.
+func classifierOfSome(_ method.Settings, learned, classes []string) string {
+	for _, c := range classes {
+		if !slices.Contains(learned, c) {
+			return ""
+		}
+	}
+	return method.LearnedClassifier
 }
 
 // Declare declares a flag for each setting.

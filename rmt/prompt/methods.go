@@ -36,6 +36,19 @@ func oneTemplate(t *string, templates []string) error {
 	return nil
 }
 
+// instead is the context that is learned, but with prompts of the image encoder alone, which leave the text encoder a template: the settings'
+// own where they have one.
+func instead(s method.Settings, _, _ []string) string {
+	c, ok := s.(*VPTConfig)
+	switch {
+	case !ok:
+		return method.LearnedContext
+	case c.Template != "":
+		return fmt.Sprintf("own template %q", c.Template)
+	}
+	return ""
+}
+
 // row makes one of the table from a method's defaults and constructor. The constructor gets settings with the job's seed.
 func row[T any, P settings[T]](name, summary string, defaults func(t method.Task) (T, error), start func(m *CLIP, classes []string, c T) (Learner, error)) *method.Method {
 	begin := func(j *method.Job) (*learned, *T, error) {
@@ -59,7 +72,7 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 		return &learned{m: m, l: l}, c, nil
 	}
 	return &method.Method{
-		Name: name, Summary: summary, Settings: method.Parse[T, P],
+		Name: name, Summary: summary, Settings: method.Parse[T, P], Instead: instead,
 		Defaults: func(t method.Task) (method.Settings, error) {
 			c, err := defaults(t)
 			return P(&c), err

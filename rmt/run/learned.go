@@ -103,15 +103,34 @@ func (l *Loaded) Trained() (spec *Spec, classes []string) {
 	return nil, nil
 }
 
-// Templates are the prompts to use on a data set: those given, else those of the training on the same data set, else own. Others
-// than those of the training are refused on its data set, unless forced.
-func (l *Loaded) Templates(title string, given, own []string, force bool) ([]string, error) {
+// Instead is what stands in the place of templates in the classifier for classes, as a learned context does; "" where templates have their part.
+func (l *Loaded) Instead(classes []string) (string, error) {
+	if l.Tuned == nil {
+		return "", nil
+	}
+	m, s, err := l.Tuned.method()
+	if err != nil || m.Instead == nil {
+		return "", err
+	}
+	return m.Instead(s, l.Tuned.Classes, classes), nil
+}
+
+// Templates are the prompts to use on a data set: those given, else those of the training on the same data set, else its own. Others
+// than those of the training are refused on its data set, unless forced, and any are where they would have no effect.
+func (l *Loaded) Templates(ds *datasets.Dataset, given []string, force bool) ([]string, error) {
+	instead, err := l.Instead(ds.Classes)
+	switch {
+	case err != nil:
+		return nil, err
+	case instead != "" && given != nil:
+		return nil, fmt.Errorf("-template has no effect here: in its place %s of %s has its %s; leave it out", l.Tuned.Spec.Method, l.Tuned.Path, instead)
+	}
 	t := l.top()
-	if t == nil || t.Spec.Data.Title != title {
+	if t == nil || t.Spec.Data.Title != ds.Title {
 		if given != nil {
 			return given, nil
 		}
-		return own, nil
+		return []string{ds.Template}, nil
 	}
 	was := t.Spec.Data.Templates
 	if given == nil || slices.Equal(given, was) {
@@ -126,6 +145,12 @@ func (l *Loaded) Templates(title string, given, own []string, force bool) ([]str
 
 // Prompts makes sure that a data set has the prompts by class of the training on it, or, forced, takes others.
 func (l *Loaded) Prompts(ds *datasets.Dataset, force bool) error {
+	if instead, err := l.Instead(ds.Classes); err != nil || instead != "" {
+		if err == nil && ds.PromptsHash() != "templates" {
+			err = fmt.Errorf("-class-prompts has no effect here: in their place %s of %s has its %s; leave it out", l.Tuned.Spec.Method, l.Tuned.Path, instead)
+		}
+		return err
+	}
 	t := l.top()
 	if t == nil || t.Spec.Data.Title != ds.Title || unknown(t.Spec.Data.Prompts) {
 		return nil
@@ -205,13 +230,23 @@ func (l *Loaded) apply(ctx context.Context, j *method.Job, force bool) (r Reside
 
 // learned is what the training left, with the job's classes and settings those of the training.
 func (t *Tuned) learned(ctx context.Context, j *method.Job) (method.Learned, error) {
+	m, s, err := t.method()
+	if err != nil {
+		return nil, err
+	}
+	j.Settings, j.Classes = s, t.Classes
+	return m.Load(ctx, j, func(name string) (*tensor.Tensor, error) { return t.Tensor(j.Dev, name) })
+}
+
+// method is what the file was trained by, with the settings of then.
+func (t *Tuned) method() (*method.Method, method.Settings, error) {
 	m, err := Lookup(t.Spec.Method)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t.Path, err)
+		return nil, nil, fmt.Errorf("%s: %w", t.Path, err)
 	}
-	if j.Settings, err = m.Settings(t.Spec.Settings); err != nil {
-		return nil, fmt.Errorf("%s: settings of %s: %w", t.Path, m.Name, err)
+	s, err := m.Settings(t.Spec.Settings)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: settings of %s: %w", t.Path, m.Name, err)
 	}
-	j.Classes = t.Classes
-	return m.Load(ctx, j, func(name string) (*tensor.Tensor, error) { return t.Tensor(j.Dev, name) })
+	return m, s, nil
 }

@@ -28,7 +28,7 @@ type task struct {
 	method   string
 	title    string // of the data set that it was learned on
 	classes  []string
-	template string
+	template string  // "" where it has something else in its place
 	sparsity float64 // percent of masked weights that are off; 0 without a mask
 	bytes    int64   // that it has for itself
 	way      through
@@ -106,7 +106,14 @@ func (e *engine) load(ctx context.Context, spec Spec) (*task, error) {
 	if err != nil {
 		return nil, err
 	}
+	instead, err := files.Instead(classes)
+	if err != nil {
+		return nil, err
+	}
 	t := &task{name: spec.Name, method: top.Spec.Method, title: top.Spec.Data.Title, classes: classes, template: templates[0], bytes: r.Bytes(), resident: r}
+	if instead != "" {
+		t.template = "" // it has no part in what the task says
+	}
 	if t.method == "" {
 		t.method = "mask"
 	}
