@@ -116,17 +116,18 @@ func (l *Loaded) Instead(classes []string) (string, error) {
 }
 
 // Templates are the prompts to use on a data set: those given, else those of the training on the same data set, else its own. Others
-// than those of the training are refused on its data set, unless forced, and any are where they would have no effect.
+// than those of the training are refused on its data set, unless forced, and any others are where they would have no effect.
 func (l *Loaded) Templates(ds *datasets.Dataset, given []string, force bool) ([]string, error) {
-	instead, err := l.Instead(ds.Classes)
-	switch {
-	case err != nil:
-		return nil, err
-	case instead != "" && given != nil:
-		return nil, fmt.Errorf("-template has no effect here: in its place %s of %s has its %s; leave it out", l.Tuned.Spec.Method, l.Tuned.Path, instead)
-	}
 	t := l.top()
-	if t == nil || t.Spec.Data.Title != ds.Title {
+	trained := t != nil && t.Spec.Data.Title == ds.Title
+	if given != nil && !(trained && slices.Equal(given, t.Spec.Data.Templates)) {
+		if instead, err := l.Instead(ds.Classes); err != nil {
+			return nil, err
+		} else if instead != "" {
+			return nil, fmt.Errorf("-template has no effect here: in its place %s of %s has its %s; leave it out", l.Tuned.Spec.Method, l.Tuned.Path, instead)
+		}
+	}
+	if !trained {
 		if given != nil {
 			return given, nil
 		}
@@ -146,7 +147,8 @@ func (l *Loaded) Templates(ds *datasets.Dataset, given []string, force bool) ([]
 // Prompts makes sure that a data set has the prompts by class of the training on it, or, forced, takes others.
 func (l *Loaded) Prompts(ds *datasets.Dataset, force bool) error {
 	if instead, err := l.Instead(ds.Classes); err != nil || instead != "" {
-		if err == nil && ds.PromptsHash() != "templates" {
+		t := l.top()
+		if is := ds.PromptsHash(); err == nil && is != "templates" && (t.Spec.Data.Title != ds.Title || t.Spec.Data.Prompts != is) {
 			err = fmt.Errorf("-class-prompts has no effect here: in their place %s of %s has its %s; leave it out", l.Tuned.Spec.Method, l.Tuned.Path, instead)
 		}
 		return err
