@@ -60,7 +60,7 @@ func setupCollect(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []str
 		case f.compare != "" && !two:
 			return usagef("-compare %s: want two rows with a comma between", f.compare)
 		}
-		return f.run(u, args[0], a, b)
+		return f.run(u, planIn(args[0]), a, b)
 	}
 }
 

@@ -404,6 +404,7 @@ type runInfo struct {
 	Path     string          `json:"path"`
 	Finished bool            `json:"finished"`
 	Result   json.RawMessage `json:"result,omitempty"` // result.json
+	Problems []string        `json:"problems,omitempty"`
 	Mask     *maskInfo       `json:"mask,omitempty"`
 	Tuned    *tunedInfo      `json:"tuned,omitempty"`
 	Training *stateInfo      `json:"training,omitempty"` // the newest checkpoint
@@ -437,6 +438,7 @@ func describeRun(dir string) (description, error) {
 		}
 		r.Tuned = d.(*tunedInfo)
 	}
+	r.compare()
 	states, err := train.StateFiles(dir)
 	if err != nil {
 		return nil, err
@@ -449,6 +451,34 @@ func describeRun(dir string) (description, error) {
 		r.Training = d.(*stateInfo)
 	}
 	return r, nil
+}
+
+// compare finds what is wrong with the result, and whether the file that it names lies in the folder.
+func (r *runInfo) compare() {
+	if r.Result == nil {
+		return
+	}
+	if _, err := run.ParseResult(r.Result); err != nil {
+		r.Problems = append(r.Problems, fmt.Sprintf("%s: %v", run.ResultName, err))
+	}
+	var t run.Result
+	_ = json.Unmarshal(r.Result, &t) // of another version only what is alike is compared
+	if t.File == "" {
+		return
+	}
+	sum := ""
+	switch file := t.Learned(r.Path); {
+	case !exists(file):
+		r.Problems = append(r.Problems, fmt.Sprintf("%s is missing, which the run left", file))
+		return
+	case filepath.Base(file) == run.MaskName && r.Mask != nil:
+		sum = r.Mask.Sum
+	case filepath.Base(file) == run.TunedName && r.Tuned != nil:
+		sum = r.Tuned.Sum
+	}
+	if sum != "" && t.FileSum != "" && sum != t.FileSum {
+		r.Problems = append(r.Problems, fmt.Sprintf("%s is not what the run left: its SHA-256 is %s, and %s says %s", t.Learned(r.Path), sum, run.ResultName, quote.Plain(t.FileSum)))
+	}
 }
 
 // isResult refuses what is no result of a run. A result.json of another version may lack fields and have others.
@@ -471,8 +501,14 @@ func (r *runInfo) print(w io.Writer) {
 		var t run.Result
 		// Of a result.json of another version only what is alike is printed.
 		_ = json.Unmarshal(r.Result, &t)
+		if t.File != "" { // it may have been moved
+			t.File = t.Learned(r.Path)
+		}
 		fmt.Fprintf(w, "%s: finished run\n", r.Path)
 		t.Print(w)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "  problem    %s\n", quote.Plain(p))
 	}
 	if r.Mask != nil {
 		fmt.Fprintln(w)

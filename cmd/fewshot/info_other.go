@@ -45,6 +45,9 @@ func (r *fileInfo) print(w io.Writer) {
 	if r.Result != nil {
 		var t run.Result
 		_ = json.Unmarshal(r.Result, &t) // of another version only what is alike is printed
+		if t.File != "" {
+			t.File = t.Learned(filepath.Dir(r.Path))
+		}
 		t.Print(w)
 	}
 	for _, m := range r.Masks {

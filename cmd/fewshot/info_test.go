@@ -201,3 +201,65 @@ func TestInfoOther(t *testing.T) {
 		}
 	}
 }
+
+// A finished run whose file is missing, or another one, or whose spec was changed, is told as such; the path shown is where the file lies now.
+func TestInfoOfBrokenRun(t *testing.T) {
+	dir, _ := undisturbedRun(t)
+	for _, c := range []struct {
+		change func(t *testing.T, to string)
+		want   string
+	}{
+		{func(*testing.T, string) {}, ""},
+		{func(t *testing.T, to string) {
+			if err := os.Remove(filepath.Join(to, run.MaskName)); err != nil {
+				t.Fatal(err)
+			}
+		}, "mask.safetensors is missing"},
+		{func(t *testing.T, to string) {
+			change(t, filepath.Join(to, run.ResultName), `"file_sha256": "`, `"file_sha256": "0`)
+		}, "is not what the run left"},
+		{func(t *testing.T, to string) {
+			change(t, filepath.Join(to, run.ResultName), `"lr": 0.001`, `"lr": 0.002`)
+		}, "changed since it was written"},
+	} {
+		to := filepath.Join(t.TempDir(), "moved")
+		if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		c.change(t, to)
+		out := must(t, "info", to)
+		if !strings.Contains(out, "file       "+filepath.Join(to, run.MaskName)) || !strings.Contains(out, c.want) || strings.Contains(out, "problem") != (c.want != "") {
+			t.Errorf("want %q: %s", c.want, out)
+		}
+	}
+}
+
+func change(t *testing.T, path, old, with string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(strings.Replace(string(read(t, path)), old, with, 1)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is given for a run and is none is named, with what to give.
+func TestNoRun(t *testing.T) {
+	dir, _ := undisturbedRun(t)
+	half := t.TempDir()
+	if err := os.WriteFile(filepath.Join(half, run.LockName), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	unfinished := "is a run that is not finished; go on with fewshot train -resume -out " + half
+	for _, c := range []struct {
+		want string
+		args []string
+	}{
+		{"is a mask, and no result.json: give the folder of a run; the one that this file is in is " + dir, []string{"verify", filepath.Join(dir, run.MaskName)}},
+		{unfinished, []string{"verify", half}},
+		{unfinished, []string{"report", half}},
+		{unfinished, []string{"eval", "-mask", half, "-model", tiny(t), "-data", tinyData(t), "-dataset", "few"}},
+	} {
+		if code, _, errw := cli(t, c.args...); code != exitFailed || !strings.Contains(errw, c.want) {
+			t.Errorf("%v: %d, %s", c.args, code, errw)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"fewshot/datasets"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan"
+	"fewshot/rmt/run"
 	"fewshot/tensor"
 )
 
@@ -73,7 +74,7 @@ func setupRun(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string)
 		if err := f.share.fromEnvironment(os.LookupEnv); err != nil {
 			return err
 		}
-		return f.run(ctx, u, args[0])
+		return f.run(ctx, u, planIn(args[0]))
 	}
 }
 
@@ -85,6 +86,14 @@ func (a again) Error() string { return a.msg }
 func isAgain(err error) bool {
 	var a again
 	return errors.As(err, &a)
+}
+
+// planIn is the plan that a path names: the file, or that in the folder that train makes of lists.
+func planIn(path string) string {
+	if file := filepath.Join(path, run.PlanName); exists(file) && !exists(filepath.Join(path, run.ResultName)) {
+		return file
+	}
+	return path
 }
 
 // runsFolder is where a plan's runs are, unless somebody says otherwise.

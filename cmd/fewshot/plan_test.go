@@ -132,6 +132,9 @@ func TestPlanUsage(t *testing.T) {
 func TestPlanOverPlan(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "plan.jsonl")
 	must(t, quick(t, "-methods", "zero-shot", "-out", path)...)
+	if code, _, errw := cli(t, "report", path); code != exitFailed || !strings.Contains(errw, "none of its runs is done (1 run in ") {
+		t.Errorf("%d, %s", code, errw)
+	}
 	was := string(read(t, path))
 	must(t, quick(t, "-methods", "zero-shot", "-out", path)...)
 	cli(t, quick(t, "-methods", "gda", "-out", path)...)
@@ -148,7 +151,7 @@ func TestTrainLists(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	args := []string{"train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "2,4", "-seeds", "1,2", "-method", "tip-adapter,gda", "-passes", "1", "-zeroshot=false", "-out", dir}
 	out := must(t, args...)
-	for _, want := range []string{"few, 2 shots", "few, 4 shots", "±", "gda passes=1 less tip-adapter passes=1", "(4 pairs)", "fewshot collect " + filepath.Join(dir, planName)} {
+	for _, want := range []string{"few, 2 shots", "few, 4 shots", "±", "gda passes=1 less tip-adapter passes=1", "(4 pairs)", "fewshot collect " + filepath.Join(dir, run.PlanName)} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s\nlacks %q", out, want)
 		}
@@ -164,6 +167,22 @@ func TestTrainLists(t *testing.T) {
 	was := string(read(t, r.Plan))
 	if code, _, errw := cli(t, append(args, "-passes", "2")...); code != exitFailed || !strings.Contains(errw, "is another plan, of 8 runs; fewshot run "+r.Plan+" goes on with that one; give another -out") || string(read(t, r.Plan)) != was {
 		t.Errorf("exit code %d, %s", code, errw)
+	}
+	// The folder is taken by whatever takes a plan, and what takes a run says what to name.
+	for _, c := range []string{"collect", "report"} {
+		must(t, c, dir)
+	}
+	if got := last[runResult](t, must(t, "run", dir, "-data", tinyData(t), "-json")).Report; got != (plan.Report{Before: 8}) {
+		t.Errorf("%+v", got)
+	}
+	want := dir + " is no run but has a plan.jsonl of 8 runs: name one of the folders in " + r.Dir
+	for _, c := range [][]string{{"verify", dir}, {"train", "-from", dir}, {"eval", "-tuned", dir, "-model", tiny(t), "-data", tinyData(t), "-dataset", "few"}} {
+		if code, _, errw := cli(t, c...); code != exitFailed || !strings.Contains(errw, want) {
+			t.Errorf("%v: %d, %s", c, code, errw)
+		}
+	}
+	if code, _, errw := cli(t, "verify", r.Plan); code != exitFailed || !strings.Contains(errw, "is a plan of 8 runs, and no run: give the folder of one of its runs, which are in "+r.Dir) {
+		t.Errorf("%d, %s", code, errw)
 	}
 	// One seed is one run, in a folder of its own.
 	single := filepath.Join(t.TempDir(), "single")

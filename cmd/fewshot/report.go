@@ -57,8 +57,8 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 		if err := outputs.check("out", *out); err != nil {
 			return err
 		}
-		if isPlan(args[0]) {
-			return reportPlan(u, args[0], *runs, *out, &outputs, *anyVersion)
+		if path := planIn(args[0]); isPlan(path) {
+			return reportPlan(u, path, *runs, *out, &outputs, *anyVersion)
 		}
 		r, folder, err := run.ReadResult(args[0])
 		if err != nil {
@@ -111,6 +111,9 @@ func reportPlan(u *ui, path, runs, out string, o *outputs, anyVersion bool) erro
 	all, err := plan.Collect(p, dir, program)
 	if err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(all, func(o *plan.Outcome) bool { return o.State != plan.Missing }) {
+		return fmt.Errorf("%s: none of its runs is done (%s in %s); fewshot run %s makes them", path, count(len(all), "run"), dir, path)
 	}
 	page := report.Plan{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Folder: dir, Outcomes: all, Table: plan.Tabulate(all), Program: version(),
 		Commands: []report.Command{

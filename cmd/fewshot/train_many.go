@@ -11,10 +11,8 @@ import (
 	"strings"
 
 	"fewshot/rmt/plan"
+	"fewshot/rmt/run"
 )
-
-// planName is the file of the plan that train makes of lists, in its output folder.
-const planName = "plan.jsonl"
 
 // many reports whether the command line asks for several runs. A list of one seed is that seed.
 func (f *trainFlags) many(fs *flag.FlagSet) (bool, error) {
@@ -102,7 +100,7 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 	if dir == "" {
 		dir = filepath.Join("runs", strings.ReplaceAll(f.data.canonical(), ":", "-"), "plan")
 	}
-	path := filepath.Join(dir, planName)
+	path := filepath.Join(dir, run.PlanName)
 	if err := overPlan(p, path, false, "fewshot run "+path+" goes on with that one; give another -out for this comparison"); err != nil {
 		return err
 	}

@@ -21,11 +21,11 @@ var verifyCommand = command{
 fewshot verify runs/pets -model ViT-B-16.pt -data /where/it/is/now
 fewshot verify -anchors -model ViT-B/16 -data DATA`,
 	name: "verify", args: "[RUN]", summary: "make a run again and compare the bytes",
-	about: `Trains again what a run's result.json says, in a folder of its own, and compares what was learned and the figures. Model, data
-and settings are those of then; flags say where files are now, and weights or images that are others are refused. The exit code is 0
-if bytes and figures are the same and 1 if they are not; then it says how far the bytes are apart, and what differs that may be why,
-as the kind of processor. With -anchors it compares zero-shot accuracies of OpenAI's models with the published ones: the first thing
-to run where there is real data. The exit code is 0 if all that could be measured agree.`,
+	about: `Trains again what a run's result.json says, in a folder of its own, and compares what was learned and the figures. Model,
+data and settings are those of then; flags say where files are now, and weights or images that are others are refused. The exit
+code is 0 if bytes and figures are the same and 1 if they are not; then it says how far the bytes are apart, and what differs that
+may be why, as the kind of processor. With -anchors it compares zero-shot accuracies of OpenAI's models with the published ones:
+the first thing to run where there is real data. The exit code is 0 if all that could be measured agree.`,
 	setup: setupVerify,
 }
 

@@ -16,10 +16,11 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
 	"fewshot/rmt"
+	"fewshot/rmt/run"
 )
 
 // Format is what a plan's header says it is.
-const Format = "fewshot-plan"
+const Format = run.PlanFormat
 
 const (
 	planVersion = 1

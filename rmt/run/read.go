@@ -16,10 +16,16 @@ func ReadResult(path string) (r *Result, folder string, err error) {
 	if s, err := os.Stat(path); err == nil && s.IsDir() {
 		folder, path = path, filepath.Join(path, ResultName)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			if err := otherFolder(folder); err != nil {
+				return nil, "", err
+			}
 			return nil, "", fmt.Errorf("%s holds no finished run: it has no %s", folder, ResultName)
 		}
 	} else {
 		folder = filepath.Dir(path)
+	}
+	if err := otherFile(path); err != nil {
+		return nil, "", err
 	}
 	b, err := checkpoint.ReadFile(path, MaxResult)
 	if err != nil {

@@ -70,6 +70,9 @@ func OpenTuned(path string) (*Tuned, error) {
 			}
 		}
 		if path == folder {
+			if err := otherFolder(folder); err != nil {
+				return nil, err
+			}
 			return nil, fmt.Errorf("%s is a folder without a %s or %s; give the output folder of a finished run, or the file", folder, MaskName, TunedName)
 		}
 	}

@@ -1,0 +1,79 @@
+package run
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"fewshot/nn/checkpoint"
+	"fewshot/rmt"
+	"fewshot/rmt/train"
+)
+
+// PlanName is the file of the plan that a comparison leaves in its folder, beside the runs' folders.
+const PlanName = "plan.jsonl"
+
+// PlanFormat is how the header of a plan's file names its format.
+const PlanFormat = "fewshot-plan"
+
+// otherFolder says what a folder is that is no finished run, and what to give; nil if that is not known.
+func otherFolder(dir string) error {
+	if n, ok := planRuns(filepath.Join(dir, PlanName)); ok {
+		return fmt.Errorf("%s is no run but has a %s of %s: name one of the folders in %s", dir, PlanName, counted(n, "run"), runsOf(filepath.Join(dir, PlanName)))
+	}
+	states, err := train.StateFiles(dir)
+	_, locked := os.Stat(filepath.Join(dir, LockName))
+	if err == nil && len(states) > 0 || locked == nil {
+		return fmt.Errorf("%s is a run that is not finished; go on with fewshot train -resume -out %s and its settings", dir, dir)
+	}
+	return nil
+}
+
+// otherFile says what a file is that is no result, and what to give; nil if that is not known.
+func otherFile(path string) error {
+	if n, ok := planRuns(path); ok {
+		return fmt.Errorf("%s is a plan of %s, and no run: give the folder of one of its runs, which are in %s", path, counted(n, "run"), runsOf(path))
+	}
+	f, err := checkpoint.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	what := "a checkpoint"
+	switch f.Metadata()["format"] {
+	case rmt.MaskFormat:
+		what = "a mask"
+	case TunedFormat:
+		what = "a tuned file"
+	case train.StateFormat:
+		what = "a training checkpoint"
+	}
+	return fmt.Errorf("%s is %s, and no %s: give the folder of a run; the one that this file is in is %s", path, what, ResultName, filepath.Dir(path))
+}
+
+// planRuns is how many runs a plan has by its header, if the file is one.
+func planRuns(path string) (int, bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	line, err := bufio.NewReader(io.LimitReader(f, 1<<16)).ReadBytes('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, false
+	}
+	var header struct {
+		Format string
+		Runs   int
+	}
+	err = json.Unmarshal(line, &header)
+	return header.Runs, err == nil && header.Format == PlanFormat
+}
+
+// runsOf is the folder of a plan's runs, unless somebody said otherwise.
+func runsOf(plan string) string { return strings.TrimSuffix(plan, filepath.Ext(plan)) + "-runs" }
