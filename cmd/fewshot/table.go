@@ -201,7 +201,7 @@ func (f *paperFlags) unopened(ctx context.Context, u *ui, t *paper.Table, why er
 func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Plan) (r paper.Results, ready bool, err error) {
 	switch {
 	case f.plan != "":
-		return nil, true, writePlan(u, p, f.plan, false, "remove it, or name another file")
+		return nil, true, writePlan(u, p, f.plan, f.outputs.force, "-force replaces it, or name another file")
 	case f.dry:
 		return nil, true, f.estimate(ctx, u, name, p)
 	case !f.collect && p.Len() > 0:

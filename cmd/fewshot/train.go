@@ -278,6 +278,9 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 	if f.then != nil {
 		settings = f.settingsThen
 	}
+	if err := f.early(m); err != nil {
+		return err
+	}
 	r, close, err := f.request(ctx, u, m, func() (method.Settings, error) { return settings(m) })
 	if err != nil {
 		return err
@@ -299,6 +302,36 @@ func (f *trainFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	return u.result(result, result.Print)
+}
+
+// early finds what can be found wrong with the flags before data and model are opened, which may be fetched and large.
+func (f *trainFlags) early(m *method.Method) error {
+	if f.data.name == "" {
+		return nil // which the data say
+	}
+	own := *f // settings are made again when the data are known
+	settings := own.settings
+	if f.then != nil {
+		settings = own.settingsThen
+	}
+	if _, err := settings(m); err != nil {
+		return err
+	}
+	s, err := own.selection()
+	switch {
+	case err != nil:
+		return err
+	case s != nil && m.Peeks:
+		return usagef("%s chooses by the test images itself, so that -select val would say nothing", m.Name)
+	case s != nil:
+		if _, err := own.variants(m, s); err != nil {
+			return err
+		}
+	}
+	if f.out == "" {
+		return nil
+	}
+	return run.MayUse(f.out, f.resume)
 }
 
 // request opens data, device and model for a run of a method. The caller closes them.

@@ -226,3 +226,28 @@ func TestSelectRefuses(t *testing.T) {
 		t.Errorf("without validation images: exit code %d, %s", code, errw)
 	}
 }
+
+// Mistakes of flags are told before data and model are opened: here there are neither.
+func TestEarlyFlags(t *testing.T) {
+	done, _ := undisturbedRun(t)
+	for _, c := range []struct {
+		want string
+		code int
+		args []string
+	}{
+		{"learning rate -1 must be positive", exitUsage, []string{"-lr", "-1"}},
+		{"epochs", exitUsage, []string{"-epochs", "0"}},
+		{"r-amt has no setting lrr", exitUsage, []string{"-grid", "lrr=1,2"}},
+		{"chooses by the test images itself", exitUsage, []string{"-method", "tip-adapter-f-test-selected", "-select", "val"}},
+		{"holds a finished run", exitFailed, []string{"-out", done}},
+	} {
+		code, _, errw := cli(t, append([]string{"train", "-model", "no-such-model.pt", "-data", "no-such-folder", "-dataset", "no-such"}, c.args...)...)
+		if code != c.code || !strings.Contains(errw, c.want) || strings.Contains(errw, "no-such") {
+			t.Errorf("%v: %d, %s", c.args, code, errw)
+		}
+	}
+	code, _, errw := cli(t, learn(t, "lp++", filepath.Join(t.TempDir(), "out"), "-select", "val")...)
+	if code != exitUsage || !strings.Contains(errw, "has no epochs to choose among") {
+		t.Errorf("%d, %s", code, errw)
+	}
+}

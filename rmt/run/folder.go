@@ -34,7 +34,7 @@ type Folder struct{ lock *os.File }
 // alone, and so is one that a running process holds.
 func OpenFolder(dir string, resume bool) (*Folder, error) {
 	// Asked before anything is written, and again when no other process can change the answer.
-	if err := mayUse(dir, resume); err != nil {
+	if err := MayUse(dir, resume); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -44,7 +44,7 @@ func OpenFolder(dir string, resume bool) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = mayUse(dir, resume); err == nil {
+	if err = MayUse(dir, resume); err == nil {
 		err = removeHalves(dir)
 	}
 	if err != nil {
@@ -80,8 +80,8 @@ func removeHalves(dir string) error {
 	return nil
 }
 
-// mayUse refuses folders that this run may not write into.
-func mayUse(dir string, resume bool) error {
+// MayUse refuses folders that a run may not write into.
+func MayUse(dir string, resume bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -29,7 +29,7 @@ func (r *Request) grid(ctx context.Context) (*Result, error) {
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
-	if err := mayUse(r.Out, r.Resume); err != nil {
+	if err := MayUse(r.Out, r.Resume); err != nil {
 		return nil, err
 	}
 	identity, err := r.gridIdentity(ctx)

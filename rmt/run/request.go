@@ -76,7 +76,7 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	data := job.Data.(*images)
 	data.below = below
 	if r.Held == nil {
-		if err := mayUse(r.Out, r.Resume); err != nil {
+		if err := MayUse(r.Out, r.Resume); err != nil {
 			return nil, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fewshot/nn/quote"
+	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
 )
 
@@ -67,7 +68,7 @@ func (r *Request) selectable(ctx context.Context) error {
 	case len(r.Data.Val) == 0:
 		return fmt.Errorf("-select val chooses by validation images, and %s has none: give it a val part, or -split one off, as by -split 0.7,0.1", quote.Plain(r.Data.Name))
 	case r.Method.Peeks:
-		return fmt.Errorf("%s chooses by the test images itself, so that -select val would say nothing", r.Method.Name)
+		return &clip.OptionError{Problem: r.Method.Name + " chooses by the test images itself, so that -select val would say nothing"}
 	}
 	return r.Data.Inspect(ctx, r.Data.Val)
 }
@@ -83,9 +84,9 @@ func (r *Request) chooses(t *method.Training) error {
 	case r.Select == nil || len(r.Select.Grid) > 0 || r.epochs(t):
 		return nil
 	case t.Run == nil:
-		return fmt.Errorf("%s has no epochs to choose among; -grid gives it settings to choose among", r.Method.Name)
+		return &clip.OptionError{Problem: r.Method.Name + " has no epochs to choose among; -grid gives it settings to choose among"}
 	}
-	return fmt.Errorf("%s is done after its last epoch alone, so that none before can be chosen; -grid gives it settings to choose among", r.Method.Name)
+	return &clip.OptionError{Problem: r.Method.Name + " is done after its last epoch alone, so that none before can be chosen; -grid gives it settings to choose among"}
 }
 
 // validation evaluates what was learned on the validation images.

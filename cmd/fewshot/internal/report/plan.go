@@ -12,6 +12,7 @@ import (
 
 	"fewshot/cmd/fewshot/internal/draw"
 	"fewshot/rmt/plan"
+	"fewshot/rmt/run"
 )
 
 // Plan is what the page of many runs is made of.
@@ -75,6 +76,37 @@ func (p *Plan) HTML(w io.Writer) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// Untouched is the accuracy of the untouched model on what a run was tested on: the run's own figure, or that of the plan's run without
+// training on the same images with the same prompts. nil if nobody measured it, and for a run under a mask, which has another model below.
+func (q *planPage) Untouched(o *plan.Outcome) *run.Accuracy {
+	switch {
+	case o.Result == nil:
+		return nil
+	case o.Result.ZeroShot != nil:
+		return o.Result.ZeroShot
+	case o.Run.Below != "" || o.Run.Mask != nil:
+		return nil
+	}
+	for _, z := range q.Outcomes {
+		if z.Run.Method == plan.ZeroShot && z.Run.Below == "" && z.Run.Mask == nil && z.Result != nil && sameTest(z.Result, o.Result) {
+			return z.Result.Test
+		}
+	}
+	return nil
+}
+
+// sameTest reports whether two results are of one model, on the same images, with the same prompts and numbers.
+func sameTest(a, b *run.Result) bool {
+	return a.Backbone == b.Backbone && a.Dataset == b.Dataset && a.Split == b.Split && a.Classes == b.Classes && a.Spec.Compute == b.Spec.Compute &&
+		a.Spec.Data.Prompts == b.Spec.Data.Prompts && slices.Equal(a.Templates, b.Templates) && bytes.Equal(modelOf(a), modelOf(b))
+}
+
+// modelOf is how a result's model was read.
+func modelOf(r *run.Result) []byte {
+	s := r.Spec
+	return run.Spec{Method: "any", Settings: []byte("{}"), Model: s.Model}.JSON()
 }
 
 // rows lay the table out.

@@ -171,3 +171,29 @@ func TestPlanPage(t *testing.T) {
 		}
 	}
 }
+
+// The untouched model's accuracy is the plan's, where a run has not measured it: on the same images alone, and not under a mask.
+func TestPlanPageZeroShot(t *testing.T) {
+	outcome := func(method, below, classes string, accuracy float64) *plan.Outcome {
+		r := plan.Run{Method: method, Below: below, Data: plan.Data{Name: "d", Classes: classes}}
+		return &plan.Outcome{ID: method, Run: r, State: plan.Done, Result: &run.Result{Classes: classes, Test: &run.Accuracy{Accuracy: accuracy}}}
+	}
+	q := &planPage{Plan: &Plan{Outcomes: []*plan.Outcome{outcome(plan.ZeroShot, "", "all", 40), outcome("coop", "", "all", 50), outcome("coop", "m", "all", 60), outcome("coop", "", "base", 70)}}}
+	if a := q.Untouched(q.Outcomes[1]); a == nil || a.Accuracy != 40 {
+		t.Errorf("%+v", a)
+	}
+	for _, o := range q.Outcomes[2:] {
+		if a := q.Untouched(o); a != nil {
+			t.Errorf("%s: %+v", &o.Run, a)
+		}
+	}
+	own := q.Outcomes[3]
+	if own.Result.ZeroShot = own.Result.Test; q.Untouched(own) != own.Result.Test {
+		t.Error("a run's own figure is not taken")
+	}
+	q.Table = plan.Tabulate(q.Outcomes)
+	var b bytes.Buffer
+	if err := q.HTML(&b); err != nil || strings.Count(b.String(), `<td class="n">40.00`) != 4 { // in the table, twice in its own row, and in that of coop
+		t.Errorf("%v, %d", err, strings.Count(b.String(), `<td class="n">40.00`))
+	}
+}
