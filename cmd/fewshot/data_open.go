@@ -188,7 +188,7 @@ func (d *dataFlags) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {
 	}
 	// Settings depend on the number of shots, and results are called by it.
 	if n := ds.MostShots(); n != d.shots {
-		return nil, usagef("-sample %s has %d training images of a class, -shots says %d: give -shots %d", quote.Plain(d.sample), n, d.shots, n)
+		return nil, usagef("-sample %s has %s of a class, -shots says %d: give -shots %d", quote.Plain(d.sample), count(n, "training image"), d.shots, n)
 	}
 	return ds, nil
 }

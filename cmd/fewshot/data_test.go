@@ -100,7 +100,7 @@ func TestSampleFlag(t *testing.T) {
 		t.Errorf("as lpclip draws: %+v, %v", ds.Train, err)
 	}
 	code, _, errw := cli(t, "train", "-dataset", dir, "-sample", file)
-	if code != exitUsage || !strings.Contains(errw, "1 training images of a class, -shots says 16: give -shots 1") {
+	if code != exitUsage || !strings.Contains(errw, "1 training image of a class, -shots says 16: give -shots 1") {
 		t.Errorf("exit code %d: %s", code, errw)
 	}
 }

@@ -158,7 +158,7 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 
 // title is the figure's.
 func (f *demoFlags) title(seeds int) string {
-	title := fmt.Sprintf("synthetic tasks, %d shots, a small CLIP of this project's own", f.shots)
+	title := fmt.Sprintf("synthetic tasks, %s, a small CLIP of this project's own", count(f.shots, "shot"))
 	if seeds > 1 {
 		title += fmt.Sprintf("; mean and standard deviation of %d seeds", seeds)
 	}

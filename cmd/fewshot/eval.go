@@ -212,7 +212,7 @@ func (r *evalResult) print(w io.Writer) {
 	default:
 		fmt.Fprintf(w, "  prompts    ensemble of %d\n", len(r.Templates))
 	}
-	fmt.Fprintf(w, "  accuracy   %6.2f %%  (%d of %d images, %d classes)\n", r.Test.Accuracy, r.Test.Correct, r.Test.Images, r.NumClass)
+	fmt.Fprintf(w, "  accuracy   %6.2f %%  (%d of %s, %d classes)\n", r.Test.Accuracy, r.Test.Correct, count(r.Test.Images, "image"), r.NumClass)
 	for _, s := range r.Forced {
 		fmt.Fprintf(w, "  forced     %s\n", s)
 	}

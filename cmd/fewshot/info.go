@@ -394,7 +394,7 @@ func describeState(path string) (description, error) {
 }
 
 func (r *stateInfo) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: training checkpoint after %d steps, to go on at batch %d of epoch %d\n", r.Path, r.Steps, r.At.Batch+1, r.At.Epoch+1)
+	fmt.Fprintf(w, "%s: training checkpoint after %s, to go on at batch %d of epoch %d\n", r.Path, count(r.Steps, "step"), r.At.Batch+1, r.At.Epoch+1)
 	printPairs(w, "of the run with", r.Run)
 }
 

@@ -212,10 +212,10 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %s", n, thing)
 }
 
-// countAre is a number of things, and the verb after it.
-func countAre(n int, thing string) string {
+// plural is a number and the words after it, of one or of several.
+func plural(n int, one, several string) string {
 	if n == 1 {
-		return count(n, thing) + " is"
+		several = one
 	}
-	return count(n, thing) + " are"
+	return fmt.Sprintf("%d %s", n, several)
 }

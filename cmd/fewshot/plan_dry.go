@@ -77,10 +77,10 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 }
 
 func (e planEstimate) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %d runs, %d done\n", e.Dir, e.Runs, e.Done)
+	fmt.Fprintf(w, "%s: %s, %d done\n", e.Dir, count(e.Runs, "run"), e.Done)
 	if n := e.Runs - e.Done; n > 0 {
-		fmt.Fprintf(w, "the other %d take about %v on %s, one after the other: %d by the time that results of like runs took, %d by measured steps\n",
-			n, time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
+		fmt.Fprintf(w, "the other %s about %v on %s, one after the other: %d by the time that results of like runs took, %d by measured steps\n",
+			plural(n, "takes", "take"), time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
 	}
 	for _, s := range e.Unknown {
 		fmt.Fprintf(w, "not counted in: %s\n", s)

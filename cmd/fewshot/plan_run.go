@@ -168,17 +168,18 @@ func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
 		return err
 	}
 	if err := u.result(runResult{"result", dir, report}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %d runs were done, %d made, %d failed, %d wait for others, %d are in other processes' hands\n", dir, report.Before, report.Made, report.Failed, report.Waiting, report.Busy)
+		fmt.Fprintf(w, "%s: %s done, %d made, %d failed, %s for others, %s in other processes' hands\n", dir, plural(report.Before, "run was", "runs were"), report.Made, report.Failed,
+			plural(report.Waiting, "waits", "wait"), plural(report.Busy, "is", "are"))
 	}); err != nil {
 		return err
 	}
 	switch {
 	case report.Unfinished() > 0 && f.requeue:
-		return putBack(task, fmt.Sprintf("%d runs wait for what other processes make", report.Unfinished()))
+		return putBack(task, fmt.Sprintf("%s for what other processes make", plural(report.Unfinished(), "run waits", "runs wait")))
 	case report.Unfinished() > 0:
-		return again{fmt.Sprintf("%d runs wait for what other processes make; run it again", report.Unfinished())}
+		return again{fmt.Sprintf("%s for what other processes make; run it again", plural(report.Unfinished(), "run waits", "runs wait"))}
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %d runs failed; %s in their folders says why", report.Failed, report.Failed+report.Made+report.Before, plan.FailedName)
+		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, count(report.Failed+report.Made+report.Before, "run"), plan.FailedName)
 	}
 	return nil
 }

@@ -171,7 +171,7 @@ type predictResult struct {
 }
 
 func (r *predictResult) print(w io.Writer) {
-	fmt.Fprintf(w, "%d images, %d classes, %.1f images/s", r.Images, r.NumClass, r.Rate)
+	fmt.Fprintf(w, "%s, %d classes, %.1f images/s", count(r.Images, "image"), r.NumClass, r.Rate)
 	if r.Resumed > 0 {
 		fmt.Fprintf(w, ", %d of them before", r.Resumed)
 	}
@@ -261,7 +261,7 @@ func (f *predictFlags) run(ctx context.Context, u *ui, args []string) error {
 	began := time.Now()
 	if err := p.all(ctx, dev, m.Transform, c, input); err != nil {
 		if ctx.Err() != nil && f.out != "" {
-			say.Warn("interrupted after %d images; go on with -resume and the same settings", p.rows)
+			say.Warn("interrupted after %s; go on with -resume and the same settings", count(p.rows, "image"))
 		}
 		return err
 	}

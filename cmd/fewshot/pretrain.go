@@ -115,7 +115,7 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 	}
 	seconds := time.Since(start).Seconds()
 	return u.result(map[string]any{"kind": "result", "out": out, "config": c, "seconds": seconds}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: a CLIP of %d steps, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, c.Steps, seconds, out)
+		fmt.Fprintf(w, "%s: a CLIP of %s, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, count(c.Steps, "step"), seconds, out)
 	})
 }
 

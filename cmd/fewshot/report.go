@@ -83,7 +83,7 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 			_, ece := run.Reliability(t.Predictions)
 			done.Test, done.ECE = &a, &ece
 			if t.Same && a.Correct != r.Test.Correct {
-				u.Warn("%d of %d test images are classified rightly now, and result.json says %d; fewshot verify says why that may be", a.Correct, a.Images, r.Test.Correct)
+				u.Warn("%d of %s classified rightly now, and result.json says %d; fewshot verify says why that may be", a.Correct, plural(a.Images, "test image is", "test images are"), r.Test.Correct)
 			}
 		}
 		return u.result(done, func(w io.Writer) { fmt.Fprintln(w, done.File) })

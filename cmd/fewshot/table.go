@@ -210,7 +210,7 @@ func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Pl
 			return nil, false, fault
 		}
 		if n := report.Failed + report.Unfinished(); n > 0 {
-			err = fmt.Errorf("%d of %d runs are not done; %s in their folders in %s says why one failed", n, p.Len(), plan.FailedName, f.out)
+			err = fmt.Errorf("%d of %s not done; %s in their folders in %s says why one failed", n, plural(p.Len(), "run is", "runs are"), plan.FailedName, f.out)
 		}
 	}
 	all, fault := plan.Collect(p, f.out, f.version())

@@ -80,10 +80,10 @@ func masks(method string) bool {
 }
 
 func (d dryRun) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %d runs (%d of masks, %d of other methods on masked encoders, %d of other methods, %d of the untouched model), %d done\n",
-		d.Name, d.Runs, d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
+	fmt.Fprintf(w, "%s: %s (%d of masks, %d of other methods on masked encoders, %d of other methods, %d of the untouched model), %d done\n",
+		d.Name, count(d.Runs, "run"), d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
 	if d.Runs > d.Done && d.Device != "" {
-		fmt.Fprintf(w, "the other %d take about %v on %s, one after the other\n", d.Runs-d.Done, time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
+		fmt.Fprintf(w, "the other %s about %v on %s, one after the other\n", plural(d.Runs-d.Done, "takes", "take"), time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
 	}
 	for _, s := range d.Unknown {
 		fmt.Fprintf(w, "not known: %s\n", s)

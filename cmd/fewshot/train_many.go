@@ -149,9 +149,9 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 	case written != nil:
 		return written
 	case report.Unfinished() > 0:
-		return fmt.Errorf("%s in other processes' hands; give the command again when they are done", countAre(report.Unfinished(), "run"))
+		return fmt.Errorf("%s in other processes' hands; give the command again when that is done", plural(report.Unfinished(), "run is", "runs are"))
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %d runs failed; %s in their folders says why", report.Failed, p.Len(), plan.FailedName)
+		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, count(p.Len(), "run"), plan.FailedName)
 	}
 	return nil
 }

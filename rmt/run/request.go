@@ -290,7 +290,7 @@ func (r *Request) announce(t *method.Training) {
 	if ratio, ok := t.Figures["travel_ratio"]; ok {
 		steps += fmt.Sprintf(", travel ratio %.2f", ratio)
 	}
-	r.UI.Note("%s: %d classes, %d training images%s", r.Data.Name, len(r.Data.Classes), len(r.Data.Train), steps)
+	r.UI.Note("%s: %d classes, %s%s", r.Data.Name, len(r.Data.Classes), counted(len(r.Data.Train), "training image"), steps)
 	for _, w := range t.Warnings {
 		r.UI.Warn("%s", w)
 	}
@@ -307,7 +307,7 @@ func (r *Request) zeroShot(ctx context.Context, job *method.Job, tests *Source, 
 		return err
 	}
 	result.ZeroShot = &a
-	r.UI.Note("zero-shot: %.2f %% of %d test images", a.Accuracy, a.Images)
+	r.UI.Note("zero-shot: %.2f %% of %s", a.Accuracy, counted(a.Images, "test image"))
 	return nil
 }
 
