@@ -40,7 +40,7 @@ type collectFlags struct {
 
 func setupCollect(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f collectFlags
-	fs.StringVar(&f.out, "out", "", "`folder` of the runs' folders, as run's")
+	declareRuns(fs, &f.out, "`folder` of the runs' folders, as run's")
 	fs.StringVar(&f.format, "format", "text", strings.Join(plan.Formats(), ", ")+"; or "+formatCoOp+": logs as CoOp writes them, for scripts that read these, in the folder -to")
 	fs.StringVar(&f.to, "to", "", "`folder` for -format "+formatCoOp+": it gets ROW/COLUMN/seedN/log.txt")
 	fs.StringVar(&f.compare, "compare", "", "`A,B`: two rows of the table, by name, compared on the same data with the same seeds")

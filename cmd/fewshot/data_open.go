@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -93,7 +95,10 @@ func (s *shots) Set(text string) error {
 	for _, w := range strings.Split(text, ",") {
 		n, err := strconv.Atoi(w)
 		if err != nil {
-			return errors.New("parse error")
+			if s.several {
+				return errors.New("a whole number is wanted, or several with commas between them")
+			}
+			return errors.New("a whole number is wanted")
 		}
 		s.counts = append(s.counts, n)
 	}
@@ -235,6 +240,9 @@ func (d *dataFlags) chosen(ds *datasets.Dataset) []string {
 func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, error) {
 	task, ok := strings.CutPrefix(name, synthPrefix)
 	if !ok {
+		if err := drawnWithoutPrefix(root, name); err != nil {
+			return nil, err
+		}
 		return datasets.OpenWith(root, name, o)
 	}
 	ds, err := synthetic(task)
@@ -242,6 +250,21 @@ func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, erro
 		return ds, err
 	}
 	return ds.WithTemplates(o.Templates...)
+}
+
+// drawnWithoutPrefix refuses what is no data set and would be a task of the synthetic world with the prefix that is missing.
+func drawnWithoutPrefix(root, name string) error {
+	_, _, task := lookupTask(name)
+	if !task && name+":" != synthPrefix {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(root, name)); err == nil {
+		return nil
+	}
+	if task {
+		return usagef("-dataset %s: there is no such data set; the drawn task is called %s%s", name, synthPrefix, name)
+	}
+	return usagef("-dataset %s: which task? There are %s%s", name, synthPrefix, strings.Join(taskNames(), ", "+synthPrefix))
 }
 
 // about says what a person should know of a data set before its results.

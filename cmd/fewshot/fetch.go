@@ -50,6 +50,12 @@ func (m *modelFlags) fetch(ctx context.Context, u *ui) error {
 	}
 	path, err := c.Model(ctx, name)
 	if err != nil {
+		if why := unreached(err); why != nil && ctx.Err() == nil {
+			if err = why; name.OpenAI == "" {
+				err = fmt.Errorf("%w. OpenAI's models are called %s", err, strings.Join(hub.OpenAINames(), ", "))
+			}
+			return fmt.Errorf("%s is no file or folder here, and as a model's name it is in no cache: %w", m.Path, err)
+		}
 		if near := nearest(m.Path, hub.OpenAINames()); near != "" {
 			err = fmt.Errorf("%w (OpenAI's own is called %s)", err, near)
 		}
@@ -57,6 +63,22 @@ func (m *modelFlags) fetch(ctx context.Context, u *ui) error {
 	}
 	m.Name, m.Path = m.Path, path
 	return nil
+}
+
+// unreached says that there was no answer from the network, without the address that was asked; nil of other errors.
+func unreached(err error) error {
+	var down interface { // package net's Error
+		error
+		Timeout() bool
+	}
+	if !errors.As(err, &down) {
+		return nil
+	}
+	var cause error = down
+	for inner := errors.Unwrap(cause); inner != nil; inner = errors.Unwrap(inner) {
+		cause = inner
+	}
+	return fmt.Errorf("the network cannot be reached (%w)", cause)
 }
 
 // bytesText is a size as people say it.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,22 @@ func serveHub(t *testing.T, folder string) {
 	t.Setenv("HF_HOME", t.TempDir())
 	for _, v := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"} {
 		t.Setenv(v, "")
+	}
+}
+
+// noHost is an error as package net has them.
+type noHost struct{ error }
+
+func (noHost) Timeout() bool { return false }
+
+// Where no network is there is no address to look at, and other errors stay what they are.
+func TestUnreached(t *testing.T) {
+	err := unreached(fmt.Errorf("https://example.org/models/main: %w", noHost{errors.New("no such host")}))
+	if err == nil || err.Error() != "the network cannot be reached (no such host)" {
+		t.Error(err)
+	}
+	if err := unreached(errors.New("check the name")); err != nil {
+		t.Error(err)
 	}
 }
 

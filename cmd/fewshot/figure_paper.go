@@ -102,6 +102,8 @@ func (f *paperFlags) figure(ctx context.Context, u *ui, g *paper.Graph, picture 
 			return fault
 		}
 		u.notesToErr().Note("drawn into %s", picture)
+	} else {
+		u.notesToErr().Note("-picture FILE.svg draws it")
 	}
 	if fault := f.write(u, d.JSON(), func(w io.Writer) error { return d.Write(w, f.format) }); fault != nil {
 		return fault

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -141,11 +143,43 @@ func (c command) flagSet(args []string) *flag.FlagSet {
 	return fs
 }
 
+// unparsed says what a flag wants whose value could not be parsed, where package flag says no more than that.
+func unparsed(err error, fs *flag.FlagSet) error {
+	head, ok := strings.CutSuffix(err.Error(), ": parse error")
+	_, name, found := strings.Cut(head, " for flag -")
+	f := fs.Lookup(name)
+	if !ok || !found || f == nil {
+		return err
+	}
+	wants := ""
+	if v, ok := f.Value.(flag.Getter); ok {
+		switch v.Get().(type) {
+		case int, int64:
+			wants = ": a whole number is wanted"
+		case uint, uint64:
+			wants = ": a whole number from 0 is wanted"
+		case float64:
+			wants = ": a number is wanted"
+		case bool:
+			wants = ": true or false is wanted"
+		case time.Duration:
+			wants = ": a time as 90s or 2m is wanted"
+		}
+	}
+	if wants == "" {
+		return err
+	}
+	if fs.Lookup(name+"s") != nil {
+		wants += fmt.Sprintf("; -%ss takes several", name)
+	}
+	return errors.New(head + wants)
+}
+
 // unknownFlag adds to an error of a flag that there is not the name of one that there is.
 func unknownFlag(err error, fs *flag.FlagSet) error {
 	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
 	if !ok {
-		return err
+		return unparsed(err, fs)
 	}
 	var names []string
 	where := ""

@@ -55,9 +55,15 @@ func (f *runFlags) declare(fs *flag.FlagSet) {
 	f.micro.declare(fs)
 	f.device.declare(fs)
 	f.loader.declare(fs)
-	fs.StringVar(&f.out, "out", "", "`folder` of the runs' folders (default: that of the plan's name, without .jsonl, and -runs)")
+	declareRuns(fs, &f.out, "`folder` of the runs' folders (default: that of the plan's name, without .jsonl, and -runs)")
 	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
 	fs.BoolVar(&f.any, "any-version", false, "take plans and results of other versions of this program as they are")
+}
+
+// declareRuns declares the flag for the folder of a plan's runs. It is -runs in all commands; -out is the name that it had in some.
+func declareRuns(fs *flag.FlagSet, dir *string, usage string) {
+	fs.StringVar(dir, "runs", "", usage)
+	fs.StringVar(dir, "out", "", "the same `folder`, by the flag's former name")
 }
 
 func setupRun(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {

@@ -273,3 +273,17 @@ func TestShare(t *testing.T) {
 		}
 	}
 }
+
+// The folder of a plan's runs has one name in all commands, and the former one goes on.
+func TestRunsFlag(t *testing.T) {
+	for _, c := range []command{runCommand, collectCommand, reportCommand, tableCommand} {
+		if c.flagSet(nil).Lookup("runs") == nil {
+			t.Errorf("%s has no -runs", c.name)
+		}
+	}
+	for _, c := range []command{runCommand, collectCommand} {
+		if c.flagSet(nil).Lookup("out") == nil {
+			t.Errorf("%s has no -out", c.name)
+		}
+	}
+}

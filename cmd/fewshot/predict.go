@@ -171,9 +171,14 @@ type predictResult struct {
 }
 
 func (r *predictResult) print(w io.Writer) {
-	fmt.Fprintf(w, "%s, %d classes, %.1f images/s", count(r.Images, "image"), r.NumClass, r.Rate)
-	if r.Resumed > 0 {
-		fmt.Fprintf(w, ", %d of them before", r.Resumed)
+	fmt.Fprintf(w, "%s, %d classes", count(r.Images, "image"), r.NumClass)
+	switch {
+	case r.Resumed > 0 && r.Resumed == r.Images:
+		fmt.Fprint(w, ", all of them before")
+	case r.Resumed > 0:
+		fmt.Fprintf(w, ", %.1f images/s, %d of them before", r.Rate, r.Resumed)
+	default:
+		fmt.Fprintf(w, ", %.1f images/s", r.Rate)
 	}
 	if r.Failed > 0 {
 		fmt.Fprintf(w, ", %d without a prediction", r.Failed)

@@ -308,3 +308,19 @@ func TestPredictUsage(t *testing.T) {
 		}
 	}
 }
+
+// Where no image was left there is no rate.
+func TestPredictNothingLeft(t *testing.T) {
+	for _, c := range []struct {
+		r    predictResult
+		want string
+	}{
+		{predictResult{Images: 3, Resumed: 3, NumClass: 2}, "3 images, 2 classes, all of them before\n"},
+		{predictResult{Images: 3, Resumed: 1, NumClass: 2, Rate: 4}, "3 images, 2 classes, 4.0 images/s, 1 of them before\n"},
+	} {
+		var b strings.Builder
+		if c.r.print(&b); b.String() != c.want {
+			t.Errorf("%q, not %q", b.String(), c.want)
+		}
+	}
+}

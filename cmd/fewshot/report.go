@@ -48,7 +48,7 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	var outputs outputs
 	outputs.declare(fs)
 	evaluate := fs.Bool("evaluate", true, "classify the test images again")
-	runs := fs.String("runs", "", "of a plan: `folder` of the runs' folders, as -out of run")
+	runs := fs.String("runs", "", "of a plan: `folder` of the runs' folders, as -runs of run")
 	anyVersion := fs.Bool("any-version", false, "of a plan: take results of other versions of this program as they are")
 	return func(ctx context.Context, u *ui, args []string) error {
 		if len(args) != 1 {

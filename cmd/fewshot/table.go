@@ -130,6 +130,9 @@ func (f *paperFlags) options(ctx context.Context, u *ui) (o paper.Options, err e
 	} else if f.model == clip.Embedded {
 		return o, usagef("-data %s without -model: the embedded model is for drawn tasks alone; the paper's is ViT-B/16", f.root)
 	}
+	if f.rootless() && !f.dry && !f.collect && f.plan == "" {
+		return o, usagef("-data %s: there is no such folder", f.root)
+	}
 	w.Backbones = map[string]plan.Model{}
 	for _, name := range paper.Backbones() {
 		switch folder := filepath.Join(f.backbones, strings.ReplaceAll(name, "/", "-")); {
@@ -153,6 +156,15 @@ func (f *paperFlags) options(ctx context.Context, u *ui) (o paper.Options, err e
 		}
 	}
 	return o, nil
+}
+
+// rootless reports whether the folder of the data sets is not there.
+func (f *paperFlags) rootless() bool {
+	if f.root == synthData {
+		return false
+	}
+	_, err := os.Stat(f.root)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func positive(s string) (int, error) {
@@ -189,6 +201,9 @@ func (f *paperFlags) unopened(ctx context.Context, u *ui, t *paper.Table, why er
 	if err != nil {
 		return err
 	}
+	if f.rootless() {
+		why = fmt.Errorf("there is no folder %s (-data)", f.root)
+	}
 	d := dryRun{Kind: "dry-run", Name: t.Name, Runs: p.Len(), Unknown: []string{fmt.Sprintf("any time, and what is done: %v", why)}}
 	for _, r := range p.All() {
 		d.count(r)
@@ -213,6 +228,7 @@ func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Pl
 			err = fmt.Errorf("%d of %s not done; %s in their folders in %s says why one failed", n, plural(p.Len(), "run is", "runs are"), plan.FailedName, f.out)
 		}
 	}
+	u.notesToErr().Note("the runs are in %s", f.out)
 	all, fault := plan.Collect(p, f.out, f.version())
 	if fault != nil {
 		return nil, false, fault

@@ -132,6 +132,14 @@ func TestOnly(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range []string{"dtd", "textures"} { // as the sheet prints it, too
+		if f, err := NewFigure("5", false, Options{World: drawnWorld(), Only: []string{name}, Seeds: []uint64{1}}); err != nil || len(f.Rows) != 1 || f.Rows[0].Name != "dtd" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if f, err := NewFigure("5", false, Options{World: realWorld(), Only: []string{"DTD"}}); err != nil || len(f.Rows) != 1 || f.Rows[0].Name != "dtd" {
+		t.Errorf("DTD: %v", err)
+	}
 	if _, err := New("17", Options{World: drawnWorld(), Only: []string{"r-amt", "coca"}}); err == nil {
 		t.Error("a row that is not there is accepted")
 	}

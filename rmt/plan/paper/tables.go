@@ -77,6 +77,7 @@ func New(name string, o Options) (*Table, error) {
 }
 
 func build(f form, source *Source, o Options) (*Table, error) {
+	o.Only = o.World.rows(o.Only)
 	b := &builder{Table: Table{Name: f.name, Title: f.title, options: &o}, source: source}
 	f.build(b)
 	if b.err != nil {

@@ -72,6 +72,19 @@ func (w World) title(s Set) string {
 	return s.Title
 }
 
+// rows are names of rows as the paper has them, where some are as sheets print them: a data set's title, or the task that stands in for it.
+func (w World) rows(names []string) []string {
+	names = slices.Clone(names)
+	for i, n := range names {
+		for _, s := range Sets() {
+			if strings.EqualFold(n, w.title(s)) {
+				names[i] = s.ID
+			}
+		}
+	}
+	return names
+}
+
 // validates reports whether a data set has validation images. ImageNet's are its test images.
 func (w World) validates(id string) bool { return w.Synthetic || id != "imagenet" }
 

@@ -3,6 +3,8 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -68,6 +70,9 @@ func parseHF(body []byte) (q hfQuestion, err error) {
 		return q, badf("inputs: %s", err.Error())
 	}
 	q.images = [][]byte{image}
+	if err := knownParameters(body); err != nil {
+		return q, err
+	}
 	p := r.Parameters
 	if q.labels = p.Labels; p.Labels != nil {
 		q.top = len(q.labels)
@@ -92,6 +97,33 @@ func parseHF(body []byte) (q hfQuestion, err error) {
 	return q, nil
 }
 
+// hfKnown are the parameters that there are.
+var hfKnown = []string{"candidate_labels", "function_to_apply", "hypothesis_template", "top_k"}
+
+// knownParameters refuses a request with a parameter that would have no effect, as a misspelled one.
+func knownParameters(body []byte) error {
+	var r struct {
+		Parameters map[string]json.RawMessage `json:"parameters"`
+	}
+	if err := unmarshal(body, &r); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Parameters)) {
+		if !slices.Contains(hfKnown, name) {
+			return badf("there is no parameter %s; there are %s", quote.String(name), strings.Join(hfKnown, ", "))
+		}
+	}
+	return nil
+}
+
+// noForm refuses a body that is not the image but a form with the image in it, as browsers and curl -F send it.
+func noForm(r *http.Request) error {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); !strings.HasPrefix(kind, "multipart/") {
+		return nil
+	}
+	return statusf(http.StatusUnsupportedMediaType, "the body is a form (multipart); send the image itself, as curl --data-binary @FILE does")
+}
+
 // routeHF adds the addresses for Hugging Face's clients, and those of the page.
 func (s *Server) routeHF(handle func(pattern string, f http.HandlerFunc)) {
 	handle("POST /{$}", func(w http.ResponseWriter, r *http.Request) { s.classify(w, r, "") })
@@ -102,6 +134,9 @@ func (s *Server) routeHF(handle func(pattern string, f http.HandlerFunc)) {
 
 // hf reads a request and asks a task.
 func (s *Server) hf(r *http.Request, task string, compare bool) (q hfQuestion, p *prediction, err error) {
+	if err := noForm(r); err != nil {
+		return q, nil, err
+	}
 	body, release, err := s.readBody(r)
 	if err != nil {
 		return q, nil, err

@@ -312,6 +312,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"POST", "/models/m", "", nil, 400, "empty"},
 		{"POST", "/models/m", "no image", nil, 400, "unknown format"},
+		{"POST", "/models/m", "--x", []string{"Content-Type", "multipart/form-data; boundary=x"}, 415, "--data-binary @FILE"},
+		{"POST", "/models/m", hf(`"topk":1`), nil, 400, "there is no parameter \\\"topk\\\"; there are candidate_labels"},
 		{"POST", "/models/m", "{", nil, 400, "no JSON"},
 		{"POST", "/models/m", "{}", nil, 400, "no inputs"},
 		{"POST", "/models/m", `{"inputs":3}`, nil, 400, "is a number"},
