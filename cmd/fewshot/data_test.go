@@ -174,7 +174,18 @@ func TestEnsembleOrder(t *testing.T) {
 		t.Errorf("eval says %+v, train %+v", e.Test, *r.Test)
 	}
 	code, _, errw := cli(t, append(eval, "-ensemble-order", "normalize-first")...)
-	if code != exitFailed || !strings.Contains(errw, `model.ensemble was "mean-first" and is "normalize-first"`) {
+	if code != exitFailed || !strings.Contains(errw, "model.ensemble was mean-first and is normalize-first") {
+		t.Errorf("exit code %d: %s", code, errw)
+	}
+	// Without a word it is CLIP's order, of which specs of older programs say nothing.
+	plain := filepath.Join(t.TempDir(), "run")
+	if r := last[run.Result](t, must(t, tune(t, plain, "-template", "imagenet7", "-json")...)); r.Spec.Model.Ensemble != "" {
+		t.Errorf("the spec says %q", r.Spec.Model.Ensemble)
+	}
+	eval[8] = plain
+	must(t, append(eval, "-ensemble-order", "normalize-first")...)
+	code, _, errw = cli(t, append(eval, "-ensemble-order", "mean-first")...)
+	if code != exitFailed || !strings.Contains(errw, "model.ensemble was normalize-first and is mean-first") {
 		t.Errorf("exit code %d: %s", code, errw)
 	}
 	if code, _, errw = cli(t, append(eval, "-ensemble-order", "none")...); code != exitUsage || !strings.Contains(errw, "normalize-first and mean-first") {

@@ -6,6 +6,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
+	"fewshot/text"
 )
 
 // Spec is what of a model determines its results: equal specs compute the same function of the same files.
@@ -16,7 +17,8 @@ type Spec struct {
 	TextHeads     int           `json:"text_heads,omitempty"` // 0 without a text encoder
 	Vocabulary    string        `json:"vocabulary,omitempty"` // SHA-256 of all that ids depend on; "" without one
 	Preprocessing Preprocessing `json:"preprocessing"`
-	Ensemble      string        `json:"ensemble,omitempty"` // order in which features of several prompts are normalised; "" in older files: normalize-first
+	// Ensemble is the order in which features of several prompts are normalised; "" is normalize-first, the only one when specs had no such field.
+	Ensemble string `json:"ensemble,omitempty"`
 	// Settings are what a relative of CLIP's has otherwise; nothing of CLIP itself.
 	Settings checkpoint.Settings `json:"settings,omitzero"`
 }
@@ -35,10 +37,21 @@ func (p Preprocessing) transform() datasets.Transform {
 	return t
 }
 
+// Order is Ensemble, with the one that is meant where there is none.
+func (s Spec) Order() string {
+	if s.Ensemble == "" {
+		return text.NormalizeFirst.String()
+	}
+	return s.Ensemble
+}
+
 // Spec describes the model.
 func (m *Model) Spec() (Spec, error) {
-	s := Spec{Digest: m.Digest, Activation: m.Activation.String(), ImageHeads: m.Arch.Sizes().Heads, Preprocessing: m.Preprocessing, Ensemble: m.Ensemble.String(),
+	s := Spec{Digest: m.Digest, Activation: m.Activation.String(), ImageHeads: m.Arch.Sizes().Heads, Preprocessing: m.Preprocessing,
 		Settings: m.Source.Settings().Unusual()}
+	if m.Ensemble != text.NormalizeFirst {
+		s.Ensemble = m.Ensemble.String()
+	}
 	if m.Text != nil {
 		s.TextHeads = m.Text.Heads
 	}

@@ -188,9 +188,12 @@ func (s Spec) Differences(now Spec) []string {
 	var all []string
 	for _, k := range slices.Sorted(maps.Keys(was)) {
 		a, b := was[k], is[k]
-		if a != b && !unknown(a) && !unknown(b) {
+		if a != b && !unknown(a) && !unknown(b) && k != "model.ensemble" {
 			all = append(all, fmt.Sprintf("%s was %s and is %s", k, quote.Text(a), quote.Text(b)))
 		}
+	}
+	if a, b := s.Model.Order(), now.Model.Order(); a != b {
+		all = append(all, fmt.Sprintf("model.ensemble was %s and is %s", a, b))
 	}
 	return all
 }
