@@ -61,6 +61,9 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 			unmeasured = append(unmeasured, r)
 		}
 	}
+	if len(unmeasured) > 0 { // at once, as measuring takes its time
+		u.notesToErr().Note("%s: %s, %d done", dir, count(e.Runs, "run"), e.Done)
+	}
 	dev, err := f.device.open()
 	if err != nil {
 		return err

@@ -47,6 +47,9 @@ func (f *paperFlags) estimate(ctx context.Context, u *ui, name string, p *plan.P
 			missing = append(missing, r)
 		}
 	}
+	if len(missing) > 0 { // at once, as measuring takes its time
+		u.notesToErr().Note("%s: %s, %d done", name, count(d.Runs, "run"), d.Done)
+	}
 	dev, err := f.device.open()
 	if err != nil {
 		return err
@@ -109,7 +112,7 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 	open := &opener{u: u, dev: dev, root: f.root, vocab: f.runFlags.model.Vocab, offline: f.runFlags.model.offline}
 	rates := map[kind]float64{} // seconds for each image that is seen
 	images := map[string]int{}
-	count := func(r plan.Run) (int, error) {
+	size := func(r plan.Run) (int, error) {
 		key := fmt.Sprint(r.Data.Name, r.Data.Classes)
 		if _, ok := images[key]; !ok {
 			ds, err := open.Dataset(r.Data.Name, r.Data.Reading)
@@ -138,7 +141,8 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 				}
 				opened = r.Model
 			}
-			n, err := count(r)
+			u.notesToErr().Note("measuring steps of %s with %s", r.Method, r.Model.Name)
+			n, err := size(r)
 			var seconds float64
 			if err == nil {
 				seconds, err = f.one(ctx, u, open, model, r)
@@ -152,7 +156,7 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 			rates[k] = seconds / float64(max(n, 1))
 			d.Rates[r.Method] = seconds
 		}
-		n, err := count(r)
+		n, err := size(r)
 		if err != nil {
 			return err
 		}

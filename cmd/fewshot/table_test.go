@@ -62,6 +62,15 @@ func TestTablePlan(t *testing.T) {
 	}
 }
 
+// The counts are told before steps are measured, and then what is measured.
+func TestDryRunSaysWhatItDoes(t *testing.T) {
+	code, _, errw := cli(t, "table", "6", "-seeds", "1", "-rows", "0.005", "-dry-run", "-runs", t.TempDir())
+	counts, measures := strings.Index(errw, "Table 6: 1 run, 0 done"), strings.Index(errw, "measuring steps of ")
+	if code != exitDone || counts < 0 || measures < counts {
+		t.Errorf("exit code %d, %s", code, errw)
+	}
+}
+
 // Runs are counted where there are no data too.
 func TestTableCounts(t *testing.T) {
 	for rows, want := range map[string]int{"amt,r-amt": 330, "tip": 150} {
