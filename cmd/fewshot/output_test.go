@@ -53,6 +53,7 @@ func TestOutputsReplaceNothing(t *testing.T) {
 	if code, _, errw := cli(t, append([]string{"figure", "5", "-out", at("new.svg"), "-picture", at("new.svg")}, runs...)...); code != exitUsage || !strings.Contains(errw, "both name") {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
+	must(t, "run", plan, "-data", tinyData(t)) // there is no page of nothing
 	for range 2 { // its own page of before it replaces
 		if page := last[reportResult](t, must(t, "report", plan, "-json")); !strings.Contains(string(read(t, page.File)), "<html") {
 			t.Error(page.File)

@@ -206,7 +206,7 @@ func TestTableOfRealData(t *testing.T) {
 	notes := strings.Join(d.Notes, "\n")
 	if d.Runs != 2 || d.Done != 2 || d.Lines[0].Labels[0] != "EuroSAT" || !d.Lines[1].Paper || d.Lines[1].Cells[2].Mean != 44.2 || strings.Contains(notes, "SYNTHETIC") ||
 		!strings.Contains(notes, "Settings, where nothing else is said, are those published for the method and the data set") ||
-		!strings.Contains(notes, "1 runs of masks switched off no weight") {
+		!strings.Contains(notes, "1 run of masks switched off no weight") {
 		t.Errorf("%+v", d)
 	}
 	// What is said of the runs does not go where the table goes.
