@@ -54,7 +54,7 @@ func TestOutputsReplaceNothing(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, errw)
 	}
 	must(t, "run", plan, "-data", tinyData(t)) // there is no page of nothing
-	for range 2 { // its own page of before it replaces
+	for range 2 {                              // its own page of before it replaces
 		if page := last[reportResult](t, must(t, "report", plan, "-json")); !strings.Contains(string(read(t, page.File)), "<html") {
 			t.Error(page.File)
 		}
