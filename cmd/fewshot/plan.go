@@ -324,7 +324,26 @@ func writePlan(u *ui, p *plan.Plan, path string, force bool, otherwise string) e
 	})
 }
 
-// overPlan refuses to write a plan over anything but the same plan, or with force over anything but a plan.
+// has reports whether a plan has all runs of another, with their further evaluations: what it may take the place of, as with a seed more.
+func has(p, was *plan.Plan) bool {
+	for i := range was.Len() {
+		at := p.Index(was.ID(i))
+		if at < 0 {
+			return false
+		}
+		old, err := was.Run(i)
+		if err != nil {
+			return false
+		}
+		now, err := p.Run(at)
+		if err != nil || len(now.With(old.Evaluate...).Evaluate) != len(now.With().Evaluate) {
+			return false
+		}
+	}
+	return true
+}
+
+// overPlan refuses to write a plan over anything but one whose runs it all has, or with force over anything but a plan.
 func overPlan(p *plan.Plan, path string, force bool, otherwise string) error {
 	_, err := os.Stat(path)
 	switch {
@@ -343,7 +362,7 @@ func overPlan(p *plan.Plan, path string, force bool, otherwise string) error {
 	was, err := plan.Open(path, "") // one of another version of the program may have the same runs
 	if err == nil {
 		defer was.Close()
-		if was.Hash() == p.Hash() {
+		if has(p, was) {
 			return nil
 		}
 	}

@@ -141,6 +141,11 @@ func TestPlanOverPlan(t *testing.T) {
 	if string(read(t, path)) != was {
 		t.Error("another plan was replaced")
 	}
+	// One that has all its runs, and more, goes on with it.
+	must(t, quick(t, "-methods", "zero-shot,gda", "-out", path)...)
+	if now := string(read(t, path)); now == was {
+		t.Error("a plan with a method more is refused")
+	}
 	if must(t, quick(t, "-methods", "gda", "-out", path, "-force")...); string(read(t, path)) == was {
 		t.Error("-force does not replace")
 	}
