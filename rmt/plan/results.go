@@ -107,6 +107,9 @@ func readEvaluated(path, id, key string) (*Evaluated, error) {
 	if e.Kind != evaluatedKind || e.Run != id || e.Evaluation.Key() != key || (e.Test == nil) == (e.Refused == "") {
 		return nil, fmt.Errorf("%s belongs to another run or evaluation", path)
 	}
+	if err := e.Test.Possible(); err != nil {
+		return nil, fmt.Errorf("%s: test.%w; it was changed since it was written", path, err)
+	}
 	return &e, nil
 }
 

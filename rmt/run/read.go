@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -65,8 +66,54 @@ func ParseResult(b []byte) (*Result, error) {
 	if h != r.SpecHash {
 		return nil, fmt.Errorf("its spec is not the one of the run: spec_sha256 says %q, and it has %s; it was changed since it was written", r.SpecHash, h)
 	}
+	if err := r.possible(); err != nil {
+		return nil, err
+	}
 	return &r, nil
 }
+
+// possible refuses figures that no test has.
+func (r *Result) possible() error {
+	for _, f := range []struct {
+		name string
+		a    *Accuracy
+	}{{"test", r.Test}, {"zeroshot", r.ZeroShot}} {
+		if err := f.a.Possible(); err != nil {
+			return fmt.Errorf("%s.%w; it was changed since it was written", f.name, err)
+		}
+	}
+	if c := r.Choice; c != nil && (c.Images < 0 || !(c.Accuracy >= 0 && c.Accuracy <= 100)) {
+		return fmt.Errorf("choice.accuracy is %g of %d images; it was changed since it was written", c.Accuracy, c.Images)
+	}
+	if s := r.Sparsity; s != nil && (s.Off < 0 || s.Off > s.Total) {
+		return fmt.Errorf("sparsity.off is %d of %d; it was changed since it was written", s.Off, s.Total)
+	}
+	if s, p := r.Sparsity, r.Percent; p != nil && (s == nil || !near(*p, s.Percent())) {
+		return fmt.Errorf("sparsity_percent is %g, which is not that of sparsity; it was changed since it was written", *p)
+	}
+	return nil
+}
+
+// Possible says which field of an accuracy that was read cannot be; an accuracy that is not there can. Other programs may print
+// percentages with fewer digits than this one, which prints all: two behind the point are enough.
+func (a *Accuracy) Possible() error {
+	switch {
+	case a == nil:
+		return nil
+	case a.Images < 0:
+		return fmt.Errorf("images is %d", a.Images)
+	case a.Correct < 0 || a.Correct > a.Images:
+		return fmt.Errorf("correct is %d of %d images", a.Correct, a.Images)
+	case !near(a.Accuracy, percent(a.Correct, a.Images)):
+		return fmt.Errorf("accuracy is %g, and %d of %d images are %g %%", a.Accuracy, a.Correct, a.Images, percent(a.Correct, a.Images))
+	case !(a.MacroF1 >= 0 && a.MacroF1 <= 100+1e-9):
+		return fmt.Errorf("macro_f1 is %g, and not from 0 to 100", a.MacroF1)
+	}
+	return nil
+}
+
+// near compares percentages.
+func near(a, b float64) bool { return math.Abs(a-b) <= 0.005 }
 
 // Again is the method of a result, with the settings that it had in the end.
 func (r *Result) Again() (*method.Method, method.Settings, error) {

@@ -50,11 +50,25 @@ func TestReadResult(t *testing.T) {
 	if r, err := ParseResult([]byte(other)); err != nil || r.Spec.Hash() != r.SpecHash {
 		t.Errorf("%v", err)
 	}
+	possible := func(test string) string { return strings.Replace(string(b), `"test": null`, `"test": `+test, 1) }
+	if _, err := ParseResult([]byte(possible(`{"accuracy":33.33333333333333,"correct":1,"images":3,"macro_f1":50}`))); err != nil {
+		t.Error(err)
+	}
 	for in, want := range map[string]string{
 		"": "is no result", "{}": "is no result", `{"kind":"result","dataset":"a","model":"b"}`: "has no spec",
 		strings.Replace(string(b), `"lr": 0.00008`, `"lr": 0.0008`, 1): "changed since it was written",
 		strings.Replace(string(b), `"title"`, `"titel"`, 1):            `unknown field "titel"`,
 		string(b[:len(b)/2]): "is no result",
+		possible(`{"accuracy":400,"correct":4,"images":10}`):                 "test.accuracy is 400, and 4 of 10 images are 40 %",
+		possible(`{"accuracy":7.5,"correct":187,"images":400}`):              "test.accuracy is 7.5",
+		possible(`{"accuracy":100,"correct":999999,"images":400}`):           "test.correct is 999999 of 400 images",
+		possible(`{"accuracy":-1,"correct":-4,"images":400}`):                "test.correct is -4",
+		possible(`{"accuracy":0,"correct":0,"images":-1}`):                   "test.images is -1",
+		possible(`{"accuracy":40,"correct":4,"images":10,"macro_f1":101}`):   "test.macro_f1 is 101",
+		possible(`null, "zeroshot":{"accuracy":41,"correct":4,"images":10}`): "zeroshot.accuracy is 41",
+		possible(`null, "sparsity":{"off":3,"total":2}`):                     "sparsity.off is 3 of 2",
+		possible(`null, "sparsity_percent":3`):                               "sparsity_percent is 3",
+		possible(`null, "choice":{"accuracy":300,"images":4}`):               "choice.accuracy is 300",
 	} {
 		if _, err := ParseResult([]byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q: %v", in, err)
