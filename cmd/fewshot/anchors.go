@@ -163,7 +163,7 @@ func (f *trainFlags) anchors(ctx context.Context, u *ui, baseToNew bool) error {
 
 // anchor measures one, and gives its verdict. What is wrong with a data set is a verdict; what is wrong with the device or the model, an error.
 func (f *trainFlags) anchor(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model, a *anchor) error {
-	ds, err := openDataset(f.data.root, a.Dataset, datasets.Options{})
+	ds, err := openDataset(ctx, f.data.root, a.Dataset, datasets.Options{})
 	if err == nil {
 		err = ds.CanTest()
 	}

@@ -72,14 +72,25 @@ func (d *deviceFlags) declare(fs *flag.FlagSet) {
 	fs.IntVar(&d.workers, "workers", 0, "worker threads, 0 for one a core; results do not depend on it")
 }
 
+// trainable refuses a -precision that nothing is trained in.
+func trainable(precision string) error {
+	if precision == "int8" {
+		return usagef("-precision int8 is for inference, as eval, zeroshot, encode, predict and serve do; what is trained needs float32 or bf16")
+	}
+	return nil
+}
+
 func (d *deviceFlags) open() (*tensor.Device, error) {
 	if d.workers < 0 {
 		return nil, usagef("-workers %d: not a number of threads", d.workers)
 	}
+	if !d.inference {
+		if err := trainable(d.precision); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case d.precision != "int8":
-	case !d.inference:
-		return nil, usagef("-precision int8 is for inference, as eval, zeroshot, encode, predict and serve do; what is trained needs float32 or bf16")
 	case d.name == "cpu" && !tensor.Int8Pays():
 		return nil, usagef("-precision int8: this processor has no AVX512_VNNI, without which float32 is faster")
 	}

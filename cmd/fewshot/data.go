@@ -186,7 +186,7 @@ func setupDataExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []
 	var name, out string
 	fs.StringVar(&name, "dataset", "", "synthetic task: "+synthPrefix+strings.Join(taskNames(), ", "+synthPrefix))
 	fs.StringVar(&out, "out", "", "`root` folder of data sets to write into")
-	return func(_ context.Context, u *ui, args []string) error {
+	return func(ctx context.Context, u *ui, args []string) error {
 		task, synthetic := strings.CutPrefix(name, synthPrefix)
 		switch {
 		case len(args) > 0:
@@ -198,12 +198,12 @@ func setupDataExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []
 		case out == "":
 			return usagef("-out is missing: where shall the files go?")
 		}
-		return exportData(u, task, out)
+		return exportData(ctx, u, task, out)
 	}
 }
 
-func exportData(u *ui, task, out string) error {
-	ds, err := synthetic(task)
+func exportData(ctx context.Context, u *ui, task, out string) error {
+	ds, err := synthetic(ctx, task)
 	if err != nil {
 		return err
 	}

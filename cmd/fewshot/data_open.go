@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -130,11 +131,11 @@ func (d *dataFlags) canonical() string {
 
 // open opens the data set, takes the shots (0 for all), then the classes. What is left can be trained on, if the command does,
 // and tested.
-func (d *dataFlags) open() (*datasets.Dataset, error) {
+func (d *dataFlags) open(ctx context.Context) (*datasets.Dataset, error) {
 	if d.shots < 0 {
 		return nil, usagef("-shots %d: a number of images per class, or 0 for all", d.shots)
 	}
-	ds, err := d.whole()
+	ds, err := d.whole(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (d *dataFlags) open() (*datasets.Dataset, error) {
 const lpclip = "lpclip"
 
 // whole opens the data set with all its images and classes.
-func (d *dataFlags) whole() (*datasets.Dataset, error) {
+func (d *dataFlags) whole(ctx context.Context) (*datasets.Dataset, error) {
 	o, err := d.options()
 	if err != nil {
 		return nil, err
@@ -172,7 +173,7 @@ func (d *dataFlags) whole() (*datasets.Dataset, error) {
 	if d.name == "" {
 		return nil, usagef("-dataset is missing: which data set, folder or synth:TASK?")
 	}
-	ds, err := openDataset(d.root, d.name, o)
+	ds, err := openDataset(ctx, d.root, d.name, o)
 	if err != nil || d.prompts == "" {
 		return ds, err
 	}
@@ -237,7 +238,7 @@ func (d *dataFlags) chosen(ds *datasets.Dataset) []string {
 	return []string{ds.Template}
 }
 
-func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, error) {
+func openDataset(ctx context.Context, root, name string, o datasets.Options) (*datasets.Dataset, error) {
 	task, ok := strings.CutPrefix(name, synthPrefix)
 	if !ok {
 		if err := drawnWithoutPrefix(root, name); err != nil {
@@ -245,7 +246,7 @@ func openDataset(root, name string, o datasets.Options) (*datasets.Dataset, erro
 		}
 		return datasets.OpenWith(root, name, o)
 	}
-	ds, err := synthetic(task)
+	ds, err := synthetic(ctx, task)
 	if err != nil || len(o.Templates) == 0 {
 		return ds, err
 	}
@@ -299,7 +300,7 @@ func lookupTask(name string) (task synth.Task, test string, ok bool) {
 }
 
 // synthetic draws a task of the synthetic world into memory, as encoded images.
-func synthetic(name string) (*datasets.Dataset, error) {
+func synthetic(ctx context.Context, name string) (*datasets.Dataset, error) {
 	task, test, ok := lookupTask(name)
 	if !ok {
 		return nil, usagef("-dataset synth:%s: there is no such task; there are %s", name, strings.Join(taskNames(), ", "))
@@ -308,6 +309,9 @@ func synthetic(name string) (*datasets.Dataset, error) {
 		items := make([]datasets.Item, task.Len(split))
 		rgb := make([]uint8, synth.Size*synth.Size*3)
 		for i := range items {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			label := task.Item(rgb, worldSeed, split, i)
 			png, err := synth.EncodePNG(rgb)
 			if err != nil {

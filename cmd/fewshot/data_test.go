@@ -87,7 +87,7 @@ func TestSampleFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := dataFlags{name: dir, sample: file, shots: 1, classes: "all", trains: true}
-	ds, err := d.open()
+	ds, err := d.open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestSampleFlag(t *testing.T) {
 	}
 	// numpy.random.seed(1) and choice(3, 1, replace=False), a class after the other, give 0 and 1.
 	d.sample, d.seed = lpclip, 1
-	if ds, err = d.open(); err != nil || len(ds.Train) != 2 || ds.Train[0].Path != "train/cat/0.png" || ds.Train[1].Path != "train/dog/1.png" {
+	if ds, err = d.open(t.Context()); err != nil || len(ds.Train) != 2 || ds.Train[0].Path != "train/cat/0.png" || ds.Train[1].Path != "train/dog/1.png" {
 		t.Errorf("as lpclip draws: %+v, %v", ds.Train, err)
 	}
 	code, _, errw := cli(t, "train", "-dataset", dir, "-sample", file)

@@ -129,7 +129,7 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 	u.Note("model: embedded, %d pixels, %d parameters, pre-trained on a synthetic world; device: %s\n", m.Image.Sizes().Image, m.Parameters(), dev.Describe())
 	var rows []demoResult
 	for _, task := range tasks {
-		ds, err := synthetic(task)
+		ds, err := synthetic(ctx, task)
 		if err != nil {
 			return err
 		}

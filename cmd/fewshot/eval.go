@@ -116,7 +116,7 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 	for _, l := range all {
 		defer l.Close()
 	}
-	ds, err := f.data.open()
+	ds, err := f.data.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -298,6 +298,9 @@ func figures(into map[string]string, path string) error {
 		return nil // of another file in the folder
 	}
 	for name, a := range map[string]*run.Accuracy{"accuracy": r.Test, "accuracy of the untouched model": r.ZeroShot} {
+		if err := a.Possible(); err != nil {
+			return fmt.Errorf("%s beside %s: %s: %w", run.ResultName, path, name, err)
+		}
 		if a != nil {
 			into[name] = fmt.Sprintf("%.2f %% (%d of %d images of %d classes, %d shots, seed %d)", a.Accuracy, a.Correct, a.Images, r.NumClass, r.Shots, r.Seed)
 		}

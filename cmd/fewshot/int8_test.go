@@ -24,6 +24,8 @@ func TestInt8(t *testing.T) {
 		}
 	}
 	refused("-precision int8 is for inference", "train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-precision", "int8", "-out", t.TempDir())
+	refused("-precision int8 is for inference", quick(t, "-methods", "zero-shot", "-precision", "int8", "-out", "-")...)
+	refused(`-precision "fp8": there are float32 and bf16`, quick(t, "-methods", "zero-shot", "-precision", "fp8", "-out", "-")...)
 	if !tensor.Int8Pays() {
 		refused("has no AVX512_VNNI", test("-precision", "int8")...)
 		t.Skip("this processor does not multiply integers")

@@ -102,7 +102,7 @@ var (
 
 	// tinyData has a data set "few": 12 textures, 8 training images and 2 test images each.
 	tinyData = once("data", func(dir string) error {
-		ds, err := synthetic("textures")
+		ds, err := synthetic(context.Background(), "textures")
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,5 +65,17 @@ func TestOutputsReplaceNothing(t *testing.T) {
 	must(t, append([]string{"table", "6", "-force", "-out", at("keep.txt")}, runs...)...)
 	if got := string(read(t, at("keep.txt"))); !strings.Contains(got, "Table 6") {
 		t.Errorf("%.80q", got)
+	}
+}
+
+// Whoever asks for a table of drawn tasks and is told to end does not draw them first.
+func TestTableInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := synthetic(ctx, "textures"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if code := runMain(ctx, io.Discard, io.Discard, []string{"table", "5", "-collect", "-runs", t.TempDir()}); code != exitInterrupted {
+		t.Errorf("exit code %d", code)
 	}
 }

@@ -173,6 +173,12 @@ func (f *planFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 		}
 		g.SettingsOf[of] = l.product()
 	}
+	if err := trainable(f.precision); err != nil {
+		return nil, err
+	}
+	if f.precision != "float32" && f.precision != "bf16" {
+		return nil, usagef("-precision %q: there are float32 and bf16", f.precision)
+	}
 	var err error
 	if g.Shots, err = numbers("shots", f.shots, func(s string) (int, error) { return strconv.Atoi(s) }); err != nil {
 		return nil, err
@@ -274,7 +280,7 @@ func (r *resolver) ModelDigest(m plan.Model) (string, error) {
 
 // SplitHash is that of a whole data set.
 func (r *resolver) SplitHash(name string, reading plan.Reading) (string, error) {
-	ds, err := openWhole(r.root, name, reading)
+	ds, err := openWhole(r.ctx, r.root, name, reading)
 	if err != nil {
 		return "", err
 	}
@@ -287,13 +293,13 @@ func modelFlagsOf(m plan.Model) modelFlags {
 }
 
 // openWhole opens a plan's data set.
-func openWhole(root, name string, r plan.Reading) (*datasets.Dataset, error) {
+func openWhole(ctx context.Context, root, name string, r plan.Reading) (*datasets.Dataset, error) {
 	d := dataFlags{split: r.Division, splitSeed: r.DivisionSeed, classNames: r.ClassNames, labelColumn: r.LabelColumn, level: r.ClassLevel}
 	o, err := d.options()
 	if err != nil {
 		return nil, err
 	}
-	return openDataset(root, name, o)
+	return openDataset(ctx, root, name, o)
 }
 
 // planResult is the last line of -json.

@@ -251,8 +251,8 @@ func (o *opener) Model(ctx context.Context, m plan.Model) (*clip.Model, error) {
 }
 
 // Dataset opens a whole data set.
-func (o *opener) Dataset(name string, r plan.Reading) (*datasets.Dataset, error) {
-	ds, err := openWhole(o.root, name, r)
+func (o *opener) Dataset(ctx context.Context, name string, r plan.Reading) (*datasets.Dataset, error) {
+	ds, err := openWhole(ctx, o.root, name, r)
 	if err == nil {
 		o.u.about(ds)
 	}

@@ -117,7 +117,11 @@ func (f *predictFlags) check(u *ui, args []string) error {
 	case f.calibrate != "" && f.temperature != 1:
 		return usagef("-calibrate fits the temperature that -temperature gives: leave one out")
 	case !(f.temperature >= 1e-6 && f.temperature <= 1e6):
-		return usagef("-temperature %g: a positive number; above 1 probabilities are less sure", f.temperature)
+		return usagef("-temperature %g: a positive number, from 1e-6 to 1e6; above 1 probabilities are less sure", f.temperature)
+	}
+	if f.calibrate != "" {
+		_, err := f.calibrationSet()
+		return err
 	}
 	return nil
 }
@@ -206,7 +210,7 @@ func (f *predictFlags) run(ctx context.Context, u *ui, args []string) error {
 		return err
 	}
 	defer loaded.Close()
-	ds, err := f.classes(say, loaded)
+	ds, err := f.classes(ctx, say, loaded)
 	if err != nil {
 		return err
 	}
@@ -214,7 +218,7 @@ func (f *predictFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
-	val, err := f.validation(say, ds)
+	val, err := f.validation(ctx, say, ds)
 	if err != nil {
 		return err
 	}
@@ -301,12 +305,12 @@ func (f *predictFlags) run(ctx context.Context, u *ui, args []string) error {
 }
 
 // classes are a data set of the classes, and of the name of the training's data where they are the training's.
-func (f *predictFlags) classes(u *ui, l *run.Loaded) (*datasets.Dataset, error) {
+func (f *predictFlags) classes(ctx context.Context, u *ui, l *run.Loaded) (*datasets.Dataset, error) {
 	spec, names := l.Trained()
 	title := ""
 	switch {
 	case f.data.name != "":
-		ds, err := f.data.whole()
+		ds, err := f.data.whole(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -365,18 +369,30 @@ func (f *predictFlags) settings(dev *tensor.Device, m *clip.Model, l *run.Loaded
 	return s, nil
 }
 
+// calibrationSet is the data set that -calibrate names.
+func (f *predictFlags) calibrationSet() (string, error) {
+	name, part := filepath.Split(f.calibrate)
+	if !slices.Contains([]string{"val", "valid", "validation", "dev"}, strings.ToLower(part)) {
+		return "", usagef("-calibrate %s: a temperature is fitted to validation images: give DATASET/val", f.calibrate)
+	}
+	if name = strings.TrimRight(name, "/"+string(filepath.Separator)); name == "" { // the root, or the folder at hand
+		return "", usagef("-calibrate %s: it names no data set: give DATASET/val", f.calibrate)
+	}
+	return name, nil
+}
+
 // validation opens the data set of -calibrate, and gives its validation images the labels that they have among the classes.
-func (f *predictFlags) validation(u *ui, classes *datasets.Dataset) (*datasets.Dataset, error) {
+func (f *predictFlags) validation(ctx context.Context, u *ui, classes *datasets.Dataset) (*datasets.Dataset, error) {
 	if f.calibrate == "" {
 		return nil, nil
 	}
-	name, part := filepath.Dir(f.calibrate), filepath.Base(f.calibrate)
-	if !slices.Contains([]string{"val", "valid", "validation", "dev"}, strings.ToLower(part)) {
-		return nil, usagef("-calibrate %s: a temperature is fitted to validation images: give DATASET/val", f.calibrate)
+	name, err := f.calibrationSet()
+	if err != nil {
+		return nil, err
 	}
 	d := f.data
 	d.templates, d.templateFile, d.prompts, d.name = nil, "", "", name
-	ds, err := d.whole()
+	ds, err := d.whole(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func (f *reportFlags) test(ctx context.Context, u *ui, r *run.Result, folder str
 		return nil, err
 	}
 	defer loaded.Close()
-	ds, err := f.data.open()
+	ds, err := f.data.open(ctx)
 	if err != nil {
 		return nil, err
 	}

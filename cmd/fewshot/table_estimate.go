@@ -115,7 +115,7 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 	size := func(r plan.Run) (int, error) {
 		key := fmt.Sprint(r.Data.Name, r.Data.Classes)
 		if _, ok := images[key]; !ok {
-			ds, err := open.Dataset(r.Data.Name, r.Data.Reading)
+			ds, err := open.Dataset(ctx, r.Data.Name, r.Data.Reading)
 			if err == nil {
 				ds, err = ds.Subset(r.Data.Classes)
 			}
@@ -184,7 +184,7 @@ func seen(r plan.Run, n int) int {
 
 // one estimates a run from some of its steps.
 func (f *paperFlags) one(ctx context.Context, u *ui, open *opener, m *clip.Model, r plan.Run) (float64, error) {
-	ds, err := open.Dataset(r.Data.Name, r.Data.Reading)
+	ds, err := open.Dataset(ctx, r.Data.Name, r.Data.Reading)
 	if err != nil {
 		return 0, err
 	}

@@ -104,6 +104,7 @@ func TestTableRefuses(t *testing.T) {
 		"10":                       "give a folder with models of the four kinds by -backbones",
 		"10 -backbones " + empty:   "there is no folder RN50 in it; fewshot pretrain -arch RN50",
 		"5 -out /no/such/folder/x": "there is no folder",
+		"5 -precision int8":        "-precision int8 is for inference",
 	} {
 		if code, _, errw := cli(t, append([]string{"table"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(errw, want) {
 			t.Errorf("table %s: exit code %d, %s", args, code, errw)

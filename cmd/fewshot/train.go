@@ -336,7 +336,7 @@ func (f *trainFlags) early(m *method.Method) error {
 
 // request opens data, device and model for a run of a method. The caller closes them.
 func (f *trainFlags) request(ctx context.Context, u *ui, m *method.Method, settings func() (method.Settings, error)) (r *run.Request, close func(), err error) {
-	ds, err := f.data.open()
+	ds, err := f.data.open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

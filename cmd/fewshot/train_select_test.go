@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 
 // valData has a data set "twice", whose test images are its validation images.
 var valData = once("valdata", func(dir string) error {
-	ds, err := synthetic("textures")
+	ds, err := synthetic(context.Background(), "textures")
 	if err != nil {
 		return err
 	}

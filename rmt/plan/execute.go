@@ -29,7 +29,7 @@ type Opener interface {
 	// Model opens a CLIP on the device of the execution.
 	Model(ctx context.Context, m Model) (*clip.Model, error)
 	// Dataset opens a whole data set, with all its images and classes, and its own templates.
-	Dataset(name string, r Reading) (*datasets.Dataset, error)
+	Dataset(ctx context.Context, name string, r Reading) (*datasets.Dataset, error)
 }
 
 // Options say how a plan is executed. None has an influence on results.
@@ -400,7 +400,7 @@ func (x *executor) whole(name string, r Reading, split string) (*datasets.Datase
 		s = x.sets[at]
 		x.sets = append(x.sets[:at], x.sets[at+1:]...)
 	} else {
-		ds, err := x.Opener.Dataset(name, r)
+		ds, err := x.Opener.Dataset(x.ctx, name, r)
 		if err != nil {
 			return nil, err
 		}

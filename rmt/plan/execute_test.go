@@ -30,7 +30,7 @@ func (s *small) Model(_ context.Context, m Model) (*clip.Model, error) {
 	return clip.Options{Path: m.Name}.Open(s.dev)
 }
 
-func (s *small) Dataset(name string, _ Reading) (*datasets.Dataset, error) {
+func (s *small) Dataset(_ context.Context, name string, _ Reading) (*datasets.Dataset, error) {
 	base, shifted := strings.CutSuffix(strings.TrimPrefix(name, synthPrefix), "-shift")
 	task, ok := synth.Lookup(base)
 	if !ok || s.broken[name] {
