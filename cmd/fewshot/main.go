@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"fewshot/cmd/fewshot/internal/serve"
 	"fewshot/nn/quote"
 )
 
@@ -169,7 +170,7 @@ func dispatch(ctx context.Context, out, errw io.Writer, args []string) int {
 	case isAgain(err):
 		fmt.Fprintf(errw, "fewshot %s: %s\n", c.name, quote.Text(err.Error()))
 		return exitAgain
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && !errors.Is(err, serve.ErrCutOff): // a server is told to end, and that is no interruption
 		fmt.Fprintf(errw, "fewshot %s: interrupted\n", c.name)
 		return exitInterrupted
 	default:

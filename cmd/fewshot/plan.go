@@ -160,6 +160,13 @@ func (f *planFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 	if f.data == "" {
 		return nil, usagef("-datasets is missing: which data sets, folders or synth:TASK?")
 	}
+	seen := map[string]bool{}
+	for _, m := range list(f.methods) {
+		if seen[m] {
+			return nil, usagef("-methods %q: %s twice", f.methods, m)
+		}
+		seen[m] = true
+	}
 	g := &plan.Grid{Methods: list(f.methods), Data: list(f.data), Classes: list(f.classes), Templates: f.prompts.templates, Settings: f.sets.product(), Reading: f.reading}
 	if g.Reading.Division == "" {
 		g.Reading.DivisionSeed = 0

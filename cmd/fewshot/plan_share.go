@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,13 @@ type share struct {
 }
 
 func (s *share) declare(fs *flag.FlagSet) {
-	fs.IntVar(&s.index, "index", -1, "`number` of the only run to make, from 0")
+	s.index = -1
+	fs.Func("index", "`number` of the only run to make, from 0", func(v string) (err error) {
+		if s.index, err = strconv.Atoi(v); err != nil || s.index < 0 {
+			return fmt.Errorf("a run's number, from 0")
+		}
+		return nil
+	})
 	fs.StringVar(&s.shard, "shard", "", "`i/n`: make the i-th of n shares of the runs, i from 1 to n; with /n alone the environment says i (default: as the environment says, or all)")
 }
 

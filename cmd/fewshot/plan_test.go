@@ -102,6 +102,7 @@ func TestPlanUsage(t *testing.T) {
 	}{
 		{"-datasets is missing", exitUsage, []string{"plan"}},
 		{`-shots "4,4": 4 twice`, exitUsage, quick(t, "-shots", "4,4")},
+		{`-methods "gda,gda": gda twice`, exitUsage, quick(t, "-methods", "gda,gda")},
 		{`-seeds "a": want numbers with commas`, exitUsage, quick(t, "-seeds", "a")},
 		{"want NAME=VALUE", exitUsage, quick(t, "-methods", "r-amt", "-set", "leak")},
 		{"-set coop:...: coop is not among -methods", exitUsage, quick(t, "-set", "coop:epochs=1")},
@@ -113,6 +114,7 @@ func TestPlanUsage(t *testing.T) {
 		{"give one plan, not 0", exitUsage, []string{"run"}},
 		{"is no plan: a plan's first line", exitFailed, []string{"run", text}},
 		{"-index 1: the plan has runs 0 to 0", exitUsage, []string{"run", path, "-index", "1"}},
+		{"a run's number, from 0", exitUsage, []string{"run", path, "-index", "-1"}},
 		{"-index and -shard exclude each other", exitUsage, []string{"run", path, "-index", "0", "-shard", "1/2"}},
 		{`-shard "3/2": want i/n`, exitUsage, []string{"run", path, "-shard", "3/2"}},
 		{"-shard /2: no array job says", exitUsage, []string{"run", path, "-shard", "/2"}},

@@ -90,7 +90,7 @@ func setupTable(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 		if err != nil {
 			return err
 		}
-		t, err := paper.New(strings.TrimPrefix(args[0], "0"), o)
+		t, err := paper.New(tableName(args[0]), o)
 		if err != nil {
 			return usageError{err.Error()}
 		}
@@ -264,4 +264,12 @@ func (f *paperFlags) write(u *ui, result any, write func(io.Writer) error) error
 		return err
 	}
 	return fault
+}
+
+// tableName is a table's number as people write it, 05 being 5.
+func tableName(s string) string {
+	if len(s) > 1 {
+		return strings.TrimPrefix(s, "0")
+	}
+	return s
 }

@@ -94,6 +94,7 @@ func TestTableRefuses(t *testing.T) {
 		"":                         "give the number of one table",
 		"5 6":                      "give the number of one table",
 		"18":                       "there is no table 18",
+		"0":                        "there is no table 0",
 		"5 -format html":           "-format",
 		"5 -rows r-amt":            "has no row r-amt; there are amt, sum",
 		"5 -seeds 1,x":             "-seeds",

@@ -113,6 +113,22 @@ func readEvaluated(path, id, key string) (*Evaluated, error) {
 	return &e, nil
 }
 
+// whole makes sure that what a run has learned is still beside its result.
+func whole(folder string, r *run.Result) error {
+	if r.File == "" {
+		return nil
+	}
+	path := filepath.Join(folder, filepath.Base(r.File))
+	s, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s is not there, and %s says that the run is done; remove the folder, and run the plan again", path, run.ResultName)
+	case err == nil && s.Size() != r.FileBytes:
+		return fmt.Errorf("%s has %d bytes, and had %d when it was written; remove the folder, and run the plan again", path, s.Size(), r.FileBytes)
+	}
+	return err
+}
+
 // Load reads what has become of a run in the folder of a plan's runs. A result of another version than program counts as [Foreign],
 // unless program is "". An error is a file that cannot be read, or that is not what it should be.
 func Load(dir string, r Run, program string) (*Outcome, error) {
@@ -143,6 +159,9 @@ func Load(dir string, r Run, program string) (*Outcome, error) {
 			o.State, o.Problem = Foreign, fmt.Sprintf("its result is of another version of the program, %s", quote.Plain(o.Result.Program))
 			o.Result = nil
 			return o, nil
+		}
+		if err := whole(folder, o.Result); err != nil {
+			return nil, err
 		}
 		o.State = Done
 		for _, e := range r.Evaluate {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -373,7 +374,7 @@ func TestDrainEnds(t *testing.T) {
 		t.Error("a request beyond the bound has an answer")
 	}
 	release()
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "-drain-time") {
+	if err := <-ended; !errors.Is(err, ErrCutOff) || !strings.Contains(err.Error(), "-drain-time") {
 		t.Errorf("%v", err)
 	}
 }

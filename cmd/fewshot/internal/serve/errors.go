@@ -35,6 +35,9 @@ func overf(status int, reason string, retry time.Duration, format string, a ...a
 	return &failure{status: status, text: fmt.Sprintf(format, a...), retry: max(retry, time.Second), reason: reason}
 }
 
+// ErrCutOff is the error of a server that was told to end and did not get to the end of what was under way.
+var ErrCutOff = errors.New("requests were still under way")
+
 // errGone is the error of a client that went away; nobody reads its answer.
 var errGone = &failure{status: 499, text: "the client went away"}
 

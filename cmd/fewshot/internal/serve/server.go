@@ -273,7 +273,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, hangup <-chan struct
 	if shutErr := server.Shutdown(drain); shutErr != nil {
 		server.Close()
 		if err == nil {
-			err = fmt.Errorf("requests were still under way after %v (-drain-time), and were cut off", s.opt.Drain)
+			err = fmt.Errorf("%w after %v (-drain-time), and were cut off", ErrCutOff, s.opt.Drain)
 		}
 	}
 	s.engine.end()
