@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"fewshot/rmt/run"
 	"fewshot/tensor"
 )
 
@@ -147,7 +148,7 @@ func (c *benchCase) sample() (sample, error) {
 		}
 	}
 	runtime.ReadMemStats(&before)
-	start, cpu := time.Now(), cpuSeconds()
+	start, cpu := time.Now(), run.ProcessorTime()
 	for range n {
 		if err := c.call(); err != nil {
 			return sample{}, err
@@ -157,9 +158,9 @@ func (c *benchCase) sample() (sample, error) {
 		return sample{}, err
 	}
 	took := time.Since(start)
-	cpu = cpuSeconds() - cpu
+	cpu = run.ProcessorTime() - cpu
 	runtime.ReadMemStats(&after)
-	return sample{took.Seconds() / float64(n), cpu / float64(n), float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)}, nil
+	return sample{took.Seconds() / float64(n), cpu.Seconds() / float64(n), float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)}, nil
 }
 
 // sum computes what is reported from the samples and from the meters of the device.

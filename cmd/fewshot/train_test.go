@@ -439,10 +439,17 @@ func TestDamagedCheckpoint(t *testing.T) {
 		if err := os.WriteFile(junk, []byte("half a checkpoint"), 0o666); err != nil {
 			t.Fatal(err)
 		}
+		before, err := train.ReadState(files[1])
+		if err != nil || before.Done.Whole == nil {
+			t.Fatalf("%s: %+v, %v", name, before.Done, err)
+		}
 		code, _, errw := cli(t, tune(t, dir, "-resume")...)
 		if code != exitDone || !strings.Contains(errw, "passing over a damaged checkpoint") || !strings.Contains(errw, files[0]) {
 			t.Errorf("%s: exit code %d, %s", name, code, errw)
 			continue
+		}
+		if r, _, err := run.ReadResult(dir); err != nil || r.Seconds <= before.Done.Whole.Seconds.Seconds() || r.CPU <= before.Done.Whole.Processor.Seconds() {
+			t.Errorf("%s: the run took %g s, of processors %g, of which %+v before it was interrupted, %v", name, r.Seconds, r.CPU, before.Done.Whole, err)
 		}
 		if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 			t.Errorf("%s: another mask", name)

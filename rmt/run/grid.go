@@ -25,7 +25,7 @@ const identityName = "run.json"
 // grid makes a run for each of the settings, up to its validation, and leaves the best of them, tested. What was interrupted goes on in the
 // settings' own folders, so that those that are done are not made again.
 func (r *Request) grid(ctx context.Context) (*Result, error) {
-	start := time.Now()
+	r.spent = startMeter()
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
@@ -45,6 +45,7 @@ func (r *Request) grid(ctx context.Context) (*Result, error) {
 	if err := claimGrid(folder, identity); err != nil {
 		return nil, err
 	}
+	before := r.spent.cost()
 	var all []*Result
 	best := 0
 	for i := range r.Variants {
@@ -59,10 +60,15 @@ func (r *Request) grid(ctx context.Context) (*Result, error) {
 			best = i
 		}
 	}
+	r.spent = startMeter()
+	r.spent.before = before
+	for _, result := range all { // each has measured itself, in this process or in another
+		r.spent.add(result.cost())
+	}
 	if err := r.chosen(r.gather(all, best)); err != nil {
 		return nil, err
 	}
-	result, err := r.take(ctx, all[best], start)
+	result, err := r.take(ctx, all[best])
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +179,7 @@ func (r *Request) gather(all []*Result, best int) *Choice {
 }
 
 // take writes what the best settings have left as the run's own, tested.
-func (r *Request) take(ctx context.Context, result *Result, start time.Time) (*Result, error) {
+func (r *Request) take(ctx context.Context, result *Result) (*Result, error) {
 	mask, tuned := r.Below, result.File
 	if result.Sparsity != nil {
 		mask, tuned = result.File, ""
@@ -217,7 +223,7 @@ func (r *Request) take(ctx context.Context, result *Result, start time.Time) (*R
 	spec.Select = r.Select
 	result.Spec, result.SpecHash = spec, spec.Hash()
 	result.Remarks = nil // write makes them
-	return result, own.write(result, spec, learned, start)
+	return result, own.write(result, spec, learned)
 }
 
 // zeroShotBelow is zeroShot on a model of its own, under the mask below if there is one.

@@ -53,6 +53,7 @@ type Request struct {
 	Record func(Spec) (Recorder, error)
 
 	recorder Recorder
+	spent    *meter
 	part     bool // of a grid: what is left is compared with others, and not tested
 }
 
@@ -62,7 +63,7 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if r.Select != nil && len(r.Select.Grid) > 0 && !r.part {
 		return r.grid(ctx)
 	}
-	start := time.Now()
+	r.spent = startMeter()
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 			result.EvalRate = float64(a.Images) / time.Since(began).Seconds()
 		}
 	}
-	if err := r.write(result, spec, t.Learned, start); err != nil {
+	if err := r.write(result, spec, t.Learned); err != nil {
 		return nil, err
 	}
 	r.record(func(c Recorder) error { return c.End(result) })
@@ -367,6 +368,7 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 	if resumed {
 		r.UI.Note("resuming at epoch %d, step %d", state.At.Epoch+1, state.At.Batch+1)
 		run.At, run.Done = state.At, state.Done
+		r.spent.add(run.Done.Whole)
 		r.recordEpochs(run.Done.Epochs)
 	}
 	run.EndEpoch = func(e train.Epoch) error {
@@ -389,6 +391,8 @@ func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training,
 			return nil
 		}
 		saved = time.Now()
+		cost := r.spent.cost()
+		run.Done.Whole = &cost
 		err := train.SaveState(r.Out, run.Trainer, p, run.Done, identity)
 		if !errors.Is(err, checkpoint.IO) {
 			return err
@@ -437,7 +441,7 @@ type EpochEvent struct {
 }
 
 // write writes what was learned and, last, result.json: a folder with a result.json is complete.
-func (r *Request) write(result *Result, spec Spec, learned method.Learned, start time.Time) error {
+func (r *Request) write(result *Result, spec Spec, learned method.Learned) error {
 	// A folder that was removed meanwhile is made again: what was learned is worth more.
 	if err := os.MkdirAll(r.Out, 0o777); err != nil {
 		return err
@@ -473,7 +477,8 @@ func (r *Request) write(result *Result, spec Spec, learned method.Learned, start
 	if r.Method.Peeks {
 		result.Remarks = append(result.Remarks, "chosen by the test images: this accuracy is no estimate for others")
 	}
-	result.FileBytes, result.Seconds = info.Size(), time.Since(start).Seconds()
+	result.FileBytes = info.Size()
+	r.spent.seconds(result)
 	return r.save(result)
 }
 

@@ -41,7 +41,8 @@ type Result struct {
 	Epochs    []train.Epoch        `json:"epochs,omitempty"`
 	TrainRate float64              `json:"train_images_per_second"` // 0 where features were had from other runs of the process
 	EvalRate  float64              `json:"eval_images_per_second"`  // 0 where the images' features were there from another run of the process
-	Seconds   float64              `json:"seconds"`                 // of this process
+	Seconds   float64              `json:"seconds"`                 // of the clock, over all processes that the run took
+	CPU       float64              `json:"cpu_seconds,omitempty"`   // of all processors of the host, which other work there hardly changes; 0 where not known, as in older results
 	Device    string               `json:"device"`
 	Program   string               `json:"program"`
 	Flags     map[string]string    `json:"flags,omitempty"`   // by which model, data, numbers and settings were chosen, as they were given
@@ -69,7 +70,11 @@ func (r *Result) Print(w io.Writer) {
 		fmt.Fprintf(w, "  sparsity   %6.2f %%  (%d of %d masked weights are off)\n", *r.Percent, r.Sparsity.Off, r.Sparsity.Total)
 	}
 	fmt.Fprintf(w, "  file       %s, %d bytes\n", r.File, r.FileBytes)
-	fmt.Fprintf(w, "  speed      %s%.0f s in all\n", r.rates(), r.Seconds)
+	fmt.Fprintf(w, "  speed      %s%.0f s in all", r.rates(), r.Seconds)
+	if r.CPU > 0 {
+		fmt.Fprintf(w, ", %.0f s of processors", r.CPU)
+	}
+	fmt.Fprintln(w)
 	if r.Synthetic {
 		fmt.Fprintln(w, "  (a synthetic task: not comparable with published figures)")
 	}

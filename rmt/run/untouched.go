@@ -13,6 +13,7 @@ import (
 // output folder. Method, Settings, Shots, Seed and Below of the request are of no use to it.
 func (r *Request) Untouched(ctx context.Context, name string) (*Result, error) {
 	start := time.Now()
+	r.spent = startMeter()
 	if err := r.Data.CanTest(); err != nil {
 		return nil, err
 	}
@@ -47,6 +48,6 @@ func (r *Request) Untouched(ctx context.Context, name string) (*Result, error) {
 	}
 	result.Test, result.ZeroShot = result.ZeroShot, nil
 	result.EvalRate = float64(result.Test.Images) / time.Since(start).Seconds()
-	result.Seconds = time.Since(start).Seconds()
+	r.spent.seconds(result)
 	return result, r.save(result)
 }

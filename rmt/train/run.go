@@ -36,7 +36,17 @@ type Progress struct {
 	Epochs  []Epoch       `json:"epochs"` // those done
 	Images  int           `json:"images"` // trained on
 	Seconds time.Duration `json:"nanoseconds"`
+	Whole   *Cost         `json:"whole,omitempty"` // of all that the run does, training or not; nil where nobody measured it
 }
+
+// Cost is what something takes.
+type Cost struct {
+	Seconds   time.Duration `json:"nanoseconds"`
+	Processor time.Duration `json:"cpu_nanoseconds,omitempty"` // of all processors of the host; 0 where it is not known
+}
+
+// negative reports whether it is no cost of anything.
+func (c *Cost) negative() bool { return c != nil && (c.Seconds < 0 || c.Processor < 0) }
 
 // Best is the epoch with the best validation accuracy, the earlier of equal ones; nil where there is none.
 func (p Progress) Best() *Epoch {

@@ -45,7 +45,7 @@ func methods(b *builder) {
 		}
 		b.columns(1, meanOf+strconv.Itoa(n)+" shots")
 	}
-	b.columns(1, "s a run", "kB stored")
+	b.columns(1, "CPU s a run", "kB stored")
 	for _, name := range methodRows() {
 		var cells, all []Cell
 		for _, n := range shots {
@@ -58,7 +58,7 @@ func methods(b *builder) {
 		}
 		seconds, size := mean(all...), mean(all...)
 		for i := range seconds.Measures {
-			seconds.Measures[i].Quantity, size.Measures[i].Quantity = Seconds, Kilobytes
+			seconds.Measures[i].Quantity, size.Measures[i].Quantity = Processor, Kilobytes
 		}
 		if name == "zero-shot" {
 			seconds, size = Cell{}, Cell{}
@@ -66,7 +66,7 @@ func methods(b *builder) {
 		cells = append(cells, seconds, size)
 		b.row(name, []string{b.label(name)}, nil, make([]string, len(cells)), cells...)
 	}
-	b.note("A run's seconds are those of its process on a machine that did other work too, with the evaluation of the test images: the mean over tasks, shots and seeds. Bytes are those of the file that is left; of a stack without the mask's.")
+	b.note("CPU s are the seconds that all processors together spent on a run, with the evaluation of the test images: the mean over tasks, shots and seeds. Features that several runs of a process need are computed by the first of them, and are in its seconds alone. Bytes are those of the file that is left; of a stack without the mask's.")
 }
 
 // label is a method's name; one that chose something by the images it is tested on is never named without these words.

@@ -33,7 +33,7 @@ func inventedResults(t *testing.T, p *plan.Plan) Results {
 		percent := 5 * invented(id, "sparsity")
 		o := &plan.Outcome{ID: id, Run: r, State: plan.Done, Evaluations: map[string]*plan.Evaluated{}}
 		o.Result = &run.Result{Test: &run.Accuracy{Accuracy: 20 + 75*invented(id)}, TrainRate: 10 + 90*invented(id, "train"), EvalRate: 100 + 900*invented(id, "eval"),
-			FileBytes: int64(1e6 * invented(id, "bytes")), Seconds: 100 * invented(id, "seconds"), Device: "made-up numbers", Program: "no run"}
+			FileBytes: int64(1e6 * invented(id, "bytes")), Seconds: 1000 * invented(id, "clock"), CPU: 100 * invented(id, "seconds"), Device: "made-up numbers", Program: "no run"}
 		if isMask(r.Method) {
 			o.Result.Percent = &percent
 			for l := range 4 {

@@ -50,7 +50,7 @@ const (
 	TrainTime                 // seconds an image of training
 	Size                      // megabytes of the file
 	Kilobytes                 // of the file
-	Seconds                   // of the run
+	Processor                 // seconds that processors spent on the run
 )
 
 // Measure is a quantity of a setup, over all seeds.
@@ -222,8 +222,8 @@ func (o *Options) value(m Measure, out *plan.Outcome) (v float64, ok bool) {
 		return float64(r.FileBytes) / 1e6, true
 	case Kilobytes:
 		return float64(r.FileBytes) / 1e3, true
-	case Seconds:
-		return r.Seconds, true
+	case Processor:
+		return r.CPU, r.CPU > 0
 	}
 	test := r.Test
 	if e, other := o.evaluation(m.Test); other {
