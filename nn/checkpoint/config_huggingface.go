@@ -64,33 +64,6 @@ func (t *tower) fields() fields {
 	}
 }
 
-// relatives are model types of transformers that people take for CLIP, with what they are.
-var relatives = map[string]string{
-	"siglip_vision_model":             "SigLIP's image encoder",
-	"siglip2":                         "SigLIP 2 for pictures of any proportions (NaFlex)",
-	"altclip":                         "AltCLIP, whose text encoder is XLM-RoBERTa",
-	"chinese_clip":                    "Chinese-CLIP, whose text encoder is BERT",
-	"clipseg":                         "CLIPSeg, a segmentation model on top of CLIP",
-	"clip_text_model":                 "CLIP's text encoder alone",
-	"clip_text_model_with_projection": "CLIP's text encoder alone",
-	"owlvit":                          "OWL-ViT, a detector on top of CLIP",
-	"owlv2":                           "OWLv2, a detector on top of CLIP",
-	"xclip":                           "X-CLIP, for videos",
-	"align":                           "ALIGN, whose encoders are EfficientNet and BERT",
-	"groupvit":                        "GroupViT",
-	"flava":                           "FLAVA",
-	"blip":                            "BLIP",
-	"blip-2":                          "BLIP-2",
-	"vit":                             "a vision transformer without a text encoder",
-	"dinov2":                          "DINOv2, an image encoder without a text encoder",
-	"dinov3_vit":                      "DINOv3, an image encoder without a text encoder",
-	"vision-text-dual-encoder":        "a pair of any two encoders",
-}
-
-// whatLoads closes a refusal of another kind of model.
-const whatLoads = "CLIP models do load, such as openai/clip-vit-base-patch32 and laion/CLIP-ViT-B-32-laion2B-s34B-b79K, and SigLIP, SigLIP 2 of one size, " +
-	"MetaCLIP 2, CLIPA and CoCa"
-
 // modelType reads a config.json's model_type, before anything else: what the other settings mean depends on it.
 func modelType(src []byte) (string, error) {
 	r := &jsonReader{src: src}
@@ -105,13 +78,10 @@ func modelType(src []byte) (string, error) {
 	if err := r.end(); err != nil {
 		return "", err
 	}
-	switch what := relatives[name]; {
-	case slices.Contains([]string{"clip", "clip_vision_model", "clip_vision_model_with_projection", "siglip", "metaclip_2"}, name):
+	if slices.Contains([]string{"clip", "clip_vision_model", "clip_vision_model_with_projection", "siglip", "metaclip_2"}, name) {
 		return name, nil
-	case what != "":
-		return "", fault(Unsupported, "this is %s; %s", what, whatLoads).in("model_type").wanted(`"clip"`, quote(name))
 	}
-	return "", fault(Unsupported, "model type; %s", whatLoads).in("model_type").wanted(`"clip"`, quote(name))
+	return "", refused(modelTypes, name).in("model_type").wanted(`"clip"`, quote(name))
 }
 
 // hfConfig reads the config.json of a CLIPModel or CLIPVisionModel, a

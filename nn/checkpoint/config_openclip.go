@@ -176,21 +176,6 @@ func (v *openCLIPVision) timmSettings(out VisionSettings) (VisionSettings, error
 	return out, nil
 }
 
-// timmFamilies say what timm's image encoders in open_clip's models are, by the beginnings of their names.
-var timmFamilies = []struct{ prefix, what string }{
-	{"fastvit_mci", "MobileCLIP, whose image encoder is a FastViT"},
-	{"vit_base_mci", "MobileCLIP, whose image encoder has a convolutional stem"},
-	{"eva", "EVA-CLIP, whose image encoder has rotary positions or gated MLPs"},
-	{"vit_pe_", "a Perception Encoder, with rotary positions"},
-	{"vitamin", "ViTamin"},
-	{"convnext", "a CLIP with a ConvNeXt"},
-	{"swin", "a CLIP with a Swin transformer"},
-	{"resnet", "a CLIP with timm's ResNet"},
-	{"vit_relpos", "a CLIP with relative positions"},
-	{"naflex", "SigLIP 2 for pictures of any proportions (NaFlex)"},
-	{"vit_medium_patch16_gap", "a CLIP with timm's ViT-M"},
-}
-
 // wantTimm accepts timm's plain vision transformers.
 func wantTimm(to *string) func(*jsonReader) error {
 	return func(r *jsonReader) error {
@@ -208,13 +193,7 @@ func wantTimm(to *string) func(*jsonReader) error {
 		}) {
 			return nil
 		}
-		what := "a CLIP with another image encoder of timm's"
-		for _, f := range timmFamilies {
-			if strings.HasPrefix(name, f.prefix) {
-				what = f.what
-			}
-		}
-		return fault(Unsupported, "this is %s; %s", what, whatLoads).at(r.base+int64(r.pos)).wanted("CLIP's or SigLIP's vision transformer", quote(name))
+		return refused(timmNames, name).at(r.base+int64(r.pos)).wanted("CLIP's or SigLIP's vision transformer", quote(name))
 	}
 }
 
@@ -241,7 +220,7 @@ func (t *openCLIPText) fields() fields {
 		if err != nil {
 			return err
 		}
-		return fault(Unsupported, "the text encoder is Hugging Face's %s; %s", quote(name), whatLoads).at(r.base + int64(r.pos))
+		return refused(textNames, name).at(r.base+int64(r.pos)).wanted("open_clip's own text encoder", quote(name))
 	}
 	f["hf_tokenizer_name"] = readText(&t.settings.Tokenizer)
 	f["tokenizer_mode"] = wantText("") // "clips" puts a token at the end of the context

@@ -172,7 +172,7 @@ func TestOpenCLIPConfig(t *testing.T) {
 		{in(`,"norm_kwargs":{"bias":false}`, "", "", ""), "", [2]int{}, Unsupported, "bias"},
 		{in(`,"head_width":100`, "", "", ""), "", [2]int{}, Unsupported, "multiple"},
 		{in(`,"head_width":1000`, "", "", ""), "", [2]int{}, Unsupported, "less than"},
-		{in("", `,"hf_model_name":"roberta-base"`, "", ""), "", [2]int{}, Unsupported, "Hugging Face"},
+		{in("", `,"hf_model_name":"roberta-base"`, "", ""), "", [2]int{}, Unsupported, "RoBERTa"},
 		{in("", `,"no_causal_mask":1`, "", ""), "", [2]int{}, Corrupt, "no_causal_mask"},
 		{in("", `,"pool_type":"mean"`, "", ""), "", [2]int{}, Unsupported, "pool_type"},
 		{in("", `,"tokenizer_mode":"clips"`, "", ""), "", [2]int{}, Unsupported, "tokenizer_mode"},

@@ -115,42 +115,33 @@ func under(stored, openAI string, rows ...[]row) []row {
 }
 
 // signatures tell dialects apart: the first whose stem begins any tensor's
-// name decides. Those with a refusal come first, because models that are not
-// CLIP as this program computes it share names with models that are.
+// name decides. Before them come the tensors of refused families, because models that
+// are not CLIP as this program computes it share names with models that are.
 var signatures = []struct {
 	stem    string
 	dialect *dialect
-	refusal string
 }{
-	{"visual.trunk.stem.", nil, "the image encoder is a convolutional network of timm's, not CLIP's"},
-	{"visual.trunk.stages.", nil, "the image encoder is a convolutional network of timm's, not CLIP's"},
-	{"visual.trunk.rope", nil, "the image encoder has rotary positions, not CLIP's"},
-	{"text.transformer.embeddings.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
-	{"text.transformer.encoder.", nil, "the text encoder is a Hugging Face model, not CLIP's"},
-	{"blocks.0.", nil, "a timm vision transformer, not CLIP"},
-	{"vit.", nil, "a Hugging Face ViT, not CLIP"},
-	{"prompt_learner.", nil, "learned prompts (CoOp), not CLIP's weights"},
-	{"visual.trunk.", timmDialect, ""},
-	{"vision_model.", huggingFaceDialect, ""},
-	{"text_model.", huggingFaceDialect, ""},
-	{"embeddings.class_embedding", huggingFaceVisionDialect, ""},
-	{"text.", openCLIPDialect, ""},
-	{"text_projection.weight", openCLIPDialect, ""},
-	{"visual.", openAIDialect, ""},
-	{"transformer.resblocks.", openAIDialect, ""},
+	{"visual.trunk.", timmDialect},
+	{"vision_model.", huggingFaceDialect},
+	{"text_model.", huggingFaceDialect},
+	{"embeddings.class_embedding", huggingFaceVisionDialect},
+	{"text.", openCLIPDialect},
+	{"text_projection.weight", openCLIPDialect},
+	{"visual.", openAIDialect},
+	{"transformer.resblocks.", openAIDialect},
 }
 
 // detect finds the dialect of a set of names.
 func detect(names []string) (*dialect, error) {
+	for _, f := range families[stems] {
+		if i := beginning(names, f.name); i >= 0 {
+			return nil, f.refusal().in(names[i])
+		}
+	}
 	for _, s := range signatures {
-		i := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, s.stem) })
-		if i < 0 {
-			continue
+		if beginning(names, s.stem) >= 0 {
+			return s.dialect, nil
 		}
-		if s.refusal != "" {
-			return nil, fault(Unsupported, "%s", s.refusal).in(names[i])
-		}
-		return s.dialect, nil
 	}
 	var seen problems
 	for _, name := range names {
@@ -160,6 +151,11 @@ func detect(names []string) (*dialect, error) {
 		return nil, err
 	}
 	return nil, fault(Unsupported, "no tensors")
+}
+
+// beginning is the index of the first name that begins so, -1 if none does.
+func beginning(names []string, stem string) int {
+	return slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, stem) })
 }
 
 // wrappers are keys under which training loops save a state dict, beside an
