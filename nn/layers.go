@@ -52,26 +52,41 @@ func (l LayerNorm) Forward(x *autograd.Var) *autograd.Var {
 type Attention struct {
 	InW, InB *Param
 	Out      Linear
+	inner    LayerNorm // of the heads' results, before Out; in EVA-02
 	heads    int
 	causal   bool
+	rotary   *rotary // nil in CLIP
 }
 
 // NewAttention asks for in_proj_weight [3·width, width], in_proj_bias and out_proj.
 func NewAttention(w *Weights, width, heads int, causal bool) Attention {
-	return Attention{w.Param(tensor.Compute, "in_proj_weight", 3*width, width), w.Bias("in_proj_bias", 3*width),
-		NewLinear(w.In("out_proj"), width, width), heads, causal}
+	return Attention{InW: w.Param(tensor.Compute, "in_proj_weight", 3*width, width), InB: w.Bias("in_proj_bias", 3*width),
+		Out: NewLinear(w.In("out_proj"), width, width), heads: heads, causal: causal}
 }
 
 // Forward maps [B, L, width] to the same shape, and adds the residual, of that shape too, unless it is nil.
 func (a Attention) Forward(x, residual *autograd.Var) *autograd.Var {
-	qkv := a.InW.product(x, a.InB.On(x.Tape()), nil) // [B, L, 3·width]
-	return a.Out.ForwardAdd(autograd.Attention(qkv, a.heads, a.causal), residual)
+	return a.out(autograd.Attention(a.project(x), a.heads, a.causal), residual)
 }
 
-// ForwardSequences is causal attention for the rows [R, width] of several sequences, with a residual, or nil, as Forward. With at, not nil, it is
-// these rows of it alone, [len(at), width], with those of the residual. With keys, not nil, row r has the key and the value of row keys[r].
+// project makes queries, keys and values [..., 3·width].
+func (a Attention) project(x *autograd.Var) *autograd.Var {
+	return a.rotary.turn(a.InW.product(x, a.InB.On(x.Tape()), nil))
+}
+
+// out is what becomes of the heads' results.
+func (a Attention) out(heads, residual *autograd.Var) *autograd.Var {
+	if a.inner.W != nil {
+		heads = a.inner.Forward(heads)
+	}
+	return a.Out.ForwardAdd(heads, residual)
+}
+
+// ForwardSequences is causal attention for the rows [R, width] of several sequences. With at, not nil, it is these rows of it alone,
+// [len(at), width]. The residual, of the result's shape, is added unless it is nil. With keys, not nil, row r has the key and the value of row
+// keys[r].
 func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
-	qkv := a.InW.product(x, a.InB.On(x.Tape()), nil) // [R, 3·width]
+	qkv := a.project(x) // [R, 3·width]
 	if keys != nil {
 		shape, thirds := qkv.Shape(), make([]int32, 0, 3*len(keys))
 		for r, k := range keys {
@@ -82,11 +97,8 @@ func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd
 	heads := autograd.CausalAttention(qkv, a.heads, groups)
 	if at != nil {
 		heads = autograd.TakeRows(heads, at)
-		if residual != nil {
-			residual = autograd.TakeRows(residual, at)
-		}
 	}
-	return a.Out.ForwardAdd(heads, residual)
+	return a.out(heads, residual)
 }
 
 // ForwardFirst is token 0 of Forward, [B, width], with that of the residual, for attention that is not causal. One query a
@@ -97,19 +109,18 @@ func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd
 //	Σ_j pᵢⱼ·(Wvᵢ·x_j + bvᵢ) = Wvᵢ·cᵢ + bvᵢ       with cᵢ = Σ_j pᵢⱼ·x_j, as Σ_j pᵢⱼ = 1
 //
 // and the softmax over j does not see qᵢ·bkᵢ, so that bk has no part in this. Each head is a query u to the tokens themselves.
-// Not so where the input projection has a second path, which may be no matrix.
+// Not so where the input projection has a second path, which may be no matrix, nor where keys are turned, each in its own way.
 func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
-	if a.InW.path != nil {
-		qkv := a.InW.product(x, a.InB.On(t), nil)
-		return a.Out.ForwardAdd(autograd.FirstToken(autograd.Attention(qkv, a.heads, a.causal)), residual)
+	if a.InW.path != nil || a.rotary != nil {
+		return a.out(autograd.FirstToken(autograd.Attention(a.project(x), a.heads, a.causal)), residual)
 	}
 	w, b := a.InW.On(t), a.InB.On(t)
 	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d)) // [B, width]
 	u := autograd.SplitHeads(q, autograd.Rows(w, d, 2*d), a.heads)                               // [B, heads, width]
 	c := autograd.Attend(u, x, 1/math.Sqrt(float64(d/a.heads)))                                  // [B, heads, width]
 	heads := autograd.JoinHeads(c, autograd.Rows(w, 2*d, 3*d), autograd.Rows(b, 2*d, 3*d))       // [B, width]
-	return a.Out.ForwardAdd(heads, residual)
+	return a.out(heads, residual)
 }
 
 // Pack prepares the layer's weights.
@@ -118,99 +129,134 @@ func (a Attention) Pack(grad bool) {
 	a.Out.Pack(grad)
 }
 
-// MLP is the pointwise half of a transformer block.
+// MLP is the pointwise half of a transformer block: Proj(act(FC(x))), or with a gate Proj(silu(Gate(x)) ⊙ FC(x)).
 type MLP struct {
 	FC, Proj   Linear
+	Gate       Linear    // in EVA-02
+	ln         LayerNorm // before Proj; in EVA-02
 	activation tensor.Activation
 }
 
 // NewMLP asks for c_fc [inner, width] and c_proj [width, inner].
 func NewMLP(w *Weights, width, inner int, a tensor.Activation) MLP {
-	return MLP{NewLinear(w.In("c_fc"), width, inner), NewLinear(w.In("c_proj"), inner, width), a}
+	return MLP{FC: NewLinear(w.In("c_fc"), width, inner), Proj: NewLinear(w.In("c_proj"), inner, width), activation: a}
+}
+
+// newMLP is NewMLP with c_gate and ln where the source has them.
+func newMLP(w *Weights, c TransformerConfig) MLP {
+	inner := cmp.Or(c.MLP, 4*c.Width)
+	m := NewMLP(w, c.Width, inner, c.Activation)
+	if w.Has("c_gate.weight") {
+		m.Gate = NewLinear(w.In("c_gate"), c.Width, inner)
+	}
+	if w.Has("ln.weight") {
+		m.ln = NewLayerNorm(w.In("ln"), inner, c.Eps)
+	}
+	return m
 }
 
 // Forward keeps the shape of x [..., width], and adds the residual, of that shape too, unless it is nil.
 func (m MLP) Forward(x, residual *autograd.Var) *autograd.Var {
-	return m.Proj.ForwardAdd(autograd.Activate(m.FC.Forward(x), m.activation), residual)
+	y := m.FC.Forward(x)
+	if m.Gate.W != nil {
+		y = autograd.Mul(y, silu(m.Gate.Forward(x)))
+	} else {
+		y = autograd.Activate(y, m.activation)
+	}
+	if m.ln.W != nil {
+		y = m.ln.Forward(y)
+	}
+	return m.Proj.ForwardAdd(y, residual)
+}
+
+// silu is x·sigmoid(x), by way of QuickGELU, which is x·sigmoid(1.702·x).
+func silu(x *autograd.Var) *autograd.Var {
+	const c = 1.702
+	return autograd.Scale(autograd.Activate(autograd.Scale(x, 1/c), tensor.QuickGELU), c)
+}
+
+// weights are the matrices.
+func (m MLP) weights() []*Param {
+	if m.Gate.W != nil {
+		return []*Param{m.Gate.W, m.FC.W, m.Proj.W}
+	}
+	return []*Param{m.FC.W, m.Proj.W}
 }
 
 // Pack prepares the layer's weights.
 func (m MLP) Pack(grad bool) {
-	m.FC.Pack(grad)
-	m.Proj.Pack(grad)
+	for _, w := range m.weights() {
+		w.Pack(grad)
+	}
 }
 
-// Block is a pre-norm residual attention block.
+// Block is a residual attention block, with norms before attention and MLP, or behind them.
 type Block struct {
 	LN1, LN2 LayerNorm
 	Attn     Attention
 	MLP      MLP
 	LS1, LS2 *Param // what each half is multiplied by, [width] (layer scale); nil in nearly all models
+	post     bool   // norms are of what attention and MLP make
 }
 
-// NewBlock asks for ln_1, attn, ln_2 and mlp, and for ls_1.gamma and ls_2.gamma where the source has them.
+// NewBlock asks for ln_1, attn, ln_2 and mlp, and for ls_1.gamma, ls_2.gamma, attn.ln_inner, mlp.c_gate and mlp.ln where the source has them.
 func NewBlock(w *Weights, c TransformerConfig) Block {
 	b := Block{
 		LN1: NewLayerNorm(w.In("ln_1"), c.Width, c.Eps), Attn: NewAttention(w.In("attn"), c.Width, c.Heads, c.Causal),
-		LN2: NewLayerNorm(w.In("ln_2"), c.Width, c.Eps), MLP: NewMLP(w.In("mlp"), c.Width, cmp.Or(c.MLP, 4*c.Width), c.Activation),
+		LN2: NewLayerNorm(w.In("ln_2"), c.Width, c.Eps), MLP: newMLP(w.In("mlp"), c), post: c.PostNorm,
+	}
+	if w.Has("attn.ln_inner.weight") {
+		b.Attn.inner = NewLayerNorm(w.In("attn", "ln_inner"), c.Width, c.Eps)
 	}
 	if w.Has("ls_1.gamma") {
 		b.LS1, b.LS2 = w.Param(tensor.Full, "ls_1.gamma", c.Width), w.Param(tensor.Full, "ls_2.gamma", c.Width)
 	}
+	b.Attn.rotary = newRotary(w, c.Rotary, c.Before, c.Grid, c.Width, c.Heads)
 	return b
 }
 
-// scaled adds a half of a block, f, which adds the residual that it is given, to x; scaled before where there is a scale.
-func scaled(scale *Param, x *autograd.Var, f func(residual *autograd.Var) *autograd.Var) *autograd.Var {
-	if scale == nil {
-		return f(x)
+// half is x, or residual where that is other rows, with a half of the block added, f, which adds a residual itself unless that is nil.
+func (b Block) half(norm LayerNorm, scale *Param, x, residual *autograd.Var, f func(x, residual *autograd.Var) *autograd.Var) *autograd.Var {
+	switch {
+	case b.post:
+		return autograd.Add(norm.Forward(f(x, nil)), residual)
+	case scale != nil:
+		return autograd.Add(autograd.Mul(f(norm.Forward(x), nil), scale.On(x.Tape())), residual)
 	}
-	return autograd.Add(autograd.Mul(f(nil), scale.On(x.Tape())), x)
+	return f(norm.Forward(x), residual)
 }
 
 // Forward is x + attention, then + MLP, each half in the memory of its own scope, and added by its last product.
 func (b Block) Forward(x *autograd.Var) *autograd.Var {
-	t := x.Tape()
-	y := t.Scope(func() *autograd.Var {
-		return scaled(b.LS1, x, func(r *autograd.Var) *autograd.Var { return b.Attn.Forward(b.LN1.Forward(x), r) })
-	})
-	return b.mlp(y)
+	return b.mlp(x.Tape().Scope(func() *autograd.Var { return b.half(b.LN1, b.LS1, x, x, b.Attn.Forward) }))
 }
 
 // ForwardFirst is token 0 of Forward, [B, width]: all that is needed of a last block whose other tokens
 // nobody reads.
 func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
-	t := x.Tape()
-	y := t.Scope(func() *autograd.Var {
-		return scaled(b.LS1, autograd.FirstToken(x), func(r *autograd.Var) *autograd.Var { return b.Attn.ForwardFirst(b.LN1.Forward(x), r) })
-	})
-	return b.mlp(y)
+	return b.mlp(x.Tape().Scope(func() *autograd.Var {
+		return b.half(b.LN1, b.LS1, x, autograd.FirstToken(x), b.Attn.ForwardFirst)
+	}))
 }
 
 // ForwardSequences is Forward for the rows [R, width] of several causal sequences; with at, not nil, for these rows of the
 // result alone: all that is needed of a last block. keys are [Attention.ForwardSequences]'.
 func (b Block) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
-	t := x.Tape()
-	y := t.Scope(func() *autograd.Var {
-		if b.LS1 == nil {
-			return b.Attn.ForwardSequences(b.LN1.Forward(x), x, groups, keys, at)
-		}
+	return b.mlp(x.Tape().Scope(func() *autograd.Var {
 		residual := x
 		if at != nil {
 			residual = autograd.TakeRows(x, at)
 		}
-		return autograd.Add(autograd.Mul(b.Attn.ForwardSequences(b.LN1.Forward(x), nil, groups, keys, at), b.LS1.On(t)), residual)
-	})
-	return b.mlp(y)
+		return b.half(b.LN1, b.LS1, x, residual, func(x, residual *autograd.Var) *autograd.Var {
+			return b.Attn.ForwardSequences(x, residual, groups, keys, at)
+		})
+	}))
 }
 
 // mlp is the second half; x is an intermediate of the block's and ends here.
 func (b Block) mlp(x *autograd.Var) *autograd.Var {
-	t := x.Tape()
-	y := t.Scope(func() *autograd.Var {
-		return scaled(b.LS2, x, func(r *autograd.Var) *autograd.Var { return b.MLP.Forward(b.LN2.Forward(x), r) })
-	})
-	t.Done(x)
+	y := x.Tape().Scope(func() *autograd.Var { return b.half(b.LN2, b.LS2, x, x, b.MLP.Forward) })
+	x.Tape().Done(x)
 	return y
 }
 
@@ -221,6 +267,10 @@ type TransformerConfig struct {
 	Eps                  float64 // of the layer norms; 0 for [LayerNormEps]
 	Causal               bool
 	Activation           tensor.Activation
+	PostNorm             bool // norms are of what attention and MLP make, as in EVA-02's largest; else of what goes into them
+
+	Rotary       RotaryConfig // of the tokens of a Grid×Grid grid that stand behind Before others
+	Before, Grid int
 }
 
 // Transformer is a stack of blocks.
@@ -308,7 +358,7 @@ func (t Transformer) Pack(grad bool) {
 // Quantize makes integers of the weights of all blocks; see [Param.Quantize].
 func (t Transformer) Quantize() {
 	for _, b := range t.Blocks {
-		for _, w := range []*Param{b.Attn.InW, b.Attn.Out.W, b.MLP.FC.W, b.MLP.Proj.W} {
+		for _, w := range append([]*Param{b.Attn.InW, b.Attn.Out.W}, b.MLP.weights()...) {
 			w.Quantize()
 		}
 	}

@@ -36,7 +36,8 @@ type root struct {
 	dev     *tensor.Device // nil for a check
 	src     Shapes         // a Source, but for a check
 	tensors map[string]*tensor.Tensor
-	asked   map[string][]int // shapes by name
+	fixed   map[string]*tensor.Tensor // Constants
+	asked   map[string][]int          // shapes by name
 	params  []*Param
 	faults  []error
 }
@@ -49,7 +50,7 @@ func NewWeights(dev *tensor.Device, src Source) *Weights { return newWeights(dev
 func NewCheck(src Shapes) *Weights { return newWeights(nil, src) }
 
 func newWeights(dev *tensor.Device, src Shapes) *Weights {
-	return &Weights{root: &root{dev: dev, src: src, tensors: map[string]*tensor.Tensor{}, asked: map[string][]int{}}}
+	return &Weights{root: &root{dev: dev, src: src, tensors: map[string]*tensor.Tensor{}, fixed: map[string]*tensor.Tensor{}, asked: map[string][]int{}}}
 }
 
 // In descends: w.In("transformer", "resblocks", 3).
@@ -83,7 +84,7 @@ func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 // not keep, so that it can come and go.
 func (w *Weights) Fork() *Weights {
 	r := w.root
-	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, asked: r.asked}}
+	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, fixed: r.fixed, asked: r.asked}}
 }
 
 // Bias is Param for what is added to the rows of a product, of the kind that the device adds as it is.
@@ -93,6 +94,21 @@ func (w *Weights) Bias(name string, n int) *Param {
 		kind = w.root.dev.BiasKind()
 	}
 	return w.Param(kind, name, n)
+}
+
+// Constant is a tensor that no checkpoint holds, as a table of angles is, under a name that says all of it: whoever asks again has the same
+// one. It is nil in a check.
+func (w *Weights) Constant(kind tensor.Kind, name string, values func() []float32, shape ...int) *tensor.Tensor {
+	r := w.root
+	if r.dev == nil {
+		return nil
+	}
+	if r.fixed[name] == nil {
+		t := r.dev.New(kind, shape...)
+		t.Set(values())
+		r.fixed[name] = t
+	}
+	return r.fixed[name]
 }
 
 // Has reports whether the source has a tensor of that name below w.

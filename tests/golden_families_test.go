@@ -39,7 +39,7 @@ type familyCase struct {
 
 // otherFamilies are those that are refused, by a part of the case's family, with a word that the refusal has to have.
 var otherFamilies = []struct{ family, word string }{
-	{"EVA", "EVA-CLIP"}, {"PE", "Perception Encoder"}, {"qk_norm", "qk_norm"}, {"resize_mode longest", "longest"},
+	{"qk_norm", "qk_norm"}, {"resize_mode longest", "longest"},
 	{"scale_attn", "scale_"},
 }
 

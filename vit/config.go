@@ -23,7 +23,8 @@ type Config struct {
 
 	// What CLIP's relatives have otherwise.
 	Pool      Pool
-	PoolHeads int  // of PoolQuery's attention
+	PoolHeads int  // of the learned query's attention; for PoolMAP 0 is Heads
+	PoolMLP   int  // width inside PoolMAP's MLP; 0 is MLP
 	Queries   int  // of PoolQuery
 	NormLast  bool // ln_post is of the pooled token, not of all before; the same for PoolToken
 	NoClass   bool // no class token
@@ -31,6 +32,8 @@ type Config struct {
 	PatchBias bool // the patch embedding has one
 	NoProj    bool // the pooled token is the feature
 	ProjBias  bool // the projection has one
+	PostNorm  bool // in blocks, norms are of what attention and MLP make
+	Rotary    nn.RotaryConfig
 }
 
 // Pool says what of the tokens becomes the feature.
@@ -116,6 +119,27 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	}
 	if err := nn.HeadsOf("image", c.Heads, c.Width); err != nil {
 		return Config{}, err
+	}
+	if c.Rotary.Ref != 0 {
+		if c.Width/c.Heads%4 != 0 {
+			return Config{}, fmt.Errorf("attention heads are %d wide, which rotary positions of two dimensions want to be a multiple of 4", c.Width/c.Heads)
+		}
+		if err := nn.Within(nn.Size{Name: "the grid of rotary positions", Value: c.Rotary.Ref, Max: nn.MaxTokens}); err != nil {
+			return Config{}, err
+		}
+	}
+	if c.Pool == PoolMAP {
+		if c.PoolHeads != 0 {
+			if err := nn.HeadsOf("image", c.PoolHeads, c.Width); err != nil {
+				return Config{}, err
+			}
+		}
+		if fc, _ := s.Shape("visual.attn_pool.mlp.c_fc.weight"); len(fc) == 2 && fc[0] != c.MLP {
+			c.PoolMLP = fc[0]
+			if err := nn.Within(nn.Size{Name: "the width inside visual.attn_pool.mlp", Value: c.PoolMLP, Max: 8 * nn.MaxWidth}); err != nil {
+				return Config{}, err
+			}
+		}
 	}
 	queries, ok := s.Shape("visual.attn_pool.query")
 	if ok != (c.Pool == PoolQuery) {

@@ -10,6 +10,9 @@
 //	ln_post      on the class token alone
 //	proj         [width, embed], multiplied from the right
 //
+// Its relatives differ in what [Config] says: what is pooled, and how; SigLIP, CLIPA, CoCa, the Perception Encoders and EVA-CLIP, whose queries and
+// keys are turned by where a patch stands ([nn.RotaryConfig]).
+//
 // The ResNet; every convolution is without bias and has a batch norm behind it, with running statistics, and both are one product:
 //
 //	stem         conv1 (3×3, stride 2), conv2, conv3 (3×3), each with ReLU; a mean over 2×2

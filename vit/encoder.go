@@ -53,11 +53,12 @@ func New(w *nn.Weights, c Config) *Encoder {
 	}
 	e.post = nn.NewLayerNorm(w.In("ln_post"), pooled, c.Eps)
 	e.transformer = nn.NewTransformer(w.In("transformer"), nn.TransformerConfig{
-		Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Activation: c.Activation})
+		Width: c.Width, Layers: c.Layers, Heads: c.Heads, MLP: c.MLP, Eps: c.Eps, Activation: c.Activation,
+		PostNorm: c.PostNorm, Rotary: c.Rotary, Before: c.Tokens() - c.grid()*c.grid(), Grid: c.grid()})
 	switch p := w.In("attn_pool"); c.Pool {
 	case PoolMAP:
-		e.pool = pooling{probe: p.Param(tensor.Full, "probe", 1, c.Width), attend: nn.NewPool(p.In("attn"), c.Width, c.Heads),
-			ln: nn.NewLayerNorm(p.In("ln"), c.Width, c.Eps), mlp: nn.NewMLP(p.In("mlp"), c.Width, cmp.Or(c.MLP, 4*c.Width), c.Activation)}
+		e.pool = pooling{probe: p.Param(tensor.Full, "probe", 1, c.Width), attend: nn.NewPool(p.In("attn"), c.Width, cmp.Or(c.PoolHeads, c.Heads)),
+			ln: nn.NewLayerNorm(p.In("ln"), c.Width, c.Eps), mlp: nn.NewMLP(p.In("mlp"), c.Width, cmp.Or(c.PoolMLP, c.MLP, 4*c.Width), c.Activation)}
 	case PoolQuery:
 		e.pool = pooling{probe: p.Param(tensor.Full, "query", c.Queries, c.Embed), attend: nn.NewPoolOf(p.In("attn"), c.Embed, c.Width, c.PoolHeads),
 			q: nn.NewLayerNorm(p.In("ln_q"), c.Embed, c.Eps), k: nn.NewLayerNorm(p.In("ln_k"), c.Width, c.Eps)}
@@ -178,12 +179,15 @@ func (e *Encoder) EncodeTokens(images *autograd.Var) *autograd.Var {
 
 // Tokens is how many an image has, the class token's included.
 func (c Config) Tokens() int {
-	grid := c.ImageSize / c.Patch
-	if c.NoClass {
-		return grid * grid
+	n := c.grid() * c.grid()
+	if !c.NoClass {
+		n++
 	}
-	return 1 + grid*grid
+	return n
 }
+
+// grid is how many patches there are on a side.
+func (c Config) grid() int { return c.ImageSize / c.Patch }
 
 // start is what goes into the first block, and the blocks with the prompts in them.
 func (e *Encoder) start(images *autograd.Var, p Prompts) (nn.Transformer, *autograd.Var) {

@@ -13,5 +13,6 @@ func Known(s checkpoint.Settings, a tensor.Activation) Config {
 	if own, err := nn.ActivationNamed(v.Activation); err == nil {
 		a = own
 	}
-	return Config{Activation: a, Heads: v.Heads, Eps: v.Eps, ImageSize: v.ImageSize, Pool: Pool(v.Pool), PoolHeads: v.PoolHeads, NormLast: v.NormLast}
+	return Config{Activation: a, Heads: v.Heads, Eps: v.Eps, ImageSize: v.ImageSize, Pool: Pool(v.Pool), PoolHeads: v.PoolHeads, NormLast: v.NormLast,
+		PostNorm: v.PostNorm, Rotary: nn.RotaryConfig(v.Rotary)}
 }

@@ -26,8 +26,17 @@ type VisionSettings struct {
 	Eps        float64 `json:"eps,omitempty"`        // of layer norms
 	ImageSize  int     `json:"image_size,omitempty"` // in pixels
 	Pool       string  `json:"pool,omitempty"`       // "avg", "map" or "query", as package vit has them; "" for the class token
-	PoolHeads  int     `json:"pool_heads,omitempty"` // of "query"
+	PoolHeads  int     `json:"pool_heads,omitempty"` // of "query", and of "map" where it has others than the encoder
 	NormLast   bool    `json:"norm_last,omitempty"`  // the last norm comes after pooling
+	PostNorm   bool    `json:"post_norm,omitempty"`  // in blocks, norms are of what attention and MLP make
+	Rotary     Rotary  `json:"rotary,omitzero"`
+}
+
+// Rotary are rotary positions in two dimensions, as package nn has them. The zero value is none.
+type Rotary struct {
+	Ref          int  `json:"ref"`
+	Offset       int  `json:"offset,omitempty"`
+	ColumnsFirst bool `json:"columns_first,omitempty"`
 }
 
 // TextSettings are those of a text encoder. Zero values are CLIP's, or not said.

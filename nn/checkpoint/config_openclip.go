@@ -146,54 +146,89 @@ func (v *openCLIPVision) settings() (VisionSettings, error) {
 	return out, nil
 }
 
-// timmHeads are the numbers of heads of timm's vision transformers, by a part of their names.
-var timmHeads = []struct {
-	part  string
-	heads int
-}{{"_base_", 12}, {"_large_", 16}, {"_so400m_", 16}, {"_giantopt_", 16}, {"_huge_", 16}}
-
-// timmSettings are those of timm's plain vision transformers: SigLIP's, and CLIP's.
-func (v *openCLIPVision) timmSettings(out VisionSettings) (VisionSettings, error) {
-	siglip := strings.Contains(v.timm, "_siglip_")
-	for _, h := range timmHeads {
-		if strings.Contains(v.timm, h.part) {
-			out.Heads = h.heads
-		}
-	}
-	out.Activation, out.Eps, out.Pool = gelu, 1e-5, ""
-	if siglip {
-		out.Eps, out.Pool = 1e-6, "map"
-		// Those of SigLIP 2 alone; names that both have are built as SigLIP's.
-		for _, tanh := range []string{"vit_base_patch32_siglip_256", "vit_large_patch16_siglip_512", "vit_so400m_patch16_siglip_", "vit_giantopt_"} {
-			if strings.HasPrefix(v.timm, tanh) {
-				out.Activation = tanhGELU
-			}
-		}
-	}
-	if want := map[bool]string{true: "map", false: "token"}[siglip]; v.timmPool != "" && v.timmPool != want {
-		return out, fault(Unsupported, "pooling of timm's encoder").in("timm_pool").wanted(quote(want), quote(v.timmPool))
-	}
-	return out, nil
+// A timmTower is one of timm's image encoders that are computed, with what its tensors do not say.
+type timmTower struct {
+	name string // what its name begins with
+	VisionSettings
 }
 
-// wantTimm accepts timm's plain vision transformers.
+// timmTowers are they. Of several beginnings of a name the first counts.
+var timmTowers = slices.Concat(
+	// SigLIP's. Names that SigLIP 2 has too are built as SigLIP's; those of SigLIP 2 alone have another GELU.
+	siglipTowers(tanhGELU, "vit_base_patch32_siglip_256", "vit_large_patch16_siglip_512", "vit_so400m_patch16_siglip_", "vit_giantopt_patch16_siglip_"),
+	siglipTowers(gelu, "vit_base_patch16_siglip_", "vit_large_patch16_siglip_", "vit_so400m_patch14_siglip_"),
+	clipTowers("_clip_quickgelu_", quickGELU), clipTowers("_clip_", gelu),
+	[]timmTower{
+		{"vit_pe_core_tiny_", peTower(3, 24, 1)},
+		{"vit_pe_core_small_", peTower(6, 24, 1)},
+		{"vit_pe_core_base_", peTower(12, 14, 1)},
+		{"vit_pe_core_large_", peTower(16, 24, 1)},
+		{"vit_pe_core_gigantic_", peTower(16, 32, 0)},
+
+		{"eva02_base_patch16_clip_", VisionSettings{Heads: 12, Eps: 1e-6, Rotary: Rotary{Ref: 16}}},
+		{"eva02_large_patch14_clip_", VisionSettings{Heads: 16, Eps: 1e-6, Rotary: Rotary{Ref: 16}}},
+		{"eva02_enormous_patch14_", VisionSettings{Heads: 16, Eps: 1e-6, PostNorm: true}},
+		{"eva_giant_patch14_", VisionSettings{Heads: 16, Eps: 1e-6}},
+	},
+)
+
+// siglipTowers are vision transformers that pool by attention.
+func siglipTowers(activation string, names ...string) (all []timmTower) {
+	for _, name := range names {
+		heads := 16
+		if strings.Contains(name, "_base_") {
+			heads = 12
+		}
+		all = append(all, timmTower{name, VisionSettings{Activation: activation, Heads: heads, Eps: 1e-6, Pool: "map"}})
+	}
+	return all
+}
+
+// clipTowers are CLIP's own vision transformers, which timm has with either activation.
+func clipTowers(part, activation string) (all []timmTower) {
+	for _, size := range []struct {
+		name  string
+		heads int
+	}{{"vit_base_patch32", 12}, {"vit_base_patch16", 12}, {"vit_large_patch14", 16}, {"vit_huge_patch14", 16}} {
+		all = append(all, timmTower{size.name + part, VisionSettings{Activation: activation, Heads: size.heads, Eps: 1e-5}})
+	}
+	return all
+}
+
+// peTower is a Perception Encoder's.
+func peTower(heads, ref, offset int) VisionSettings {
+	return VisionSettings{Heads: heads, Eps: 1e-5, Pool: "map", PoolHeads: 8, Rotary: Rotary{Ref: ref, Offset: offset, ColumnsFirst: true}}
+}
+
+// timmSettings are those of timm's image encoder of the configuration's name.
+func (v *openCLIPVision) timmSettings(out VisionSettings) (VisionSettings, error) {
+	t := timmTowerOf(v.timm)
+	t.Activation, t.ImageSize, t.NormLast = cmp.Or(t.Activation, gelu), out.ImageSize, out.NormLast
+	if want := cmp.Or(t.Pool, "token"); v.timmPool != "" && v.timmPool != want {
+		return out, fault(Unsupported, "pooling of timm's encoder").in("timm_pool").wanted(quote(want), quote(v.timmPool))
+	}
+	return t.VisionSettings, nil
+}
+
+// timmTowerOf finds an encoder by its name; nil if it is none that is computed. The caller may change it.
+func timmTowerOf(name string) *timmTower {
+	for _, t := range timmTowers {
+		if strings.HasPrefix(name, t.name) {
+			return &t
+		}
+	}
+	return nil
+}
+
+// wantTimm accepts those of timm's image encoders that are computed.
 func wantTimm(to *string) func(*jsonReader) error {
 	return func(r *jsonReader) error {
 		name, err := r.text()
-		if err != nil {
-			return err
-		}
 		*to = name
-		plain := strings.HasPrefix(name, "vit_") && (strings.Contains(name, "_siglip_") || strings.Contains(name, "_clip_")) && !strings.Contains(name, "naflex")
-		if plain && slices.ContainsFunc(timmHeads, func(h struct {
-			part  string
-			heads int
-		}) bool {
-			return strings.Contains(name, h.part)
-		}) {
-			return nil
+		if err == nil && timmTowerOf(name) == nil {
+			return refused(timmNames, name).at(r.base+int64(r.pos)).wanted("a vision transformer of CLIP's, SigLIP's, EVA-CLIP's or a Perception Encoder's", quote(name))
 		}
-		return refused(timmNames, name).at(r.base+int64(r.pos)).wanted("CLIP's or SigLIP's vision transformer", quote(name))
+		return err
 	}
 }
 

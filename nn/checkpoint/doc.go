@@ -67,5 +67,6 @@
 // Whole pickled
 // modules, quantised and sparse tensors, safetensors' 8-bit floats, CLIP's
 // relatives with another architecture (most of timm's image encoders, Hugging
-// Face text encoders). All are refused by name where they can be told.
+// Face text encoders). All are refused by name where they can be told, with a
+// model that does load.
 package checkpoint

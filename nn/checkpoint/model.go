@@ -41,7 +41,7 @@ type Model struct {
 // from two or three stacked on their first axis.
 type plan struct {
 	shape      []int
-	parts      []string // stored names, in order
+	parts      []string // stored names, in order; "" for zeros
 	transposed bool
 }
 
@@ -100,7 +100,7 @@ func (m *Model) plan() error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.plans)) {
-		m.plans[name].finish(name, m.file, &wrong)
+		m.plans[name].finish(name, m.file, d.keyless, &wrong)
 	}
 	if err := wrong.err(Mismatch, "tensors do not fit the "+d.name+" layout"); err != nil {
 		return err
@@ -160,11 +160,15 @@ var ranks = map[string]int{
 	"visual.attn_pool.probe":      2,
 }
 
-// finish checks the parts against each other and computes the shape.
-func (p *plan) finish(name string, f *File, wrong *problems) {
+// finish checks the parts against each other and computes the shape. In a keyless dialect keys may have no bias, which is a bias of zeros.
+func (p *plan) finish(name string, f *File, keyless bool, wrong *problems) {
 	var first Info
 	rows := size{}
 	for i, stored := range p.parts {
+		if keyless && i == 1 && len(p.parts) == 3 && stored == "" && len(first.Shape) == 1 {
+			rows = rows.plus(uint64(first.Shape[0]))
+			continue
+		}
 		if stored == "" {
 			part := [...]string{"query", "key", "value"}[i]
 			if len(p.parts) == 2 {
@@ -323,7 +327,13 @@ func (m *Model) Stream(name string, use func(at int, values []float32) error) er
 func (m *Model) parts(p *plan, use func([]float32) error) error {
 	if !p.transposed {
 		for _, part := range p.parts {
-			if err := m.file.stream(part, use); err != nil {
+			var err error
+			if part == "" {
+				err = use(make([]float32, p.shape[0]/len(p.parts)))
+			} else {
+				err = m.file.stream(part, use)
+			}
+			if err != nil {
 				return err
 			}
 		}

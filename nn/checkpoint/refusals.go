@@ -38,6 +38,8 @@ const (
 	openAIBase32 = "openai/clip-vit-base-patch32"
 	openAIBase16 = "openai/clip-vit-base-patch16"
 	siglip2      = "google/siglip2-base-patch16-224"
+	eva02        = "timm/eva02_base_patch16_clip_224.merged2b_s8b_b131k"
+	peCore       = "timm/PE-Core-B-16"
 	worldwide    = "facebook/metaclip-2-worldwide-huge-quickgelu"
 
 	languages = "whose texts may be in many languages too"
@@ -75,8 +77,8 @@ var families = map[place][]family{
 	timmNames: {
 		{"fastvit_mci", "MobileCLIP, whose image encoder is a FastViT", smallest, "which is small too"},
 		{"vit_base_mci", "MobileCLIP, whose image encoder has a convolutional stem", "apple/DFN2B-CLIP-ViT-B-16", "of its size and makers"},
-		{"eva", "EVA-CLIP, whose image encoder has rotary positions or gated MLPs", large14, alike},
-		{"vit_pe_", "a Perception Encoder, with rotary positions", large14, alike},
+		{"eva", "one of EVA's image encoders that EVA-CLIP does not have", eva02, "which is EVA-CLIP"},
+		{"vit_pe_", "a Perception Encoder for dense features or language models", peCore, "the one for images and texts"},
 		{"vitamin", "ViTamin, whose image encoder begins with convolutions", large14, "trained on the same pictures"},
 		{"convnext", "a CLIP with a ConvNeXt", large14, "of its makers, with a vision transformer"},
 		{"swin", "a CLIP with a Swin transformer", base16, alike},
@@ -97,7 +99,9 @@ var families = map[place][]family{
 	stems: {
 		{"visual.trunk.stem.", "a CLIP with a convolutional network of timm's, such as ConvNeXt or MobileCLIP's", base16, alike},
 		{"visual.trunk.stages.", "a CLIP with a convolutional network of timm's, such as ConvNeXt or MobileCLIP's", base16, alike},
-		{"visual.trunk.rope", "a CLIP whose image encoder has rotary positions", base16, alike},
+		{"visual.trunk.rope", "a CLIP whose file holds its rotary positions", peCore, "where they are computed"},
+		{"visual.attn_pool.layernorm.", "a Perception Encoder in its authors' own layout", peCore, "or another size of it in open_clip's"},
+		{"visual.blocks.", "EVA-CLIP in its authors' own layout", eva02, "or another size of it in open_clip's"},
 		{"text.transformer.embeddings.", "a CLIP whose text encoder is one of Hugging Face's", base32, "with a text encoder of its own"},
 		{"text.transformer.encoder.", "a CLIP whose text encoder is one of Hugging Face's", base32, "with a text encoder of its own"},
 		{"blocks.0.", "a vision transformer of timm's alone, no CLIP", openAIBase16, whole},
@@ -108,7 +112,7 @@ var families = map[place][]family{
 
 // whatLoads closes the refusal of a model type that no family has.
 const whatLoads = "CLIP models do load, such as " + openAIBase32 + " and " + base32 + ", and SigLIP, SigLIP 2 of one size, " +
-	"MetaCLIP 2, CLIPA and CoCa"
+	"MetaCLIP 2, EVA-CLIP, Perception Encoders, CLIPA and CoCa"
 
 // refused is the refusal of what a setting names.
 func refused(at place, name string) *Error {

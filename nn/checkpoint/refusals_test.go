@@ -18,6 +18,8 @@ var recommended = map[string]string{
 	openAIBase16: `{"model_type":"clip"}`,
 	siglip2:      `{"model_type":"siglip"}`,
 	worldwide:    `{"model_type":"metaclip_2"}`,
+	eva02:        `{"model_cfg":{"vision_cfg":{"timm_model_name":"eva02_base_patch16_clip_224"},"text_cfg":{}}}`,
+	peCore:       `{"model_cfg":{"vision_cfg":{"timm_model_name":"vit_pe_core_base_patch16_224","timm_pool":"map"},"text_cfg":{}}}`,
 
 	"google/siglip-base-patch16-224":    `{"model_type":"siglip"}`,
 	"openai/clip-vit-large-patch14-336": `{"model_type":"clip"}`,

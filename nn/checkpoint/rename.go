@@ -33,8 +33,9 @@ const (
 
 // A dialect is one spelling of CLIP's state dict.
 type dialect struct {
-	name string
-	rows map[string]row // by stored pattern, "*" expanded
+	name    string
+	rows    map[string]row // by stored pattern, "*" expanded
+	keyless bool           // attention's keys may have no bias where queries and values have one
 }
 
 // newDialect expands and indexes a table.
@@ -57,6 +58,12 @@ func newDialect(name string, tables ...[]row) *dialect {
 			d.rows[stored] = row{stored, openAI, r.how}
 		}
 	}
+	return d
+}
+
+// withoutKeyBias makes the dialect one in which keys may lack their bias.
+func (d *dialect) withoutKeyBias() *dialect {
+	d.keyless = true
 	return d
 }
 

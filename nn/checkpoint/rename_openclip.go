@@ -21,7 +21,8 @@ var openCLIPProjection = []row{
 }
 
 // timmDialect is open_clip's with an image encoder of timm's: a plain vision
-// transformer, or SigLIP's, which has no class token and pools by attention.
+// transformer, SigLIP's or a Perception Encoder's, which pool by attention, or
+// EVA-CLIP's, whose attention has no bias of keys.
 var timmDialect = newDialect("open_clip", openAIScalars, under("text.", "", openAIText, openCLIPProjection),
 	under("visual.trunk.", "visual.", []row{
 		{"patch_embed.proj.*", "conv1.*", same},
@@ -48,9 +49,21 @@ var timmDialect = newDialect("open_clip", openAIScalars, under("text.", "", open
 		{"norm2.*", "ln_2.*", same},
 		{"mlp.fc1.*", "mlp.c_fc.*", same},
 		{"mlp.fc2.*", "mlp.c_proj.*", same},
+		// EVA-CLIP's.
+		{"attn.q_bias", "attn.in_proj_bias", queryRows},
+		{"attn.v_bias", "attn.in_proj_bias", valueRows},
+		{"attn.q_proj.weight", "attn.in_proj_weight", queryRows},
+		{"attn.k_proj.weight", "attn.in_proj_weight", keyRows},
+		{"attn.v_proj.weight", "attn.in_proj_weight", valueRows},
+		{"attn.q_proj.bias", "attn.in_proj_bias", queryRows},
+		{"attn.v_proj.bias", "attn.in_proj_bias", valueRows},
+		{"attn.norm.*", "attn.ln_inner.*", same},
+		{"mlp.fc1_g.*", "mlp.c_gate.*", same},
+		{"mlp.fc1_x.*", "mlp.c_fc.*", same},
+		{"mlp.norm.*", "mlp.ln.*", same},
 	})),
 	[]row{
 		{"visual.head.proj.weight", "visual.proj", transposed},
 		{"visual.head.proj.bias", "visual.proj.bias", same},
 	},
-)
+).withoutKeyBias()
