@@ -107,6 +107,18 @@ func otherTemplate(t *testing.T, eval, predict []string) {
 	}
 }
 
+// A run that is nothing but its warm-up is warned of.
+func TestWarmupAlone(t *testing.T) {
+	for _, m := range []string{"coop", "plot++", "taskres", "clip-adapter"} {
+		for epochs, warned := range map[string]bool{"1": true, "2": false} {
+			_, _, errw := cli(t, learn(t, m, filepath.Join(t.TempDir(), "run"), "-epochs", epochs)...)
+			if strings.Contains(errw, "all of the run is its warm-up, at a learning rate of 1e-05") != warned {
+				t.Errorf("%s, %s epochs: %s", m, epochs, errw)
+			}
+		}
+	}
+}
+
 // What is trained under a mask, by steps or not, is tested under it, and under nothing else.
 func TestStacking(t *testing.T) {
 	mask, _ := undisturbedRun(t)

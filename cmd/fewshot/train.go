@@ -314,16 +314,18 @@ func (f *trainFlags) early(m *method.Method) error {
 	if f.then != nil {
 		settings = own.settingsThen
 	}
-	if _, err := settings(m); err != nil {
+	with, err := settings(m)
+	if err != nil {
 		return err
 	}
 	s, err := own.selection()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case s != nil && m.Peeks:
-		return usagef("%s chooses by the test images itself, so that -select val would say nothing", m.Name)
-	case s != nil:
+	}
+	if err := s.For(m, with); err != nil {
+		return err
+	}
+	if s != nil {
 		if _, err := own.variants(m, s); err != nil {
 			return err
 		}

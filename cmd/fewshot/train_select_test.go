@@ -240,6 +240,9 @@ func TestEarlyFlags(t *testing.T) {
 		{"epochs", exitUsage, []string{"-epochs", "0"}},
 		{"r-amt has no setting lrr", exitUsage, []string{"-grid", "lrr=1,2"}},
 		{"chooses by the test images itself", exitUsage, []string{"-method", "tip-adapter-f-test-selected", "-select", "val"}},
+		{"lp++ has no epochs to choose among", exitUsage, []string{"-method", "lp++", "-select", "val"}},
+		{"2sfs is done after its last epoch alone", exitUsage, []string{"-method", "2sfs", "-select", "val"}},
+		{"finetune is done after its last epoch alone", exitUsage, []string{"-method", "finetune", "-wise", "0.5", "-select", "val"}},
 		{"holds a finished run", exitFailed, []string{"-out", done}},
 	} {
 		code, _, errw := cli(t, append([]string{"train", "-model", "no-such-model.pt", "-data", "no-such-folder", "-dataset", "no-such"}, c.args...)...)
@@ -247,8 +250,32 @@ func TestEarlyFlags(t *testing.T) {
 			t.Errorf("%v: %d, %s", c.args, code, errw)
 		}
 	}
-	code, _, errw := cli(t, learn(t, "lp++", filepath.Join(t.TempDir(), "out"), "-select", "val")...)
-	if code != exitUsage || !strings.Contains(errw, "has no epochs to choose among") {
-		t.Errorf("%d, %s", code, errw)
+}
+
+// What is chosen by validation images that some classes do not have is chosen with a warning.
+func TestSelectWithoutSomeClasses(t *testing.T) {
+	root := t.TempDir()
+	for name, c := range map[string]struct {
+		keep func(label int) bool
+		want string
+	}{
+		"lacksone":  {func(label int) bool { return label != 0 }, "has no validation image, so that"},
+		"lacksmost": {func(label int) bool { return label == 0 }, "classes have no validation image"},
+	} {
+		ds, err := datasets.Open(valData(t), "twice")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds.Title = name
+		ds.Val = slices.DeleteFunc(ds.Val, func(i datasets.Item) bool { return !c.keep(int(i.Label)) })
+		if err := datasets.Export(filepath.Join(root, name), ds); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{learn(t, "coop", filepath.Join(t.TempDir(), "run"), "-select", "val"), learn(t, "tip-adapter", filepath.Join(t.TempDir(), "run"))} {
+			code, _, errw := cli(t, append(args, "-data", root, "-dataset", name)...)
+			if code != exitDone || strings.Count(errw, c.want) != 1 {
+				t.Errorf("%s: %d, %s", name, code, errw)
+			}
+		}
 	}
 }

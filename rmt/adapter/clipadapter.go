@@ -52,11 +52,14 @@ func (c ClipAdapterConfig) Validate() error {
 
 // Schedule is the learning rate by epoch: CoOp's.
 func (c ClipAdapterConfig) Schedule() optim.Schedule {
-	return optim.Warmup(1, warmupLR, optim.Cosine(c.LR, c.Epochs))
+	return optim.Warmup(warmupEpochs, warmupLR, optim.Cosine(c.LR, c.Epochs))
 }
 
-// warmupLR is the rate of CoOp's first epoch.
-const warmupLR = 1e-5
+// CoOp's first epoch has a rate of its own.
+const (
+	warmupEpochs = 1
+	warmupLR     = 1e-5
+)
 
 // ClipAdapter is two layers without biases behind the image encoder: for features x as it gives them
 //

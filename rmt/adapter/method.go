@@ -25,21 +25,21 @@ func Methods() []*method.Method {
 			Settings: method.Parse[ClipAdapterSettings], Begin: beginClipAdapter, Load: loadClipAdapter,
 		},
 		{
-			Name: "tip-adapter", Summary: "a cache of training images beside the text classifier, without training", Validates: true,
+			Name: "tip-adapter", Summary: "a cache of training images beside the text classifier, without training", Validates: true, Epochs: method.NoEpochs.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &TipSettings{DefaultTip(t.Dataset), 10, 0.5, 0.5}, nil
 			},
 			Settings: method.Parse[TipSettings], Begin: beginTip, Load: loadTip,
 		},
 		{
-			Name: "tip-adapter-f", Summary: "that cache, its keys trained", Validates: true,
+			Name: "tip-adapter-f", Summary: "that cache, its keys trained", Validates: true, Epochs: method.LastEpoch.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &TipFSettings{TipSettings{DefaultTip(t.Dataset), 10, 0.5, 0.5}, DefaultTipF(t.Dataset)}, nil
 			},
 			Settings: method.Parse[TipFSettings], Begin: beginTipF, Load: loadTip,
 		},
 		{
-			Name: "tip-adapter-f-test-selected", Summary: "tip-adapter-f as released: its epoch is chosen on the test images", Validates: true, Peeks: true,
+			Name: "tip-adapter-f-test-selected", Summary: "tip-adapter-f as released: its epoch is chosen on the test images", Validates: true, Peeks: true, Epochs: method.LastEpoch.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &TipFSettings{TipSettings{DefaultTip(t.Dataset), 10, 0.5, 0.5}, DefaultTipF(t.Dataset)}, nil
 			},
@@ -145,7 +145,7 @@ func beginClipAdapter(ctx context.Context, j *method.Job) (*method.Training, err
 		return nil, err
 	}
 	l := a.Learner(encoder, c.ClipAdapterConfig)
-	return &method.Training{Learned: learnedAdapter(j, a),
+	return &method.Training{Learned: learnedAdapter(j, a), Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("clip-adapter"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
 
@@ -212,7 +212,7 @@ func beginTaskRes(_ context.Context, j *method.Job) (*method.Training, error) {
 		return nil, err
 	}
 	l := r.Learner(encoder, c.TaskResConfig)
-	return &method.Training{Learned: learnedTaskRes(j, r),
+	return &method.Training{Learned: learnedTaskRes(j, r), Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("taskres"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
 

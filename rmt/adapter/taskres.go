@@ -45,7 +45,7 @@ func (c TaskResConfig) Validate() error {
 
 // Schedule is the learning rate by epoch: a cosine after an epoch of warm-up.
 func (c TaskResConfig) Schedule() optim.Schedule {
-	return optim.Warmup(1, warmupLR, optim.Cosine(c.LR, c.Epochs))
+	return optim.Warmup(warmupEpochs, warmupLR, optim.Cosine(c.LR, c.Epochs))
 }
 
 // TaskRes is a text classifier with something learned added: class c's features are base_c + alpha·residual_c, divided by their

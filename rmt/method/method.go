@@ -44,8 +44,8 @@ type Method struct {
 	// Its name says so, and so does its result. Other methods are not shown the test images.
 	Peeks bool
 
-	// Staged says that before the last epoch there is not yet what the method learns, so that no other can be chosen.
-	Staged bool
+	// Epochs says whether one can be chosen among those of a run with some settings. Nil is the usual: [AnyEpoch].
+	Epochs func(Settings) Epochs
 
 	// Instead says what stands in the place of templates, as [LearnedContext], in a classifier for classes of what was learned for the classes
 	// learned: "" where templates have their part in it, as with every method that has no Instead.
@@ -60,6 +60,26 @@ const (
 	LearnedContext    = "learned context"
 	LearnedClassifier = "learned classifier"
 )
+
+// Epochs says what there is to choose among.
+type Epochs int
+
+const (
+	AnyEpoch  Epochs = iota // what is learned is there after each
+	LastEpoch               // before the last there is not yet what the method learns
+	NoEpochs                // it makes no steps
+)
+
+// EpochsWith are those of a run with these settings.
+func (m *Method) EpochsWith(s Settings) Epochs {
+	if m.Epochs == nil {
+		return AnyEpoch
+	}
+	return m.Epochs(s)
+}
+
+// Always is an Epochs of a method where they are no question of settings.
+func (e Epochs) Always() func(Settings) Epochs { return func(Settings) Epochs { return e } }
 
 // Task is what published settings depend on.
 type Task struct {
@@ -227,6 +247,14 @@ type Training struct {
 	Warnings []string
 	// Close gives back what the training took, Learned included.
 	Close func()
+}
+
+// WarmupAlone warns of a run that ends before its rate has got from the warm-up's to its own: then next to nothing is learned.
+func WarmupAlone(epochs, warmup int, rate, lr float64) []string {
+	if epochs > warmup || rate >= lr {
+		return nil
+	}
+	return []string{fmt.Sprintf("all of the run is its warm-up, at a learning rate of %g and not of %g: what is learned stays near where it starts; give more than %d by -epochs", rate, lr, warmup)}
 }
 
 // Learned is what a method leaves.

@@ -16,17 +16,17 @@ import (
 func Methods() []*method.Method {
 	return []*method.Method{
 		{
-			Name: "linear-probe", Summary: "logistic regression on features, with C chosen on validation images (lpclip)", Validates: true,
+			Name: "linear-probe", Summary: "logistic regression on features, with C chosen on validation images (lpclip)", Validates: true, Epochs: method.NoEpochs.Always(),
 			Defaults: func(method.Task) (method.Settings, error) { c := DefaultSearch(); return &c, nil },
 			Settings: method.Parse[SearchConfig], Instead: classifier, Begin: beginLinear, Load: loadLinear(false),
 		},
 		{
-			Name: "lp++", Summary: "a linear probe that blends text in, with step sizes of its own (LP++)", Validates: true,
+			Name: "lp++", Summary: "a linear probe that blends text in, with step sizes of its own (LP++)", Validates: true, Epochs: method.NoEpochs.Always(),
 			Defaults: func(method.Task) (method.Settings, error) { return &LPPSettings{DefaultLPP(), 0.5, 0.5}, nil },
 			Settings: method.Parse[LPPSettings], Instead: classifier, Begin: beginLPP, Load: loadLinear(true),
 		},
 		{
-			Name: "gda", Summary: "Gaussian discriminants beside the text classifier, in closed form", Validates: true,
+			Name: "gda", Summary: "Gaussian discriminants beside the text classifier, in closed form", Validates: true, Epochs: method.NoEpochs.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &GDASettings{DefaultGDA(), 10, 0.5, 0.5, t.BaseToNew}, nil
 			},
@@ -38,10 +38,16 @@ func Methods() []*method.Method {
 				c := DefaultFinetune(t.Dataset)
 				return &FinetuneSettings{c, 0.5, 0.5}, nil
 			},
+			Epochs: func(s method.Settings) method.Epochs {
+				if s.(*FinetuneSettings).Wise != 1 {
+					return method.LastEpoch // after which it interpolates
+				}
+				return method.AnyEpoch
+			},
 			Settings: method.Parse[FinetuneSettings], Begin: beginFinetune, Load: loadFinetune,
 		},
 		{
-			Name: "2sfs", Staged: true, Summary: "layer norms of both encoders first, then the classifier",
+			Name: "2sfs", Epochs: method.LastEpoch.Always(), Summary: "layer norms of both encoders first, then the classifier",
 			Defaults: func(t method.Task) (method.Settings, error) {
 				return &TwoStageSettings{DefaultTwoStage(t.Shots), 0.08, 0.5}, nil
 			},

@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -109,6 +110,25 @@ func (m *CLIP) constant(name string, c float64, shape ...int) *nn.Param {
 	x := m.Device.New(tensor.Full, shape...)
 	tensor.Fill(x, c)
 	return &nn.Param{Name: name, Value: x}
+}
+
+// start makes a context from words, or from N(0, 0.02²) without.
+func (m *CLIP) start(c *promptContext, words string, seed uint64, method string) (*nn.Param, error) {
+	if words == "" {
+		return m.normal(seed, method, "ctx", c.vectors, m.Text.Width), nil
+	}
+	x, err := m.words(words, c.vectors)
+	if err != nil {
+		return nil, err
+	}
+	c.prefix = words
+	return &nn.Param{Name: "ctx", Value: x}, nil
+}
+
+// linear is a layer with torch's first weights: U(±1/√in), the bias too.
+func (m *CLIP) linear(seed uint64, method, name string, in, out int) nn.Linear {
+	bound := 1 / math.Sqrt(float64(in))
+	return nn.Linear{W: m.uniform(seed, method, name+".weight", bound, out, in), B: m.uniform(seed, method, name+".bias", bound, out)}
 }
 
 // unique are the different ids, sorted.

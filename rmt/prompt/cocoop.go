@@ -2,7 +2,6 @@ package prompt
 
 import (
 	"fmt"
-	"math"
 
 	"fewshot/autograd"
 	"fewshot/nn"
@@ -65,25 +64,6 @@ func NewCoCoOp(m *CLIP, classes []string, c CoCoOpConfig) (*CoCoOp, error) {
 	l.meta = [2]nn.Linear{m.linear(c.Seed, "cocoop", "meta_net.linear1", d, middle), m.linear(c.Seed, "cocoop", "meta_net.linear2", middle, m.Text.Width)}
 	l.groups = c.group(nil, l.ctx, l.meta[0].W, l.meta[0].B, l.meta[1].W, l.meta[1].B)
 	return l, nil
-}
-
-// start makes a context from words, or from N(0, 0.02²) without.
-func (m *CLIP) start(c *promptContext, words string, seed uint64, method string) (*nn.Param, error) {
-	if words == "" {
-		return m.normal(seed, method, "ctx", c.vectors, m.Text.Width), nil
-	}
-	x, err := m.words(words, c.vectors)
-	if err != nil {
-		return nil, err
-	}
-	c.prefix = words
-	return &nn.Param{Name: "ctx", Value: x}, nil
-}
-
-// linear is a layer with torch's first weights: U(±1/√in), the bias too.
-func (m *CLIP) linear(seed uint64, method, name string, in, out int) nn.Linear {
-	bound := 1 / math.Sqrt(float64(in))
-	return nn.Linear{W: m.uniform(seed, method, name+".weight", bound, out, in), B: m.uniform(seed, method, name+".bias", bound, out)}
 }
 
 func (l *CoCoOp) family(classes []string) (family, error) {

@@ -84,6 +84,15 @@ func (c promptContext) prompts(m *CLIP, classes []string) (all []prompt, shared 
 	return all, shared, nil
 }
 
+// layout has the prompts of classes.
+func (c promptContext) layout(m *CLIP, classes []string) (*texts, error) {
+	prompts, shared, err := c.prompts(m, classes)
+	if err != nil {
+		return nil, err
+	}
+	return newTexts(m.Text, []family{{shared, prompts}}, chunkRows), nil
+}
+
 func join(parts ...prompt) (p prompt) {
 	for _, x := range parts {
 		p = append(p, x...)

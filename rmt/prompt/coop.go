@@ -71,38 +71,25 @@ func NewCoOp(m *CLIP, classes []string, c ContextConfig) (*CoOp, error) {
 		return nil, err
 	}
 	l := &CoOp{clip: m, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), c.Specific}}
-	shape := []int{c.Context, m.Text.Width}
-	switch {
-	case c.Words != "":
-		x, err := m.words(c.Words, c.Context)
-		if err != nil {
+	if c.Specific {
+		l.ctx = m.normal(c.Seed, "coop", "ctx", len(classes), c.Context, m.Text.Width)
+	} else {
+		var err error
+		if l.ctx, err = m.start(&l.context, c.Words, c.Seed, "coop"); err != nil {
 			return nil, err
 		}
-		l.context.prefix, l.ctx = c.Words, &nn.Param{Name: "ctx", Value: x}
-	case c.Specific:
-		l.ctx = m.normal(c.Seed, "coop", "ctx", append([]int{len(classes)}, shape...)...)
-	default:
-		l.ctx = m.normal(c.Seed, "coop", "ctx", shape...)
 	}
 	return l, l.begin(c.Recipe, nil)
 }
 
 // begin lays the prompts out.
 func (l *CoOp) begin(r Recipe, rule optim.Rule) (err error) {
-	if l.texts, err = l.layout(l.classes); err != nil {
+	if l.texts, err = l.context.layout(l.clip, l.classes); err != nil {
 		l.ctx.Value.Release()
 		return err
 	}
 	l.groups = r.group(rule, l.ctx)
 	return nil
-}
-
-func (l *CoOp) layout(classes []string) (*texts, error) {
-	prompts, shared, err := l.context.prompts(l.clip, classes)
-	if err != nil {
-		return nil, err
-	}
-	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
 func (l *CoOp) beside() (all []*tensor.Tensor) {
@@ -172,7 +159,7 @@ func (l *CoOp) Classifier(classes []string) (train.Classifier, func(), error) {
 	if l.context.specific && !slices.Equal(classes, l.classes) {
 		return nil, nil, fmt.Errorf("contexts that are class-specific do not carry over to other classes")
 	}
-	texts, err := l.layout(classes)
+	texts, err := l.context.layout(l.clip, classes)
 	if err != nil {
 		return nil, nil, err
 	}

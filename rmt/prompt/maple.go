@@ -73,7 +73,7 @@ func NewMaPLe(m *CLIP, classes []string, c MaPLeConfig) (*MaPLe, error) {
 	if l.ctx, err = m.start(&l.context, c.Words, c.Seed, "maple"); err != nil {
 		return nil, err
 	}
-	if l.texts, err = l.layout(classes, chunkRows); err != nil {
+	if l.texts, err = l.context.layout(l.clip, classes); err != nil {
 		l.ctx.Value.Release()
 		return nil, err
 	}
@@ -101,14 +101,6 @@ func NewMaPLe(m *CLIP, classes []string, c MaPLeConfig) (*MaPLe, error) {
 }
 
 // layout has one family of prompts in each chunk, at whose beginning the vectors are that are replaced.
-func (l *MaPLe) layout(classes []string, most int) (*texts, error) {
-	prompts, shared, err := l.context.prompts(l.clip, classes)
-	if err != nil {
-		return nil, err
-	}
-	return newTexts(l.clip.Text, []family{{shared, prompts}}, most), nil
-}
-
 func (l *MaPLe) beside() []*tensor.Tensor { return nil }
 
 // Groups are all of the parameters.
@@ -148,7 +140,7 @@ func (l *MaPLe) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autogr
 
 // Classifier puts the context before other names.
 func (l *MaPLe) Classifier(classes []string) (train.Classifier, func(), error) {
-	texts, err := l.layout(classes, chunkRows)
+	texts, err := l.context.layout(l.clip, classes)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -98,7 +98,7 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 			}); ok {
 				run.Epochs, run.Schedule = s.Total(), s.Schedule()
 			}
-			return &method.Training{Run: run, Learned: x, Close: x.close}, nil
+			return &method.Training{Run: run, Learned: x, Close: x.close, Warnings: method.WarmupAlone(r.Epochs, r.Warmup, r.WarmupLR, r.LR)}, nil
 		},
 		Load: func(ctx context.Context, j *method.Job, read func(name string) (*tensor.Tensor, error)) (method.Learned, error) {
 			end := j.Dev.Interruptible(ctx)

@@ -61,12 +61,12 @@ func NewMVLPT(m *CLIP, classes []string, c MVLPTConfig) (*MVLPT, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	image, err := m.transformer("upt")
+	image, err := m.transformer("upt-mvlpt")
 	if err != nil {
 		return nil, err
 	}
 	l := &MVLPT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), false}}
-	if l.texts, err = l.layout(classes); err != nil {
+	if l.texts, err = l.context.layout(l.clip, classes); err != nil {
 		return nil, err
 	}
 	const method = "mvlpt"
@@ -105,14 +105,6 @@ func NewMVLPT(m *CLIP, classes []string, c MVLPTConfig) (*MVLPT, error) {
 	l.block.MLP.FC, l.block.MLP.Proj = *layer(at("mlp.c_fc"), d, 4*d), *layer(at("mlp.c_proj"), 4*d, d)
 	l.groups = c.group(nil, params...)
 	return l, nil
-}
-
-func (l *MVLPT) layout(classes []string) (*texts, error) {
-	prompts, shared, err := l.context.prompts(l.clip, classes)
-	if err != nil {
-		return nil, err
-	}
-	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
 func (l *MVLPT) beside() []*tensor.Tensor { return nil }
@@ -165,7 +157,7 @@ func (l *MVLPT) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autogr
 
 // Classifier puts the context before other names.
 func (l *MVLPT) Classifier(classes []string) (train.Classifier, func(), error) {
-	texts, err := l.layout(classes)
+	texts, err := l.context.layout(l.clip, classes)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -179,7 +179,7 @@ func NewPromptSRC(m *CLIP, classes []string, c PromptSRCConfig) (*PromptSRC, err
 	if err != nil {
 		return nil, err
 	}
-	if l.texts, err = l.layout(classes); err != nil {
+	if l.texts, err = l.context.layout(l.clip, classes); err != nil {
 		ctx.Value.Release()
 		return nil, err
 	}
@@ -219,14 +219,6 @@ func (m *CLIP) ensemble(classes, templates []string) (*tensor.Tensor, error) {
 		}
 	}
 	return text.Ensemble(m.Text, m.Device, prompts, len(templates), text.MeanFirst), nil
-}
-
-func (l *PromptSRC) layout(classes []string) (*texts, error) {
-	prompts, shared, err := l.context.prompts(l.clip, classes)
-	if err != nil {
-		return nil, err
-	}
-	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
 func (l *PromptSRC) beside() []*tensor.Tensor { return append([]*tensor.Tensor{l.fixed}, l.average...) }
@@ -316,7 +308,7 @@ func (l *PromptSRC) State() (all []optim.Named) {
 
 // Classifier puts the context before other names.
 func (l *PromptSRC) Classifier(classes []string) (train.Classifier, func(), error) {
-	texts, err := l.layout(classes)
+	texts, err := l.context.layout(l.clip, classes)
 	if err != nil {
 		return nil, nil, err
 	}

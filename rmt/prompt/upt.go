@@ -87,7 +87,7 @@ func NewUPT(m *CLIP, classes []string, c UPTConfig) (*UPT, error) {
 		return nil, err
 	}
 	l := &UPT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Prompts, "end", placeholder(c.Prompts), false}}
-	if l.texts, err = l.layout(classes); err != nil {
+	if l.texts, err = l.context.layout(l.clip, classes); err != nil {
 		return nil, err
 	}
 	d, n, root := m.Text.Width, 2*c.Prompts, 1/math.Sqrt(float64(m.Text.Width))
@@ -120,14 +120,6 @@ func (l *UPT) dropped(place int) []int {
 		return []int{n, n}
 	}
 	return []int{n, l.clip.Text.Width}
-}
-
-func (l *UPT) layout(classes []string) (*texts, error) {
-	prompts, shared, err := l.context.prompts(l.clip, classes)
-	if err != nil {
-		return nil, err
-	}
-	return newTexts(l.clip.Text, []family{{shared, prompts}}, chunkRows), nil
 }
 
 func (l *UPT) beside() (all []*tensor.Tensor) {
@@ -231,7 +223,7 @@ func (l *UPT) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autograd
 
 // Classifier puts the context before other names.
 func (l *UPT) Classifier(classes []string) (train.Classifier, func(), error) {
-	texts, err := l.layout(classes)
+	texts, err := l.context.layout(l.clip, classes)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -88,9 +88,6 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if t.Close != nil {
 		defer t.Close()
 	}
-	if err := r.chooses(t); err != nil {
-		return nil, err
-	}
 	spec, err := r.specOf(ctx, below)
 	if err != nil {
 		return nil, err
@@ -208,6 +205,7 @@ func (r *Request) check(ctx context.Context) error {
 	if r.part {
 		return nil // the grid has looked
 	}
+	r.blind()
 	if err := r.Data.Verify(ctx); err != nil {
 		return err
 	}
@@ -358,7 +356,7 @@ func (r *Request) train(ctx context.Context, t *method.Training, spec Spec, resu
 
 // steps runs the epochs that are left.
 func (r *Request) steps(ctx context.Context, run *train.Run, t *method.Training, identity map[string]string) error {
-	if r.epochs(t) {
+	if r.epochs() {
 		defer r.validateEpochs(ctx, t)()
 	}
 	state, resumed, err := train.RestoreState(r.Out, run.Trainer, identity, func(_ string, err error) { r.UI.Warn("passing over a damaged checkpoint: %v", err) })

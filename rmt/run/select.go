@@ -60,6 +60,27 @@ func (t Tried) words() string {
 	return strings.Join(words, ", ")
 }
 
+// For refuses a choice that a method with some settings leaves nothing of.
+func (s *Selection) For(m *method.Method, settings method.Settings) error {
+	if s == nil {
+		return nil
+	}
+	why := ""
+	switch epochs := m.EpochsWith(settings); {
+	case m.Peeks:
+		return &clip.OptionError{Problem: m.Name + " chooses by the test images itself, so that -select val would say nothing"}
+	case len(s.Grid) > 0:
+		return nil
+	case epochs == method.NoEpochs:
+		why = "has no epochs to choose among"
+	case epochs == method.LastEpoch:
+		why = "is done after its last epoch alone, so that none before can be chosen"
+	default:
+		return nil
+	}
+	return &clip.OptionError{Problem: m.Name + " " + why + "; -grid gives it settings to choose among"}
+}
+
 // selectable refuses a choice that there are no images for.
 func (r *Request) selectable(ctx context.Context) error {
 	switch {
@@ -67,26 +88,41 @@ func (r *Request) selectable(ctx context.Context) error {
 		return nil
 	case len(r.Data.Val) == 0:
 		return fmt.Errorf("-select val chooses by validation images, and %s has none: give it a val part, or -split one off, as by -split 0.7,0.1", quote.Plain(r.Data.Name))
-	case r.Method.Peeks:
-		return &clip.OptionError{Problem: r.Method.Name + " chooses by the test images itself, so that -select val would say nothing"}
+	}
+	if err := r.Select.For(r.Method, r.Settings); err != nil {
+		return err
 	}
 	return r.Data.Inspect(ctx, r.Data.Val)
 }
 
-// epochs reports whether epochs are chosen among.
-func (r *Request) epochs(t *method.Training) bool {
-	return r.Select != nil && t.Run != nil && t.Solve == nil && !r.Method.Staged
+// blind warns of classes that what is chosen by validation images is chosen without.
+func (r *Request) blind() {
+	if len(r.Data.Val) == 0 || r.Select == nil && !r.Method.Validates {
+		return
+	}
+	seen := make([]bool, len(r.Data.Classes))
+	for _, item := range r.Data.Val {
+		seen[item.Label] = true
+	}
+	first, none := "", 0
+	for i, class := range r.Data.Classes {
+		if !seen[i] {
+			if none++; none == 1 {
+				first = class
+			}
+		}
+	}
+	switch {
+	case none == 1:
+		r.UI.Warn("%s has no validation image, so that what is chosen by them is chosen by the other classes", quote.String(first))
+	case none > 1:
+		r.UI.Warn("%d of %d classes have no validation image, %s first, so that what is chosen by them is chosen by the others", none, len(seen), quote.String(first))
+	}
 }
 
-// chooses refuses a choice of nothing.
-func (r *Request) chooses(t *method.Training) error {
-	switch {
-	case r.Select == nil || len(r.Select.Grid) > 0 || r.epochs(t):
-		return nil
-	case t.Run == nil:
-		return &clip.OptionError{Problem: r.Method.Name + " has no epochs to choose among; -grid gives it settings to choose among"}
-	}
-	return &clip.OptionError{Problem: r.Method.Name + " is done after its last epoch alone, so that none before can be chosen; -grid gives it settings to choose among"}
+// epochs reports whether epochs are chosen among.
+func (r *Request) epochs() bool {
+	return r.Select != nil && r.Method.EpochsWith(r.Settings) == method.AnyEpoch
 }
 
 // validation evaluates what was learned on the validation images.
@@ -113,7 +149,7 @@ func (r *Request) validateEpochs(ctx context.Context, t *method.Training) (end f
 // choose puts the best epoch in the place of the last, and says so.
 func (r *Request) choose(ctx context.Context, t *method.Training, result *Result) error {
 	c := &Choice{On: r.Select.On, Images: len(r.Data.Val)}
-	if r.epochs(t) {
+	if r.epochs() {
 		t.Run.Trainer.TakeBest()
 		for _, e := range result.Epochs {
 			c.Val = append(c.Val, *e.Val)
