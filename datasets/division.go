@@ -8,6 +8,7 @@ import (
 
 	"fewshot/datasets/internal/pyrand"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // A Division says how the images of each class are divided where nobody has divided them. The zero value is CoOp's: 50 % for
@@ -98,7 +99,7 @@ func (v Division) folders(where string, classes []folder) (s split, err error) {
 		train, val, ok := v.cut(len(paths))
 		if !ok {
 			least = max(least, v.least())
-			p.add("%s: has %d images, too few for %s", quote.String(c.name), len(paths), v.wants())
+			p.add("%s: has %s, too few for %s", quote.String(c.name), words.Count(len(paths), "image"), v.wants())
 			continue
 		}
 		if v.Folds > 0 { // the fold for testing goes to the end

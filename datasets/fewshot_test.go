@@ -195,7 +195,7 @@ func TestGeneratedDivisions(t *testing.T) {
 		}
 	}
 	_, _, err = divideTrainVal("there", items[:1])
-	asError(t, err, "there: label 0: has 1 training images")
+	asError(t, err, "there: label 0: has 1 training image,")
 }
 
 func TestShareRoundsHalfToEven(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"fewshot/datasets/internal/pyrand"
+	"fewshot/nn/words"
 )
 
 // Shares of CoOp's generated splits.
@@ -30,7 +31,7 @@ func divideTrainVal(where string, trainval []Item) (train, val []Item, err error
 	for _, group := range groupByLabel(trainval) {
 		n := share(len(group), valShare)
 		if n == 0 {
-			p.add("label %d: has %d training images, too few to take one for validation", trainval[group[0]].Label, len(group))
+			p.add("label %d: has %s, too few to take one for validation", trainval[group[0]].Label, words.Count(len(group), "training image"))
 			continue
 		}
 		rng.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // isTable reports whether a file is called like a table of images.
@@ -160,7 +161,7 @@ func (d *Dataset) useRows(file string, rows []row, order []string, by Division) 
 		first[r.path] = len(kept) - 1
 	}
 	if divided > 0 && undivided > 0 {
-		p.add("%d rows say their split and %d do not", divided, undivided)
+		p.add("%s a split and %s", words.Plural(divided, "row says", "rows say"), words.Plural(undivided, "does not", "do not"))
 	}
 	switch {
 	case divided > 0 && training == len(rows) && by.set():

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // layout says what the folders of a data set are for. It is found out once, from the names in a [tree] alone, and all that
@@ -319,7 +320,7 @@ func (r *recognizer) noClasses(part, parent *tree) error {
 			break
 		}
 	}
-	return fault(r.path(part), nil, fix, "has %d images and no class folders", part.count)
+	return fault(r.path(part), nil, fix, "has %s and no class folders", words.Count(part.count, "image"))
 }
 
 // undivided finds the classes, or what else is there, in a folder that has no parts.
@@ -394,7 +395,7 @@ func (r *recognizer) nothing(t *tree) error {
 		}
 		return p.err(fix)
 	case loose > 0:
-		return fault(r.path(t), nil, fix+"; for the images of one class the data set is the folder above: "+quote.Plain(filepath.Join(r.path(t), "..")), "has %d images but no class folders", loose)
+		return fault(r.path(t), nil, fix+"; for the images of one class the data set is the folder above: "+quote.Plain(filepath.Join(r.path(t), "..")), "has %s but no class folders", words.Count(loose, "image"))
 	}
 	if why := t.why(); why != "has no images" {
 		return fault(r.path(t), nil, fix, "%s", why)
@@ -442,7 +443,7 @@ func (r *recognizer) levels() error {
 				"has folders of images of which %s can be no class: %s", shown(live[slices.IndexFunc(live, noClass):][:1]), shown(live))
 		}
 		if live := (*part).live(); len(live) == 1 && live[0].flat() && !says(live[0], (*part).name) && !r.marked(live[0]) {
-			return fault(r.path(live[0]), nil, "images belong into one folder per class", "has %d images and no class folders", live[0].count)
+			return fault(r.path(live[0]), nil, "images belong into one folder per class", "has %s and no class folders", words.Count(live[0].count, "image"))
 		}
 	}
 	r.level = 1

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // classFolder is a class in a part: its path below the part in one spelling, its own name, and its images' paths below Root.
@@ -264,7 +265,7 @@ func (d *Dataset) scan(sub string) ([]folder, error) {
 	p := problems{file: dir}
 	if len(t.dirs) == 0 {
 		if len(t.images) > 0 {
-			p.add("has %d images but no class folders", len(t.images))
+			p.add("has %s but no class folders", words.Count(len(t.images), "image"))
 		} else {
 			p.add("has no class folders")
 		}

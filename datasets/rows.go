@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // row is a line of a table of images: a path, what the image shows, and the part that it belongs to, "" if the table does not say.
@@ -184,7 +185,7 @@ func parseCSV(p *problems, text []byte, label string) []row {
 		var bad *csv.ParseError
 		switch {
 		case errors.As(err, &bad) && errors.Is(err, csv.ErrFieldCount):
-			if p.add("line %d: has %d fields, not the %d of the lines before", bad.Line, len(fields), r.FieldsPerRecord); p.total >= giveUpAt {
+			if p.add("line %d: has %s, not the %d of the lines before", bad.Line, words.Count(len(fields), "field"), r.FieldsPerRecord); p.total >= giveUpAt {
 				return nil
 			}
 			continue

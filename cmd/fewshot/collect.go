@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fewshot/nn/words"
 	"fewshot/rmt/plan"
 )
 
@@ -87,7 +88,7 @@ func (f *collectFlags) run(u *ui, path, a, b string) error {
 		}
 	}
 	if n := len(all) - r.States[plan.Done]; n > 0 {
-		u.Warn("%d of %s done, %d partial, %d failed, %d missing, %d of other versions", r.States[plan.Done], plural(len(all), "run is", "runs are"), r.States[plan.Partial], r.States[plan.Failed], r.States[plan.Missing], r.States[plan.Foreign])
+		u.Warn("%d of %s done, %d partial, %d failed, %d missing, %d of other versions", r.States[plan.Done], words.Plural(len(all), "run is", "runs are"), r.States[plan.Partial], r.States[plan.Failed], r.States[plan.Missing], r.States[plan.Foreign])
 	}
 	if f.compare != "" {
 		if r.Paired, err = r.Table.Compare(a, b); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 var dataCheckCommand = command{
@@ -129,7 +130,7 @@ func checkRoot(ctx context.Context, u *ui, root string, opts datasets.CheckOptio
 		}
 	}
 	err = u.result(all, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %s\n", quote.Plain(root), count(len(names), "data set"))
+		fmt.Fprintf(w, "%s: %s\n", quote.Plain(root), words.Count(len(names), "data set"))
 		for i, r := range all.Sets {
 			fmt.Fprintf(w, "  %-22s %s\n", quote.Plain(names[i]), summary(r))
 		}
@@ -138,9 +139,14 @@ func checkRoot(ctx context.Context, u *ui, root string, opts datasets.CheckOptio
 		}
 	})
 	if err == nil && bad > 0 {
-		err = fmt.Errorf("%d of %s in %s are not complete", bad, count(len(names), "data set"), quote.Plain(root))
+		err = fmt.Errorf("%d of %s in %s are not complete", bad, words.Count(len(names), "data set"), quote.Plain(root))
 	}
 	return err
+}
+
+// sizes are a data set's, in words.
+func sizes(n datasets.Counts) string {
+	return fmt.Sprintf("%s, %d training, %d validation and %s", words.Count(n.Classes, "class"), n.Train, n.Val, words.Count(n.Test, "test image"))
 }
 
 // summary is what was found, in a line.
@@ -148,7 +154,7 @@ func summary(r *datasets.Report) string {
 	if r.Problem != "" {
 		return "does not open: " + strings.Join(strings.Fields(r.Problem), " ")
 	}
-	s := fmt.Sprintf("%d classes, %d training, %d validation and %d test images", r.Got.Classes, r.Got.Train, r.Got.Val, r.Got.Test)
+	s := sizes(r.Got)
 	for _, f := range []struct {
 		what string
 		n    int
@@ -215,7 +221,7 @@ func exportData(ctx context.Context, u *ui, task, out string) error {
 	n := ds.Counts()
 	r := exportResult{"result", dir, out, folder, n.Classes, n.Train, n.Val, n.Test, ds.SplitHash()}
 	return u.result(r, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %d classes, %d training, %d validation and %d test images\n", dir, n.Classes, n.Train, n.Val, n.Test)
+		fmt.Fprintf(w, "%s: %s\n", dir, sizes(n))
 		fmt.Fprintf(w, "train on it with: fewshot train -data %s -dataset %s\n", out, folder)
 	})
 }

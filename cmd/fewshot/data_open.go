@@ -14,6 +14,7 @@ import (
 	"fewshot/datasets"
 	"fewshot/datasets/synth"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // dataFlags choose a data set and what to take of it.
@@ -194,7 +195,7 @@ func (d *dataFlags) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {
 	}
 	// Settings depend on the number of shots, and results are called by it.
 	if n := ds.MostShots(); n != d.shots {
-		return nil, usagef("-sample %s has %s of a class, -shots says %d: give -shots %d", quote.Plain(d.sample), count(n, "training image"), d.shots, n)
+		return nil, usagef("-sample %s has %s of a class, -shots says %d: give -shots %d", quote.Plain(d.sample), words.Count(n, "training image"), d.shots, n)
 	}
 	return ds, nil
 }

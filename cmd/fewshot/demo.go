@@ -11,6 +11,7 @@ import (
 
 	"fewshot/cmd/fewshot/internal/draw"
 	"fewshot/datasets"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
@@ -158,7 +159,7 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 
 // title is the figure's.
 func (f *demoFlags) title(seeds int) string {
-	title := fmt.Sprintf("synthetic tasks, %s, a small CLIP of this project's own", count(f.shots, "shot"))
+	title := fmt.Sprintf("synthetic tasks, %s, a small CLIP of this project's own", words.Count(f.shots, "shot"))
 	if seeds > 1 {
 		title += fmt.Sprintf("; mean and standard deviation of %d seeds", seeds)
 	}
@@ -342,7 +343,7 @@ func (f *demoFlags) print(w io.Writer, rows []demoResult) {
 		if r.Method == "zero-shot" {
 			zero = r
 		}
-		line(r, zero, fmt.Sprintf("%s (%d classes)", r.Task, r.Classes), strconv.FormatUint(r.Seed, 10))
+		line(r, zero, fmt.Sprintf("%s (%s)", r.Task, words.Count(r.Classes, "class")), strconv.FormatUint(r.Seed, 10))
 	}
 	if means := f.means(rows); len(rows) > len(means) {
 		for _, r := range means {

@@ -11,6 +11,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/datasets"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/run"
@@ -220,9 +221,9 @@ func (e encoded) print(u *ui) error {
 		const shown = 6
 		fmt.Fprintf(w, "%-5s %q\n", e.Kind, e.Input)
 		if e.Tokens != nil {
-			fmt.Fprintf(w, "      %d tokens %v\n", len(e.Tokens), e.Tokens)
+			fmt.Fprintf(w, "      %s %v\n", words.Count(len(e.Tokens), "token"), e.Tokens)
 		}
-		fmt.Fprintf(w, "      %d values, length %.4f:", len(e.Feature), math.Sqrt(sum))
+		fmt.Fprintf(w, "      %s, length %.4f:", words.Count(len(e.Feature), "value"), math.Sqrt(sum))
 		for _, v := range e.Feature[:min(shown, len(e.Feature))] {
 			fmt.Fprintf(w, " %.6g", v)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fewshot/datasets"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/run"
 )
@@ -212,7 +213,7 @@ func (r *evalResult) print(w io.Writer) {
 	default:
 		fmt.Fprintf(w, "  prompts    ensemble of %d\n", len(r.Templates))
 	}
-	fmt.Fprintf(w, "  accuracy   %6.2f %%  (%d of %s, %d classes)\n", r.Test.Accuracy, r.Test.Correct, count(r.Test.Images, "image"), r.NumClass)
+	fmt.Fprintf(w, "  accuracy   %6.2f %%  (%d of %s, %s)\n", r.Test.Accuracy, r.Test.Correct, words.Count(r.Test.Images, "image"), words.Count(r.NumClass, "class"))
 	for _, s := range r.Forced {
 		fmt.Fprintf(w, "  forced     %s\n", s)
 	}

@@ -20,6 +20,7 @@ import (
 	"fewshot/nn"
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/export"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
@@ -196,7 +197,7 @@ func readClasses(path string) ([]string, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(names) < 2 {
-		return nil, fmt.Errorf("%s: %d classes; a classifier has at least two", path, len(names))
+		return nil, fmt.Errorf("%s: %s; a classifier has at least two", path, words.Count(len(names), "class"))
 	}
 	return names, nil
 }
@@ -302,7 +303,7 @@ func figures(into map[string]string, path string) error {
 			return fmt.Errorf("%s beside %s: %s: %w", run.ResultName, path, name, err)
 		}
 		if a != nil {
-			into[name] = fmt.Sprintf("%.2f %% (%d of %d images of %d classes, %d shots, seed %d)", a.Accuracy, a.Correct, a.Images, r.NumClass, r.Shots, r.Seed)
+			into[name] = fmt.Sprintf("%.2f %% (%d of %s of %s, %s, seed %d)", a.Accuracy, a.Correct, words.Count(a.Images, "image"), words.Count(r.NumClass, "class"), words.Count(r.Shots, "shot"), r.Seed)
 		}
 	}
 	return nil

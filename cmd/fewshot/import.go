@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"fewshot/nn"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/tensor"
 )
@@ -87,6 +88,6 @@ func importMask(ctx context.Context, u *ui, f *modelFlags, path, out string) err
 	}
 	r := &importResult{Kind: "result", Mask: out, Backbone: m.Digest, Epochs: epochs, Sparsity: rmt.SparsityOf(masks)}
 	return u.result(r, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: masks on %d weights of %s, sparsity %v\n", out, len(masks), m.Name, r.Sparsity)
+		fmt.Fprintf(w, "%s: masks on %s of %s, sparsity %v\n", out, words.Count(len(masks), "weight"), m.Name, r.Sparsity)
 	})
 }

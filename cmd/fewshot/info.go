@@ -16,6 +16,7 @@ import (
 
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/run"
@@ -334,7 +335,7 @@ func describeMask(path string) (description, error) {
 }
 
 func (r *maskInfo) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: mask of %d bytes\n  backbone  %s\n  sparsity  %v\n  sha256    %s\n", r.Path, r.Bytes, r.Backbone, r.Sparsity, r.Sum)
+	fmt.Fprintf(w, "%s: mask of %s\n  backbone  %s\n  sparsity  %v\n  sha256    %s\n", r.Path, words.Count(int(r.Bytes), "byte"), r.Backbone, r.Sparsity, r.Sum)
 	if r.Classes != nil {
 		fmt.Fprintf(w, "  classes   %d\n", len(r.Classes))
 	}
@@ -372,7 +373,7 @@ func describeTuned(path string) (description, error) {
 }
 
 func (r *tunedInfo) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s for %d classes, %d bytes\n  sha256    %s\n", r.Path, quote.Plain(r.Spec.Method), len(r.Classes), r.Bytes, r.Sum)
+	fmt.Fprintf(w, "%s: %s for %s, %s\n  sha256    %s\n", r.Path, quote.Plain(r.Spec.Method), words.Count(len(r.Classes), "class"), words.Count(int(r.Bytes), "byte"), r.Sum)
 	printPairs(w, "learned with", r.Spec.Fields())
 }
 
@@ -394,7 +395,7 @@ func describeState(path string) (description, error) {
 }
 
 func (r *stateInfo) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: training checkpoint after %s, to go on at batch %d of epoch %d\n", r.Path, count(r.Steps, "step"), r.At.Batch+1, r.At.Epoch+1)
+	fmt.Fprintf(w, "%s: training checkpoint after %s, to go on at batch %d of epoch %d\n", r.Path, words.Count(r.Steps, "step"), r.At.Batch+1, r.At.Epoch+1)
 	printPairs(w, "of the run with", r.Run)
 }
 

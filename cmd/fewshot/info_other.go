@@ -14,6 +14,7 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/export"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 )
@@ -75,7 +76,7 @@ func describeFile(path string, size int64) (*fileInfo, error) {
 		return nil, nil
 	}
 	if r.Runs, err = plan.OpenHeader(path); err == nil {
-		r.Kind, r.What = "plan", "plan of "+count(r.Runs, "run")
+		r.Kind, r.What = "plan", "plan of "+words.Count(r.Runs, "run")
 		r.Use = fmt.Sprintf("fewshot run %[1]s, fewshot collect %[1]s, fewshot plan emit slurm %[1]s", path)
 		return r, nil
 	}
@@ -124,7 +125,7 @@ func describeOfficial(path string, size int64) *fileInfo {
 		return nil
 	}
 	r := &fileInfo{Kind: "official-mask", Path: path, Bytes: size, What: fmt.Sprintf("masks as R-AMT's released code saves them, after %s, %s",
-		count(epochs, "epoch"), bytesText(size)), Epochs: epochs, Use: fmt.Sprintf("fewshot import -model MODEL -out mask.safetensors %s", path)}
+		words.Count(epochs, "epoch"), bytesText(size)), Epochs: epochs, Use: fmt.Sprintf("fewshot import -model MODEL -out mask.safetensors %s", path)}
 	for _, m := range masks {
 		kept := 0
 		for _, b := range m.Bits {
@@ -164,7 +165,7 @@ func describeRuns(dir string) *fileInfo {
 			line := "not finished"
 			if t, _, err := run.ReadResult(path); err == nil {
 				done++
-				line = fmt.Sprintf("%s on %s, %s, seed %d", quote.Plain(t.Method), quote.Plain(t.Dataset), count(t.Shots, "shot"), t.Seed)
+				line = fmt.Sprintf("%s on %s, %s, seed %d", quote.Plain(t.Method), quote.Plain(t.Dataset), words.Count(t.Shots, "shot"), t.Seed)
 				if t.Test != nil {
 					line += fmt.Sprintf(": %.2f %%", t.Test.Accuracy)
 				}
@@ -183,7 +184,7 @@ func describeRuns(dir string) *fileInfo {
 	if r.Runs > mostListed {
 		r.Lines = append(r.Lines, fmt.Sprintf("and %d more", r.Runs-mostListed))
 	}
-	r.What = fmt.Sprintf("folder of %s, %d finished", count(r.Runs, "run"), done)
+	r.What = fmt.Sprintf("folder of %s, %d finished", words.Count(r.Runs, "run"), done)
 	r.Use = "fewshot info on one of them; fewshot eval -mask or -tuned; fewshot collect, with the plan that they are of"
 	return r
 }
@@ -202,20 +203,4 @@ func written(dir string) string {
 		}
 	}
 	return ""
-}
-
-// count is a number of things in words.
-func count(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
-
-// plural is a number and the words after it, of one or of several.
-func plural(n int, one, several string) string {
-	if n == 1 {
-		several = one
-	}
-	return fmt.Sprintf("%d %s", n, several)
 }

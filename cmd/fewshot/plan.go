@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"fewshot/datasets"
+	"fewshot/nn/words"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan"
 )
@@ -333,7 +334,7 @@ func writePlan(u *ui, p *plan.Plan, path string, force bool, otherwise string) e
 		if p.Len() == 1 {
 			them = "it"
 		}
-		fmt.Fprintf(w, "%s: %s; fewshot run %s makes %s, fewshot collect %s tells of %s\n", path, count(p.Len(), "run"), path, them, path, them)
+		fmt.Fprintf(w, "%s: %s; fewshot run %s makes %s, fewshot collect %s tells of %s\n", path, words.Count(p.Len(), "run"), path, them, path, them)
 	})
 }
 
@@ -379,5 +380,5 @@ func overPlan(p *plan.Plan, path string, force bool, otherwise string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is another plan, of %s; %s", path, count(runs, "run"), otherwise)
+	return fmt.Errorf("%s is another plan, of %s; %s", path, words.Count(runs, "run"), otherwise)
 }

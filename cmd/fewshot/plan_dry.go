@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"fewshot/nn/words"
 	"fewshot/rmt/plan"
 )
 
@@ -62,7 +63,7 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 		}
 	}
 	if len(unmeasured) > 0 { // at once, as measuring takes its time
-		u.notesToErr().Note("%s: %s, %d done", dir, count(e.Runs, "run"), e.Done)
+		u.notesToErr().Note("%s: %s, %d done", dir, words.Count(e.Runs, "run"), e.Done)
 	}
 	dev, err := f.device.open()
 	if err != nil {
@@ -80,10 +81,10 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 }
 
 func (e planEstimate) print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s, %d done\n", e.Dir, count(e.Runs, "run"), e.Done)
+	fmt.Fprintf(w, "%s: %s, %d done\n", e.Dir, words.Count(e.Runs, "run"), e.Done)
 	if n := e.Runs - e.Done; n > 0 {
 		fmt.Fprintf(w, "the other %s about %v on %s, one after the other: %d by the time that results of like runs took, %d by measured steps\n",
-			plural(n, "takes", "take"), time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
+			words.Plural(n, "takes", "take"), time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
 	}
 	for _, s := range e.Unknown {
 		fmt.Fprintf(w, "not counted in: %s\n", s)

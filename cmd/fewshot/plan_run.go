@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fewshot/datasets"
+	"fewshot/nn/words"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
@@ -174,18 +175,18 @@ func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
 		return err
 	}
 	if err := u.result(runResult{"result", dir, report}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: %s done, %d made, %d failed, %s for others, %s in other processes' hands\n", dir, plural(report.Before, "run was", "runs were"), report.Made, report.Failed,
-			plural(report.Waiting, "waits", "wait"), plural(report.Busy, "is", "are"))
+		fmt.Fprintf(w, "%s: %s done, %d made, %d failed, %s for others, %s in other processes' hands\n", dir, words.Plural(report.Before, "run was", "runs were"), report.Made, report.Failed,
+			words.Plural(report.Waiting, "waits", "wait"), words.Plural(report.Busy, "is", "are"))
 	}); err != nil {
 		return err
 	}
 	switch {
 	case report.Unfinished() > 0 && f.requeue:
-		return putBack(task, fmt.Sprintf("%s for what other processes make", plural(report.Unfinished(), "run waits", "runs wait")))
+		return putBack(task, fmt.Sprintf("%s for what other processes make", words.Plural(report.Unfinished(), "run waits", "runs wait")))
 	case report.Unfinished() > 0:
-		return again{fmt.Sprintf("%s for what other processes make; run it again", plural(report.Unfinished(), "run waits", "runs wait"))}
+		return again{fmt.Sprintf("%s for what other processes make; run it again", words.Plural(report.Unfinished(), "run waits", "runs wait"))}
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, count(report.Failed+report.Made+report.Before, "run"), plan.FailedName)
+		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, words.Count(report.Failed+report.Made+report.Before, "run"), plan.FailedName)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"fewshot/datasets/synth"
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/export"
+	"fewshot/nn/words"
 	"fewshot/optim"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan/paper"
@@ -115,7 +116,7 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 	}
 	seconds := time.Since(start).Seconds()
 	return u.result(map[string]any{"kind": "result", "out": out, "config": c, "seconds": seconds}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: a CLIP of %s, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, count(c.Steps, "step"), seconds, out)
+		fmt.Fprintf(w, "%s: a CLIP of %s, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, words.Count(c.Steps, "step"), seconds, out)
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/words"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/plan/paper"
@@ -228,7 +229,7 @@ func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Pl
 			return nil, false, fault
 		}
 		if n := report.Failed + report.Unfinished(); n > 0 {
-			err = fmt.Errorf("%d of %s not done; %s in their folders in %s says why one failed", n, plural(p.Len(), "run is", "runs are"), plan.FailedName, f.out)
+			err = fmt.Errorf("%d of %s not done; %s in their folders in %s says why one failed", n, words.Plural(p.Len(), "run is", "runs are"), plan.FailedName, f.out)
 		}
 	}
 	u.notesToErr().Note("the runs are in %s", f.out)

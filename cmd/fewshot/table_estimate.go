@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"fewshot/nn/words"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
@@ -48,7 +49,7 @@ func (f *paperFlags) estimate(ctx context.Context, u *ui, name string, p *plan.P
 		}
 	}
 	if len(missing) > 0 { // at once, as measuring takes its time
-		u.notesToErr().Note("%s: %s, %d done", name, count(d.Runs, "run"), d.Done)
+		u.notesToErr().Note("%s: %s, %d done", name, words.Count(d.Runs, "run"), d.Done)
 	}
 	dev, err := f.device.open()
 	if err != nil {
@@ -84,9 +85,9 @@ func masks(method string) bool {
 
 func (d dryRun) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s (%d of masks, %d of other methods on masked encoders, %d of other methods, %d of the untouched model), %d done\n",
-		d.Name, count(d.Runs, "run"), d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
+		d.Name, words.Count(d.Runs, "run"), d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
 	if d.Runs > d.Done && d.Device != "" {
-		fmt.Fprintf(w, "the other %s about %v on %s, one after the other\n", plural(d.Runs-d.Done, "takes", "take"), time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
+		fmt.Fprintf(w, "the other %s about %v on %s, one after the other\n", words.Plural(d.Runs-d.Done, "takes", "take"), time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
 	}
 	for _, s := range d.Unknown {
 		fmt.Fprintf(w, "not known: %s\n", s)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fewshot/nn/words"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 )
@@ -149,9 +150,9 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 	case written != nil:
 		return written
 	case report.Unfinished() > 0:
-		return fmt.Errorf("%s in other processes' hands; give the command again when that is done", plural(report.Unfinished(), "run is", "runs are"))
+		return fmt.Errorf("%s in other processes' hands; give the command again when that is done", words.Plural(report.Unfinished(), "run is", "runs are"))
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, count(p.Len(), "run"), plan.FailedName)
+		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, words.Count(p.Len(), "run"), plan.FailedName)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/train"
 )
@@ -24,7 +25,7 @@ const PlanFormat = "fewshot-plan"
 // otherFolder says what a folder is that is no finished run, and what to give; nil if that is not known.
 func otherFolder(dir string) error {
 	if n, ok := planRuns(filepath.Join(dir, PlanName)); ok {
-		return fmt.Errorf("%s is no run but has a %s of %s: name one of the folders in %s", dir, PlanName, counted(n, "run"), runsOf(filepath.Join(dir, PlanName)))
+		return fmt.Errorf("%s is no run but has a %s of %s: name one of the folders in %s", dir, PlanName, words.Count(n, "run"), runsOf(filepath.Join(dir, PlanName)))
 	}
 	states, err := train.StateFiles(dir)
 	_, locked := os.Stat(filepath.Join(dir, LockName))
@@ -37,7 +38,7 @@ func otherFolder(dir string) error {
 // otherFile says what a file is that is no result, and what to give; nil if that is not known.
 func otherFile(path string) error {
 	if n, ok := planRuns(path); ok {
-		return fmt.Errorf("%s is a plan of %s, and no run: give the folder of one of its runs, which are in %s", path, counted(n, "run"), runsOf(path))
+		return fmt.Errorf("%s is a plan of %s, and no run: give the folder of one of its runs, which are in %s", path, words.Count(n, "run"), runsOf(path))
 	}
 	f, err := checkpoint.Open(path)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
@@ -272,24 +273,16 @@ func (r *Request) result(s Spec, t *method.Training) *Result {
 		Train: len(r.Data.Train), Split: s.Data.Split, Method: s.Method, Config: s.Settings, Figures: t.Figures, Device: r.Dev.Describe(), Program: r.Program, Flags: r.Flags}
 }
 
-// counted is a number of things in words.
-func counted(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
-
 // announce says what is about to happen.
 func (r *Request) announce(t *method.Training) {
 	steps := ""
 	if t.Run != nil {
-		steps = fmt.Sprintf(", %s an epoch, %s", counted(t.Run.Data.Batches(), "step"), counted(t.Run.Epochs, "epoch"))
+		steps = fmt.Sprintf(", %s an epoch, %s", words.Count(t.Run.Data.Batches(), "step"), words.Count(t.Run.Epochs, "epoch"))
 	}
 	if ratio, ok := t.Figures["travel_ratio"]; ok {
 		steps += fmt.Sprintf(", travel ratio %.2f", ratio)
 	}
-	r.UI.Note("%s: %d classes, %s%s", r.Data.Name, len(r.Data.Classes), counted(len(r.Data.Train), "training image"), steps)
+	r.UI.Note("%s: %s, %s%s", r.Data.Name, words.Count(len(r.Data.Classes), "class"), words.Count(len(r.Data.Train), "training image"), steps)
 	for _, w := range t.Warnings {
 		r.UI.Warn("%s", w)
 	}
@@ -306,7 +299,7 @@ func (r *Request) zeroShot(ctx context.Context, job *method.Job, tests *Source, 
 		return err
 	}
 	result.ZeroShot = &a
-	r.UI.Note("zero-shot: %.2f %% of %s", a.Accuracy, counted(a.Images, "test image"))
+	r.UI.Note("zero-shot: %.2f %% of %s", a.Accuracy, words.Count(a.Images, "test image"))
 	return nil
 }
 

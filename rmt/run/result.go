@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/train"
 )
@@ -51,9 +52,9 @@ type Result struct {
 
 // Print is the result for people.
 func (r *Result) Print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s on %s, %s, seed %d\n", r.Method, r.Dataset, counted(r.Shots, "shot"), r.Seed)
+	fmt.Fprintf(w, "\n%s on %s, %s, seed %d\n", r.Method, r.Dataset, words.Count(r.Shots, "shot"), r.Seed)
 	if c := r.Choice; c != nil {
-		fmt.Fprintf(w, "  chosen     %s  (%.2f %% of %s)\n", c.words(), c.Accuracy, counted(c.Images, "validation image"))
+		fmt.Fprintf(w, "  chosen     %s  (%.2f %% of %s)\n", c.words(), c.Accuracy, words.Count(c.Images, "validation image"))
 	}
 	if r.ZeroShot != nil {
 		fmt.Fprintf(w, "  zero-shot  %6.2f %%\n", r.ZeroShot.Accuracy)

@@ -29,9 +29,4 @@ func TestPrint(t *testing.T) {
 			t.Errorf("%q in\n%s", c.not, b.String())
 		}
 	}
-	for n, want := range map[int]string{0: "0 steps", 1: "1 step", 2: "2 steps"} {
-		if got := counted(n, "step"); got != want {
-			t.Errorf("%d: %s", n, got)
-		}
-	}
 }

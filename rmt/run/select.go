@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
 )
@@ -174,7 +175,7 @@ func (r *Request) chosen(c *Choice) error {
 	if r.part {
 		return nil
 	}
-	r.UI.Note("chosen: %s, %.2f %% of %s", c.words(), c.Accuracy, counted(c.Images, "validation image"))
+	r.UI.Note("chosen: %s, %.2f %% of %s", c.words(), c.Accuracy, words.Count(c.Images, "validation image"))
 	return r.UI.Event(struct {
 		Kind string `json:"kind"`
 		*Choice

@@ -13,6 +13,7 @@ import (
 
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/tensor"
 )
@@ -294,7 +295,7 @@ func (v *Verification) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %s: %s\n", ResultName, s)
 	}
 	if a, b := v.Was.Test, v.Is.Test; a != nil && b != nil {
-		fmt.Fprintf(w, "  accuracy   %.2f %% then, %.2f %% now (%d and %d of %s)\n", a.Accuracy, b.Accuracy, a.Correct, b.Correct, counted(b.Images, "image"))
+		fmt.Fprintf(w, "  accuracy   %.2f %% then, %.2f %% now (%d and %d of %s)\n", a.Accuracy, b.Accuracy, a.Correct, b.Correct, words.Count(b.Images, "image"))
 	}
 	if v.Out != "" {
 		fmt.Fprintf(w, "  the second run is in %s\n", v.Out)

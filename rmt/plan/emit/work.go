@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // Work is what there is to do, where it lies on the cluster, and what a task of it may use.
@@ -58,7 +59,7 @@ func (w *Work) check() error {
 	case w.Groups < 1 || w.Groups > w.Runs:
 		panic(fmt.Sprintf("emit: %d groups of %d runs", w.Groups, w.Runs))
 	case w.Tasks < 0 || w.Tasks > w.Groups:
-		return fmt.Errorf("%d tasks for %s, which can be made by %d at most; 0 is as many as there can be", w.Tasks, count(w.Runs, "run"), w.Groups)
+		return fmt.Errorf("%d tasks for %s, which can be made by %d at most; 0 is as many as there can be", w.Tasks, words.Count(w.Runs, "run"), w.Groups)
 	case w.Parallel < 0 || w.Parallel > most:
 		return fmt.Errorf("%d tasks at a time: from 1 to %d, or 0 for as many as there is room for", w.Parallel, most)
 	case w.CPUs < 0 || w.CPUs > most:
@@ -103,16 +104,9 @@ func (w *Work) size(bound int) (n int, single bool, err error) {
 // about says in words what there is to do.
 func (w *Work) about(n int) string {
 	if n == w.Runs {
-		return fmt.Sprintf("%s of %s, each a task", count(n, "run"), base(w.Plan))
+		return fmt.Sprintf("%s of %s, each a task", words.Count(n, "run"), base(w.Plan))
 	}
-	return fmt.Sprintf("%s of %s in %s", count(w.Runs, "run"), base(w.Plan), count(n, "task"))
-}
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
+	return fmt.Sprintf("%s of %s in %s", words.Count(w.Runs, "run"), base(w.Plan), words.Count(n, "task"))
 }
 
 // base is the last part of a path, as comments show it.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fewshot/nn/words"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 )
@@ -135,7 +136,7 @@ func (t *Table) notes(p *plan.Plan, done []*plan.Outcome) (all []string) {
 	all = append(all, slices.Sorted(maps.Keys(t.barred))...)
 	all = append(all, t.Notes...)
 	if n := idle(done); n > 0 {
-		all = append(all, fmt.Sprintf("%s of masks switched off no weight, as so few steps cannot at these settings: their accuracy is the untouched model's.", counted(n, "run")))
+		all = append(all, fmt.Sprintf("%s of masks switched off no weight, as so few steps cannot at these settings: their accuracy is the untouched model's.", words.Count(n, "run")))
 	}
 	if missing := p.Len() - len(done); missing > 0 {
 		all = append(all, fmt.Sprintf("%d of %d runs are not done; what depends on them is left empty.", missing, p.Len()))
@@ -233,7 +234,7 @@ func (t *Table) settingsNotes(p *plan.Plan) (all []string) {
 // reduced says what is less than in the paper.
 func (o *Options) reduced(p *plan.Plan) (all []string) {
 	if n := len(o.seeds()); !slices.Equal(o.seeds(), []uint64{1, 2, 3}) {
-		all = append(all, fmt.Sprintf("REDUCED: %s, %v; the paper has three.", counted(n, "seed"), o.seeds()))
+		all = append(all, fmt.Sprintf("REDUCED: %s, %v; the paper has three.", words.Count(n, "seed"), o.seeds()))
 	}
 	if !slices.Equal(o.shots(), []int{1, 2, 4, 8, 16}) {
 		all = append(all, fmt.Sprintf("REDUCED: %v shots; the paper has 1, 2, 4, 8 and 16.", o.shots()))
@@ -278,12 +279,4 @@ func machinesOf(done []*plan.Outcome) string {
 		}
 	}
 	return strings.Join(slices.Sorted(maps.Keys(all)), "; ")
-}
-
-// counted is a number of things in words.
-func counted(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }

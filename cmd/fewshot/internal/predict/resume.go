@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"fewshot/nn/words"
 )
 
 // maxRow bounds a row: a thousand classes with names of a thousand bytes, and a path.
@@ -105,7 +107,7 @@ func (o *Output) After(paths iter.Seq2[string, error], batch int) iter.Seq2[stri
 			}
 		}
 		if n < o.Before.Rows {
-			yield("", fmt.Errorf("%s has %d rows, and there are %d images: were some taken away? Give another -out", o.path, o.Before.Rows, n))
+			yield("", fmt.Errorf("%s has %s, and %s given: were some taken away? Give another -out", o.path, words.Count(o.Before.Rows, "row"), words.Plural(n, "image is", "images are")))
 		}
 	}
 }

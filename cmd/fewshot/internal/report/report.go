@@ -16,6 +16,7 @@ import (
 
 	"fewshot/cmd/fewshot/internal/draw"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 	"fewshot/rmt/run"
 )
 
@@ -64,6 +65,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"percent": func(v float64) string { return fmt.Sprintf("%.2f %%", v) },
 	"width":   func(v float64) string { return fmt.Sprintf("%.0f", v) },
 	"text":    text,
+	"count":   words.Count,
+	"plural":  words.Plural,
 }).ParseFS(pages, "*.html"))
 
 // text is a stranger's text as the program shows it everywhere: what could play tricks is escaped, beyond what HTML needs.
@@ -133,7 +136,7 @@ func (p *page) facts() error {
 	r := p.Result
 	add := func(name, value, note string) { p.Facts = append(p.Facts, fact{name, value, note}) }
 	if r.Test != nil {
-		note := fmt.Sprintf("%d of %d test images, %d classes", r.Test.Correct, r.Test.Images, r.NumClass)
+		note := fmt.Sprintf("%d of %s, %s", r.Test.Correct, words.Count(r.Test.Images, "test image"), words.Count(r.NumClass, "class"))
 		add("accuracy", fmt.Sprintf("%.2f %%", r.Test.Accuracy), note)
 		if r.ZeroShot != nil {
 			add("zero-shot", fmt.Sprintf("%.2f %%", r.ZeroShot.Accuracy), "before training")
@@ -148,7 +151,7 @@ func (p *page) facts() error {
 		add("weights off", fmt.Sprintf("%.2f %%", r.Sparsity.Percent()), fmt.Sprintf("%d of %d masked", r.Sparsity.Off, r.Sparsity.Total))
 	}
 	add("file", bytesText(r.FileBytes), "what was learned")
-	add("trained on", fmt.Sprint(r.Train), fmt.Sprintf("images, %d shots, seed %d", r.Shots, r.Seed))
+	add("trained on", words.Count(r.Train, "image"), fmt.Sprintf("%s, seed %d", words.Count(r.Shots, "shot"), r.Seed))
 	return nil
 }
 
@@ -186,7 +189,7 @@ func (p *page) curves() error {
 		f       draw.Curves
 		caption string
 	}{
-		{draw.Curves{X: "epoch", Y: "loss", Whole: true, Lines: lines}, fmt.Sprintf("Mean loss of the augmented training images by epoch: from %.4g to %.4g in %d epochs.", loss[0], loss[last], len(epochs))},
+		{draw.Curves{X: "epoch", Y: "loss", Whole: true, Lines: lines}, fmt.Sprintf("Mean loss of the augmented training images by epoch: from %.4g to %.4g in %s.", loss[0], loss[last], words.Count(len(epochs), "epoch"))},
 		{draw.Curves{X: "epoch", Y: "accuracy, %", Whole: true, Lines: []draw.Line{{Name: "training accuracy", X: x, Y: accuracy}}},
 			fmt.Sprintf("Accuracy on the augmented training images by epoch: from %.1f %% to %.1f %%.", accuracy[0], accuracy[last])},
 	} {

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 	"fewshot/rmt/run"
 )
 
@@ -129,7 +130,7 @@ func (r *repository) loadLocked(ctx context.Context, name string) error {
 			e.task.unload()
 		}
 		e.task, e.reason, e.stamp = t, "", stamp
-		r.note("task %s: %s of %s, %d classes%s", name, t.method, cmp.Or(t.title, "unknown images"), len(t.classes), sparsityText(t.sparsity))
+		r.note("task %s: %s of %s, %s%s", name, t.method, cmp.Or(t.title, "unknown images"), words.Count(len(t.classes), "class"), sparsityText(t.sparsity))
 	}
 	r.engine.metrics.loads.WithLabelValues(outcome).Inc()
 	return err
