@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/pkg/profile"
@@ -43,11 +45,33 @@ func (c *commonFlags) profile(errw io.Writer) (stop func(), err error) {
 	if mode == nil {
 		return func() {}, nil
 	}
+	if err := profileFolder(dir); err != nil {
+		return nil, err
+	}
 	p := profile.Start(mode, profile.ProfilePath(dir), profile.Quiet, profile.NoShutdownHook)
 	return func() {
 		p.Stop()
 		fmt.Fprintf(errw, "profile written to %s\n", dir)
 	}, nil
+}
+
+// profileFolder makes the folder, and refuses what the profiler would end the program for, or wait for: a file in its place, a pipe in a
+// profile's.
+func profileFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("the folder for a profile: %w", err)
+	}
+	for _, name := range []string{"cpu.pprof", "mem.pprof", "trace.out"} {
+		path := filepath.Join(dir, name)
+		if s, err := os.Stat(path); err == nil && !s.Mode().IsRegular() {
+			return fmt.Errorf("the folder for a profile: %s is no regular file; remove it", path)
+		}
+	}
+	probe, err := os.CreateTemp(dir, ".profile-*")
+	if err != nil {
+		return fmt.Errorf("the folder for a profile: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // deviceFlags choose where to compute.

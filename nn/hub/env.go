@@ -3,7 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -112,14 +112,12 @@ func (c *Client) findToken(env func(...string) string, expand func(string) strin
 		if p := env("HF_TOKEN_PATH"); p != "" {
 			from = expand(p)
 		}
-		f, err := os.Open(from)
-		if err != nil {
+		b, err := readBounded(from, maxToken)
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil // not logged in
 		}
-		defer f.Close()
-		b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 		if err != nil {
-			return fmt.Errorf("reading the token: %w", err)
+			return fmt.Errorf("reading the token: %w; HF_TOKEN_PATH names the file, HF_HUB_DISABLE_IMPLICIT_TOKEN=1 goes without", err)
 		}
 		token = strings.TrimSpace(string(b))
 	}

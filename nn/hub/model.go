@@ -197,7 +197,7 @@ func (c *Client) archive(ctx context.Context, name, path, from, sum string) erro
 
 // checkSHA256 compares a file's content with what it should be.
 func checkSHA256(path, want string) error {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return err
 	}
