@@ -45,7 +45,24 @@ func TestOutputsReplaceNothing(t *testing.T) {
 			t.Errorf("%q: exit code %d, %s", args, code, errw)
 		}
 	}
-	for _, name := range []string{"keep.txt", "keep.svg", "result.json"} {
+	sketch := at("sketch.txt")
+	if err := os.WriteFile(sketch, []byte("keep"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{ // what is read, or what a run or a plan is made of, is not replaced by anybody's word
+		{"report", plan, "-force", "-out", plan},
+		{"report", sketch, "-force", "-out", sketch},
+		{"report", at("runs"), "-force", "-out", at("result.json")},
+		{"report", at("runs"), "-model", sketch, "-force", "-out", sketch},
+		append([]string{"table", "6", "-force", "-out", plan}, runs...),
+		append([]string{"figure", "5", "-force", "-out", at("result.json")}, runs...),
+		{"demo", "-force", "-figure", at("result.json")},
+	} {
+		if code, _, errw := cli(t, args...); code != exitFailed || !strings.Contains(errw, "and is not replaced; name another file") {
+			t.Errorf("%q: exit code %d, %s", args, code, errw)
+		}
+	}
+	for _, name := range []string{"keep.txt", "keep.svg", "sketch.txt", "result.json"} {
 		if got := string(read(t, at(name))); got != "keep" {
 			t.Errorf("%s: %.40q", name, got)
 		}

@@ -18,6 +18,7 @@ import (
 	"fewshot/cmd/fewshot/internal/report"
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/words"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 )
@@ -54,6 +55,7 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 		if len(args) != 1 {
 			return usagef("give one run or plan, not %d", len(args))
 		}
+		outputs.args = args
 		if err := outputs.check("out", *out); err != nil {
 			return err
 		}
@@ -83,7 +85,7 @@ func setupReport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 			_, ece := run.Reliability(t.Predictions)
 			done.Test, done.ECE = &a, &ece
 			if t.Same && a.Correct != r.Test.Correct {
-				u.Warn("%d of %s classified rightly now, and result.json says %d; fewshot verify says why that may be", a.Correct, plural(a.Images, "test image is", "test images are"), r.Test.Correct)
+				u.Warn("%d of %s classified rightly now, and result.json says %d; fewshot verify says why that may be", a.Correct, words.Plural(a.Images, "test image is", "test images are"), r.Test.Correct)
 			}
 		}
 		return u.result(done, func(w io.Writer) { fmt.Fprintln(w, done.File) })
@@ -113,7 +115,7 @@ func reportPlan(u *ui, path, runs, out string, o *outputs, anyVersion bool) erro
 		return err
 	}
 	if !slices.ContainsFunc(all, func(o *plan.Outcome) bool { return o.State != plan.Missing }) {
-		return fmt.Errorf("%s: none of its runs is done (%s in %s); fewshot run %s makes them", path, count(len(all), "run"), dir, path)
+		return fmt.Errorf("%s: none of its runs is done (%s in %s); fewshot run %s makes them", path, words.Count(len(all), "run"), dir, path)
 	}
 	page := report.Plan{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Folder: dir, Outcomes: all, Table: plan.Tabulate(all), Program: version(),
 		Commands: []report.Command{

@@ -88,6 +88,9 @@ func (o *Output) begin(settings []byte, resume bool) error {
 	if err := o.cut(); err != nil || o.size > 0 {
 		return err
 	}
+	if _, err := ReadSettings(o.path); err != nil && !errors.Is(err, fs.ErrNotExist) { // somebody's, called as ours would be
+		return fmt.Errorf("%w; it is not replaced: give another -out", err)
+	}
 	if err := o.note(settings, nil); err != nil {
 		return err
 	}

@@ -212,7 +212,7 @@ func TestResumeRefuses(t *testing.T) {
 	problem, _ = open(map[string]any{"top": 4, "mask": "m", "model": map[string]string{"digest": "x"}}, true)
 	want("other settings", problem, `mask was not there and is "m"; top was 3 and is 4; give those`)
 	_, o = open(settings, true)
-	for names, part := range map[string]string{"b": "row 1 of", "": "has 1 rows, and there are 0 images"} {
+	for names, part := range map[string]string{"b": "row 1 of", "": "has 1 row, and 0 images are given"} {
 		err := error(nil)
 		for _, e := range o.After(seq(strings.Fields(names)), 4) {
 			err = e
@@ -241,6 +241,17 @@ func TestResumeRefuses(t *testing.T) {
 		problem, _ = open(settings, true)
 		want(text, problem, part)
 	}
+	os.Remove(path)
+	os.WriteFile(sidecar, []byte("my notes"), 0o666)
+	problem, _ = open(settings, false)
+	want("somebody's file in the sidecar's place", problem, "is no file of settings, as fewshot predict writes it; it is not replaced")
+	if b, err := os.ReadFile(sidecar); err != nil || string(b) != "my notes" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("an empty file of predictions is left")
+	}
+	os.WriteFile(path, f.Header(), 0o666)
 	os.Remove(sidecar)
 	problem, _ = open(settings, true)
 	want("without a sidecar", problem, "nothing says how it was made")
