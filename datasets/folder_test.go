@@ -34,6 +34,7 @@ func TestOpenFolderDivided(t *testing.T) {
 	}
 	wantWarning(t, d, "outside of any class folder", "loose.png")
 	wantWarning(t, d, "not named like an image", "Dog/notes.txt")
+	wantWarning(t, d, "classes without a validation image", "tabby cat")
 	if _, err := d.ReadItem(d.Test[0]); err != nil {
 		t.Error(err)
 	}

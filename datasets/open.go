@@ -285,22 +285,9 @@ func (d *Dataset) finish() {
 	for _, part := range []struct {
 		what  string
 		items []Item
-	}{{"training", d.Train}, {"test", d.Test}} {
-		if len(part.items) == 0 {
-			continue
-		}
-		has := make([]bool, len(d.Classes))
-		for _, it := range part.items {
-			has[it.Label] = true
-		}
-		var without tally
-		for l, c := range d.Classes {
-			if !has[l] {
-				without.add(c)
-			}
-		}
-		if without.total > 0 {
-			d.warn("classes without a " + part.what + " image: " + without.String())
+	}{{"training", d.Train}, {"validation", d.Val}, {"test", d.Test}} {
+		if w := d.classesWithout(part.what, part.items); w != "" {
+			d.warn(w)
 		}
 	}
 	if len(d.Test) == 0 {
@@ -309,6 +296,24 @@ func (d *Dataset) finish() {
 	if len(d.Classes) == 1 {
 		d.warn(fmt.Sprintf("there is one class, %s: %s", quote.String(d.Classes[0]), oneClass))
 	}
+}
+
+// classesWithout says which classes have no image of a part that has images; "" where all have one.
+func (d *Dataset) classesWithout(what string, items []Item) string {
+	has := make([]bool, len(d.Classes))
+	for _, it := range items {
+		has[it.Label] = true
+	}
+	var without tally
+	for l, c := range d.Classes {
+		if !has[l] {
+			without.add(c)
+		}
+	}
+	if without.total == 0 || len(items) == 0 {
+		return ""
+	}
+	return "classes without a " + what + " image: " + without.String()
 }
 
 // compare warns where sizes differ from the published ones.

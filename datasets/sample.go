@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,6 +71,9 @@ func (d *Dataset) Sample(file string) (*Dataset, error) {
 	out.Val = d.match(&p, val, d.Val, "validation")
 	if err := p.err("the sample must be of " + d.Title + ", divided as there (" + d.Split + ")"); err != nil {
 		return nil, err
+	}
+	if w := out.classesWithout("validation", out.Val); w != "" && d.classesWithout("validation", d.Val) != w {
+		out.Warnings = append(slices.Clone(d.Warnings), "of the sample: "+w)
 	}
 	return &out, nil
 }
