@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fewshot/cmd/fewshot/internal/predict"
 	"fewshot/rmt"
 	"fewshot/rmt/run"
 )
@@ -211,6 +212,25 @@ func TestEvalOfSeveral(t *testing.T) {
 		if code != exitFailed || !strings.Contains(errw, c.want) {
 			t.Errorf("%v: exit code %d, %s; want %q", c.args, code, errw, c.want)
 		}
+	}
+}
+
+// Beside a file of predictions stands what the rows were made with: a learned context, where there is one, and no templates.
+func TestPredictSettingsOfLearnedPrompts(t *testing.T) {
+	dir, out := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "p.csv")
+	must(t, learn(t, "coop", dir)...)
+	paths, _ := testFiles(t)
+	must(t, "predict", "-model", tiny(t), "-tuned", dir, "-out", out, paths[0])
+	b, err := predict.ReadSettings(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s predictSettings
+	if err := json.Unmarshal(b, &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Templates == nil || len(s.Templates) > 0 || s.Prompts != "none" || !strings.Contains(s.Instead, "context") {
+		t.Errorf("%s", b)
 	}
 }
 
