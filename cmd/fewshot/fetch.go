@@ -71,7 +71,8 @@ func unreached(err error) error {
 		error
 		Timeout() bool
 	}
-	if !errors.As(err, &down) {
+	var file *fs.PathError // the system's errors have a Timeout too, whatever they are about
+	if !errors.As(err, &down) || errors.As(err, &file) {
 		return nil
 	}
 	var cause error = down

@@ -76,8 +76,11 @@ func TestUnreached(t *testing.T) {
 	if err == nil || err.Error() != "the network cannot be reached (no such host)" {
 		t.Error(err)
 	}
-	if err := unreached(errors.New("check the name")); err != nil {
-		t.Error(err)
+	_, missing := os.Stat(filepath.Join(t.TempDir(), "missing")) // which has a Timeout too
+	for _, other := range []error{errors.New("check the name"), missing} {
+		if err := unreached(other); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -86,11 +89,19 @@ func TestModelByName(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "model")
 	must(t, "export", "-model", tiny(t), "-to", "transformers", "-out", folder)
 	serveHub(t, folder)
-	code, out, errw := cli(t, "info", "-offline", "a/b")
-	if code != exitFailed || !strings.Contains(errw, "not in the cache") {
-		t.Errorf("%d %s%s", code, out, errw)
+	t.Setenv("HOME", t.TempDir()) // of OpenAI's models
+	for name, want := range map[string]string{
+		"a/b": "a/b is no file or folder here, and as a model's name: a/b at main is not in the cache, " + os.Getenv("HF_HOME") +
+			"/hub, and the network is not used (-offline, HF_HUB_OFFLINE)",
+		"ViT-B/16": "and the network is not used (-offline, HF_HUB_OFFLINE)",
+	} {
+		for _, args := range [][]string{{"info", "-offline", name}, {"zeroshot", "-offline", "-model", name, "-data", tinyData(t), "-dataset", "few"}} {
+			if code, _, errw := cli(t, args...); code != exitFailed || !strings.Contains(errw, want) {
+				t.Errorf("%q: %d %s, want %q", args, code, errw, want)
+			}
+		}
 	}
-	out = must(t, "info", "a/b")
+	out := must(t, "info", "a/b")
 	if !strings.HasPrefix(out, "fetching a/b, ") {
 		t.Errorf("not a word of what is fetched: %s", out)
 	}
@@ -102,7 +113,7 @@ func TestModelByName(t *testing.T) {
 	if want := last[modelInfo](t, must(t, "info", "-digest", "-json", tiny(t))); got.Digest != want.Digest || got.Digest == "" {
 		t.Errorf("digest %s, want %s", got.Digest, want.Digest)
 	}
-	code, _, errw = cli(t, "info", "a/c")
+	code, _, errw := cli(t, "info", "a/c")
 	if code != exitFailed || !strings.Contains(errw, "no file or folder here") || !strings.Contains(errw, "check the name") {
 		t.Errorf("%d %s", code, errw)
 	}
