@@ -9,7 +9,7 @@ import "unsafe"
 // its collector leave as much garbage lying about.
 const Least = 2 << 20
 
-// Memory is the blocks that one owner has.
+// Memory is the blocks that one owner has: the mapping of each.
 type Memory struct{ blocks map[unsafe.Pointer][]byte }
 
 // Number is what blocks hold.
@@ -24,7 +24,7 @@ func New[T Number](m *Memory, n int) []T {
 	if size < Least {
 		return make([]T, n)
 	}
-	b, err := take(size)
+	b, mapping, err := take(size)
 	if err != nil {
 		return make([]T, n)
 	}
@@ -32,7 +32,7 @@ func New[T Number](m *Memory, n int) []T {
 	if m.blocks == nil {
 		m.blocks = map[unsafe.Pointer][]byte{}
 	}
-	m.blocks[p] = b
+	m.blocks[p] = mapping
 	return unsafe.Slice((*T)(p), n)
 }
 

@@ -1,6 +1,10 @@
 package pages
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+	"unsafe"
+)
 
 func TestMemory(t *testing.T) {
 	var m Memory
@@ -26,7 +30,9 @@ func TestMemory(t *testing.T) {
 			y[n-1] = 2 // still there
 		}
 	}
-	New[uint16](&m, Least)
+	if x := New[uint16](&m, Least+1); runtime.GOOS == "linux" && uintptr(unsafe.Pointer(&x[0]))%Least != 0 {
+		t.Error("memory does not begin with a huge page")
+	}
 	m.Close()
 	if len(m.blocks) != 0 {
 		t.Errorf("%d blocks are left", len(m.blocks))
