@@ -2,14 +2,16 @@
 """What opening a checkpoint takes: processors' time, clock and peak memory of `fewshot encode -text`, which reads both encoders, beside
 reading the file into memory once, and of `fewshot info`.
 
-    python tests/peers/opening.py [-sizes ViT-B-16,ViT-L-14] [-rounds 5] [-folder FOLDER]
+    python tests/peers/opening.py [-sizes ViT-B-16,ViT-L-14] [-dtypes float16,float32] [-forms safetensors,bin,pt] [-rounds 5] [-folder FOLDER]
 
-needs Go, torch, safetensors and about 10 GB of disk below FOLDER, which is a temporary one unless given. Files are of random weights. "over" is the
-peak of memory beyond the weights in float32.
+needs Go, torch, safetensors and about 10 GB of disk below FOLDER, which is a temporary one unless given. Files are of random weights. "cold" is with
+the file out of the system's cache. "floor" is the clock of one thread that reads the file and writes the weights in float32 to fresh memory in huge
+pages, whatever it may write. "over" is the peak of memory beyond the weights in float32.
 """
 
 import argparse
 import importlib.util
+import itertools
 import os
 import pathlib
 import statistics
@@ -34,11 +36,26 @@ def spent(command, env={}):
 
 
 READ = "import sys; f = open(sys.argv[1], 'rb', 0); b = bytearray(1 << 18)\nwhile f.readinto(b): pass"
+FLOOR = READ + """
+import ctypes, mmap
+size = int(sys.argv[2])
+m = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+if hasattr(mmap, "MADV_HUGEPAGE"): m.madvise(mmap.MADV_HUGEPAGE)
+ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(m)), 1, size)"""
+
+
+def forget(path):
+    """Takes a file out of the system's cache."""
+    with open(path, "rb") as f:
+        os.fsync(f.fileno())
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("-sizes", default="ViT-B-16,ViT-L-14")
+    p.add_argument("-dtypes", default="float16,float32")
+    p.add_argument("-forms", default=",".join(files.FORMS))
     p.add_argument("-rounds", type=int, default=5)
     p.add_argument("-folder")
     a = p.parse_args()
@@ -46,24 +63,27 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = a.folder or temporary
         fewshot = build(temporary)
-        print("| file | read: s | open: s | processors: s | peak: MB | over: MB | info: s, MB |")
-        print("|---|---|---|---|---|---|---|")
-        for size in a.sizes.split(","):
-            elements = sum(product(shape) for _, shape in files.shapes(files.SIZES[size]))
-            for dtype in ("float16", "float32"):
-                for form in files.FORMS:
-                    make = [sys.executable, "-W", "ignore", files.__file__, folder, "-size", size, "-dtype", dtype, "-form", form]
-                    path = subprocess.run(make, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
-                    rows = []
-                    for _ in range(a.rounds):
-                        read = spent(["python3", "-c", READ, path])
-                        opened = spent([fewshot, "encode", "-model", path, "-activation", "quickgelu", "-vocab", vocabulary, "-text", "a photo."])
-                        info = spent([fewshot, "info", path])
-                        rows.append((read[0], *opened, info[0], info[2]))
-                    read, clock, cpu, peak, info, small = (statistics.median(c) for c in zip(*rows))
-                    print(f"| {size} {dtype} {form} | {read:.2f} | {clock:.2f} | {cpu:.2f} | {peak:.0f} | {peak - 4e-6 * elements:.0f} | {info:.2f}, {small:.0f} |", flush=True)
-                    if not a.folder:
-                        os.remove(path)
+        print("| file | read: s | open: s | floor: s | read cold: s | open cold: s | processors: s | peak: MB | over: MB | info: s, MB |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
+        for size, dtype, form in itertools.product(a.sizes.split(","), a.dtypes.split(","), a.forms.split(",")):
+            weights = 4 * sum(product(shape) for _, shape in files.shapes(files.SIZES[size]))
+            make = [sys.executable, "-W", "ignore", files.__file__, folder, "-size", size, "-dtype", dtype, "-form", form]
+            path = subprocess.run(make, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+            read = ["python3", "-c", READ, path]
+            opening = [fewshot, "encode", "-model", path, "-activation", "quickgelu", "-vocab", vocabulary, "-text", "a photo."]
+            rows = []
+            for _ in range(a.rounds):
+                cold = []
+                for command in (read, opening):
+                    forget(path)
+                    cold.append(spent(command)[0])
+                warm, opened, info = spent(read), spent(opening), spent([fewshot, "info", path])
+                floor = spent(["python3", "-c", FLOOR, path, str(weights)])
+                rows.append((warm[0], opened[0], floor[0], *cold, *opened[1:], info[0], info[2]))
+            *seconds, peak, info, small = (statistics.median(c) for c in zip(*rows))
+            print(f"| {size} {dtype} {form} | {' | '.join(f'{s:.2f}' for s in seconds)} | {peak:.0f} | {peak - weights / 1e6:.0f} | {info:.2f}, {small:.0f} |", flush=True)
+            if not a.folder:
+                os.remove(path)
 
 
 def build(folder):
