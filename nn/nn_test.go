@@ -62,6 +62,46 @@ func TestWeightsReportEverything(t *testing.T) {
 	}
 }
 
+// together is a source that may be read by several goroutines at once.
+type together struct{ memory }
+
+func (together) Concurrent() bool { return true }
+
+// Large tensors are read while the constructor goes on: with Err they have their values, and what is wrong with one is told in its place.
+func TestWeightsReadTogether(t *testing.T) {
+	dev, err := tensor.Open("cpu", tensor.Options{Workers: 1, Poison: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	src := together{memory{}}
+	for i := range 8 {
+		src.memory[fmt.Sprint(i)] = []int{1 << 9, 1 << 10}
+	}
+	w := nn.NewWeights(dev, src)
+	var params []*nn.Param
+	for i := range 8 {
+		params = append(params, w.Param(tensor.Compute, fmt.Sprint(i), 1<<9, 1<<10))
+	}
+	if err := w.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := make([]float32, 1<<19)
+	src.Read("", want)
+	for _, p := range params {
+		if !slices.Equal(p.Value.Floats(), want) {
+			t.Errorf("%s has other values than the source", p.Name)
+		}
+	}
+	src.memory["broken"] = []int{1 << 9, 1 << 10}
+	w.Param(tensor.Compute, "before", 1)
+	w.Param(tensor.Compute, "broken", 1<<9, 1<<10)
+	w.Param(tensor.Compute, "behind", 1)
+	if got, want := fmt.Sprint(w.Err()), "before: missing, want shape [1]\nbroken: cannot be read\nbehind: missing, want shape [1]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // Two parameters of one name share their storage; a parametrisation on one is not seen through the other.
 func TestParametrize(t *testing.T) {
 	dev := open(t)

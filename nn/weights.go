@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"fewshot/tensor"
 )
@@ -39,8 +41,14 @@ type root struct {
 	fixed   map[string]*tensor.Tensor // Constants
 	asked   map[string][]int          // shapes by name
 	params  []*Param
-	faults  []error
+	faults  []*fault
+
+	reading sync.WaitGroup
+	readers chan struct{} // has an element for each that is at work
 }
+
+// fault is what is wrong with a tensor, or nothing.
+type fault struct{ err error }
 
 // NewWeights opens the top of a source for use on a device.
 func NewWeights(dev *tensor.Device, src Source) *Weights { return newWeights(dev, src) }
@@ -50,7 +58,8 @@ func NewWeights(dev *tensor.Device, src Source) *Weights { return newWeights(dev
 func NewCheck(src Shapes) *Weights { return newWeights(nil, src) }
 
 func newWeights(dev *tensor.Device, src Shapes) *Weights {
-	return &Weights{root: &root{dev: dev, src: src, tensors: map[string]*tensor.Tensor{}, fixed: map[string]*tensor.Tensor{}, asked: map[string][]int{}}}
+	return &Weights{root: &root{dev: dev, src: src, tensors: map[string]*tensor.Tensor{}, fixed: map[string]*tensor.Tensor{},
+		asked: map[string][]int{}, readers: make(chan struct{}, runtime.GOMAXPROCS(0))}}
 }
 
 // In descends: w.In("transformer", "resblocks", 3).
@@ -63,7 +72,7 @@ func (w *Weights) In(parts ...any) *Weights {
 }
 
 // Param is the tensor of that name below w, of that shape and kind. Asking twice gives two Params over one
-// tensor: a masked student and its unmasked teacher share their storage so.
+// tensor: a masked student and its unmasked teacher share their storage so. Large ones may have their values only when Err has returned.
 func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 	r, full := w.root, w.path+name
 	p := &Param{Name: full}
@@ -84,7 +93,7 @@ func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 // not keep, so that it can come and go.
 func (w *Weights) Fork() *Weights {
 	r := w.root
-	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, fixed: r.fixed, asked: r.asked}}
+	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, fixed: r.fixed, asked: r.asked, readers: r.readers}}
 }
 
 // Bias is Param for what is added to the rows of a product, of the kind that the device adds as it is.
@@ -129,10 +138,37 @@ func (r *root) load(kind tensor.Kind, name string, want []int) *tensor.Tensor {
 		return nil
 	}
 	t := r.dev.New(kind, want...)
+	if r.background(name, t) {
+		return t
+	}
 	if err := r.read(name, t); err != nil {
 		return r.fault(err)
 	}
 	return t
+}
+
+// A concurrent source says whether tensors may be read from it at the same time, as from files: all processors then open a model.
+type concurrent interface{ Concurrent() bool }
+
+// large is the number of elements from which on a tensor is worth a goroutine of its own. Layers that look at values in their constructors, as
+// norms of ResNets do, look at fewer.
+const large = 1 << 18
+
+// background reads a large tensor while the constructor goes on, right into its memory, and reports whether that can be done.
+func (r *root) background(name string, t *tensor.Tensor) bool {
+	c, ok := r.src.(concurrent)
+	memory := t.Memory()
+	if !ok || !c.Concurrent() || len(memory) < large {
+		return false
+	}
+	f := &fault{}
+	r.faults = append(r.faults, f)
+	r.readers <- struct{}{}
+	r.reading.Go(func() {
+		f.err = r.src.(Source).Read(name, memory)
+		<-r.readers
+	})
+	return true
 }
 
 // A streamer is a source that can give a tensor's values in order, a few at a time, with the index of the first: a model is then
@@ -161,7 +197,7 @@ func (r *root) read(name string, t *tensor.Tensor) error {
 // fault notes what is wrong and gives a scalar in place of the tensor, so that the constructor can go on and find the rest.
 // It does not have the shape asked for: that was computed from a file that has no such tensor, and may be of any size.
 func (r *root) fault(err error) *tensor.Tensor {
-	r.faults = append(r.faults, err)
+	r.faults = append(r.faults, &fault{err})
 	if r.dev == nil {
 		return nil
 	}
@@ -186,10 +222,17 @@ func (w *Weights) Unused() []string {
 // Asked are the shapes of all that was asked for, by name.
 func (w *Weights) Asked() map[string][]int { return maps.Clone(w.root.asked) }
 
-// Err reports all missing tensors, wrong shapes and read errors at once: the first twenty, and how many more there are.
+// Err waits until everything is read that was asked for, and reports all missing tensors, wrong shapes and read errors at once: the first twenty, and
+// how many more there are.
 func (w *Weights) Err() error {
 	const listed = 20
-	faults := w.root.faults
+	w.root.reading.Wait()
+	var faults []error
+	for _, f := range w.root.faults {
+		if f.err != nil {
+			faults = append(faults, f.err)
+		}
+	}
 	if more := len(faults) - listed; more > 0 {
 		faults = append(slices.Clone(faults[:listed]), fmt.Errorf("and %d tensors more", more))
 	}

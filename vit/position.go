@@ -139,6 +139,12 @@ func (r *resized) Shape(name string) ([]int, bool) {
 	return r.Source.Shape(name)
 }
 
+// Concurrent is what the source says of itself.
+func (r *resized) Concurrent() bool {
+	c, ok := r.Source.(interface{ Concurrent() bool })
+	return ok && c.Concurrent()
+}
+
 // Read resizes the positions.
 func (r *resized) Read(name string, dst []float32) error {
 	if name != r.name {

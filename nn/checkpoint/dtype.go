@@ -87,22 +87,22 @@ func storageDType(class string) (DType, bool) {
 	return 0, false
 }
 
-// decode makes float32 of len(dst) elements of a float type. Only F64 rounds (to
-// nearest even, by Go's conversion); the others are exact.
-func decode(dst []float32, src []byte, d DType) {
-	le := binary.LittleEndian
+// decode makes float32 of len(dst) elements of a float type, and reports
+// whether all are finite. Only F64 rounds (to nearest even, by Go's
+// conversion); the others are exact.
+func decode(dst []float32, src []byte, d DType) (finite bool) {
 	switch d {
-	case F64:
-		for i := range dst {
-			dst[i] = float32(math.Float64frombits(le.Uint64(src[8*i:])))
-		}
 	case F32:
-		widen.Floats(dst, src)
+		return widen.Floats(dst, src)
 	case F16:
-		widen.Halves(dst, src)
+		return widen.Halves(dst, src)
 	case BF16:
-		widen.Brains(dst, src)
+		return widen.Brains(dst, src)
 	}
+	for i := range dst {
+		dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:])))
+	}
+	return widen.NonFinite(dst) < 0
 }
 
 // narrow encodes src as a float type, rounding to nearest even.

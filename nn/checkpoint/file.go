@@ -243,14 +243,13 @@ func (f *File) Read(name string, dst []float32) error {
 	return f.unchanged()
 }
 
-// stream is Read for who puts the values elsewhere: use gets them in order, a
-// few at a time, in memory that is used again.
-func (f *File) stream(name string, use func([]float32) error) error {
+// stream is Read for who looks at the values in passing, see [tensor.stream].
+func (f *File) stream(name string, room []float32, use func(values []float32, finite bool) error) error {
 	t, err := f.tensor(name)
 	if err != nil {
 		return err
 	}
-	if err := t.stream(use); err != nil {
+	if err := t.stream(room, use); err != nil {
 		return inFile(t.store.path, entryFault(err, name))
 	}
 	return f.unchanged()

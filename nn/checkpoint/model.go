@@ -286,11 +286,11 @@ func (m *Model) Read(name string, dst []float32) error {
 				wanted(elements(p.shape).n, len(dst)))
 		}
 	}
-	return m.Stream(name, func(at int, values []float32) error {
-		copy(dst[at:], values)
-		return nil
-	})
+	return m.values(name, dst, func(int, []float32) error { return nil })
 }
+
+// Concurrent is true: tensors may be read at the same time.
+func (m *Model) Concurrent() bool { return true }
 
 // Stream is Read for who puts the values elsewhere: it gives them in order, a
 // few at a time, with the index of the first. The slice is used again. Of a
@@ -298,17 +298,21 @@ func (m *Model) Read(name string, dst []float32) error {
 //
 // Where digests are kept (see [Model.KeepDigests]) they are computed in passing.
 func (m *Model) Stream(name string, use func(at int, values []float32) error) error {
+	return m.values(name, nil, use)
+}
+
+// values is Stream, by way of room if that is not nil: there they stay.
+func (m *Model) values(name string, room []float32, use func(at int, values []float32) error) error {
 	p := m.plans[name]
 	if p == nil {
 		return inFile(m.file.path, fault(Mismatch, "no such tensor").in(name))
 	}
 	h := m.hashOf(name)
 	at := 0
-	err := m.parts(p, func(values []float32) error {
-		if !m.AllowNonFinite {
-			if i := widen.NonFinite(values); i >= 0 {
-				return inFile(m.file.path, fault(NonFinite, "element %s", indexText(p.shape, at+i)).in(name).wanted("a finite number", values[i]))
-			}
+	err := m.parts(p, room, func(values []float32, finite bool) error {
+		if !finite && !m.AllowNonFinite {
+			i := widen.NonFinite(values)
+			return inFile(m.file.path, fault(NonFinite, "element %s", indexText(p.shape, at+i)).in(name).wanted("a finite number", values[i]))
 		}
 		if h != nil {
 			hashFloats(h, values)
@@ -323,15 +327,24 @@ func (m *Model) Stream(name string, use func(at int, values []float32) error) er
 	return err
 }
 
-// parts hands out the values of a plan in order.
-func (m *Model) parts(p *plan, use func([]float32) error) error {
+// parts hands out the values of a plan in order; room is as for
+// [tensor.stream].
+func (m *Model) parts(p *plan, room []float32, use func(values []float32, finite bool) error) error {
+	own := func(n int) (part []float32) { // of room
+		if room != nil {
+			part, room = room[:n], room[n:]
+		}
+		return part
+	}
 	if !p.transposed {
 		for _, part := range p.parts {
 			var err error
-			if part == "" {
-				err = use(make([]float32, p.shape[0]/len(p.parts)))
+			if part == "" { // a bias of keys, which are zeros where there is none
+				n := p.shape[0] / len(p.parts)
+				err = use(append(own(n)[:0], make([]float32, n)...), true)
 			} else {
-				err = m.file.stream(part, use)
+				n, _ := elements(m.file.tensors[part].Shape).int() // checked when the tensor was opened
+				err = m.file.stream(part, own(n), use)
 			}
 			if err != nil {
 				return err
@@ -339,13 +352,20 @@ func (m *Model) parts(p *plan, use func([]float32) error) error {
 		}
 		return nil
 	}
-	n, _ := elements(p.shape).int() // checked when the tensor was opened
-	stored, turned := make([]float32, n), make([]float32, n)
-	if err := m.file.Read(p.parts[0], stored); err != nil {
+	n, _ := elements(p.shape).int()
+	stored, finite := make([]float32, n), true
+	err := m.file.stream(p.parts[0], stored, func(_ []float32, f bool) error {
+		finite = finite && f
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	transpose(turned, stored, p.shape[0], p.shape[1])
-	return use(turned)
+	if room == nil {
+		room = make([]float32, n)
+	}
+	transpose(room, stored, p.shape[0], p.shape[1])
+	return use(room, finite)
 }
 
 // transpose fills dst [rows, cols] from src [cols, rows].

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -390,6 +392,32 @@ func TestEveryRenamedTensorIsRefused(t *testing.T) {
 			}
 		}
 		f.Close()
+	}
+}
+
+// A weight is named by its index in the whole tensor, however it is read.
+func TestNonFiniteFarBehind(t *testing.T) {
+	const rows, cols, at = 3, chunkSize / 3, chunkSize/2 + 7 // in the second of what is read at a time
+	payload := make([]byte, 2*rows*cols)
+	payload[2*at+1] = 0x7c
+	m, err := NewModel(memory(t, nil, Entry{"visual.proj", F16, []int{rows, cols}, Bytes(payload)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	want := fmt.Sprintf("[%d %d]", at/cols, at%cols)
+	for name, err := range map[string]error{
+		"read":     m.Read("visual.proj", make([]float32, rows*cols)),
+		"streamed": m.Stream("visual.proj", func(int, []float32) error { return nil }),
+	} {
+		if !errors.Is(err, NonFinite) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want element %s", name, err, want)
+		}
+	}
+	m.AllowNonFinite = true
+	got := make([]float32, rows*cols)
+	if err := m.Read("visual.proj", got); err != nil || !math.IsInf(float64(got[at]), 1) {
+		t.Errorf("allowed: %v, element is %g", err, got[at])
 	}
 }
 

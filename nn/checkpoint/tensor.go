@@ -183,24 +183,28 @@ func (t *tensor) float32s(dst []float32) error {
 	if int64(len(dst)) != count {
 		return fault(Mismatch, "wrong destination length for shape %v", t.Shape).wanted(count, len(dst))
 	}
-	return t.stream(func(values []float32) error {
-		dst = dst[copy(dst, values):]
-		return nil
-	})
+	return t.stream(dst, func([]float32, bool) error { return nil })
 }
 
-// stream hands out the elements, widened, in memory that is used again.
-func (t *tensor) stream(use func([]float32) error) error {
+// stream hands out the elements, widened, and whether all of them are finite,
+// in order. They are in room, if that is for all of them, and stay there; with
+// nil they are in memory that is used again.
+func (t *tensor) stream(room []float32, use func(values []float32, finite bool) error) error {
 	if !t.DType.Float() {
 		return fault(Mismatch, "not a floating-point tensor").wanted("F64, F32, F16 or BF16", t.DType)
 	}
 	item := t.DType.Size()
 	count, _ := elements(t.Shape).int64()
-	values := make([]float32, min(count, chunkSize/int64(item)))
+	kept := room != nil
+	if !kept {
+		room = make([]float32, min(count, chunkSize/int64(item)))
+	}
 	return t.payload(func(chunk []byte) error {
-		n := len(chunk) / item
-		decode(values[:n], chunk, t.DType)
-		return use(values[:n])
+		values := room[:len(chunk)/item]
+		if kept {
+			room = room[len(values):]
+		}
+		return use(values, decode(values, chunk, t.DType))
 	})
 }
 

@@ -10,6 +10,18 @@ GLOBL exponent16<>(SB), RODATA|NOPTR, $4
 DATA exponent32<>+0(SB)/4, $0x7f800000
 GLOBL exponent32<>(SB), RODATA|NOPTR, $4
 
+// INFINITE clears the zero flag if a number in Y0 to Y3 has the exponent Y15, that of float32's infinities and NaNs.
+#define INFINITE \
+	VPAND Y15, Y0, Y4    \
+	VPAND Y15, Y1, Y5    \
+	VPAND Y15, Y2, Y6    \
+	VPAND Y15, Y3, Y7    \
+	VPMAXSD Y4, Y5, Y4   \
+	VPMAXSD Y6, Y7, Y6   \
+	VPMAXSD Y4, Y6, Y4   \
+	VPCMPEQD Y15, Y4, Y4 \
+	VPTEST Y4, Y4
+
 // func halvesF16C(n int, dst *float32, src *byte) int
 TEXT ·halvesF16C(SB), NOSPLIT, $0-32
 	MOVQ n+0(FP), CX
@@ -51,6 +63,7 @@ TEXT ·brainsAVX2(SB), NOSPLIT, $0-32
 	MOVQ dst+8(FP), DI
 	MOVQ src+16(FP), SI
 	XORQ AX, AX
+	VPBROADCASTD exponent32<>(SB), Y15
 block:
 	VPMOVZXWD (SI), Y0
 	VPMOVZXWD 16(SI), Y1
@@ -60,6 +73,8 @@ block:
 	VPSLLD $16, Y1, Y1
 	VPSLLD $16, Y2, Y2
 	VPSLLD $16, Y3, Y3
+	INFINITE
+	JNZ done
 	VMOVDQU Y0, (DI)
 	VMOVDQU Y1, 32(DI)
 	VMOVDQU Y2, 64(DI)
@@ -69,6 +84,7 @@ block:
 	ADDQ $32, AX
 	CMPQ AX, CX
 	JLT block
+done:
 	VZEROUPPER
 	MOVQ AX, ret+24(FP)
 	RET
@@ -79,6 +95,33 @@ TEXT ·floatsAVX2(SB), NOSPLIT, $0-32
 	MOVQ dst+8(FP), DI
 	MOVQ src+16(FP), SI
 	XORQ AX, AX
+	VPBROADCASTD exponent32<>(SB), Y15
+block:
+	VMOVDQU (SI), Y0
+	VMOVDQU 32(SI), Y1
+	VMOVDQU 64(SI), Y2
+	VMOVDQU 96(SI), Y3
+	INFINITE
+	JNZ done
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	ADDQ $128, SI
+	ADDQ $128, DI
+	ADDQ $32, AX
+	CMPQ AX, CX
+	JLT block
+done:
+	VZEROUPPER
+	MOVQ AX, ret+24(FP)
+	RET
+
+// func bytesAVX2(n int, dst *byte, src *float32)
+TEXT ·bytesAVX2(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), CX
+	MOVQ dst+8(FP), DI
+	MOVQ src+16(FP), SI
 block:
 	VMOVDQU (SI), Y0
 	VMOVDQU 32(SI), Y1
@@ -90,41 +133,7 @@ block:
 	VMOVDQU Y3, 96(DI)
 	ADDQ $128, SI
 	ADDQ $128, DI
-	ADDQ $32, AX
-	CMPQ AX, CX
-	JLT block
+	SUBQ $32, CX
+	JGT block
 	VZEROUPPER
-	MOVQ AX, ret+24(FP)
-	RET
-
-// func bytesAVX2(n int, dst *byte, src *float32) int
-//
-// The same bytes, the other way.
-TEXT ·bytesAVX2(SB), NOSPLIT, $0-32
-	JMP ·floatsAVX2(SB)
-
-// func finiteAVX2(n int, x *float32) int
-TEXT ·finiteAVX2(SB), NOSPLIT, $0-24
-	MOVQ n+0(FP), CX
-	MOVQ x+8(FP), SI
-	XORQ AX, AX
-	VPBROADCASTD exponent32<>(SB), Y15
-block:
-	VPAND (SI), Y15, Y0
-	VPAND 32(SI), Y15, Y1
-	VPAND 64(SI), Y15, Y2
-	VPAND 96(SI), Y15, Y3
-	VPMAXSD Y0, Y1, Y0
-	VPMAXSD Y2, Y3, Y2
-	VPMAXSD Y0, Y2, Y0
-	VPCMPEQD Y15, Y0, Y0
-	VPTEST Y0, Y0
-	JNZ done
-	ADDQ $128, SI
-	ADDQ $32, AX
-	CMPQ AX, CX
-	JLT block
-done:
-	VZEROUPPER
-	MOVQ AX, ret+16(FP)
 	RET

@@ -4,6 +4,5 @@ package widen
 
 var (
 	halves, brains, floats kernel
-	bytes                  func(n int, dst *byte, src *float32) int
-	finite                 func(n int, x *float32) int
+	bytes                  func(n int, dst *byte, src *float32)
 )

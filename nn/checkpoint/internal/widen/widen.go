@@ -13,38 +13,46 @@ const block = 32
 // kernel does the first n numbers, a multiple of block, and returns how many it did: it stops before a block with a number that is not finite.
 type kernel func(n int, dst *float32, src *byte) int
 
-// Halves widens len(dst) numbers of IEEE 754 binary16, little-endian. NaNs keep their bits.
-func Halves(dst []float32, src []byte) {
-	src = src[:2*len(dst)]
-	for len(dst) > 0 {
-		done := run(halves, dst, src)
-		dst, src = dst[done:], src[2*done:]
-		n := min(len(dst), block)
-		for i := range n {
+// Halves widens len(dst) numbers of IEEE 754 binary16, little-endian, and reports whether all are finite. NaNs keep their bits.
+func Halves(dst []float32, src []byte) bool {
+	return all(halves, dst, src, 2, func(dst []float32, src []byte) {
+		for i := range dst {
 			dst[i] = Half(binary.LittleEndian.Uint16(src[2*i:]))
 		}
-		dst, src = dst[n:], src[2*n:]
-	}
+	})
 }
 
-// Brains widens len(dst) bfloat16 numbers, little-endian.
-func Brains(dst []float32, src []byte) {
-	src = src[:2*len(dst)]
-	done := run(brains, dst, src)
-	dst, src = dst[done:], src[2*done:]
-	for i := range dst {
-		dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
-	}
+// Brains is Halves for bfloat16.
+func Brains(dst []float32, src []byte) bool {
+	return all(brains, dst, src, 2, func(dst []float32, src []byte) {
+		for i := range dst {
+			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
+		}
+	})
 }
 
-// Floats decodes len(dst) float32 numbers, little-endian.
-func Floats(dst []float32, src []byte) {
-	src = src[:4*len(dst)]
-	done := run(floats, dst, src)
-	dst, src = dst[done:], src[4*done:]
-	for i := range dst {
-		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+// Floats is Halves for float32.
+func Floats(dst []float32, src []byte) bool {
+	return all(floats, dst, src, 4, func(dst []float32, src []byte) {
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+		}
+	})
+}
+
+// all does what the kernel leaves by the loop, a block at a time.
+func all(k kernel, dst []float32, src []byte, size int, loop func(dst []float32, src []byte)) (finite bool) {
+	src = src[:size*len(dst)]
+	finite = true
+	for len(dst) > 0 {
+		done := run(k, dst, src)
+		dst, src = dst[done:], src[size*done:]
+		n := min(len(dst), block)
+		loop(dst[:n], src)
+		finite = finite && NonFinite(dst[:n]) < 0
+		dst, src = dst[n:], src[size*n:]
 	}
+	return finite
 }
 
 // Bytes is the reverse of Floats: it fills the first 4·len(src) bytes of dst.
@@ -70,13 +78,9 @@ func run(k kernel, dst []float32, src []byte) int {
 
 // NonFinite is the index of the first number that is infinite or none, or -1.
 func NonFinite(x []float32) int {
-	at := 0
-	if n := len(x) &^ (block - 1); finite != nil && n > 0 {
-		at = finite(n, &x[0])
-	}
-	for i, v := range x[at:] {
+	for i, v := range x {
 		if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
-			return at + i
+			return i
 		}
 	}
 	return -1

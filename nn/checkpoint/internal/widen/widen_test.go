@@ -76,28 +76,45 @@ func TestFloats(t *testing.T) {
 	}
 }
 
+// Each format says whether all numbers are finite, wherever one is that is not, and widens those around it all the same.
 func TestNonFinite(t *testing.T) {
-	inf := float32(math.Inf(1))
-	for _, n := range lengths {
-		x := make([]float32, n)
-		for i := range x {
-			x[i] = math.MaxFloat32
-			if i%2 == 1 {
-				x[i] = -x[i]
-			}
-		}
-		if got := NonFinite(x); got != -1 {
-			t.Errorf("%d finite numbers: %d", n, got)
-		}
-		for i := range x {
-			was := x[i]
-			for _, bad := range []float32{inf, -inf, float32(math.NaN()), math.Float32frombits(0xff800001)} {
-				x[i] = bad
-				if got := NonFinite(x); got != i {
-					t.Errorf("number %d of %d is %g: found at %d", i, n, bad, got)
+	for _, f := range []struct {
+		name       string
+		widen      func([]float32, []byte) bool
+		size       int
+		most       uint32 // the bits of the largest finite number
+		infinities []uint32
+	}{
+		{"halves", Halves, 2, 0x7bff, []uint32{0x7c00, 0xfc00, 0x7e00, 0xfc01}},
+		{"brains", Brains, 2, 0x7f7f, []uint32{0x7f80, 0xff80, 0x7fc0, 0xff81}},
+		{"floats", Floats, 4, 0x7f7fffff, []uint32{0x7f800000, 0xff800000, 0x7fc00000, 0xff800001}},
+	} {
+		for _, n := range lengths {
+			src, dst := make([]byte, f.size*n), make([]float32, n)
+			put := func(i int, bits uint32) {
+				for b := range f.size {
+					src[f.size*i+b] = byte(bits >> (8 * b))
 				}
 			}
-			x[i] = was
+			for i := range n {
+				put(i, f.most)
+			}
+			if !f.widen(dst, src) || NonFinite(dst) != -1 {
+				t.Errorf("%s: %d finite numbers are not", f.name, n)
+			}
+			for i := range n {
+				for _, bad := range f.infinities {
+					put(i, bad)
+					clear(dst)
+					if f.widen(dst, src) || NonFinite(dst) != i {
+						t.Errorf("%s: number %d of %d is %#x: found at %d", f.name, i, n, bad, NonFinite(dst))
+					}
+					if dst[n-1] == 0 || dst[0] == 0 {
+						t.Errorf("%s: the rest was not widened", f.name)
+					}
+				}
+				put(i, f.most)
+			}
 		}
 	}
 }
