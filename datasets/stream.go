@@ -3,7 +3,6 @@ package datasets
 import (
 	"context"
 	"fmt"
-	"image"
 	"iter"
 	"os"
 	"runtime"
@@ -41,7 +40,7 @@ func Stream(ctx context.Context, paths iter.Seq2[string, error], t Transform, ba
 	}
 	return func(yield func(*StreamBatch, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		s := &stream{transform: t, table: t.table(), ctx: ctx, jobs: make(chan streamJob, batch)}
+		s := &stream{transform: t, ctx: ctx, jobs: make(chan streamJob, batch)}
 		var decoders sync.WaitGroup
 		defer func() {
 			cancel()
@@ -72,7 +71,6 @@ func Stream(ctx context.Context, paths iter.Seq2[string, error], t Transform, ba
 
 type stream struct {
 	transform Transform
-	table     *normalization
 	ctx       context.Context
 	jobs      chan streamJob
 }
@@ -179,15 +177,14 @@ func (b *streamSlot) batch(n int) *StreamBatch {
 
 // decode works until the stream ends.
 func (s *stream) decode() {
-	var r imaging.Resizer
-	center := imaging.NewRGB(s.transform.Size, s.transform.Size)
+	p := s.transform.Preparer()
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case j := <-s.jobs:
 			if j.at.Err == nil {
-				j.at.Err = s.load(&r, center, j)
+				j.at.Err = load(p, j)
 			}
 			j.slot.finished()
 		}
@@ -195,18 +192,12 @@ func (s *stream) decode() {
 }
 
 // load writes the pixels of an image.
-func (s *stream) load(r *imaging.Resizer, center *imaging.RGB, j streamJob) error {
+func load(p *Preparer, j streamJob) error {
 	data, err := ReadImage(j.at.Path)
 	if err != nil {
 		return err
 	}
-	m, err := imaging.Decode(quote.Plain(j.at.Path), data, imaging.DefaultLimits)
-	if err != nil {
-		return err
-	}
-	s.transform.center(image.Pt(m.W, m.H)).resize(r, center.Pix, m)
-	s.table.normalize(j.dst, center.Pix, s.transform.Size, false)
-	return nil
+	return p.Image(j.dst, quote.Plain(j.at.Path), data, imaging.DefaultLimits)
 }
 
 // ReadImage reads an image file whole, if it is a file of a sane size. The error is an *Error naming it.

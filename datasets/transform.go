@@ -49,21 +49,39 @@ func CLIPTransform(size int) Transform {
 // Image decodes an encoded image (JPEG, PNG, GIF, WebP, BMP, TIFF or PNM, told by its content) and writes its pixels, [3, Size, Size],
 // to dst. The name is for the error, which is an *ImageError.
 func (t Transform) Image(dst []float32, name string, data []byte) error {
-	return t.ImageWithin(dst, name, data, imaging.DefaultLimits)
+	return t.Preparer().Image(dst, name, data, imaging.DefaultLimits)
 }
 
 // ImageLimits bound what an encoded image may ask for, before anything is allocated for its pixels.
 type ImageLimits = imaging.Limits
 
-// ImageWithin is Image within limits of the caller's, where images are not of files that somebody chose.
-func (t Transform) ImageWithin(dst []float32, name string, data []byte, limits ImageLimits) error {
+// A Preparer makes pixels of one image after the other, and keeps between them what all have in common. It is for one goroutine at a time.
+type Preparer struct {
+	transform Transform
+	table     *normalization
+	resizer   imaging.Resizer
+	pix       []uint8 // [Size, Size, 3]
+}
+
+// Preparer is a new one for the transform.
+func (t Transform) Preparer() *Preparer {
+	return &Preparer{transform: t, table: t.table(), pix: make([]uint8, 3*t.Size*t.Size)}
+}
+
+// manyPixels is the size of pictures after which a Preparer gives back what memory they took.
+const manyPixels = 4 << 20
+
+// Image is [Transform.Image] within limits of the caller's, where images are not of files that somebody chose.
+func (p *Preparer) Image(dst []float32, name string, data []byte, limits ImageLimits) error {
 	m, err := imaging.Decode(name, data, limits)
 	if err != nil {
 		return err
 	}
-	pix := make([]uint8, 3*t.Size*t.Size)
-	t.center(image.Pt(m.W, m.H)).resize(new(imaging.Resizer), pix, m)
-	t.table().normalize(dst, pix, t.Size, false)
+	p.transform.center(image.Pt(m.W, m.H)).resize(&p.resizer, p.pix, m)
+	if int64(m.W)*int64(m.H) > manyPixels {
+		p.resizer = imaging.Resizer{}
+	}
+	p.table.normalize(dst, p.pix, p.transform.Size, false)
 	return nil
 }
 

@@ -156,3 +156,35 @@ func BenchmarkResize(b *testing.B) {
 	}
 	portable(func() { kernels("Go") })
 }
+
+// TestResizeToTheSame: to its own size a picture is copied, which is what the filters would do: their one weight at an output sample's own place
+// is 1, and the others are 0.
+func TestResizeToTheSame(t *testing.T) {
+	for _, k := range []Kernel{Bicubic, Bilinear} {
+		for _, n := range []int{1, 2, 5, 48, 224} {
+			var f filter
+			f.set(k, n, n, 0, n)
+			for x, taps := range f.taps {
+				for i, w := range f.weights[taps.at:][:taps.n] {
+					if own := taps.from+i == x; own && w != 1<<weightBits || !own && w != 0 {
+						t.Fatalf("kernel %d, size %d: weight %d of sample %d in %d", k, n, w, taps.from+i, x)
+					}
+				}
+			}
+		}
+	}
+	m := pattern(37, 23)
+	crop, window := image.Rect(3, 2, 30, 20), image.Rect(5, 6, 21, 17)
+	for _, rowsFirst := range []bool{false, true} {
+		out := NewRGB(window.Dx(), window.Dy())
+		new(Resizer).Resize(out.Pix, m, crop, crop.Dx(), crop.Dy(), window, rowsFirst)
+		for y := range out.H {
+			for x := range out.W {
+				from := 3 * ((y+2+6)*m.W + x + 3 + 5)
+				if got, want := out.Pix[3*(y*out.W+x):][:3], m.Pix[from:][:3]; !slices.Equal(got, want) {
+					t.Fatalf("pixel %d, %d: %v, want %v", x, y, got, want)
+				}
+			}
+		}
+	}
+}

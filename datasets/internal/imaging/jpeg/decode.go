@@ -32,7 +32,7 @@ type Header struct {
 	Progressive   bool
 }
 
-// DecodeHeader reads up to the frame header, and neither allocates nor decodes samples.
+// DecodeHeader reads up to the frame header, and decodes no samples. What it allocates does not depend on the size it reports.
 func DecodeHeader(data []byte) (Header, error) {
 	d := decoder{bits: bitReader{data: data}}
 	if err := d.segments(true); err != nil {
@@ -104,8 +104,8 @@ const maxScans = 500
 // decoder is the state of one decoding.
 type decoder struct {
 	bits            bitReader
-	quant           [4]*[64]uint16 // natural order
-	dc, ac          [4]huffmanTable
+	quant           [4]*[64]uint16   // natural order
+	dc, ac          [4]*huffmanTable // nil where the file has defined none
 	restartInterval int
 
 	jfif           bool

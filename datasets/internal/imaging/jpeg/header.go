@@ -40,12 +40,14 @@ func (d *decoder) defineHuffman(s []byte) error {
 		if class > 1 || id > 3 || n > 256 || len(s) < 17+n {
 			return FormatError("bad Huffman table")
 		}
-		table := &d.dc[id]
-		if class == 1 {
-			table = &d.ac[id]
-		}
-		if err := table.define(counts, s[17:17+n]); err != nil {
+		table, err := newHuffmanTable(class, counts, s[17:17+n])
+		if err != nil {
 			return err
+		}
+		if class == 0 {
+			d.dc[id] = table
+		} else {
+			d.ac[id] = table
 		}
 		s = s[17+n:]
 	}
@@ -185,12 +187,12 @@ func (d *decoder) prepare(s *scan, c *component, tables byte) error {
 		return FormatError("bad table number in scan header")
 	}
 	if !d.progressive {
-		d.standardTables()
+		d.defaultTables()
 	}
-	s.dc[i], s.ac[i] = &d.dc[dc], &d.ac[ac]
+	s.dc[i], s.ac[i] = d.dc[dc], d.ac[ac]
 	needDC := s.ss == 0 && s.ah == 0
 	needAC := s.se > 0
-	if needDC && !s.dc[i].defined || needAC && !s.ac[i].defined {
+	if needDC && s.dc[i] == nil || needAC && s.ac[i] == nil {
 		return FormatError(fmt.Sprintf("component %d has no Huffman table", c.id))
 	}
 	if c.quant == nil {

@@ -1,12 +1,16 @@
 package jpeg
 
+import (
+	"bytes"
+	"sync"
+)
+
 // lookahead is how many bits one table access decodes. Codes of up to 9 bits are over 99 % of those of ordinary files, and
 // most of their small coefficients come within the next bits.
 const lookahead = 10
 
-// huffmanTable decodes one canonical Huffman code with code lengths of 1 to 16 bits.
+// huffmanTable decodes one canonical Huffman code with code lengths of 1 to 16 bits. Once made it is only read.
 type huffmanTable struct {
-	defined bool
 	// short maps the next lookahead bits to length<<8 | symbol, or 0 where the code is longer.
 	short [1 << lookahead]uint16
 	// first, limit and offset serve the longer codes: the codes of length l are first[l] <= code < limit[l], and the symbol
@@ -18,9 +22,23 @@ type huffmanTable struct {
 	quick [1 << lookahead]int32
 }
 
-// define builds the table from the number of codes of each length (counts[0] of length 1) and the symbols in code order.
+// newHuffmanTable is the table of a file. Most files have the standard's, which are made once: in a small picture making tables takes as long
+// as all else.
+func newHuffmanTable(class byte, counts [16]byte, symbols []byte) (*huffmanTable, error) {
+	for i, s := range standard {
+		switch {
+		case class == 0 && counts == s.dcCounts && bytes.Equal(symbols, dcSymbols):
+			return standardTables()[i].dc, nil
+		case class == 1 && counts == s.acCounts && bytes.Equal(symbols, s.acSymbols):
+			return standardTables()[i].ac, nil
+		}
+	}
+	t := new(huffmanTable)
+	return t, t.define(counts, symbols)
+}
+
+// define builds an empty table from the number of codes of each length (counts[0] of length 1) and the symbols in code order.
 func (t *huffmanTable) define(counts [16]byte, symbols []byte) error {
-	*t = huffmanTable{defined: true}
 	copy(t.symbols[:], symbols)
 	code, k := int32(0), int32(0)
 	for l := 1; l <= 16; l++ {
@@ -81,24 +99,36 @@ func (r *bitReader) symbol(t *huffmanTable) (byte, error) {
 	return 0, errBadCode
 }
 
-// standardTables are used where a sequential file defines none, as the pictures of Motion JPEG do: those that ITU-T T.81, K.3
-// suggests for luma and chroma.
-func (d *decoder) standardTables() {
-	for i, t := range standard {
-		if dc := &d.dc[i]; !dc.defined {
-			if err := dc.define(t.dcCounts, []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b")); err != nil {
-				panic(err)
-			}
-		}
-		if ac := &d.ac[i]; !ac.defined {
-			if err := ac.define(t.acCounts, t.acSymbols); err != nil {
+// standardTables are those that ITU-T T.81, K.3 suggests for luma and chroma.
+var standardTables = sync.OnceValue(func() (tables [len(standard)]struct{ dc, ac *huffmanTable }) {
+	for i, s := range standard {
+		t := &tables[i]
+		t.dc, t.ac = new(huffmanTable), new(huffmanTable)
+		for _, err := range []error{t.dc.define(s.dcCounts, dcSymbols), t.ac.define(s.acCounts, s.acSymbols)} {
+			if err != nil {
 				panic(err)
 			}
 		}
 	}
+	return tables
+})
+
+// defaultTables puts those where a sequential file defines none, as the pictures of Motion JPEG do.
+func (d *decoder) defaultTables() {
+	for i, t := range standardTables() {
+		if d.dc[i] == nil {
+			d.dc[i] = t.dc
+		}
+		if d.ac[i] == nil {
+			d.ac[i] = t.ac
+		}
+	}
 }
 
-// standard holds the number of codes of each length, and for AC the symbols in their order; those of DC count up.
+// dcSymbols are the symbols of both standard DC tables.
+var dcSymbols = []byte("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b")
+
+// standard holds the number of codes of each length, and for AC the symbols in their order.
 var standard = [2]struct {
 	dcCounts, acCounts [16]byte
 	acSymbols          []byte

@@ -103,6 +103,36 @@ func TestExtend(t *testing.T) {
 	}
 }
 
+// TestStandardTables: the tables of the standard, which most files have, are made once, and those of one file are not those of another.
+func TestStandardTables(t *testing.T) {
+	for _, s := range standard {
+		for class, counts := range [][16]byte{s.dcCounts, s.acCounts} {
+			symbols := [][]byte{dcSymbols, s.acSymbols}[class]
+			var tables [2]*huffmanTable
+			for i := range tables {
+				table, err := newHuffmanTable(byte(class), counts, symbols)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tables[i] = table
+			}
+			other := bytes.Clone(symbols)
+			other[0], other[1] = other[1], other[0]
+			own, err := newHuffmanTable(byte(class), counts, other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tables[0] != tables[1] || own == tables[0] || own.symbols == tables[0].symbols {
+				t.Errorf("class %d: the standard's table is made twice, or is another's", class)
+			}
+			var defined huffmanTable
+			if err := defined.define(counts, symbols); err != nil || defined != *tables[0] {
+				t.Errorf("class %d: not as defined: %v", class, err)
+			}
+		}
+	}
+}
+
 // Codes shorter and longer than the lookahead, by their definition: the codes of a length count up, and a longer length
 // goes on with twice the next.
 func TestHuffman(t *testing.T) {
