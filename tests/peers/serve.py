@@ -134,6 +134,14 @@ def by_triton(host, data):
     shape2 = triton.InferInput("image", [3, 1], "BYTES")
     shape2.set_data_from_numpy(np.array(data, dtype=object).reshape(3, 1))
     check("[N, 1]", np.array_equal(c.infer("scenes", [shape2]).as_numpy("probabilities"), want))
+    stats = c.get_inference_statistics("scenes")["model_stats"][0]
+    counts = {k: v["count"] for k, v in stats["inference_stats"].items()}
+    check("statistics", stats["name"] == "scenes" and stats["inference_count"] > stats["inference_stats"]["success"]["count"] > 0 and stats["inference_stats"]["compute_infer"]["ns"] > 0
+          and counts["queue"] == counts["success"] and sum(b["compute_infer"]["count"] for b in stats["batch_stats"]) == stats["execution_count"] and stats["last_inference"] > 0, stats)
+    check("of all", [m["name"] for m in c.get_inference_statistics()["model_stats"]] == ["clip", "coop", "scenes"], c.get_inference_statistics())
+    got = c.infer("scenes", [image(data)], sequence_id=7, sequence_start=True, sequence_end=True, priority=1, timeout=10**6, parameters={"mine": "x"}).as_numpy("probabilities")
+    check("parameters that have no effect", np.array_equal(got, want), got)
+    raises("parameters that Triton refuses", InferenceServerException, "triton_", lambda: c.infer("scenes", [image(data)], parameters={"triton_mine": 1}))
     raises("no image", InferenceServerException, "unknown format", lambda: c.infer("scenes", [image([b"x"])]))
     raises("no task", InferenceServerException, "nobody", lambda: c.infer("nobody", [image(data)]))
     raises("classes where they cannot be", InferenceServerException, "own classes", lambda: c.infer("coop", [image(data), own]))

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"fewshot/datasets"
 	"fewshot/optim"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
@@ -186,31 +187,6 @@ func TestRepository(t *testing.T) {
 	}
 }
 
-// block keeps the engine busy until the returned function is called.
-func (f *fixture) block() (release func()) {
-	begun, over := make(chan struct{}), make(chan struct{})
-	go f.engine.do(context.Background(), func() error {
-		close(begun)
-		<-over
-		return nil
-	})
-	<-begun
-	return sync.OnceFunc(func() { close(over) })
-}
-
-// waiting returns when so many images are in the queue.
-func (f *fixture) waiting(n int) {
-	for {
-		f.engine.mu.Lock()
-		there := len(f.engine.queue.items)
-		f.engine.mu.Unlock()
-		if there == n {
-			return
-		}
-		runtime.Gosched()
-	}
-}
-
 // TestBatches: requests that come while the device is busy are one batch, tasks of their own encoders apart; when the queue is full others
 // are told to come back.
 func TestBatches(t *testing.T) {
@@ -273,55 +249,10 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// served is a server with sockets. Its context is the test's to end.
-func served(t *testing.T, f *fixture) (address string, end func(), ended chan error) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended = make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				ended <- fmt.Errorf("panic: %v", p)
-			}
-		}()
-		ended <- f.Serve(ctx, l, nil)
-	}()
-	t.Cleanup(cancel)
-	return "http://" + l.Addr().String(), cancel, ended
-}
-
-// unserved is a fixture whose engine does not run yet.
-func unserved(t *testing.T, change func(*Options)) *fixture {
-	t.Helper()
-	dev, m := embedded(t)
-	dir := t.TempDir()
-	saveMask(t, m, filepath.Join(dir, "m.safetensors"), 5, testClasses)
-	o := Defaults()
-	if change != nil {
-		change(&o)
-	}
-	s, err := New(Config{Dev: dev, Model: m, Tasks: []Spec{{Name: "m", Tuned: filepath.Join(dir, "m.safetensors")}}}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &fixture{s, t, dir}
-}
-
-func (f *fixture) untilReady() {
-	for !f.ready.Load() {
-		runtime.Gosched()
-	}
-}
-
 // TestDrain: a request that is under way when the server is told to end is answered; new ones are not taken.
 func TestDrain(t *testing.T) {
 	f := unserved(t, nil)
 	address, end, ended := served(t, f)
-	f.untilReady()
 	release := f.block()
 	answer := make(chan string, 1)
 	go func() {
@@ -359,9 +290,8 @@ func TestDrain(t *testing.T) {
 
 // TestDrainEnds: the bound on draining holds, whatever is under way.
 func TestDrainEnds(t *testing.T) {
-	f := unserved(t, func(o *Options) { o.Drain = time.Millisecond })
+	f := unserved(t, func(_ *Config, o *Options) { o.Drain = time.Millisecond })
 	address, end, ended := served(t, f)
-	f.untilReady()
 	release := f.block()
 	answer := make(chan error, 1)
 	go func() {
@@ -379,11 +309,90 @@ func TestDrainEnds(t *testing.T) {
 	}
 }
 
+// TestBegun: work for a request that goes away meanwhile is done to its end, as a task that is being loaded would have no owner else; what has not
+// begun is not.
+func TestBegun(t *testing.T) {
+	f := start(t, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := f.engine.do(ctx, func() error {
+		cancel()
+		runtime.Gosched()
+		return nil
+	}); err != nil {
+		t.Errorf("begun: %v", err)
+	}
+	release := f.block()
+	if err := f.engine.do(ctx, func() error {
+		t.Error("done for nobody")
+		return nil
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("not begun: %v", err)
+	}
+	release()
+	f.infer("m", "logits", oipJSON(picture(1)))
+}
+
+// TestDecoderFault: a fault of the program in decoding is the request's, of several images too, and takes nothing with it.
+func TestDecoderFault(t *testing.T) {
+	var said string
+	f := start(t, func(c *Config, _ *Options) {
+		c.Note = func(format string, a ...any) { said += fmt.Sprintf(format, a...) }
+	})
+	want := f.infer("m", "logits", oipJSON(picture(1), picture(2)))
+	var good []*datasets.Preparer
+	for range cap(f.engine.decoders) {
+		good = append(good, <-f.engine.decoders)
+	}
+	f.engine.decoders <- nil
+	w := f.ask("POST", "/v2/models/m/infer", oipJSON(picture(1), picture(2)))
+	if w.Code != 500 || !strings.Contains(w.Body.String(), "a fault of the program") || !strings.Contains(said, "please report it") {
+		t.Errorf("%d %s; said %q", w.Code, w.Body, said)
+	}
+	<-f.engine.decoders
+	for _, p := range good {
+		f.engine.decoders <- p
+	}
+	if got := f.infer("m", "logits", oipJSON(picture(1), picture(2))); !slices.Equal(got, want) || f.engine.queue.length() != 0 {
+		t.Errorf("then %v, before %v; %d places are taken", got, want, f.engine.queue.length())
+	}
+}
+
+// TestEnded: who comes to the queue of an engine that has ended by a fault is told so at once.
+func TestEnded(t *testing.T) {
+	f := unserved(t, nil)
+	_, _, ended := served(t, f)
+	decoder := make([]*datasets.Preparer, cap(f.engine.decoders))
+	for i := range decoder {
+		decoder[i] = <-f.engine.decoders
+	}
+	task, err := f.repository.use("m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := make(chan error, 1)
+	go func() {
+		_, err := f.engine.classify(context.Background(), [][]byte{picture(1)}, task.way)
+		answer <- err
+	}()
+	for places := 0; places == 0; runtime.Gosched() {
+		f.engine.mu.Lock()
+		places = f.engine.queue.length()
+		f.engine.mu.Unlock()
+	}
+	f.engine.later(func() { panic("a fault") })
+	<-ended
+	for _, d := range decoder {
+		f.engine.decoders <- d
+	}
+	if err := <-answer; err != errStopped {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestFault: a fault of the program at the device ends the server as such, and does not hang it.
 func TestFault(t *testing.T) {
 	f := unserved(t, nil)
 	_, _, ended := served(t, f)
-	f.untilReady()
 	f.engine.later(func() { panic("a fault") })
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "panic: a fault") {
 		t.Errorf("%v", err)
@@ -392,9 +401,8 @@ func TestFault(t *testing.T) {
 
 // TestConnections: one too many is told so, and a connection that was closed makes room.
 func TestConnections(t *testing.T) {
-	f := unserved(t, func(o *Options) { o.Connections = 1 })
+	f := unserved(t, func(_ *Config, o *Options) { o.Connections = 1 })
 	address, end, ended := served(t, f)
-	f.untilReady()
 	first, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ type holding struct {
 // grow takes n bytes more.
 func (h *holding) grow(n int64) error {
 	if !h.of.take(n) {
-		return overf(http.StatusServiceUnavailable, "bodies", time.Second, "the bodies of requests take all %d bytes that are set aside (-max-bodies)", h.of.most)
+		return overf(http.StatusServiceUnavailable, "bodies", time.Second, "the bodies of requests take all %d bytes that are set aside (-max-bodies); try again later", h.of.most)
 	}
 	h.n += n
 	return nil
@@ -63,7 +63,7 @@ func (s *Server) readBody(r *http.Request) (body []byte, release func(), err err
 		return nil, nil, statusf(http.StatusUnsupportedMediaType, "Content-Encoding %s: there are gzip and deflate", quote.String(packed))
 	}
 	h := &holding{of: &s.bodies}
-	body, err = readAll(r.Body, most, h)
+	body, err = readAll(r.Body, r.ContentLength, most, h)
 	if err == nil {
 		body, err = unpack(packed, body, most, h)
 	}
@@ -97,9 +97,12 @@ func bodyError(err error, most int64) error {
 	return badf("the body cannot be read: %s", quote.Text(err.Error()))
 }
 
-// readAll reads at most that many bytes. Memory is taken as bytes come, and not as they are announced: slow clients hold little.
-func readAll(r io.Reader, most int64, h *holding) ([]byte, error) {
+// readAll reads at most that many bytes. Memory is taken as bytes come, and not as they are announced, if they are: slow clients hold little.
+func readAll(r io.Reader, announced, most int64, h *holding) ([]byte, error) {
 	first := min(16<<10, most+1)
+	if announced >= 0 {
+		first = min(first, announced+1) // one more, so that the end is seen
+	}
 	if err := h.grow(first); err != nil {
 		return nil, err
 	}
@@ -142,7 +145,7 @@ func unpack(packed string, body []byte, most int64, h *holding) ([]byte, error) 
 		return body, nil
 	}
 	if err == nil {
-		body, err = readAll(r, most, h)
+		body, err = readAll(r, -1, most, h)
 	}
 	var f *failure
 	if err != nil && !errors.Is(err, errTooLong) && !errors.As(err, &f) {

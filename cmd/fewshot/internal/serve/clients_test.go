@@ -34,7 +34,7 @@ func TestClients(t *testing.T) {
 		"zero_len_element": "400 image 1 of 2: corrupt image: file is empty", "shared_memory": "400 input image: datatype",
 		"model_name_slash_space": "404 there is nothing", "is_model_ready_v": "404 version", "get_model_metadata_v": "404 version",
 		"load_model": ok, "load_model_config": "400 parameter", "unload_model": ok,
-		"stats": "404 there is no task \"stats\"", "stats_m": "404", "trace": "404", "log": "404", "shm": "404", "cuda_shm": "404",
+		"stats": ok, "stats_m": ok, "trace": "404", "log": "404", "shm": "404", "cuda_shm": "404",
 		"bytes_binary": "400 the image: unsupported image: unknown format", "requested_binary_out": "400 input image: datatype", "default_set_data": "400 input \"x\"",
 		"zs_bytes": ok, "zs_path_str": ok, "zs_label_string": ok, "fe_text": "400 there are 2 tasks",
 		"ic_bytes": "400 there are 2 tasks", "ic_path_png": "400 there are 2 tasks", "ic_topk": "400 there are 2 tasks", "ic_fn": "400 there are 2 tasks", "ic_topk_fn": "400 there are 2 tasks",

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fewshot/autograd"
@@ -57,13 +59,12 @@ type engine struct {
 	metrics *metrics
 
 	wake     chan struct{}
-	decoders chan struct{} // one for each image that is being decoded
+	decoders chan *datasets.Preparer // those at leisure, of one for each processor
 
 	mu      sync.Mutex
 	queue   queue
 	work    []func()
 	closing bool          // nothing new is taken
-	broken  error         // of the device
 	ended   chan struct{} // closed when run has returned
 	each    time.Duration // about what an image takes
 	pixels  sync.Pool
@@ -72,8 +73,11 @@ type engine struct {
 func newEngine(dev *tensor.Device, m *clip.Model, o Options, c clock, mt *metrics) *engine {
 	e := &engine{dev: dev, model: m, plain: &tower{encoder: m.Image}, clock: c, metrics: mt,
 		limits: datasets.ImageLimits{FileBytes: o.Body, Side: 1 << 16, Pixels: o.Pixels},
-		wake:   make(chan struct{}, 1), decoders: make(chan struct{}, runtime.GOMAXPROCS(0)), ended: make(chan struct{}),
+		wake:   make(chan struct{}, 1), decoders: make(chan *datasets.Preparer, runtime.GOMAXPROCS(0)), ended: make(chan struct{}),
 		queue: queue{most: o.Queue, batch: o.Batch, delay: o.Delay}}
+	for range cap(e.decoders) {
+		e.decoders <- m.Transform.Preparer()
+	}
 	n := 3 * m.Transform.Size * m.Transform.Size
 	e.pixels.New = func() any { p := make([]float32, n); return &p }
 	return e
@@ -88,12 +92,12 @@ func (e *engine) nudge() {
 }
 
 // run computes until it is told to end and nothing is left, or until the device fails.
-func (e *engine) run() (err error) {
-	defer close(e.ended)
+func (e *engine) run() error {
+	defer close(e.ended) // after those who wait have been told
 	defer func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.closing, e.broken = true, err
+		e.closing = true
 		for _, it := range e.queue.items {
 			it.done(nil, errStopped)
 		}
@@ -101,21 +105,8 @@ func (e *engine) run() (err error) {
 	}()
 	turn := false // of other work
 	for {
-		e.mu.Lock()
-		var work func()
-		var batch []*item
-		var wait time.Duration
 		turn = !turn
-		if turn {
-			work = e.takeWork()
-		}
-		if work == nil {
-			if batch, wait = e.queue.next(e.clock.Now()); batch == nil {
-				work = e.takeWork()
-			}
-		}
-		over := e.closing && work == nil && batch == nil && e.queue.length() == 0
-		e.mu.Unlock()
+		work, batch, wait, over := e.next(turn)
 		switch {
 		case over:
 			return nil
@@ -129,6 +120,21 @@ func (e *engine) run() (err error) {
 			e.pause(wait)
 		}
 	}
+}
+
+// next is what is to be done: other work, which goes first if it is its turn, or a batch, or nothing for a while; over if there will be nothing.
+func (e *engine) next(turn bool) (work func(), batch []*item, wait time.Duration, over bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if turn {
+		work = e.takeWork()
+	}
+	if work == nil {
+		if batch, wait = e.queue.next(e.clock.Now()); batch == nil {
+			work = e.takeWork()
+		}
+	}
+	return work, batch, wait, e.closing && work == nil && batch == nil && e.queue.length() == 0
 }
 
 // takeWork is the next of other work; nil without any.
@@ -169,30 +175,36 @@ func (e *engine) end() {
 // errDevice is a fault of the device in what is no image's.
 var errDevice = errors.New("the device has failed")
 
-// do has the engine do something with the device, and waits for it.
+// do has the engine do something with the device, and waits for it. Where ctx ends before, it is not done; once begun it is waited for, as what it makes
+// would have no owner else.
 func (e *engine) do(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
+	var taken atomic.Bool // by the engine, or back
 	e.mu.Lock()
 	if e.closing {
 		e.mu.Unlock()
 		return errStopped
 	}
 	e.work = append(e.work, func() {
-		if err := ctx.Err(); err != nil {
-			done <- err
-			return
+		if !taken.Swap(true) {
+			done <- f()
 		}
-		done <- f()
 	})
 	e.mu.Unlock()
 	e.nudge()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-e.ended:
-		return errStopped
+	gone := ctx.Done()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-gone:
+			if !taken.Swap(true) {
+				return ctx.Err()
+			}
+			gone = nil
+		case <-e.ended:
+			return errStopped
+		}
 	}
 }
 
@@ -204,7 +216,7 @@ func (e *engine) admit(n int) error {
 		return errStopped
 	}
 	if !e.queue.admit(n) {
-		return overf(429, "queue", time.Duration(e.queue.length())*e.each, "%d images wait already, and there is room for %d (-queue)", e.queue.length(), e.queue.most)
+		return overf(429, "queue", time.Duration(e.queue.length())*e.each, "%d images wait already, and there is room for %d (-queue); try again later", e.queue.length(), e.queue.most)
 	}
 	return nil
 }
@@ -220,21 +232,30 @@ func (e *engine) withdraw(n int) {
 type through struct {
 	tower *tower
 	head  *head
+	stats *statistics // that count it; nil for none
 }
 
-// classify decodes images and gives the logits of each, by each of the ways. An image that is no good is named by its number.
-func (e *engine) classify(ctx context.Context, images [][]byte, ways ...through) ([][][]float32, error) {
+// classify decodes images and gives the logits of each, by each of the ways, whose first one is that of the task that was asked. An image that is no
+// good is named by its number.
+func (e *engine) classify(ctx context.Context, images [][]byte, ways ...through) (_ [][][]float32, err error) {
+	begun := e.clock.Now()
+	var spent stages
+	defer func() {
+		now := e.clock.Now()
+		ways[0].stats.answered(now, now.Sub(begun), spent, len(images), err)
+	}()
 	n := len(images) * len(ways)
 	if err := e.admit(n); err != nil {
 		return nil, err
 	}
 	pixels, err := e.decode(ctx, images)
+	spent.input = e.clock.Now().Sub(begun)
 	if err != nil {
 		e.recycle(pixels)
 		e.withdraw(n)
 		return nil, err
 	}
-	out := make([][][]float32, len(ways))
+	out := make([][][]float32, len(ways)) // no result by name: the engine may still write to it when this has returned
 	errs := make([]error, n)
 	left := make(chan struct{}, n)
 	items := make([]*item, 0, n)
@@ -242,18 +263,13 @@ func (e *engine) classify(ctx context.Context, images [][]byte, ways ...through)
 		out[w] = make([][]float32, len(images))
 		for i := range images {
 			at := len(items)
-			items = append(items, &item{tower: way.tower, head: way.head, pixels: *pixels[i], ctx: ctx, done: func(logits []float32, err error) {
+			items = append(items, &item{through: way, pixels: *pixels[i], ctx: ctx, done: func(logits []float32, err error) {
 				out[w][i], errs[at] = logits, err
 				left <- struct{}{}
 			}})
 		}
 	}
 	e.mu.Lock()
-	if e.closing && e.broken != nil {
-		e.queue.withdraw(n)
-		e.mu.Unlock()
-		return nil, errStopped
-	}
 	e.queue.add(e.clock.Now(), items...)
 	e.mu.Unlock()
 	e.nudge()
@@ -262,6 +278,12 @@ func (e *engine) classify(ctx context.Context, images [][]byte, ways ...through)
 		case <-left:
 		case <-ctx.Done(): // the device may be reading the pixels, which are left to the garbage collector
 			return nil, ctx.Err()
+		case <-e.ended: // by a fault, or with this one's answer
+			select {
+			case <-left:
+			default:
+				return nil, errStopped
+			}
 		}
 	}
 	e.recycle(pixels)
@@ -270,6 +292,8 @@ func (e *engine) classify(ctx context.Context, images [][]byte, ways ...through)
 			return nil, err
 		}
 	}
+	first, last := items[0], items[len(images)-1]
+	spent.queue, spent.infer, spent.output = first.began.Sub(first.since), last.computed.Sub(first.began), e.clock.Now().Sub(last.computed)
 	return out, nil
 }
 
@@ -288,17 +312,23 @@ func (e *engine) decode(ctx context.Context, images [][]byte) ([]*[]float32, err
 	errs := make([]error, len(images))
 	var group sync.WaitGroup
 	for i, data := range images {
+		var decoder *datasets.Preparer
 		select {
-		case e.decoders <- struct{}{}:
+		case decoder = <-e.decoders:
 		case <-ctx.Done():
 			errs[i] = ctx.Err()
 			continue
 		}
 		one := func() {
-			defer func() { <-e.decoders }()
+			defer func() { e.decoders <- decoder }()
+			defer func() { // not all images have the request's goroutine, whose faults are caught
+				if p := recover(); p != nil {
+					errs[i] = &fault{p, debug.Stack()}
+				}
+			}()
 			start := e.clock.Now()
 			pixels[i] = e.pixels.Get().(*[]float32)
-			if err := e.model.Transform.ImageWithin(*pixels[i], imageName(i, len(images)), data, e.limits); err != nil {
+			if err := decoder.Image(*pixels[i], imageName(i, len(images)), data, e.limits); err != nil {
 				errs[i] = badf("%s", quote.Text(err.Error()))
 			}
 			e.metrics.decode.Observe(e.clock.Now().Sub(start).Seconds())
@@ -322,13 +352,20 @@ func (e *engine) decode(ctx context.Context, images [][]byte) ([]*[]float32, err
 func (e *engine) compute(batch []*item) error {
 	start := e.clock.Now()
 	// Images of one head lie together.
-	slices.SortStableFunc(batch, func(a, b *item) int { return e.order(batch, a) - e.order(batch, b) })
+	order := make(map[*head]int, len(batch))
+	for i, it := range batch {
+		if _, ok := order[it.head]; !ok {
+			order[it.head] = i
+		}
+	}
+	slices.SortStableFunc(batch, func(a, b *item) int { return order[a.head] - order[b.head] })
 	size := e.model.Transform.Size
 	images := e.dev.New(tensor.Compute, len(batch), 3, size, size)
 	defer images.Release()
 	for i, it := range batch {
 		images.Index(i).Set(it.pixels)
 	}
+	put := e.clock.Now()
 	t := autograd.NoGrad(e.dev)
 	defer t.Release()
 	tower := batch[0].tower
@@ -354,22 +391,31 @@ func (e *engine) compute(batch []*item) error {
 	e.each = took / time.Duration(len(batch))
 	e.queue.finished(tower, len(batch), now)
 	e.mu.Unlock()
-	for i, it := range batch {
+	errs := make([]error, len(batch))
+	for i := range batch {
 		switch {
 		case err != nil:
-			it.done(nil, errDevice)
+			errs[i] = errDevice
 		case slices.ContainsFunc(logits[i], notFinite):
-			it.done(nil, train.ErrLogits)
-		default:
-			it.done(logits[i], nil)
+			errs[i] = train.ErrLogits
 		}
 	}
+	checked := e.clock.Now().Sub(now)
+	counted := map[*statistics]bool{nil: true}
+	for _, it := range batch { // before anybody has an answer, and may ask
+		if !counted[it.stats] {
+			counted[it.stats] = true
+			it.stats.executed(len(batch), put.Sub(start), now.Sub(put), checked)
+		}
+	}
+	for i, it := range batch {
+		it.began, it.computed = start, now
+		if errs[i] != nil {
+			logits[i] = nil
+		}
+		it.done(logits[i], errs[i])
+	}
 	return err
-}
-
-// order is the number of the first item of a batch with the same head.
-func (e *engine) order(batch []*item, it *item) int {
-	return slices.IndexFunc(batch, func(o *item) bool { return o.head == it.head })
 }
 
 // apply is a head's logits of features.

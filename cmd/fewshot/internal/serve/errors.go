@@ -35,6 +35,14 @@ func overf(status int, reason string, retry time.Duration, format string, a ...a
 	return &failure{status: status, text: fmt.Sprintf(format, a...), retry: max(retry, time.Second), reason: reason}
 }
 
+// fault is a fault of the program in a request.
+type fault struct {
+	value any
+	stack []byte
+}
+
+func (f *fault) Error() string { return "a fault of the program; its operator can read more" }
+
 // ErrCutOff is the error of a server that was told to end and did not get to the end of what was under way.
 var ErrCutOff = errors.New("requests were still under way")
 
@@ -44,11 +52,14 @@ var errGone = &failure{status: 499, text: "the client went away"}
 // asFailure is what an error is to a client.
 func (s *Server) asFailure(err error) *failure {
 	var f *failure
+	var p *fault
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.As(err, &p):
+		s.note("a fault of the program in a request, please report it: %v\n%s", p.value, p.stack)
 	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{status: http.StatusServiceUnavailable, text: fmt.Sprintf("the request took longer than %v (-request-time)", s.opt.Request),
+		return &failure{status: http.StatusServiceUnavailable, text: fmt.Sprintf("the request took longer than %v (-request-time); try again later", s.opt.Request),
 			retry: time.Second, reason: "time"}
 	case errors.Is(err, context.Canceled):
 		return errGone

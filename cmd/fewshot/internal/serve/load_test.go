@@ -3,15 +3,10 @@ package serve
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"image"
-	"image/color"
-	"image/jpeg"
 	"io"
 	"math"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,29 +19,6 @@ import (
 	"fewshot/rmt/clip"
 	"fewshot/tensor"
 )
-
-// photo is a JPEG file with something in all of its blocks.
-func photo(w, h, n int) []byte {
-	img := image.NewRGBA(image.Rect(0, 0, w, h))
-	for y := range h {
-		for x := range w {
-			v := uint32(x*x+n*y) * 2654435761 >> 24
-			img.Set(x, y, color.RGBA{uint8(x * 255 / w), uint8(y * 255 / h), uint8(v / 4), 255})
-		}
-	}
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 90}); err != nil {
-		panic(err)
-	}
-	return b.Bytes()
-}
-
-// oipBinary is a request for an image, in binary.
-func oipBinary(img []byte) (body []byte, header int) {
-	head := fmt.Sprintf(`{"inputs":[{"name":"image","shape":[1],"datatype":"BYTES","parameters":{"binary_data_size":%d}}],"outputs":[{"name":"probabilities","parameters":{"binary_data":true}}]}`, len(img)+4)
-	body = append([]byte(head), byte(len(img)), byte(len(img)>>8), byte(len(img)>>16), byte(len(img)>>24))
-	return append(body, img...), len(head)
-}
 
 // BenchmarkServe compares what clients get with what the device can do: images a second of 16 clients, each of which sends an image and waits
 // for its answer over the loopback interface, beside those of batches of 32 of random numbers, as fewshot bench -only inference measures
@@ -70,8 +42,6 @@ func BenchmarkServe(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	mask := filepath.Join(b.TempDir(), "m.safetensors")
-	saveMask(b, m, mask, 7, testClasses)
 	size := m.Transform.Size
 	for _, form := range []struct {
 		name string
@@ -83,7 +53,7 @@ func BenchmarkServe(b *testing.B) {
 				for i := range 16 {
 					images = append(images, photo(form.w, form.h, i))
 				}
-				load(b, dev, m, mask, images, clients)
+				load(b, dev, m, images, clients)
 			})
 		}
 	}
@@ -102,7 +72,7 @@ func processor() float64 {
 }
 
 // load measures b.N requests, and as many images in batches, in up to nine rounds.
-func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [][]byte, clients int) {
+func load(b *testing.B, dev *tensor.Device, m *clip.Model, images [][]byte, clients int) {
 	const batch = 32
 	rounds := min(9, max(3, b.N/64)) // of more images than one batch
 	x := dev.New(tensor.Compute, batch, 3, m.Transform.Size, m.Transform.Size)
@@ -119,33 +89,17 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [
 	defer program.Release()
 	program.Run()
 
-	s, err := New(Config{Dev: dev, Model: m, Tasks: []Spec{{Name: "m", Tuned: mask}}}, func() Options {
-		o := Defaults()
-		o.Listen = "127.0.0.1:0"
-		return o
-	}())
-	if err != nil {
-		b.Fatal(err)
-	}
-	l, err := s.Listen()
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, l, nil) }()
-	for !s.ready.Load() {
-		time.Sleep(time.Millisecond)
-	}
+	f := prepare(b, dev, m, wallClock{}, []string{"m"}, nil)
+	server, end, ended := served(b, f)
 	defer func() {
-		cancel()
+		end()
 		if err := <-ended; err != nil {
 			b.Error(err)
 		}
 	}()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	defer client.CloseIdleConnections()
-	address := "http://" + l.Addr().String() + "/v2/models/m/infer"
+	address := server + "/v2/models/m/infer"
 	var mu sync.Mutex
 	var took []float64 // milliseconds
 	serve := func(n int) float64 {
@@ -195,7 +149,7 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [
 		cpu = processor()
 		start, done := time.Now(), 0
 		var whole error
-		whole = s.engine.do(ctx, func() error { // the device is the engine's
+		whole = f.engine.do(context.Background(), func() error { // the device is the engine's
 			for ; done < n; done += batch {
 				program.Run()
 			}
@@ -221,13 +175,13 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, mask string, images [
 	b.ReportMetric(took[len(took)*99/100], "p99-ms")
 	b.ReportMetric(100*batchedCPU/servedCPU, "cpu-ratio-%")
 	b.ReportMetric(1000*servedCPU/float64(n*rounds), "served-cpu-ms")
-	families, err := s.metrics.registry.Gather()
+	families, err := f.metrics.registry.Gather()
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, f := range families {
-		if f.GetName() == "fewshot_batch_images" {
-			h := f.GetMetric()[0].GetHistogram()
+	for _, family := range families {
+		if family.GetName() == "fewshot_batch_images" {
+			h := family.GetMetric()[0].GetHistogram()
 			b.ReportMetric(h.GetSampleSum()/float64(h.GetSampleCount()), "images/batch")
 		}
 	}

@@ -102,7 +102,10 @@ func parseInference(body []byte, header, maxImages, maxLabels int) (*inference, 
 	if len(tail) > 0 {
 		return nil, badf("%d bytes follow the last tensor", len(tail))
 	}
-	var err error
+	err := checkParameters(r.Parameters)
+	if err != nil {
+		return nil, err
+	}
 	if f.binary, err = flag(r.Parameters, "binary_data_output"); err != nil {
 		return nil, err
 	}

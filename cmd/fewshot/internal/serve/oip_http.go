@@ -31,8 +31,10 @@ func (s *Server) routeOIP(handle func(pattern string, f http.HandlerFunc)) {
 		handle("GET "+of, s.ofVersion(s.modelMetadata))
 		handle("GET "+of+"/ready", s.ofVersion(s.modelReady))
 		handle("GET "+of+"/config", s.ofVersion(s.modelConfig))
+		handle("GET "+of+"/stats", s.ofVersion(s.modelStats))
 		handle("POST "+of+"/infer", s.ofVersion(s.infer))
 	}
+	handle("GET /v2/models/stats", s.allStats)
 	handle("POST /v2/repository/index", s.index)
 	handle("POST /v2/repository/models/{task}/load", s.control(func(w http.ResponseWriter, r *http.Request) error {
 		return s.repository.load(r.Context(), r.PathValue("task"))
@@ -55,7 +57,7 @@ func (s *Server) ofVersion(f http.HandlerFunc) http.HandlerFunc {
 
 func (s *Server) serverMetadata(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"name": "fewshot", "version": s.opt.Version,
-		"extensions": []string{"binary_tensor_data", "classification", "model_repository", "model_configuration"}})
+		"extensions": []string{"binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics"}})
 }
 
 // about is what a task takes and gives.

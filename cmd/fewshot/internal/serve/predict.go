@@ -37,7 +37,7 @@ func (s *Server) predict(ctx context.Context, name string, q question) (*predict
 		if err != nil {
 			return nil, err
 		}
-		return s.ask(ctx, name, q, q.labels, through{s.engine.plain, h}, through{s.engine.plain, h})
+		return s.ask(ctx, name, q, q.labels, through{s.engine.plain, h, &s.plain}, through{s.engine.plain, h, nil})
 	}
 	t, err := s.repository.use(name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Server) predict(ctx context.Context, name string, q question) (*predict
 	if err != nil {
 		return nil, err
 	}
-	return s.ask(ctx, name, q, q.labels, through{t.way.tower, h}, through{s.engine.plain, h})
+	return s.ask(ctx, name, q, q.labels, through{t.way.tower, h, t.way.stats}, through{s.engine.plain, h, nil})
 }
 
 // ask has the images classified.

@@ -7,12 +7,13 @@ import (
 
 // item is an image that waits.
 type item struct {
-	tower  *tower
-	head   *head     // behind the tower
+	through
 	pixels []float32 // [3, S, S]
 	ctx    context.Context
-	since  time.Time // when it came into the queue
 	done   func(logits []float32, err error)
+
+	// When it came into the queue, its batch was begun, and the device was done with that.
+	since, began, computed time.Time
 }
 
 // queue is what waits for the device. It knows no clock: whoever asks says what time it is.

@@ -10,7 +10,7 @@ import (
 // queued is a queue of images, some of which were decoded at a time.
 func queued(q *queue, at time.Time, towers ...*tower) (items []*item) {
 	for _, t := range towers {
-		it := &item{tower: t, ctx: context.Background(), done: func([]float32, error) {}}
+		it := &item{through: through{tower: t}, ctx: context.Background(), done: func([]float32, error) {}}
 		q.admit(1)
 		q.add(at, it)
 		items = append(items, it)
@@ -44,7 +44,7 @@ func TestQueue(t *testing.T) {
 		t.Errorf("two are coming: a batch of %d, wait %v", len(batch), wait)
 	}
 	q.withdraw(1)
-	queued2 := &item{tower: a, ctx: context.Background()}
+	queued2 := &item{through: through{tower: a}, ctx: context.Background()}
 	q.add(ms(2), queued2) // the other
 	if batch, wait := q.next(ms(2)); len(batch) != 2 || wait != 0 {
 		t.Errorf("all are there: a batch of %d, wait %v", len(batch), wait)

@@ -29,6 +29,9 @@ func CheckName(name string) error {
 	if name == Plain {
 		return fmt.Errorf("task name %s: that is the untouched model", name)
 	}
+	if name == "stats" {
+		return fmt.Errorf("task name %s: /v2/models/%[1]s are the statistics of all tasks; give it another", name)
+	}
 	return nil
 }
 

@@ -28,6 +28,7 @@ type Server struct {
 	texts      *texts
 	repository *repository
 	metrics    *metrics
+	plain      statistics // of the untouched model
 	bodies     budget
 	handler    http.Handler
 	given      []string // tasks of the command line
@@ -161,9 +162,9 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				s.note("a fault of the program in a request, please report it: %v\n%s", p, debug.Stack())
+				err := s.asFailure(&fault{p, debug.Stack()})
 				if rec.status == 0 {
-					s.fail(rec, statusf(http.StatusInternalServerError, "a fault of the program; its operator can read more"))
+					s.fail(rec, err)
 				}
 			}
 			endpoint := "other"

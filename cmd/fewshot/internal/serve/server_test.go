@@ -7,197 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
-	"image/color"
 	"image/png"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"fewshot/rmt"
-	"fewshot/rmt/clip"
 	"fewshot/rmt/run"
-	"fewshot/tensor"
 )
-
-// stopped is a clock that stands still but when somebody waits: then it is later at once.
-type stopped struct{ nanoseconds atomic.Int64 }
-
-func (c *stopped) Now() time.Time { return time.Unix(0, c.nanoseconds.Load()) }
-
-func (c *stopped) After(d time.Duration) (<-chan time.Time, func()) {
-	now := make(chan time.Time, 1)
-	now <- time.Unix(0, c.nanoseconds.Add(int64(d)))
-	return now, func() {}
-}
-
-var testClasses = []string{"a red circle", "a blue square", "a green star"}
-
-// device and model are the embedded CLIP.
-func embedded(t testing.TB) (*tensor.Device, *clip.Model) {
-	t.Helper()
-	dev, err := tensor.Open("cpu", tensor.Options{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dev.Close() })
-	m, err := clip.Options{Path: clip.Embedded}.Open(dev)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dev, m
-}
-
-// saveMask writes a mask that hides every n-th weight of the image encoder's attention.
-func saveMask(t testing.TB, m *clip.Model, path string, n int, classes []string) {
-	t.Helper()
-	picked, err := rmt.Select(m.Share().Image.Params(), []string{"*.attn.*weight"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var masks []*rmt.Mask
-	for _, p := range picked {
-		keep := make([]bool, p.Value.Len())
-		for i := range keep {
-			keep[i] = i%n != 0
-		}
-		masks = append(masks, rmt.Fixed(p, keep))
-	}
-	about := map[string]string{}
-	if classes != nil {
-		names, err := json.Marshal(classes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		about[run.ClassesKey] = string(names)
-	}
-	if err := rmt.SaveMasks(path, masks, m.Digest, about); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// fixture is a server at work, without a network.
-type fixture struct {
-	*Server
-	t   testing.TB
-	dir string
-}
-
-// start starts a server with tasks m and other, two masks, and whatever else a test changes.
-func start(t testing.TB, change func(*Config, *Options)) *fixture {
-	t.Helper()
-	dev, m := embedded(t)
-	dir := t.TempDir()
-	c := Config{Dev: dev, Model: m, Note: func(string, ...any) {}}
-	for i, name := range []string{"m", "other"} {
-		path := filepath.Join(dir, name+".safetensors")
-		saveMask(t, m, path, 3+4*i, testClasses)
-		c.Tasks = append(c.Tasks, Spec{Name: name, Tuned: path})
-	}
-	o := Defaults()
-	if change != nil {
-		change(&c, &o)
-	}
-	if err := o.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	s, err := newServer(c, o, &stopped{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.loopback.Store(true)
-	failed := make(chan error, 1)
-	go func() { failed <- s.engine.run() }()
-	t.Cleanup(func() {
-		s.engine.end()
-		if err := <-failed; err != nil {
-			t.Error(err)
-		}
-	})
-	if err := s.start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	s.ready.Store(true)
-	return &fixture{s, t, dir}
-}
-
-// ask sends a request, and is its answer.
-func (f *fixture) ask(method, path string, body []byte, header ...string) *httptest.ResponseRecorder {
-	f.t.Helper()
-	r := httptest.NewRequest(method, "http://localhost"+path, bytes.NewReader(body))
-	for i := 0; i < len(header); i += 2 {
-		if header[i] == "Host" {
-			r.Host = header[i+1]
-		}
-		r.Header.Set(header[i], header[i+1])
-	}
-	w := httptest.NewRecorder()
-	f.handler.ServeHTTP(w, r)
-	return w
-}
-
-// picture is a PNG file, another for each number.
-func picture(n int) []byte {
-	img := image.NewRGBA(image.Rect(0, 0, 40+n%7, 30))
-	for y := range 30 {
-		for x := range img.Rect.Dx() {
-			img.Set(x, y, color.RGBA{uint8(x*n + 7), uint8(y * (n + 3)), uint8(40 * n), 255})
-		}
-	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		panic(err)
-	}
-	return b.Bytes()
-}
-
-// oipJSON is a request for images, all in JSON.
-func oipJSON(images ...[]byte) []byte {
-	var data []string
-	for _, b := range images {
-		data = append(data, base64.StdEncoding.EncodeToString(b))
-	}
-	b, err := json.Marshal(map[string]any{"inputs": []any{map[string]any{"name": "image", "shape": []int{len(images)}, "datatype": "BYTES", "data": data}}})
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// oipResult is an answer to infer, with JSON data.
-type oipResult struct {
-	ModelName string `json:"model_name"`
-	ID        string `json:"id"`
-	Outputs   []struct {
-		Name, DataType string
-		Shape          []int
-		Data           json.RawMessage
-	} `json:"outputs"`
-}
-
-// infer asks by JSON, and gives the output of a name.
-func (f *fixture) infer(task, output string, body []byte) []float32 {
-	f.t.Helper()
-	w := f.ask("POST", "/v2/models/"+task+"/infer", body)
-	var r oipResult
-	if w.Code != 200 || json.Unmarshal(w.Body.Bytes(), &r) != nil {
-		f.t.Fatalf("%s: %d %s", task, w.Code, w.Body)
-	}
-	for _, o := range r.Outputs {
-		if o.Name == output {
-			var v []float32
-			if err := json.Unmarshal(o.Data, &v); err != nil {
-				f.t.Fatal(err)
-			}
-			return v
-		}
-	}
-	f.t.Fatalf("%s: no output %s in %s", task, output, w.Body)
-	return nil
-}
 
 // direct are the logits of an image as evaluation has them: the file's masks on a model of its own, without any batch.
 func direct(t *testing.T, dir, name string, img []byte) []float32 {
@@ -218,7 +35,7 @@ func direct(t *testing.T, dir, name string, img []byte) []float32 {
 	if err := m.Transform.Image(pixels, "", img); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.compute([]*item{{tower: task.way.tower, head: task.way.head, pixels: pixels, done: func(l []float32, err error) { out = l }}}); err != nil {
+	if err := e.compute([]*item{{through: task.way, pixels: pixels, done: func(l []float32, err error) { out = l }}}); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -356,6 +173,7 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v2/models/m/infer", oip(`"datatype":"BYTES","shape":[1],"parameters":{"shared_memory_region":"r"}`), nil, 400, "shared memory"},
 		{"POST", "/v2/models/m/infer", "{}", []string{"Inference-Header-Content-Length", "3"}, 400, "body, which has 2"},
 		{"POST", "/v2/models/m/infer", "{}", []string{"Inference-Header-Content-Length", "-1"}, 400, "number of bytes"},
+		{"POST", "/v2/models/m/infer", `{"parameters":{"triton_x":1},` + oip(`"datatype":"BYTES","shape":[1],"data":["eA=="]`)[1:], nil, 400, "Triton's"},
 		{"POST", "/v2/models/m/versions/2/infer", "{}", nil, 404, "version"},
 		{"GET", "/v2/models/nobody", "", nil, 404, "nobody"},
 		{"GET", "/v2/models/m/infer", "", nil, 405, "takes POST"},

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -28,39 +26,27 @@ import (
 //
 //	FEWSHOT_SOAK=1000000 go test -run Soak -v -timeout 0 ./cmd/fewshot/internal/serve
 //
+// With FEWSHOT_SOAK_SEED, a number, they are others, so that several shorter ones are as good as a long one, but for memory.
 // Nothing may end it, no answer may be a fault of the program, all places, bytes and connections are given back, and memory is what it was
 // after the first tenth. Clients and server are one process, whose memory is told.
 func TestSoak(t *testing.T) {
 	n, _ := strconv.Atoi(os.Getenv("FEWSHOT_SOAK"))
+	variant, _ := strconv.ParseUint(os.Getenv("FEWSHOT_SOAK_SEED"), 10, 64)
 	if n == 0 {
 		t.Skip("FEWSHOT_SOAK=1000000 sends as many requests")
 	}
-	dev, m := embedded(t)
-	mask := filepath.Join(t.TempDir(), "m.safetensors")
-	saveMask(t, m, mask, 5, testClasses)
-	o := Defaults()
-	o.Listen, o.Control, o.Body, o.Bodies, o.Header, o.Request, o.Connections = "127.0.0.1:0", true, 1<<18, 4<<20, 2*time.Second, 5*time.Second, 64
 	var faults atomic.Int64
-	s, err := New(Config{Dev: dev, Model: m, Tasks: []Spec{{Name: "m", Tuned: mask}}, Note: func(format string, a ...any) {
-		if strings.Contains(format, "fault") {
-			faults.Add(1)
-			t.Errorf(format, a...)
+	s := unserved(t, func(c *Config, o *Options) {
+		o.Control, o.Body, o.Bodies, o.Header, o.Request, o.Connections = true, 1<<18, 4<<20, 2*time.Second, 5*time.Second, 64
+		c.Note = func(format string, a ...any) {
+			if strings.Contains(format, "fault") {
+				faults.Add(1)
+				t.Errorf(format, a...)
+			}
 		}
-	}}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := s.Listen()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, l, nil) }()
-	for !s.ready.Load() {
-		time.Sleep(time.Millisecond)
-	}
-	address := l.Addr().String()
+	})
+	server, end, ended := served(t, s)
+	address := strings.TrimPrefix(server, "http://")
 	seeds := soakSeeds(t)
 	logits := func() string {
 		r, err := http.Post("http://"+address+"/v2/models/m/infer", "", bytes.NewReader(oipJSON(picture(1))))
@@ -85,7 +71,7 @@ func TestSoak(t *testing.T) {
 	var early, late int64
 	for c := range 8 {
 		clients.Go(func() {
-			random := rand.New(rand.NewPCG(1, uint64(c)))
+			random := rand.New(rand.NewPCG(1+variant, uint64(c)))
 			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, DisableCompression: true}, Timeout: 30 * time.Second}
 			defer client.CloseIdleConnections()
 			for {
@@ -153,7 +139,7 @@ func TestSoak(t *testing.T) {
 	if early > 0 && late > early+early/4+(16<<20) {
 		t.Errorf("memory grew from %d to %d bytes", early, late)
 	}
-	cancel()
+	end()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

@@ -132,6 +132,7 @@ func (e *engine) load(ctx context.Context, spec Spec) (*task, error) {
 	if t.way.head = &(head{of: of}); !ok {
 		t.way.head = &head{}
 	}
+	t.way.stats = &statistics{}
 	t.open = ok && files.Tuned == nil
 	// The untouched model is asked as the task was, by texts of a text encoder that nothing was put on.
 	plain := &method.Job{Dev: e.dev, Model: e.model, Classes: classes, Templates: templates, Prompts: job.Prompts}
@@ -140,7 +141,7 @@ func (e *engine) load(ctx context.Context, spec Spec) (*task, error) {
 		r.Release()
 		return nil, err
 	}
-	t.plain = through{e.plain, &head{of: h}}
+	t.plain = through{tower: e.plain, head: &head{of: h}}
 	t.free = func() {
 		e.later(func() {
 			r.Release()
