@@ -26,7 +26,7 @@ func left(t *testing.T, dir string) (file, result string) {
 		t.Fatal(err)
 	}
 	file = string(read(t, filepath.Join(dir, filepath.Base(r.File))))
-	r.TrainRate, r.EvalRate, r.Seconds, r.File = 0, 0, 0, filepath.Base(r.File)
+	r.TrainRate, r.EvalRate, r.Seconds, r.CPU, r.File = 0, 0, 0, 0, filepath.Base(r.File)
 	b, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ func TestPrint(t *testing.T) {
 	}{
 		{Result{Shots: 1, Seconds: 3}, []string{", 1 shot, seed", "speed      3 s in all"}, "images/s"},
 		{Result{Shots: 16, EvalRate: 5}, []string{", 16 shots, seed", "speed      evaluation 5.0 images/s, 0 s in all"}, "training"},
-		{Result{Seconds: 3, CPU: 5.4}, []string{"speed      3 s in all, 5 s of processors\n"}, "0 s"},
+		{Result{Shots: 1, Seconds: 3, CPU: 5.4}, []string{"speed      3 s in all, 5 s of processors\n"}, "0 s"},
 		{Result{Seconds: 3}, []string{"3 s in all\n"}, "processors"},
 		{Result{TrainRate: 2, EvalRate: 5}, []string{"training 2.0 images/s, evaluation 5.0 images/s, 0 s in all"}, "shot,"},
 	} {
