@@ -251,31 +251,3 @@ func TestEarlyFlags(t *testing.T) {
 		}
 	}
 }
-
-// What is chosen by validation images that some classes do not have is chosen with a warning.
-func TestSelectWithoutSomeClasses(t *testing.T) {
-	root := t.TempDir()
-	for name, c := range map[string]struct {
-		keep func(label int) bool
-		want string
-	}{
-		"lacksone":  {func(label int) bool { return label != 0 }, "has no validation image, so that"},
-		"lacksmost": {func(label int) bool { return label == 0 }, "classes have no validation image"},
-	} {
-		ds, err := datasets.Open(valData(t), "twice")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ds.Title = name
-		ds.Val = slices.DeleteFunc(ds.Val, func(i datasets.Item) bool { return !c.keep(int(i.Label)) })
-		if err := datasets.Export(filepath.Join(root, name), ds); err != nil {
-			t.Fatal(err)
-		}
-		for _, args := range [][]string{learn(t, "coop", filepath.Join(t.TempDir(), "run"), "-select", "val"), learn(t, "tip-adapter", filepath.Join(t.TempDir(), "run"))} {
-			code, _, errw := cli(t, append(args, "-data", root, "-dataset", name)...)
-			if code != exitDone || strings.Count(errw, c.want) != 1 {
-				t.Errorf("%s: %d, %s", name, code, errw)
-			}
-		}
-	}
-}

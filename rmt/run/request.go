@@ -206,7 +206,6 @@ func (r *Request) check(ctx context.Context) error {
 	if r.part {
 		return nil // the grid has looked
 	}
-	r.blind()
 	if err := r.Data.Verify(ctx); err != nil {
 		return err
 	}

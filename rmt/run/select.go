@@ -96,31 +96,6 @@ func (r *Request) selectable(ctx context.Context) error {
 	return r.Data.Inspect(ctx, r.Data.Val)
 }
 
-// blind warns of classes that what is chosen by validation images is chosen without.
-func (r *Request) blind() {
-	if len(r.Data.Val) == 0 || r.Select == nil && !r.Method.Validates {
-		return
-	}
-	seen := make([]bool, len(r.Data.Classes))
-	for _, item := range r.Data.Val {
-		seen[item.Label] = true
-	}
-	first, none := "", 0
-	for i, class := range r.Data.Classes {
-		if !seen[i] {
-			if none++; none == 1 {
-				first = class
-			}
-		}
-	}
-	switch {
-	case none == 1:
-		r.UI.Warn("%s has no validation image, so that what is chosen by them is chosen by the other classes", quote.String(first))
-	case none > 1:
-		r.UI.Warn("%d of %d classes have no validation image, %s first, so that what is chosen by them is chosen by the others", none, len(seen), quote.String(first))
-	}
-}
-
 // epochs reports whether epochs are chosen among.
 func (r *Request) epochs() bool {
 	return r.Select != nil && r.Method.EpochsWith(r.Settings) == method.AnyEpoch
