@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 )
@@ -80,7 +81,7 @@ func SearchC(train, val Features, classes int, c SearchConfig) (Linear, Searched
 		return Linear{}, s, err
 	}
 	best, err := s.search(l, val, c)
-	return best, s, firstError(err, l.release())
+	return best, s, cmp.Or(err, l.release())
 }
 
 func (s *Searched) search(l *logistic, val Features, c SearchConfig) (best Linear, err error) {
@@ -151,16 +152,7 @@ func FitC(train Features, classes int, c, tol float64, maxIter int) (Linear, Fit
 	}
 	x, fit, err := l.minimize(c, tol, maxIter)
 	if err != nil {
-		return Linear{}, fit, firstError(err, l.release())
+		return Linear{}, fit, cmp.Or(err, l.release())
 	}
 	return l.linear(x), fit, l.release()
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
