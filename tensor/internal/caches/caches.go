@@ -1,5 +1,11 @@
-// Package caches says how large the caches of the processor are.
+// Package caches says how large the caches of the processor are: by CPUID on amd64, by what the kernel says on Linux on arm64, whose processors
+// tell it to the kernel alone, and on Apple's by what their makers publish.
 package caches
+
+import (
+	"strconv"
+	"strings"
+)
 
 // Sizes are those of a processor's caches for data, in bytes.
 type Sizes struct {
@@ -40,4 +46,56 @@ func collect(next func(i int) level) Sizes {
 		}
 	}
 	return s
+}
+
+// collectFiles makes sizes of what Linux says of the caches of a processor: the contents of type, level, size and shared_cpu_list in a directory
+// each, up to the first that is none (Documentation/ABI/testing/sysfs-devices-system-cpu). What cannot be read there is not known.
+func collectFiles(file func(cache int, name string) string) Sizes {
+	s := Sizes{SharedL2: 1}
+	for i := range 8 {
+		kind := file(i, "type")
+		if kind == "" {
+			break
+		}
+		if kind != "Data" && kind != "Unified" {
+			continue
+		}
+		size := bytes(file(i, "size"))
+		switch file(i, "level") {
+		case "1":
+			s.L1 = size
+		case "2":
+			s.L2, s.SharedL2 = size, max(1, count(file(i, "shared_cpu_list")))
+		case "3":
+			s.L3 = size
+		}
+	}
+	return s
+}
+
+// bytes is a size as 64K; 0 for anything else.
+func bytes(size string) int {
+	digits, kilo := strings.CutSuffix(size, "K")
+	n, err := strconv.Atoi(digits)
+	if err != nil || !kilo || n < 0 || n > 1<<30 {
+		return 0
+	}
+	return n << 10
+}
+
+// count is how many processors a list as 0-3,8 has; 0 if it is none.
+func count(list string) (n int) {
+	for item := range strings.SplitSeq(list, ",") {
+		first, last, ranged := strings.Cut(item, "-")
+		if !ranged {
+			last = first
+		}
+		lo, err := strconv.Atoi(first)
+		hi, err2 := strconv.Atoi(last)
+		if err != nil || err2 != nil || hi < lo {
+			return 0
+		}
+		n += hi - lo + 1
+	}
+	return n
 }
