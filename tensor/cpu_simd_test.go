@@ -45,7 +45,7 @@ func TestDescribeSlowBF16(t *testing.T) {
 
 // Strassen's algorithm is used by default where the table of kernels says so.
 func TestStrassenPays(t *testing.T) {
-	pays := map[string]bool{"avx512": true, "avx2": false, "": false}
+	pays := map[string]bool{"avx512": true, "avx2": false, "neon": false, "": false}
 	for _, name := range simd.Variants() {
 		restore := simd.Use(name)
 		if got := tensor.StrassenPays(); got != pays[name] {

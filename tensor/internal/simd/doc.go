@@ -1,5 +1,5 @@
-// Package simd holds float32 kernels in assembly for amd64, with AVX-512 or with AVX2 and FMA, chosen
-// when the program starts. They are an acceleration of the portable kernels, which define what is right:
+// Package simd holds float32 kernels in assembly: for amd64 with AVX-512 or with AVX2 and FMA, chosen
+// when the program starts, and for arm64 with NEON, which each has. They are an acceleration of the portable kernels, which define what is right:
 // package tensor asks Kernels, calls a kernel here if there is one, and its own loop otherwise.
 //
 // # What is where
@@ -19,7 +19,7 @@
 //	update.go    gradient dropout and Adam
 //	peak.go      nothing but multiply-adds: the speed that there is to reach
 //	variant.go   which instruction sets there are, and which is in use
-//	asm/         the generator that writes the *.s files and stubs_amd64.go: go generate
+//	asm/         the generator that writes the *.s files and the stubs: go generate
 //
 // # Matrix multiplication
 //
@@ -29,6 +29,10 @@
 // multipliers busy all the time. B must be packed into panels, one tile wide, so that it is read
 // straight ahead. A is read where it lies, whether transposed or not, because broadcasting does not mind
 // strides, and is packed only where it would be read across many cache lines.
+//
+// NEON's tile is that of AVX2, in 24 of 32 registers of four numbers. Its multiply-add takes one factor from any lane of a register, so four numbers
+// of A come with one load, and 192 multiply-adds with 33 to 39 other instructions; asm/gemm_neon.go says why the tile is as large as it is.
+// No machine with these instructions was there to measure on: that the kernels are right is tested under emulation, how fast they are is not known.
 //
 // Where another program is busy on the other hardware thread of a core, it is not multiplications that are short but instructions. So a turn of the
 // kernel's loop takes several steps of k, with the places of numbers written into the instructions, and one call goes through all tiles of a block
@@ -96,7 +100,9 @@
 // of a result depend on neither the number of workers nor the partition, and a row's are those that the
 // row has in a smaller product. (By Strassen's algorithm they depend on shapes, too, but not on workers.) Attention and the row
 // kernels are cut only where rows and heads end.
-// AVX2 and AVX-512 differ where sums over a row are: they have another number of partial sums.
+// AVX2 and AVX-512 differ where sums over a row are: they have another number of partial sums. NEON's kernels are made of AVX2's, instruction by
+// instruction, and have their bits, which TestTwins compares; what a program computes besides may still differ, as Go fuses additions with
+// multiplications on arm64.
 //
 // # Limits
 //

@@ -3,6 +3,7 @@ package simd
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -31,7 +32,9 @@ func eachVariant(t *testing.T, f func(t *testing.T)) {
 
 func TestVariants(t *testing.T) {
 	var want []string
-	if compiled {
+	if compiled && runtime.GOARCH == "arm64" {
+		want = append(want, "neon")
+	} else if compiled {
 		if cpu.X86.HasAVX512F && cpu.X86.HasBMI2 {
 			want = append(want, "avx512")
 		}

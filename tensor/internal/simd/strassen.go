@@ -59,14 +59,14 @@ type strassenShare struct {
 
 var idleStrassens free[strassen]
 
-// fitsStrassen reports whether the algorithm can be used, and pays. With transposed A it pays sooner, as an ordinary product would pack A too; C is
+// fitsStrassen reports whether the algorithm can be used: there are kernels for it; and pays. With transposed A it pays sooner, as an ordinary product would pack A too; C is
 // then the gradient of a weight, with errors that are small beside the largest elements near by. Errors of that kind it has already, from cotangents.
 func fitsStrassen(v *variant, g *GemmArgs) bool {
 	least := v.strassenRows
 	if g.TransA {
 		least = v.strassenRowsTransA
 	}
-	return g.Strassen && g.M >= least && g.N >= leastStrassenN && g.K >= leastStrassenK &&
+	return g.Strassen && len(v.strassenTiles) > 0 && g.M >= least && g.N >= leastStrassenN && g.K >= leastStrassenK &&
 		g.N%(strassenSide*v.width) == 0 && (g.TransA || g.K%(strassenSide*v.lanes) == 0)
 }
 

@@ -75,7 +75,7 @@ func best() *variant {
 	return machine[0]
 }
 
-// Kernels names the instruction set in use: "avx512", "avx2", or "" if this machine or build has none.
+// Kernels names the instruction set in use: "avx512", "avx2", "neon", or "" if this machine or build has none.
 func Kernels() string {
 	if active == nil {
 		return ""

@@ -40,6 +40,12 @@ func emitConversions(f *file) {
 			}
 			f.ins("VCMPPS", unordered, f.reg(x), f.reg(x), f.reg(x))
 			f.ins("VBLENDVPS", f.reg(x), f.reg(upper), f.reg(t), f.reg(t))
+			if f.set == neon { // the lower 16 bits of each lane
+				d := halves(f.reg(t))
+				f.arm("VUZP1 V%d.H8, V%d.H8, V%[2]d.H8", d[1], d[0])
+				f.ins("VMOVUPS", "X5", "(DI)")
+				return
+			}
 			f.ins("VPACKUSDW", f.reg(t), f.reg(t), f.reg(t)) // within halves
 			f.ins("VPERMQ", "$0x08", f.reg(t), f.reg(t))
 			f.ins("VMOVUPS", "X5", "(DI)")

@@ -11,20 +11,22 @@ import (
 type set struct {
 	name     string // end of the names of Go functions
 	fileName string
-	lanes    int  // floats in a vector
-	regs     int  // vector registers
-	letter   byte // of their names
-	rows     int  // height of a full Gemm tile
-	vectors  int  // its width in vectors
-	steps    int  // of k, that a turn of its loop takes: a multiple of 8 by the width in cache lines
+	arch     string // as Go calls it
+	lanes    int    // floats in a vector
+	regs     int    // vector registers
+	letter   byte   // of their names
+	rows     int    // height of a full Gemm tile
+	vectors  int    // its width in vectors
+	steps    int    // of k, that a turn of its loop takes: a multiple of 8 by the width in cache lines
 }
 
 // The tiles: as many accumulators as registers allow beside the vectors of B and two for broadcasts,
 // so shaped that a step of k needs fewer loads than it has multiply-adds, and narrow, so that little
 // of B passes through for each row of A. 64, the size of CLIP's heads, is a multiple of both widths.
 var (
-	avx512 = &set{name: "AVX512", fileName: "avx512", lanes: 16, regs: 32, letter: 'Z', rows: 14, vectors: 2, steps: 4}
-	avx2   = &set{name: "AVX2", fileName: "avx2", lanes: 8, regs: 16, letter: 'Y', rows: 6, vectors: 2, steps: 8}
+	avx512 = &set{name: "AVX512", fileName: "avx512", arch: "amd64", lanes: 16, regs: 32, letter: 'Z', rows: 14, vectors: 2, steps: 4}
+	avx2   = &set{name: "AVX2", fileName: "avx2", arch: "amd64", lanes: 8, regs: 16, letter: 'Y', rows: 6, vectors: 2, steps: 8}
+	neon   = &set{name: "NEON", fileName: "neon", arch: "arm64", lanes: 8, regs: 16, letter: 'Y', rows: 6, vectors: 2, steps: 8} // two registers a vector: see neon.go
 )
 
 // bytes is the size of a vector, width the number of columns of a Gemm tile.
@@ -44,7 +46,7 @@ type file struct {
 	*set
 	out       bytes.Buffer
 	constants []constant
-	lanemask  bool // the table for AVX2's masks is needed
+	lanemask  bool // the table for masks in vector registers is needed
 	stubs     *stubs
 }
 
@@ -80,6 +82,10 @@ func (f *file) vector(name string, lanes []uint32) string {
 
 // bytes finishes the file with its constants.
 func (f *file) bytes() []byte {
+	if f.set == neon {
+		f.pool()
+		f.constants = nil
+	}
 	for _, c := range f.constants {
 		f.out.WriteString("\n")
 		for i := 0; i < f.lanes; i += 2 {
@@ -141,6 +147,8 @@ type function struct {
 
 	maskRegister int
 	kept         map[string]string // operands of constants, see keepConstant
+
+	scratched, usesLast, usesConstants bool // of NEON: V30 and V31, Y15, and the table of constants
 }
 
 // function starts the function that Go declares as name(in) (out), says doc for the Go side,
@@ -162,7 +170,11 @@ func (f *file) function(name, in, out, doc string, body func(*function)) {
 		place(params(out))
 	}
 	fmt.Fprintf(&f.out, "\n// func %s(%s)%s\nTEXT ·%s(SB), NOSPLIT, $0-%d\n", fn.name, in, results(out), fn.name, end)
+	begin := f.out.Len()
 	body(fn)
+	if f.set == neon {
+		fn.finish(begin)
+	}
 	fn.ins("VZEROUPPER")
 	fn.ins("RET")
 	f.stubs.add(fn.name, in, out, strings.ReplaceAll(doc, "%s", fn.name))
@@ -177,6 +189,10 @@ func results(out string) string {
 
 // ins writes one instruction. Operands are in Go's order: sources first.
 func (f *function) ins(mnemonic string, operands ...any) {
+	if f.set == neon {
+		f.translate(mnemonic, operands)
+		return
+	}
 	f.out.WriteString("\t" + mnemonic)
 	for i, o := range operands {
 		if i > 0 {
@@ -229,7 +245,8 @@ func (f *function) zero(r int) {
 }
 
 // A mask says which lanes of a vector take part: all, or those of mask 1, 2, …, which AVX-512 keeps in
-// K1, K2, … and AVX2 in the vector registers maskRegister, maskRegister-1, …: not to be used otherwise.
+// K1, K2, … and AVX2 in the vector registers maskRegister, maskRegister-1, …: not to be used otherwise. NEON has
+// its length in a general register.
 type mask int
 
 const allLanes mask = 0
@@ -241,6 +258,10 @@ func (f *function) tail(m mask, n, scratch string) {
 		f.ins("MOVL", "$0xffff", scratch)
 		f.ins("BZHIL", n, scratch, scratch)
 		f.ins("KMOVW", scratch, f.maskOperand(m))
+		return
+	}
+	if f.set == neon {
+		f.arm("MOVD %s, %s", generalNEON[n], m.count())
 		return
 	}
 	f.lanemask = true
@@ -258,6 +279,12 @@ func (f *function) maskOperand(m mask) string {
 
 // atMost lowers general register r to limit.
 func (f *function) atMost(limit int, r, scratch string) {
+	if f.set == neon {
+		f.arm("MOVD $%d, R6", limit)
+		f.arm("CMP R6, %s", generalNEON[r])
+		f.arm("CSEL GT, R6, %s, %[1]s", generalNEON[r])
+		return
+	}
 	f.ins("MOVQ", fmt.Sprintf("$%d", limit), scratch)
 	f.ins("CMPQ", r, scratch)
 	f.ins("CMOVQGT", scratch, r)
@@ -270,6 +297,8 @@ func (f *function) read(m mask, from string, r int) {
 		f.ins("VMOVUPS", from, f.reg(r))
 	case f.set == avx512:
 		f.ins("VMOVUPS.Z", from, f.maskOperand(m), f.reg(r))
+	case f.set == neon:
+		f.part(true, m, from, r)
 	default:
 		f.ins("VMASKMOVPS", from, f.maskOperand(m), f.reg(r))
 	}
@@ -282,6 +311,8 @@ func (f *function) write(m mask, r int, to string) {
 		f.ins("VMOVUPS", f.reg(r), to)
 	case f.set == avx512:
 		f.ins("VMOVUPS", f.reg(r), f.maskOperand(m), to)
+	case f.set == neon:
+		f.part(false, m, to, r)
 	default:
 		f.ins("VMASKMOVPS", f.reg(r), f.maskOperand(m), to)
 	}
@@ -293,6 +324,11 @@ func (f *function) keep(m mask, r int) {
 	case m == allLanes:
 	case f.set == avx512:
 		f.ins("VMOVAPS.Z", f.reg(r), f.maskOperand(m), f.reg(r))
+	case f.set == neon:
+		for h, d := range halves(f.reg(r)) {
+			f.maskHalf(m, h, f.scratch(temp))
+			f.arm("VAND V%d.B16, V%d.B16, V%[2]d.B16", temp, d)
+		}
 	default:
 		f.ins("VANDPS", f.maskOperand(m), f.reg(r), f.reg(r))
 	}

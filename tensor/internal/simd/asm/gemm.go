@@ -138,10 +138,12 @@ func (f *function) tile(rows, vectors int, step func(b, a, acc int)) {
 			f.ins("ADDQ", "SI", "DI")
 		}
 	}
-	if f.set != avx2 {
+	if f.set == avx512 {
 		store(maskOf)
 	} else {
-		f.comment("Stores with a mask take AMD's processors a dozen cycles each.")
+		if f.set == avx2 {
+			f.comment("Stores with a mask take AMD's processors a dozen cycles each.")
+		}
 		part, stored := f.label("part"), f.label("stored")
 		f.ins("CMPQ", f.arg("cols"), fmt.Sprintf("$%d", vectors*f.lanes))
 		f.ins("JLT", part)
@@ -168,6 +170,10 @@ func (f *function) accumulator(i, j, vectors int) int { return f.regs - 1 - (i*v
 
 // chains computes the sums over k of a tile in the accumulators. All general registers but SI are used.
 func (f *function) chains(rows, vectors int, step func(b, a, acc int)) {
+	if f.set == neon {
+		f.chainsNEON(rows, vectors)
+		return
+	}
 	f.load("k", "CX", "a", "R8", "rs", "R9", "ks", "AX", "b", "BX")
 	f.ins("SHLQ", "$2", "R9")
 	f.ins("SHLQ", "$2", "AX")

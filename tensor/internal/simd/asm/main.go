@@ -2,10 +2,11 @@
 // directory above. Run it there with "go generate"; a test compares what it writes with what is there.
 //
 // Every kernel is written once, for an abstract instruction set with vectors of some width, and comes
-// out twice: for AVX-512 (32 registers of 16 floats, mask registers) and for AVX2 with FMA (16 registers
-// of 8 floats). What differs is behind the methods of type function in emit.go. The files by idea:
+// out three times: for AVX-512 (32 registers of 16 floats, mask registers), for AVX2 with FMA (16 registers
+// of 8 floats), and for NEON (as AVX2, each register two of arm64's). What differs is behind the methods of type function in emit.go. The files by idea:
 //
 //	gemm.go      the multiplication of a tile: the only kernel whose speed is a matter of every instruction
+//	neon.go      what the instructions of AVX2 are on arm64; gemm_neon.go is the inner loop of its tile
 //	strassen.go  the multiplication of blocks by fewer products than there are pairs of them
 //	pack.go      copies that bring operands into the order in which the tile kernel reads them
 //	exp.go       eˣ, and the kernels around it
@@ -38,8 +39,8 @@ func main() {
 // generate returns the contents of the generated files by name.
 func generate() map[string][]byte {
 	files := map[string][]byte{}
-	var stubs stubs
-	for _, s := range []*set{avx512, avx2} {
+	stubs := map[string]*stubs{"amd64": {}, "arm64": {}}
+	for _, s := range []*set{avx512, avx2, neon} {
 		for _, part := range []struct {
 			name string
 			emit func(*file)
@@ -47,15 +48,20 @@ func generate() map[string][]byte {
 			if (part.name == "dot" || part.name == "quads") && s != avx512 {
 				continue // only AVX-512 has the instructions
 			}
-			f := newFile(s, &stubs)
+			if part.name == "strassen" && s == neon {
+				continue // nobody has measured that it pays
+			}
+			f := newFile(s, stubs[s.arch])
 			part.emit(f)
-			files[part.name+"_"+s.fileName+"_amd64.s"] = f.bytes()
+			files[part.name+"_"+s.fileName+"_"+s.arch+".s"] = f.bytes()
 		}
 	}
-	source, err := format.Source(stubs.bytes())
-	if err != nil {
-		panic(err)
+	for arch, s := range stubs {
+		source, err := format.Source(s.bytes())
+		if err != nil {
+			panic(err)
+		}
+		files["stubs_"+arch+".go"] = source
 	}
-	files["stubs_amd64.go"] = source
 	return files
 }

@@ -173,7 +173,7 @@ func (f *function) transpose() []int {
 	// Now register 4g+c holds, in lane l, column 4l+c of rows 4g to 4g+3.
 	order := make([]int, t)
 	for c := range 4 {
-		if f.set == avx2 {
+		if f.set != avx512 {
 			f.ins("VPERM2F128", "$0x20", f.reg(4+c), f.reg(c), f.reg(8+c))
 			f.ins("VPERM2F128", "$0x31", f.reg(4+c), f.reg(c), f.reg(12+c))
 			order[c], order[4+c] = 8+c, 12+c

@@ -29,6 +29,15 @@ func (s *set) blockOrder() []uint32 {
 // K2 and K3 must hold the odd and the even lanes.
 func (f *function) wideProduct(x, factor int, regs [3]int) (low, high int) {
 	even, odd, t := f.reg(regs[0]), f.reg(regs[1]), f.reg(regs[2])
+	if f.set == neon { // lanes 0 and 1, then 2 and 3
+		for h, first := range halves(even) {
+			x, factor, second := halves(f.reg(x))[h], halves(f.reg(factor))[h], halves(odd)[h]
+			f.products(x, factor, first, second)
+			f.arm("VUZP1 V%d.S4, V%d.S4, V%d.S4", second, first, halves(t)[h])
+			f.arm("VUZP2 V%d.S4, V%d.S4, V%[2]d.S4", second, first)
+		}
+		return regs[2], regs[0]
+	}
 	f.ins("VMOVSHDUP", f.reg(x), odd)
 	f.ins("VPMULUDQ", f.reg(factor), f.reg(x), even)
 	f.ins("VPMULUDQ", f.reg(factor), odd, odd)
@@ -60,6 +69,12 @@ func (f *function) xorKey(x, y int, key string, t int) {
 func (f *function) broadcastLow(general string, r int) {
 	if f.set == avx512 {
 		f.ins("VPBROADCASTD", general, f.reg(r))
+		return
+	}
+	if f.set == neon {
+		for _, v := range halves(f.reg(r)) {
+			f.arm("VDUP %s, V%d.S4", generalNEON[general], v)
+		}
 		return
 	}
 	f.ins("VMOVD", general, fmt.Sprintf("X%d", r))

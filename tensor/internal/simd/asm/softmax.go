@@ -112,6 +112,11 @@ func (f *function) greatest() {
 		if m != allLanes {
 			if f.set == avx512 {
 				f.ins("VBLENDMPS", f.reg(0), f.reg(none), f.maskOperand(m), f.reg(0))
+			} else if f.set == neon {
+				for h, d := range halves(f.reg(0)) {
+					f.maskHalf(m, h, f.scratch(temp))
+					f.choose(d, halves(f.reg(none))[h], d)
+				}
 			} else {
 				f.ins("VBLENDVPS", f.maskOperand(m), f.reg(0), f.reg(none), f.reg(0))
 			}

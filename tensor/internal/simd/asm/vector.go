@@ -256,7 +256,7 @@ func emitReductions(f *file) {
 			count := f.reg(4 + chain)
 			f.read(m, src[0], 0)
 			switch {
-			case f.set == avx2: // where true, a comparison is the number −1
+			case f.set != avx512: // where true, a comparison is the number −1
 				f.ins("VCMPPS", greater, f.reg(1), f.reg(0), f.reg(0))
 				f.keep(m, 0)
 				f.ins("VPSUBD", f.reg(0), count, count)
