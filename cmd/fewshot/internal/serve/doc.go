@@ -15,8 +15,8 @@
 // classes, and of comparisons with the untouched model share theirs, and part only at the heads.
 //
 // A batch begins as soon as the device is free and there is nobody to wait for: when it is full, when no other image is being decoded and all
-// are there again who were answered last, or when the deadline has passed while the device was free. The queue (queue.go) is a function of times that it is given, so that tests need no
-// clock.
+// are there again who were answered last, or when the deadline has passed while the device was free. The queue (queue.go) is a function
+// of times that it is given, so that tests need no clock.
 //
 // # Strangers
 //

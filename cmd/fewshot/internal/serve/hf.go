@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"mime"
 	"net/http"
@@ -15,8 +16,8 @@ import (
 // hfRequest is what Hugging Face's clients send to an endpoint of image classification, with classes of its own or not. An image alone
 // comes as it is.
 type hfRequest struct {
-	Inputs     *string      `json:"inputs"`
-	Parameters hfParameters `json:"parameters"`
+	Inputs     *string         `json:"inputs"`
+	Parameters json.RawMessage `json:"parameters"` // hfParameters; read apart, as inputs are long and one pass over them is enough
 }
 
 type hfParameters struct {
@@ -38,7 +39,10 @@ func (l *hfLabels) UnmarshalJSON(b []byte) error {
 		}
 		return nil
 	}
-	return json.Unmarshal(b, (*[]string)(l))
+	if json.Unmarshal(b, (*[]string)(l)) != nil {
+		return errors.New("candidate_labels are a list of texts, or one text with commas between them")
+	}
+	return nil
 }
 
 // hfQuestion is a request, read: an image, or JSON if it begins as that does.
@@ -70,10 +74,10 @@ func parseHF(body []byte) (q hfQuestion, err error) {
 		return q, badf("inputs: %s", err.Error())
 	}
 	q.images = [][]byte{image}
-	if err := knownParameters(body); err != nil {
+	p, err := readParameters(r.Parameters)
+	if err != nil {
 		return q, err
 	}
-	p := r.Parameters
 	if q.labels = p.Labels; p.Labels != nil {
 		q.top = len(q.labels)
 	}
@@ -100,20 +104,28 @@ func parseHF(body []byte) (q hfQuestion, err error) {
 // hfKnown are the parameters that there are.
 var hfKnown = []string{"candidate_labels", "function_to_apply", "hypothesis_template", "top_k"}
 
-// knownParameters refuses a request with a parameter that would have no effect, as a misspelled one.
-func knownParameters(body []byte) error {
-	var r struct {
-		Parameters map[string]json.RawMessage `json:"parameters"`
+// readParameters refuses one that would have no effect, as a misspelled one.
+func readParameters(text json.RawMessage) (p hfParameters, err error) {
+	if text == nil {
+		return p, nil
 	}
-	if err := unmarshal(body, &r); err != nil {
-		return err
+	var names map[string]json.RawMessage
+	if err := json.Unmarshal(text, &names); err != nil {
+		return p, badf("parameters %s: an object with %s", quote.String(string(text[:min(len(text), 40)])), strings.Join(hfKnown, ", "))
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.Parameters)) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if !slices.Contains(hfKnown, name) {
-			return badf("there is no parameter %s; there are %s", quote.String(name), strings.Join(hfKnown, ", "))
+			return p, badf("there is no parameter %s; there are %s", quote.String(name), strings.Join(hfKnown, ", "))
 		}
 	}
-	return nil
+	var kind *json.UnmarshalTypeError
+	switch err := json.Unmarshal(text, &p); {
+	case errors.As(err, &kind):
+		return p, badf("parameter %s is a %s, which does not belong there", quote.String(kind.Field), quote.Text(kind.Value))
+	case err != nil:
+		return p, badf("parameters: %s", quote.Text(err.Error()))
+	}
+	return p, nil
 }
 
 // noForm refuses a body that is not the image but a form with the image in it, as browsers and curl -F send it.
