@@ -363,3 +363,15 @@ func (t Transformer) Quantize() {
 		}
 	}
 }
+
+// Discard gives up what Quantize has made integers of, but for the last block's input projection, of which [Attention.ForwardFirst] takes rows.
+func (t Transformer) Discard() {
+	for i, b := range t.Blocks {
+		if i < len(t.Blocks)-1 {
+			b.Attn.InW.Discard()
+		}
+		for _, w := range append([]*Param{b.Attn.Out.W}, b.MLP.weights()...) {
+			w.Discard()
+		}
+	}
+}

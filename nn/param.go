@@ -102,6 +102,13 @@ func (p *Param) Quantize() {
 	}
 }
 
+// Discard gives up what Quantize has made integers of; see [tensor.Discard].
+func (p *Param) Discard() {
+	if p.view == nil {
+		tensor.Discard(p.Value)
+	}
+}
+
 // On is the parameter as a tape sees it.
 func (p *Param) On(t *autograd.Tape) *autograd.Var {
 	if p.tape == t {

@@ -56,7 +56,7 @@ func quantize(p *par.Pool, b Buf, n, k int) (any, int64) {
 func gemmInt8(p *par.Pool, g GemmArgs) bool {
 	switch w := g.B.Packed.of(g.TransB).(type) {
 	case *simd.Int8:
-		return simd.GemmInt8(p, &simd.GemmArgs{Dst: g.Dst.F32, A: g.A.F32, Add: g.Add.F32, Bias: g.Bias.F32, B: g.B.F32,
+		return simd.GemmInt8(p, &simd.GemmArgs{Dst: g.Dst.F32, A: g.A.F32, Add: g.Add.F32, Bias: g.Bias.F32,
 			M: g.M, N: g.N, K: g.K, TransA: g.TransA, TransB: g.TransB, LDA: g.LDA, LDB: g.LDB, LDC: g.LDC, Batch: g.Batch}, w)
 	case *int8.Weights:
 		if g.TransA || !g.TransB || g.Batch != 1 || g.N != w.N || g.K != w.K {

@@ -66,16 +66,13 @@ type Packer interface {
 // FewRows is the number of rows of a product up to which Pack gains some percent of its time.
 const FewRows = simd.FewRows
 
-// Pack tells the device that w, a matrix whose rows are its first axis, will not change, and will be the second factor of products with
-// few rows, transposed if transB: with one image or a few. The device may keep a copy in the order in which it reads such a factor, as
-// large as w, so this is a bargain of memory for time. A matrix can be packed both ways. It changes no bit of a result. Set and
 // Quantize says that w [n, k], the weights of a layer, will not change, and will be the second factor, transposed, of products in which
 // the device may compute with integers of eight bits: weights with a scale for each of the n channels, the other factor with one for each row. On
 // a device with another Precision than "int8" it does nothing. Set and [Unpack] undo it.
 func Quantize(w *Tensor) {
 	check(w.Rank() == 2, "Quantize", "a matrix", "w", w)
 	q, ok := w.dev.backend.(Quantizer)
-	if !ok || w.Len() == 0 {
+	if !ok || w.Len() == 0 || w.block.discarded {
 		return
 	}
 	if w.buf.Packed.Transposed != nil {
@@ -87,6 +84,22 @@ func Quantize(w *Tensor) {
 	w.dev.hold(bytes)
 }
 
+// Discard gives the memory of w's elements back, where w was given to [Quantize] and is held once: what is left are its integers, for products
+// that read nothing else. Any other use panics.
+func Discard(w *Tensor) {
+	b := w.block
+	if _, ok := w.dev.backend.(Quantizer); !ok || w.buf.Packed.Transposed == nil || b.refs != 1 || b.discarded || w.Len() != b.buf.N || b.layout != nil {
+		return
+	}
+	w.dev.free(b.buf)
+	b.buf, b.discarded = Buf{N: b.buf.N, Size: b.buf.Size, Kind: b.buf.Kind}, true
+	b.buf.Packed = w.buf.Packed
+	w.buf = b.buf
+}
+
+// Pack tells the device that w, a matrix whose rows are its first axis, will not change, and will be the second factor of products with
+// few rows, transposed if transB: with one image or a few. The device may keep a copy in the order in which it reads such a factor, as
+// large as w, so this is a bargain of memory for time. A matrix can be packed both ways. It changes no bit of a result. Set and
 // Unpack undo it.
 func Pack(w *Tensor, transB bool) {
 	check(w.Rank() >= 2, "Pack", "a matrix", "w", w)

@@ -2,6 +2,7 @@ package tensor_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"fewshot/tensor"
@@ -50,6 +51,29 @@ func TestQuantize(t *testing.T) {
 				if v != exact[i] {
 					t.Fatal("Unpack leaves integers behind")
 				}
+			}
+			tensor.Discard(w) // which has no integers to be left with
+			if !slices.Equal(w.Floats(), ws) {
+				t.Error("Discard of what is not quantised")
+			}
+			tensor.Quantize(w)
+			tensor.Discard(w)
+			tensor.Quantize(w) // as of one that several encoders share
+			tensor.Gemm(dst, x, w, o)
+			if !slices.Equal(dst.Floats(), got) {
+				t.Error("without its elements the product is another")
+			}
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("elements that are gone were set")
+					}
+				}()
+				w.Set(ws)
+			}()
+			w.Release()
+			if again := dev.New(tensor.Compute, n, k); len(again.Memory()) != n*k {
+				t.Error("memory that was given back is in the pool")
 			}
 		})
 	}

@@ -68,6 +68,8 @@ type block struct {
 	buf  Buf
 	refs int
 
+	discarded bool // the elements, by Discard
+
 	// Of a program's memory, which is no pool's.
 	layout  *layout
 	request int
@@ -112,9 +114,10 @@ func (t *Tensor) Release() {
 		return
 	}
 	Unpack(t)
-	if b.layout != nil {
+	switch {
+	case b.layout != nil:
 		b.layout.give(b)
-	} else {
+	case !b.discarded:
 		t.dev.pool.put(b)
 	}
 }
@@ -156,6 +159,7 @@ func (t *Tensor) Rows(lo, hi int) *Tensor {
 // Set copies float32 values in, rounding to the device's format. It panics unless len(v) is Len.
 func (t *Tensor) Set(v []float32) {
 	check(len(v) == t.Len(), "Set", "as many values as elements", "t values", t, &Tensor{shape: []int{len(v)}})
+	check(!t.block.discarded, "Set", "elements that were not discarded", "t", t)
 	Unpack(t)
 	t.dev.backend.Upload(t.buf, v)
 }

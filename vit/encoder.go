@@ -89,6 +89,9 @@ func (e *Encoder) Quantize() error {
 	return nil
 }
 
+// Discard gives up what Quantize has made integers of.
+func (e *Encoder) Discard() { e.transformer.Discard() }
+
 // Unpack undoes Pack and Quantize.
 func (e *Encoder) Unpack() {
 	for _, p := range e.params {

@@ -24,6 +24,9 @@ type Image interface {
 	// Quantize makes integers of weights, on a device with precision int8; see [tensor.Quantize]. Weights under masks are left alone. An encoder that has
 	// nothing to gain by it is an error.
 	Quantize() error
+	// Discard gives up what Quantize has made integers of, which takes four times their memory: for who computes features and does nothing else
+	// with the weights any more.
+	Discard()
 }
 
 // Sizes are what an encoder's callers have to know.

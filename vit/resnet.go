@@ -152,6 +152,9 @@ func (e *ResNet) Quantize() error {
 	return errors.New("precision int8 is for vision transformers; a ResNet's convolutions have no kernels for it")
 }
 
+// Discard has nothing to give up.
+func (e *ResNet) Discard() {}
+
 // Unpack undoes Pack.
 func (e *ResNet) Unpack() {
 	for _, c := range e.convs {

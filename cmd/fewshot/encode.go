@@ -96,6 +96,7 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 		if err := m.Image.Quantize(); err != nil {
 			return err
 		}
+		m.Image.Discard()
 	}
 	// Packing takes as long as a product or two, and as much memory as the weights.
 	if len(f.images) > f.batch {

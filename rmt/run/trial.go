@@ -10,6 +10,7 @@ import (
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
+	"fewshot/vit"
 )
 
 // Trial is one of several things that are tested on the same images: a model with what was trained on it.
@@ -87,6 +88,7 @@ func OpenEach(files []Given) (all []*Loaded, err error) {
 func (r *Request) Apply(ctx context.Context, trials []*Trial, force bool) (all []train.Classifier, release func(), err error) {
 	heads := &method.Heads{Model: r.Model}
 	ends := []func(){heads.Close}
+	var encoders []vit.Image
 	release = func() {
 		for _, end := range slices.Backward(ends) {
 			end()
@@ -116,6 +118,10 @@ func (r *Request) Apply(ctx context.Context, trials []*Trial, force bool) (all [
 			c = method.Behind{Encoder: r.Model.Image, Head: head} // an encoder that they have in common
 		}
 		all = append(all, c)
+		encoders = append(encoders, job.Model.Image)
+	}
+	for _, e := range encoders { // not before: they share weights
+		e.Discard()
 	}
 	return all, release, nil
 }

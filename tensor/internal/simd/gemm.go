@@ -68,12 +68,16 @@ func (j *gemm) run(p *par.Pool) {
 
 // check panics if an operand is too short for its shape: the kernels would go beyond it.
 func (g *GemmArgs) check() {
+	g.checkAllButB()
+	checkOperand("Gemm", "B", len(g.B), g.K, g.N, g.LDB, g.StrideB, g.Batch, g.TransB)
+}
+
+func (g *GemmArgs) checkAllButB() {
 	if min(g.M, g.N, g.K, g.Batch, g.StrideA, g.StrideB, g.StrideC) < 0 {
 		panic(fmt.Sprintf("simd.Gemm: negative shape or stride: M=%d N=%d K=%d batch %d strides %d %d %d",
 			g.M, g.N, g.K, g.Batch, g.StrideA, g.StrideB, g.StrideC))
 	}
 	checkOperand("Gemm", "A", len(g.A), g.M, g.K, g.LDA, g.StrideA, g.Batch, g.TransA)
-	checkOperand("Gemm", "B", len(g.B), g.K, g.N, g.LDB, g.StrideB, g.Batch, g.TransB)
 	checkOperand("Gemm", "dst", len(g.Dst), g.M, g.N, g.LDC, g.StrideC, g.Batch, false)
 	if n := len(g.Add); n != 0 {
 		checkOperand("Gemm", "add", n, g.M, g.N, g.LDC, g.StrideC, g.Batch, false)
