@@ -67,13 +67,13 @@ func (f *emitFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&w.Name, "name", "fewshot", "`name` of the job")
 	fs.StringVar(&w.Program, "program", "", "`path` of this program on the cluster (default: its path here for Slurm, the image's entry point for Kubernetes)")
 	fs.StringVar(&w.Plan, "at", "", "`path` of the plan on the cluster (default: as given)")
-	fs.StringVar(&w.Out, "out", "", "`folder` of the runs' folders on the cluster (default: that of the plan's name, without .jsonl, and -runs)")
+	declareRuns(fs, &w.Out, "`folder` of the runs' folders on the cluster (default: that of the plan's name, without .jsonl, and -runs)")
 	fs.IntVar(&w.Tasks, "tasks", 0, "`number` of tasks that share the runs (default one a run, or as many as there can be)")
 	fs.IntVar(&w.Parallel, "parallel", 0, "`number` of tasks at a time (default as many as there is room for)")
 	fs.IntVar(&w.CPUs, "cpus", 0, "`number` of processors of a task (default what the cluster gives)")
 	fs.StringVar(&w.Memory, "mem", "", "`memory` of a task, as 16G (default what the cluster gives)")
 	fs.IntVar(&w.GPUs, "gpus", 0, "`number` of GPUs of a task")
-	fs.BoolVar(&f.any, "any-version", false, "take a plan of another version of this program")
+	fs.BoolVar(&f.any, "any-version", false, "take a plan of another version of this program, and have run and collect do so, too")
 	fs.StringVar(&s.Partition, "partition", "", "`name` of the partition")
 	fs.StringVar(&s.Account, "account", "", "`name` of the account")
 	fs.StringVar(&s.Time, "time", "", "`limit` of a task's time, as 90 (minutes), 4:00:00 or 1-12 (default the partition's)")
@@ -120,7 +120,7 @@ func (f *emitFlags) run(u *ui, cluster, path string, args []string) error {
 	}
 	defer p.Close()
 	w := f.work
-	w.Runs, w.Args = p.Len(), args
+	w.Runs, w.Args, w.AnyVersion = p.Len(), args, f.any
 	_, w.Groups = p.Groups()
 	if w.Plan == "" {
 		w.Plan = path

@@ -33,8 +33,9 @@ func TestPlanEmit(t *testing.T) {
 	}
 	// Runs under masks stand behind these in one task.
 	below := planOf(t, "-below", "none,r-amt")
-	out := must(t, "plan", "emit", "slurm", below, "-program", "/opt/fewshot", "-out", "results", "--", "-device", "cuda:0")
-	if !strings.Contains(out, "#SBATCH --array=0-7\n") || !strings.Contains(out, "exec /opt/fewshot run "+below+` -out results -device cuda:0 -shard "$((SLURM_ARRAY_TASK_ID + 1))/8" -requeue`) {
+	out := must(t, "plan", "emit", "slurm", below, "-program", "/opt/fewshot", "-runs", "results", "-any-version", "--", "-device", "cuda:0")
+	if !strings.Contains(out, "#SBATCH --array=0-7\n") || !strings.Contains(out, "exec /opt/fewshot collect "+below+" -runs results -any-version\n") ||
+		!strings.Contains(out, "exec /opt/fewshot run "+below+` -runs results -any-version -device cuda:0 -shard "$((SLURM_ARRAY_TASK_ID + 1))/8" -requeue`) {
 		t.Errorf("12 runs, 4 of them masks of 4 others:\n%s", out)
 	}
 	for want, args := range map[string][]string{
@@ -44,6 +45,7 @@ func TestPlanEmit(t *testing.T) {
 		"-time is for slurm":         {"kubernetes", path, "-time", "90"},
 		"container image":            {"kubernetes", path, "-at", "/w/plan.jsonl"},
 		"-index is given":            {"slurm", path, "--", "-index", "3"},
+		"-runs is given":             {"slurm", path, "--", "-runs", "elsewhere"},
 		"which has one plan":         {"slurm", path, "other.jsonl"},
 		"5 tasks for 4 runs":         {"slurm", path, "-tasks", "5"},
 		"the script sets this":       {"slurm", path, "-sbatch", "--array=1"},

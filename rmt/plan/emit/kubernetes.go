@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"fewshot/nn/quote"
@@ -74,7 +75,7 @@ func (k *Kubernetes) Manifest() ([]byte, error) {
 	if k.Parallel > 0 {
 		parallel = min(n, k.Parallel)
 	}
-	args := append([]string{"run", k.Plan, "-out", k.Out}, k.Args...)
+	args := slices.Concat([]string{"run"}, k.flags(), k.Args)
 	for i, a := range args {
 		args[i] = literal(a)
 	}

@@ -95,7 +95,7 @@ func (s *Slurm) Script() ([]byte, error) {
 	if single {
 		part = `-index "$SLURM_ARRAY_TASK_ID"`
 	}
-	words := append([]string{s.Program, "run", s.Plan, "-out", s.Out}, s.Args...)
+	words := slices.Concat([]string{s.Program, "run"}, s.flags(), s.Args)
 	fmt.Fprintf(&b, "exec %s %s -requeue\n", shell(words...), part)
 	return []byte(b.String()), nil
 }
@@ -138,7 +138,7 @@ COLLECT
 	exit
 fi
 
-`, shell(s.Program, "collect", s.Plan, "-out", s.Out), shell(logs))
+`, shell(slices.Concat([]string{s.Program, "collect"}, s.flags())...), shell(logs))
 }
 
 func (s *Slurm) check() error {

@@ -15,18 +15,20 @@ import (
 
 // Work is what there is to do, where it lies on the cluster, and what a task of it may use.
 type Work struct {
-	Name     string   // of the job
-	Program  string   // path of this program
-	Plan     string   // the plan's file
-	Out      string   // folder of the results
-	Args     []string // further flags of fewshot run
-	Runs     int      // in the plan
-	Groups   int      // of runs, as one task makes them: a run and those that need it
-	Tasks    int      // tasks that share the groups; 0 is one a group, or as many as the cluster takes at most
-	Parallel int      // tasks at a time; 0 is as many as there is room for
-	CPUs     int      // processors of a task; 0 is what the cluster gives
-	Memory   string   // of a task, with a unit, as 16G; "" is what the cluster gives
-	GPUs     int      // of a task
+	Name    string   // of the job
+	Program string   // path of this program
+	Plan    string   // the plan's file
+	Out     string   // folder of the results
+	Args    []string // further flags of fewshot run
+	// AnyVersion has run and collect take plans and results of other versions of the program.
+	AnyVersion bool
+	Runs       int    // in the plan
+	Groups     int    // of runs, as one task makes them: a run and those that need it
+	Tasks      int    // tasks that share the groups; 0 is one a group, or as many as the cluster takes at most
+	Parallel   int    // tasks at a time; 0 is as many as there is room for
+	CPUs       int    // processors of a task; 0 is what the cluster gives
+	Memory     string // of a task, with a unit, as 16G; "" is what the cluster gives
+	GPUs       int    // of a task
 }
 
 // memory is a whole number of bytes as people and both clusters write it. Without a unit it is megabytes to one and bytes to the other.
@@ -72,6 +74,15 @@ func (w *Work) check() error {
 	return nil
 }
 
+// flags are what run and collect are both given.
+func (w *Work) flags() []string {
+	all := []string{w.Plan, "-runs", w.Out}
+	if w.AnyVersion {
+		all = append(all, "-any-version")
+	}
+	return all
+}
+
 // checkArgs refuses further flags of fewshot run that the files written here give it.
 func checkArgs(args []string) error {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
@@ -83,7 +94,7 @@ func checkArgs(args []string) error {
 		}
 		name, dashed := strings.CutPrefix(a, "-")
 		name, _, _ = strings.Cut(strings.TrimPrefix(name, "-"), "=")
-		if dashed && slices.Contains([]string{"out", "index", "shard", "requeue"}, name) {
+		if dashed && slices.Contains([]string{"runs", "out", "index", "shard", "requeue"}, name) {
 			return fmt.Errorf("-%s is given to fewshot run already", name)
 		}
 	}
