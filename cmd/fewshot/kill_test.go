@@ -37,37 +37,74 @@ func finished(dir string) bool {
 	return err == nil
 }
 
-// TestKill ends training at random moments, by SIGKILL or one of the signals that it saves at, resumes it, ends it again, until a run
-// comes through, and compares the mask file with an undisturbed run's; and so on until there have been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved
-// after every step, so that many kills fall into a save.
-func TestKill(t *testing.T) {
+// killer ends processes at random moments.
+type killer struct {
+	most    int    // kills that are wanted
+	seed    uint64 // of the moments, and of the choice of signals
+	random  *rand.Rand
+	full    time.Duration // that an undisturbed process took
+	signals []os.Signal   // to choose among
+	by      map[string]int
+	killed  int
+	starts  int
+}
+
+// newKiller is one for so many kills, or FEWSHOT_KILLS, of processes that run as long as the undisturbed one that it runs.
+func newKiller(t *testing.T, kills int, undisturbed []string, signals ...os.Signal) *killer {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("a killed process cannot be told from a failed one here")
 	}
-	kills := 8
+	k := &killer{most: kills, seed: uint64(time.Now().UnixNano()), signals: signals, by: map[string]int{}}
 	if s := os.Getenv("FEWSHOT_KILLS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
 			t.Fatalf("FEWSHOT_KILLS=%s: %v", s, err)
 		}
-		kills = n
+		k.most = n
 	}
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 0))
-	_, want := undisturbedRun(t)
-
-	root := t.TempDir()
+	k.random = rand.New(rand.NewPCG(k.seed, 0))
 	begin := time.Now()
-	c, out := program(t, tune(t, filepath.Join(root, "calm"), "-save-every", "1ns")...)
+	c, out := program(t, undisturbed...)
 	if err := c.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	full := time.Since(begin)
+	k.full = time.Since(begin)
+	return k
+}
 
-	signals := []os.Signal{os.Kill, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
-	by := map[os.Signal]int{}
-	killed, during, runs, starts := 0, 0, 0, 0
-	for killed < kills {
+// run runs the program until it ends or is ended, with the exit code of the signal if it catches it, and reports which.
+func (k *killer) run(t *testing.T, codes map[os.Signal]int, args ...string) (killed bool) {
+	t.Helper()
+	k.starts++
+	c, out := program(t, args...)
+	signal := k.signals[k.random.IntN(len(k.signals))]
+	kill := time.AfterFunc(time.Duration(k.random.Int64N(int64(k.full))), func() { c.Process.Signal(signal) })
+	err := c.Wait()
+	kill.Stop()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return false
+	case errors.As(err, &exit) && (!exit.Exited() || exit.ExitCode() == codes[signal]):
+		k.killed++
+		k.by[signal.String()]++
+		return true
+	}
+	t.Fatalf("seed %d, start %d, %v: %v\n%s", k.seed, k.starts, signal, err, out)
+	return false
+}
+
+// TestKill ends training at random moments, by SIGKILL or one of the signals that it saves at, resumes it, ends it again, until a run
+// comes through, and compares the mask file with an undisturbed run's; and so on until there have been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved
+// after every step, so that many kills fall into a save.
+func TestKill(t *testing.T) {
+	_, want := undisturbedRun(t)
+	root := t.TempDir()
+	k := newKiller(t, 8, tune(t, filepath.Join(root, "calm"), "-save-every", "1ns"), os.Kill, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	codes := map[os.Signal]int{os.Interrupt: exitInterrupted, syscall.SIGTERM: exitInterrupted, syscall.SIGHUP: exitInterrupted}
+	during, runs := 0, 0
+	for k.killed < k.most {
 		dir := filepath.Join(root, strconv.Itoa(runs))
 		runs++
 		for done := false; !done; {
@@ -75,34 +112,20 @@ func TestKill(t *testing.T) {
 			if entries(t, dir) != "" {
 				args = append(args, "-resume")
 			}
-			starts++
-			c, out := program(t, args...)
-			signal := signals[random.IntN(len(signals))]
-			kill := time.AfterFunc(time.Duration(random.Int64N(int64(full))), func() { c.Process.Signal(signal) })
-			err := c.Wait()
-			kill.Stop()
-			var exit *exec.ExitError
-			switch {
-			case err == nil:
-				done = true
-			case errors.As(err, &exit) && (!exit.Exited() || exit.ExitCode() == exitInterrupted):
-				killed++
-				by[signal]++
+			if done = !k.run(t, codes, args...); !done {
 				names := entries(t, dir)
 				if strings.Contains(names, ".tmp-") {
 					during++
 				}
 				// Killed after the last write: there is nothing left to do.
 				done = finished(dir)
-			default:
-				t.Fatalf("seed %d, run %d, start %d: %v\n%s", seed, runs, starts, err, out)
 			}
 		}
 		if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
-			t.Fatalf("seed %d, run %d: mask %x, undisturbed %x", seed, runs, sha256.Sum256(got), sha256.Sum256(want))
+			t.Fatalf("seed %d, run %d: mask %x, undisturbed %x", k.seed, runs, sha256.Sum256(got), sha256.Sum256(want))
 		}
 	}
-	t.Logf("%d kills (%v), %d of them while a file was being written, %d starts, %d runs, %d equal masks (seed %d)", killed, by, during, starts, runs, runs, seed)
+	t.Logf("%d kills (%v), %d of them while a file was being written, %d starts, %d runs, %d equal masks (seed %d)", k.killed, k.by, during, k.starts, runs, runs, k.seed)
 }
 
 // A second process in the folder of a running one is turned away with its name, and changes nothing.

@@ -2,19 +2,15 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"fewshot/rmt/plan"
@@ -25,14 +21,14 @@ func killedPlan(t *testing.T, dir string) string {
 	path := filepath.Join(dir, "plan.jsonl")
 	must(t, quick(t, "-methods", "zero-shot,r-amt,tip-adapter,taskres", "-below", "none,amt", "-test-classes", "new", "-below-set", "epochs=2", "-below-set", "batch-size=8", "-below-set", "lr=1e-3",
 		"-set", "r-amt:epochs=2", "-set", "r-amt:batch-size=8", "-set", "r-amt:lr=1e-3", "-set", "tip-adapter:passes=2", "-set", "tip-adapter:beta-steps=4",
-		"-set", "taskres:epochs=2", "-set", "taskres:batch-size=8", "-out", path)...)
+		"-set", "taskres:epochs=2", "-set", "taskres:batch-size=8", "-select", "taskres:val", "-grid", "taskres:lr=1e-3,1e-2", "-out", path)...)
 	return path
 }
 
 // planContents are the tables and all learned files of a plan's folder, by name.
 func planContents(t *testing.T, path, dir string) map[string]string {
 	t.Helper()
-	all := map[string]string{"table": must(t, "collect", path, "-out", dir, "-format", "csv", "-ci95")}
+	all := map[string]string{"table": must(t, "collect", path, "-runs", dir, "-format", "csv", "-ci95")}
 	for _, pattern := range []string{"*/*.safetensors", "*/eval-*.json"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
@@ -69,31 +65,19 @@ func differing(a, b map[string]string) string {
 // tables and all files with an undisturbed one's; and so on until there have been enough kills: 6, or FEWSHOT_KILLS. Checkpoints are saved after
 // every step. A signal's exit code says what it was.
 func TestKillPlan(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("a killed process cannot be told from a failed one here")
-	}
-	kills := 6
-	if s := os.Getenv("FEWSHOT_KILLS"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatalf("FEWSHOT_KILLS=%s: %v", s, err)
-		}
-		kills = n
-	}
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 0))
 	root := t.TempDir()
 	path := killedPlan(t, root)
 	command := func(dir string) []string {
-		return []string{"run", path, "-out", dir, "-data", tinyData(t), "-save-every", "1ns"}
+		return []string{"run", path, "-runs", dir, "-data", tinyData(t), "-save-every", "1ns"}
+	}
+	codes := map[os.Signal]int{os.Interrupt: exitInterrupted, syscall.SIGHUP: exitInterrupted, syscall.SIGTERM: exitAgain}
+	signals := []os.Signal{os.Kill, os.Kill, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+	for _, s := range batchSignals {
+		codes[s] = exitAgain
+		signals = append(signals, s)
 	}
 	calm := filepath.Join(root, "calm")
-	begin := time.Now()
-	c, out := program(t, command(calm)...)
-	if err := c.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	full := time.Since(begin)
+	k := newKiller(t, 6, command(calm), signals...)
 	want := planContents(t, path, calm)
 	p, err := plan.Open(path, version())
 	if err != nil {
@@ -113,44 +97,22 @@ func TestKillPlan(t *testing.T) {
 		return "none left"
 	}
 
-	codes := map[os.Signal]int{os.Interrupt: exitInterrupted, syscall.SIGHUP: exitInterrupted, syscall.SIGTERM: exitAgain}
-	signals := []os.Signal{os.Kill, os.Kill, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
-	for _, s := range batchSignals {
-		codes[s] = exitAgain
-		signals = append(signals, s)
-	}
-	by, in := map[string]int{}, map[string]int{}
-	killed, during, plans, starts := 0, 0, 0, 0
-	for killed < kills {
+	in := map[string]int{}
+	during, plans := 0, 0
+	for k.killed < k.most {
 		dir := filepath.Join(root, strconv.Itoa(plans))
 		plans++
-		for done := false; !done; {
-			starts++
-			c, out := program(t, command(dir)...)
-			signal := signals[random.IntN(len(signals))]
-			kill := time.AfterFunc(time.Duration(random.Int64N(int64(full))), func() { c.Process.Signal(signal) })
-			err := c.Wait()
-			kill.Stop()
-			var exit *exec.ExitError
-			switch {
-			case err == nil:
-				done = true
-			case errors.As(err, &exit) && (!exit.Exited() || exit.ExitCode() == codes[signal]):
-				killed++
-				by[signal.String()]++
-				in[doing(dir)]++
-				if left, _ := filepath.Glob(filepath.Join(dir, "*", ".*.tmp-*")); len(left) > 0 {
-					during++
-				}
-			default:
-				t.Fatalf("seed %d, plan %d, start %d, %v: %v\n%s", seed, plans, starts, signal, err, out)
+		for k.run(t, codes, command(dir)...) {
+			in[doing(dir)]++
+			if left, _ := filepath.Glob(filepath.Join(dir, "*", ".*.tmp-*")); len(left) > 0 {
+				during++
 			}
 		}
 		if d := differing(want, planContents(t, path, dir)); d != "" {
-			t.Fatalf("seed %d, plan %d: it left other tables or files than undisturbed:\n%s", seed, plans, d)
+			t.Fatalf("seed %d, plan %d: it left other tables or files than undisturbed:\n%s", k.seed, plans, d)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*", ".*")); len(left) > 0 {
-			t.Fatalf("seed %d, plan %d: %v is left", seed, plans, left)
+			t.Fatalf("seed %d, plan %d: %v is left", k.seed, plans, left)
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
@@ -160,20 +122,20 @@ func TestKillPlan(t *testing.T) {
 	for _, m := range slices.Sorted(maps.Keys(in)) {
 		methods = append(methods, strconv.Itoa(in[m])+" in "+m)
 	}
-	t.Logf("%d kills (%v; %s), %d of them while a file was being written, %d starts, %d plans, %d equal tables (seed %d)", killed, by, strings.Join(methods, ", "), during, starts, plans, plans, seed)
+	t.Logf("%d kills (%v; %s), %d of them while a file was being written, %d starts, %d plans, %d equal tables (seed %d)", k.killed, k.by, strings.Join(methods, ", "), during, k.starts, plans, plans, k.seed)
 }
 
 // Two processes share a plan in one folder: each run is made by one of them, and what is left over at the end is told.
 func TestTwoProcesses(t *testing.T) {
 	root := t.TempDir()
 	path := killedPlan(t, root)
-	must(t, "run", path, "-out", filepath.Join(root, "calm"), "-data", tinyData(t))
+	must(t, "run", path, "-runs", filepath.Join(root, "calm"), "-data", tinyData(t))
 	want := planContents(t, path, filepath.Join(root, "calm"))
 	dir := filepath.Join(root, "both")
 	var processes []*exec.Cmd
 	var said []*bytes.Buffer
 	for range 2 {
-		c, out := program(t, "run", path, "-out", dir, "-data", tinyData(t))
+		c, out := program(t, "run", path, "-runs", dir, "-data", tinyData(t))
 		processes, said = append(processes, c), append(said, out)
 	}
 	for i, c := range processes {
@@ -181,7 +143,7 @@ func TestTwoProcesses(t *testing.T) {
 			t.Errorf("%v\n%s", err, said[i])
 		}
 	}
-	must(t, "run", path, "-out", dir, "-data", tinyData(t))
+	must(t, "run", path, "-runs", dir, "-data", tinyData(t))
 	if d := differing(want, planContents(t, path, dir)); d != "" {
 		t.Errorf("two processes left other tables or files than one: %s\n%s\n%s", d, said[0], said[1])
 	}
