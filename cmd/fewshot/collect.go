@@ -16,7 +16,8 @@ var collectCommand = command{
 	example: "fewshot collect plan.jsonl\nfewshot collect plan.jsonl -format latex -ci95",
 	name:    "collect", args: "PLAN", summary: "tell what is done of a plan, and lay its results out as a table",
 	about: `Says which runs of a plan are done, missing or failed, and prints the accuracies: methods by row, data by column, mean
-and standard deviation over seeds (of the sample, with n-1). In Markdown and LaTeX the best of a column is bold.`,
+and standard deviation over seeds (of the sample, with n-1). In Markdown and LaTeX the best of a column is bold.
+Exit code 0: there is a result, be it one of many; what is missing is said. 1: there is none yet.`,
 	setup: setupCollect,
 }
 
@@ -60,6 +61,8 @@ func setupCollect(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []str
 			return usagef("-to is for -format %s", formatCoOp)
 		case f.compare != "" && !two:
 			return usagef("-compare %s: want two rows with a comma between", f.compare)
+		case two && a == b:
+			return usagef("-compare %s: a row does not differ from itself; give two", f.compare)
 		}
 		return f.run(u, planIn(args[0]), a, b)
 	}
@@ -106,6 +109,9 @@ func (f *collectFlags) run(u *ui, path, a, b string) error {
 	}
 	if written != nil {
 		return fmt.Errorf("the table could not be written: %w", written)
+	}
+	if !slices.ContainsFunc(all, func(o *plan.Outcome) bool { return o.Result != nil }) {
+		return fmt.Errorf("%s: there is no result in %s; fewshot run %s makes them", path, dir, path)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"fewshot/datasets/synth"
 	"fewshot/nn/quote"
 	"fewshot/nn/words"
+	"fewshot/rmt/plan"
 )
 
 // dataFlags choose a data set and what to take of it.
@@ -162,9 +163,6 @@ func (d *dataFlags) open(ctx context.Context) (*datasets.Dataset, error) {
 	return ds, ds.CanTest()
 }
 
-// lpclip as a sample is what CoOp's linear probe draws, by numpy and not by Python's random.
-const lpclip = "lpclip"
-
 // whole opens the data set with all its images and classes.
 func (d *dataFlags) whole(ctx context.Context) (*datasets.Dataset, error) {
 	o, err := d.options()
@@ -186,7 +184,7 @@ func (d *dataFlags) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {
 	switch d.sample {
 	case "":
 		return ds.FewShot(d.shots, d.seed)
-	case lpclip:
+	case plan.OfProbe:
 		return ds.FewShotOfProbe(d.shots, d.seed)
 	}
 	ds, err := ds.Sample(d.sample)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"fewshot/datasets/synth"
+	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 )
 
@@ -95,7 +96,7 @@ func TestSampleFlag(t *testing.T) {
 		t.Errorf("sample %+v", ds.Train)
 	}
 	// numpy.random.seed(1) and choice(3, 1, replace=False), a class after the other, give 0 and 1.
-	d.sample, d.seed = lpclip, 1
+	d.sample, d.seed = plan.OfProbe, 1
 	if ds, err = d.open(t.Context()); err != nil || len(ds.Train) != 2 || ds.Train[0].Path != "train/cat/0.png" || ds.Train[1].Path != "train/dog/1.png" {
 		t.Errorf("as lpclip draws: %+v, %v", ds.Train, err)
 	}

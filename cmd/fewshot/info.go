@@ -497,7 +497,7 @@ func isResult(b []byte) error {
 
 func (r *runInfo) print(w io.Writer) {
 	if !r.Finished {
-		fmt.Fprintf(w, "%s: run that is not finished; go on with fewshot train -resume -out %s and its settings\n", r.Path, r.Path)
+		fmt.Fprintf(w, "%s: run that is not finished; %s\n", r.Path, run.GoOn(r.Path))
 	} else {
 		var t run.Result
 		// Of a result.json of another version only what is alike is printed.

@@ -13,9 +13,11 @@ import (
 	"strings"
 
 	"fewshot/datasets"
+	"fewshot/nn/quote"
 	"fewshot/nn/words"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/plan"
+	"fewshot/rmt/run"
 )
 
 var planCommand = command{
@@ -39,6 +41,9 @@ type planFlags struct {
 	prompts                                     dataFlags                // -template
 	reading                                     plan.Reading
 	mask, precision                             string
+	choose                                      []string // as -select
+	grids                                       grid     // of all methods
+	gridsOf                                     map[string]*grid
 	testClasses, testData                       string
 	root                                        string
 	open                                        bool
@@ -125,10 +130,17 @@ func (f *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.precision, "precision", "float32", "number format that the runs are computed in: float32 or bf16")
 	f.model.declareOffline(fs)
 	fs.Func("set", "`NAME=VALUE`: a setting of the methods, as their flag of train, or METHOD:NAME=VALUE of one of them; again with the same name for one run a value", f.set)
+	fs.Func("select", "val: choose each run's epoch by the accuracy on validation images; `METHOD:val` for one method, again for several", func(s string) error {
+		f.choose = append(f.choose, s)
+		return nil
+	})
+	fs.Func("grid", "choose settings by validation images too, as `lr=1e-3,1e-4`, or METHOD:lr=1e-3,1e-4 of one method; of several, all combinations", f.axis)
 	fs.StringVar(&f.below, "below", "", "comma-separated methods of masks; each method is trained under the mask of each on the same data, none for without")
 	fs.Func("below-set", "`NAME=VALUE`: a setting of the methods below", f.belowSets.add)
 	fs.StringVar(&f.mask, "mask", "", "mask `file`, or the folder of its run, that all are trained under")
 	f.prompts.declareTemplates(fs)
+	fs.StringVar(&f.prompts.prompts, "class-prompts", "", "JSON `file` of prompts for each class, as CuPL has them, in place of -template")
+	fs.StringVar(&f.prompts.sample, "sample", "", "lpclip: draw images as CoOp's linear probe does")
 	fs.StringVar(&f.testClasses, "test-classes", "", "comma-separated classes of the same data to test each result on as well: all, base, new")
 	fs.StringVar(&f.testData, "test-datasets", "", "comma-separated data sets to test each result on as well")
 	fs.StringVar(&f.root, "data", "data", "`root` folder of the data sets, in CoOp's layout")
@@ -138,6 +150,65 @@ func (f *planFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.reading.LabelColumn, "label-column", "", "`name` of the column of labels of a table")
 	fs.IntVar(&f.reading.ClassLevel, "class-level", 0, "`number` of the level that is the classes, where folders lie in folders")
 	fs.BoolVar(&f.open, "open", true, "open models and data sets, so that the plan holds their digests")
+}
+
+// axis takes values to choose among, of all methods or of one.
+func (f *planFlags) axis(s string) error {
+	name, _, _ := strings.Cut(s, "=")
+	of, _, ok := strings.Cut(name, ":")
+	if !ok {
+		return f.grids.Set(s)
+	}
+	if f.gridsOf == nil {
+		f.gridsOf = map[string]*grid{}
+	}
+	if f.gridsOf[of] == nil {
+		f.gridsOf[of] = &grid{}
+	}
+	return f.gridsOf[of].Set(strings.TrimPrefix(s, of+":"))
+}
+
+// selections are what -select and -grid ask for, by method; nil for nothing.
+func (f *planFlags) selections(methods []string) (map[string]*run.Selection, error) {
+	all := map[string]*run.Selection{}
+	known := func(flag, of string) error {
+		if of != "" && !slices.Contains(methods, of) {
+			return usagef("%s %s: %s is not among -methods", flag, of, of)
+		}
+		return nil
+	}
+	chosen := map[string]bool{}
+	for _, c := range f.choose {
+		of, on, ok := strings.Cut(c, ":")
+		if !ok {
+			of, on = "", c
+		}
+		if on != "val" {
+			return nil, usagef("-select %q: there is val, and METHOD:val", c)
+		}
+		if err := known("-select", of); err != nil {
+			return nil, err
+		}
+		chosen[of] = true
+	}
+	for of := range f.gridsOf {
+		if err := known("-grid", of); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range methods {
+		s := &run.Selection{On: "val", Grid: slices.Clone([]run.Axis(f.grids))}
+		if own := f.gridsOf[m]; own != nil {
+			s.Grid = append(s.Grid, *own...)
+		}
+		if len(s.Grid) == 0 {
+			s.Grid = nil
+		}
+		if m != plan.ZeroShot && (chosen[""] || chosen[m] || s.Grid != nil) {
+			all[m] = s
+		}
+	}
+	return all, nil
 }
 
 // set takes a setting, of all methods or of one.
@@ -181,13 +252,27 @@ func (f *planFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 		}
 		g.SettingsOf[of] = l.product()
 	}
+	var err error
+	if g.Select, err = f.selections(g.Methods); err != nil {
+		return nil, err
+	}
+	if g.Sample = f.prompts.sample; g.Sample != "" && g.Sample != plan.OfProbe {
+		return nil, usagef("-sample %s: a plan has CoOp's own sample, or %s; a file's is for single runs", quote.Plain(g.Sample), plan.OfProbe)
+	}
+	if f.prompts.prompts != "" {
+		if f.prompts.templates != nil {
+			return nil, usagef("-class-prompts takes the place of -template: leave one out")
+		}
+		if g.Prompts, err = plan.OpenPrompts(f.prompts.prompts); err != nil {
+			return nil, err
+		}
+	}
 	if err := trainable(f.precision); err != nil {
 		return nil, err
 	}
 	if f.precision != "float32" && f.precision != "bf16" {
 		return nil, usagef("-precision %q: there are float32 and bf16", f.precision)
 	}
-	var err error
 	if g.Shots, err = numbers("shots", f.shots, func(s string) (int, error) { return strconv.Atoi(s) }); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type planEstimate struct {
 	Dir      string             `json:"dir"`
 	Runs     int                `json:"runs"`
 	Done     int                `json:"done"`
+	Blocked  int                `json:"blocked,omitempty"`    // will be passed over, as what is in their folders is no result of theirs
 	ByResult int                `json:"estimated_by_results"` // runs to make, whose time is the mean of results that are there
 	ByStep   int                `json:"estimated_by_steps"`   // runs to make, whose time was measured in steps
 	Seconds  float64            `json:"seconds"`
@@ -36,10 +37,7 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 	spent := map[like]plan.Sample{}
 	var missing []plan.Run
 	for i, r := range p.All() {
-		o, err := plan.Load(dir, r, f.version())
-		if err != nil {
-			return err
-		}
+		o := plan.Look(dir, r, f.version())
 		if o.Result != nil {
 			spent[of(r)] = append(spent[of(r)], o.Result.Seconds)
 		}
@@ -47,9 +45,13 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 			continue
 		}
 		e.Runs++
-		if o.State == plan.Done {
+		switch {
+		case o.Blocked():
+			e.Blocked++
+			u.blocked(o)
+		case o.State == plan.Done:
 			e.Done++
-		} else {
+		default:
 			missing = append(missing, r)
 		}
 	}
@@ -82,7 +84,7 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 
 func (e planEstimate) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s, %d done\n", e.Dir, words.Count(e.Runs, "run"), e.Done)
-	if n := e.Runs - e.Done; n > 0 {
+	if n := e.Runs - e.Done - e.Blocked; n > 0 {
 		fmt.Fprintf(w, "the other %s about %v on %s, one after the other: %d by the time that results of like runs took, %d by measured steps\n",
 			words.Plural(n, "takes", "take"), time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
 	}

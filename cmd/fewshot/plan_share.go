@@ -59,7 +59,10 @@ func (s *share) fromEnvironment(lookup func(string) (string, bool)) error {
 	case len(found) > 1:
 		return usagef("%s are all set, and say different things: give -index or -shard", strings.Join(names, " and "))
 	case found == nil && open:
-		return usagef("-shard %s: no array job says which share this is; give i/n", s.shard)
+		for _, a := range arrays {
+			names = append(names, a.id)
+		}
+		return usagef("-shard %s: no array job says which share this is, as none of %s is set; give i/n", s.shard, strings.Join(names, ", "))
 	case found == nil:
 		return nil
 	}
@@ -68,6 +71,9 @@ func (s *share) fromEnvironment(lookup func(string) (string, bool)) error {
 	case err != nil:
 		return err
 	case open:
+		if n, err := strconv.Atoi(rest); err == nil && at >= n {
+			return usagef("-shard %s: %s says that this is share %d, and there are %d: the array is longer than the shares are many", s.shard, names[0], at+1, n)
+		}
 		s.shard = strconv.Itoa(at+1) + "/" + rest
 	case size > 0:
 		s.shard = strconv.Itoa(at+1) + "/" + strconv.Itoa(size)

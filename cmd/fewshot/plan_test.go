@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fewshot/datasets"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 )
@@ -119,6 +120,19 @@ func TestPlanUsage(t *testing.T) {
 		{`-shard "3/2": want i/n`, exitUsage, []string{"run", path, "-shard", "3/2"}},
 		{"-shard /2: no array job says", exitUsage, []string{"run", path, "-shard", "/2"}},
 		{`-format "html": there are text, csv`, exitUsage, []string{"collect", path, "-format", "html"}},
+		{"-compare a,a: a row does not differ from itself", exitUsage, []string{"collect", path, "-compare", "a,a"}},
+		{"there is no result in " + strings.TrimSuffix(path, ".jsonl") + "-runs; fewshot run", exitFailed, []string{"collect", path}},
+		{`-select "test": there is val`, exitUsage, quick(t, "-methods", "coop", "-select", "test")},
+		{"-select coop: coop is not among -methods", exitUsage, quick(t, "-methods", "taskres", "-select", "coop:val")},
+		{"-grid coop: coop is not among -methods", exitUsage, quick(t, "-methods", "taskres", "-grid", "coop:lr=1,2")},
+		{"lp++ has no epochs to choose among", exitUsage, quick(t, "-methods", "taskres,lp++", "-select", "val")},
+		{"2sfs is done after its last epoch alone", exitUsage, quick(t, "-methods", "2sfs", "-select", "val")},
+		{"chooses by the test images itself", exitUsage, quick(t, "-methods", "tip-adapter-f-test-selected", "-grid", "lr=1,2")},
+		{"taskres has no setting passes", exitUsage, quick(t, "-methods", "taskres", "-grid", "passes=1,2")},
+		{"the grid has lr, and it is set to 1 besides", exitUsage, quick(t, "-methods", "taskres", "-grid", "lr=2,3", "-set", "lr=1")},
+		{`the grid has "lr" twice`, exitUsage, quick(t, "-methods", "taskres", "-grid", "lr=2,3", "-grid", "taskres:lr=4,5")},
+		{"-sample mine.json: a plan has CoOp's own sample, or lpclip", exitUsage, quick(t, "-sample", "mine.json")},
+		{"-class-prompts takes the place of -template", exitUsage, quick(t, "-class-prompts", text, "-template", "a {}")},
 		{"-seed and -seeds exclude each other", exitUsage, []string{"train", "-dataset", "few", "-seeds", "1,2", "-seed", "1"}},
 		{"-resume is for single runs", exitUsage, []string{"train", "-dataset", "few", "-seeds", "1,2", "-resume"}},
 		{"this command takes one number", exitUsage, []string{"verify", "-shots", "1,2", "x"}},
@@ -241,14 +255,15 @@ func TestShare(t *testing.T) {
 		{"JOB_COMPLETION_INDEX=11", "", -1, "11"},
 		{"JOB_COMPLETION_INDEX=12", "", -1, "the plan has runs 0 to 11"},
 		{"JOB_COMPLETION_INDEX=2", "/5", -1, "2 7"},
-		{"JOB_COMPLETION_INDEX=5", "/5", -1, `-shard "6/5"`},
+		{"JOB_COMPLETION_INDEX=5", "/5", -1, "-shard /5: JOB_COMPLETION_INDEX says that this is share 6, and there are 5"},
 		{"PBS_ARRAY_INDEX=0", "", -1, "0"},
 		{"SGE_TASK_ID=1 SGE_TASK_FIRST=1 SGE_TASK_LAST=6 SGE_TASK_STEPSIZE=1", "", -1, "0 6"},
 		{"SGE_TASK_ID=undefined SGE_TASK_FIRST=undefined", "", -1, "all"},
 		{"AWS_BATCH_JOB_ARRAY_INDEX=1 AWS_BATCH_JOB_ARRAY_SIZE=4", "", -1, "1 5 9"},
 		{"AWS_BATCH_JOB_ARRAY_INDEX=4 AWS_BATCH_JOB_ARRAY_SIZE=4", "", -1, "is beyond an array of 4"},
 		{"PBS_ARRAY_INDEX=1 SLURM_ARRAY_TASK_ID=1", "", -1, "SLURM_ARRAY_TASK_ID and PBS_ARRAY_INDEX are all set"},
-		{"", "/4", -1, "no array job says which share this is"},
+		{"AWS_BATCH_JOB_ARRAY_INDEX=4", "/4", -1, "-shard /4: AWS_BATCH_JOB_ARRAY_INDEX says that this is share 5, and there are 4"},
+		{"", "/4", -1, "no array job says which share this is, as none of SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, PBS_ARRAY_INDEX, SGE_TASK_ID, AWS_BATCH_JOB_ARRAY_INDEX is set"},
 	} {
 		env := map[string]string{}
 		for _, v := range strings.Fields(c.env) {
@@ -283,14 +298,115 @@ func TestShare(t *testing.T) {
 
 // The folder of a plan's runs has one name in all commands, and the former one goes on.
 func TestRunsFlag(t *testing.T) {
-	for _, c := range []command{runCommand, collectCommand, reportCommand, tableCommand} {
+	for _, c := range []command{runCommand, collectCommand, reportCommand, tableCommand, planEmitCommand} {
 		if c.flagSet(nil).Lookup("runs") == nil {
 			t.Errorf("%s has no -runs", c.name)
 		}
 	}
-	for _, c := range []command{runCommand, collectCommand} {
+	for _, c := range []command{runCommand, collectCommand, planEmitCommand} {
 		if c.flagSet(nil).Lookup("out") == nil {
 			t.Errorf("%s has no -out", c.name)
 		}
+	}
+}
+
+// Choices on validation images, prompts by class and the linear probe's draw are a plan's as they are train's, to the byte, and so do lists of
+// train make them.
+func TestPlanChooses(t *testing.T) {
+	dir := t.TempDir()
+	path, prompts := filepath.Join(dir, "plan.jsonl"), filepath.Join(dir, "prompts.json")
+	of := map[string][]string{}
+	ds, err := openDataset(t.Context(), tinyData(t), "few", datasets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range ds.Classes {
+		of[c] = []string{"a picture of " + c, c}
+	}
+	b, err := json.Marshal(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(prompts, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	common := []string{"-class-prompts", prompts, "-sample", "lpclip", "-shots", "1"} // of each class there is one validation image to draw
+	must(t, quick(t, append(common, "-methods", "zero-shot,taskres,tip-adapter", "-set", "taskres:epochs=3", "-set", "taskres:batch-size=2", "-set", "tip-adapter:passes=1", "-set", "tip-adapter:beta-steps=4",
+		"-select", "taskres:val", "-grid", "taskres:lr=1e-3,1", "-test-classes", "base", "-out", path)...)...)
+	must(t, "run", path, "-data", tinyData(t))
+	p, err := plan.Open(path, version())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for i, x := range p.All() {
+		planned := filepath.Join(dir, "plan-runs", p.ID(i))
+		if _, err := os.Stat(filepath.Join(planned, run.GridName)); err == nil || x.Method == "zero-shot" {
+			if err == nil {
+				t.Errorf("%s leaves its grid's folder", &x)
+			}
+			continue
+		}
+		settings := map[string][]string{"taskres": {"-epochs", "3", "-batch-size", "2", "-select", "val", "-grid", "lr=1e-3,1"}, "tip-adapter": {"-passes", "1", "-beta-steps", "4"}}[x.Method]
+		alone := filepath.Join(t.TempDir(), "run")
+		args := []string{"train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-method", x.Method, "-out", alone}
+		must(t, slices.Concat(args, common, settings)...)
+		if string(read(t, filepath.Join(alone, run.TunedName))) != string(read(t, filepath.Join(planned, run.TunedName))) {
+			t.Errorf("%s: the plan leaves another file than train", &x)
+		}
+		a, _, errA := run.ReadResult(alone)
+		b, _, errB := run.ReadResult(planned)
+		if errA != nil || errB != nil || a.SpecHash != b.SpecHash || *a.Test != *b.Test || (a.Choice == nil) != (b.Choice == nil) || a.Choice != nil && (a.Choice.Epoch != b.Choice.Epoch || a.Choice.Settings["lr"] != b.Choice.Settings["lr"]) {
+			t.Errorf("%s: %+v and %+v, %v, %v", &x, a, b, errA, errB)
+		}
+		must(t, "verify", planned, "-data", tinyData(t)) // its result says how
+	}
+	if out := must(t, "collect", path); !strings.Contains(out, "taskres batch-size=2 epochs=3 lr=1e-3,1 on val") {
+		t.Errorf("no choice in the name of its row:\n%s", out)
+	}
+	if err := os.WriteFile(prompts, append(b, '\n'), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errw := cli(t, "run", path, "-data", tinyData(t), "-runs", filepath.Join(dir, "changed")); code != exitFailed || !strings.Contains(errw, "the plan was made for the prompts of") {
+		t.Errorf("changed prompts: exit code %d, %s", code, errw)
+	}
+	lists := must(t, "train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "1", "-method", "taskres", "-epochs", "2", "-batch-size", "2", "-seeds", "1,2", "-select", "val", "-sample", "lpclip", "-out", filepath.Join(dir, "lists"))
+	if !strings.Contains(lists, "taskres batch-size=2 epochs=2 epoch on val") {
+		t.Errorf("lists with a choice:\n%s", lists)
+	}
+}
+
+// A run whose folder holds something else is told of and passed over, by a dry run too; and a run that is not finished says by which plan it goes on.
+func TestPlanInTheWay(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "plan.jsonl")
+	must(t, quick(t, "-methods", "zero-shot,taskres", "-seeds", "1,2", "-set", "taskres:epochs=1", "-out", path)...)
+	p, err := plan.Open(path, version())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	folder := func(i int) string { return filepath.Join(dir, "plan-runs", p.ID(i)) }
+	for _, i := range []int{0, 1} {
+		if err := os.MkdirAll(folder(i), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(folder(0), run.ResultName)
+	if i := p.Len() - 1; os.WriteFile(file, []byte("{"), 0o666) != nil || os.WriteFile(filepath.Join(folder(1), run.LockName), nil, 0o666) != nil || os.WriteFile(folder(i), nil, 0o666) != nil {
+		t.Fatal("the folders cannot be prepared")
+	}
+	for _, args := range [][]string{{"info", folder(1)}, {"verify", folder(1)}} {
+		if _, out, errw := cli(t, args...); !strings.Contains(out+errw, "fewshot run "+path+" goes on with it") {
+			t.Errorf("%s: %s%s", args[0], out, errw)
+		}
+	}
+	code, out, errw := cli(t, "run", path, "-data", tinyData(t), "-dry-run", "-json")
+	if e := last[planEstimate](t, out); code != exitDone || e.Blocked != 2 || e.Runs != 3 || e.Done != 0 || strings.Count(errw+out, "would be passed over") != 2 {
+		t.Errorf("a dry run: %+v, exit code %d, %s", e, code, errw)
+	}
+	code, out, errw = cli(t, "run", path, "-data", tinyData(t))
+	if code != exitFailed || !strings.Contains(out, "1 made, 2 failed") || !strings.Contains(errw, "2 of 3 runs failed") {
+		t.Errorf("run: exit code %d, %s%s", code, out, errw)
 	}
 }

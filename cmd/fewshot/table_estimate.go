@@ -10,6 +10,7 @@ import (
 
 	"fewshot/nn/words"
 	"fewshot/rmt/clip"
+	"fewshot/rmt/method"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
 	"fewshot/rmt/train"
@@ -26,7 +27,8 @@ type dryRun struct {
 	Others  int                `json:"other_runs"`     // of others alone
 	Tests   int                `json:"untrained_runs"` // of the untouched model
 	Done    int                `json:"done"`
-	Seconds float64            `json:"seconds"` // about, of the others
+	Blocked int                `json:"blocked,omitempty"` // that will be passed over
+	Seconds float64            `json:"seconds"`           // about, of the others
 	Rates   map[string]float64 `json:"seconds_a_run"`
 	Unknown []string           `json:"unknown,omitempty"` // methods whose time could not be measured, and why
 	Device  string             `json:"device"`
@@ -38,13 +40,13 @@ func (f *paperFlags) estimate(ctx context.Context, u *ui, name string, p *plan.P
 	var missing []plan.Run
 	for _, r := range p.All() {
 		d.count(r)
-		o, err := plan.Load(f.out, r, f.version())
-		if err != nil {
-			return err
-		}
-		if o.State == plan.Done {
+		switch o := plan.Look(f.out, r, f.version()); {
+		case o.Blocked():
+			d.Blocked++
+			u.blocked(o)
+		case o.State == plan.Done:
 			d.Done++
-		} else {
+		default:
 			missing = append(missing, r)
 		}
 	}
@@ -77,6 +79,11 @@ func (d *dryRun) count(r plan.Run) {
 	}
 }
 
+// blocked tells of a run that run passes over.
+func (u *ui) blocked(o *plan.Outcome) {
+	u.Warn("%s: %s would be passed over: %s", o.ID, &o.Run, o.Reason())
+}
+
 // masks reports whether a method learns masks.
 func masks(method string) bool {
 	m, err := run.Lookup(method)
@@ -86,37 +93,33 @@ func masks(method string) bool {
 func (d dryRun) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s (%d of masks, %d of other methods on masked encoders, %d of other methods, %d of the untouched model), %d done\n",
 		d.Name, words.Count(d.Runs, "run"), d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
-	if d.Runs > d.Done && d.Device != "" {
-		fmt.Fprintf(w, "the other %s about %v on %s, one after the other\n", words.Plural(d.Runs-d.Done, "takes", "take"), time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
+	if n := d.Runs - d.Done - d.Blocked; n > 0 && d.Device != "" {
+		fmt.Fprintf(w, "the other %s about %v on %s, one after the other\n", words.Plural(n, "takes", "take"), time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
 	}
 	for _, s := range d.Unknown {
 		fmt.Fprintf(w, "not known: %s\n", s)
 	}
 }
 
-// A measurement of a method goes on for so many steps or so long, whichever comes later, but for no more than maxSteps.
-const (
-	fewSteps = 2
-	maxSteps = 20
-	enough   = time.Second
-)
+// enough is how long a method is measured at most, but for the step, or the few images, that it is measured by at least.
+const enough = 300 * time.Millisecond
 
 // errEnough ends a measurement.
 var errEnough = errors.New("measured")
 
-// measure estimates the time of runs: of each method, with each model, one run's steps are timed, and others are taken to cost in
+// measure estimates the time of runs: of each method, with each model, a few steps of one run are timed, and others are taken to cost in
 // proportion to the images that they see.
 func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, runs []plan.Run, d *dryRun) error {
 	type kind struct {
 		method, model string
 	}
-	open := &opener{u: u, dev: dev, root: f.root, vocab: f.runFlags.model.Vocab, offline: f.runFlags.model.offline}
+	e := estimator{runFlags: &f.runFlags, ui: silent{u}, open: &opener{u: u, dev: dev, root: f.root, vocab: f.runFlags.model.Vocab, offline: f.runFlags.model.offline}}
 	rates := map[kind]float64{} // seconds for each image that is seen
 	images := map[string]int{}
 	size := func(r plan.Run) (int, error) {
 		key := fmt.Sprint(r.Data.Name, r.Data.Classes)
 		if _, ok := images[key]; !ok {
-			ds, err := open.Dataset(ctx, r.Data.Name, r.Data.Reading)
+			ds, err := e.open.Dataset(ctx, r.Data.Name, r.Data.Reading)
 			if err == nil {
 				ds, err = ds.Subset(r.Data.Classes)
 			}
@@ -127,26 +130,20 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 		}
 		return seen(r, images[key]*max(r.Data.Shots, 1)), nil
 	}
-	var model *clip.Model
-	var opened plan.Model
 	for _, r := range runs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		k := kind{r.Method, r.Model.Name}
 		if _, ok := rates[k]; !ok {
-			if model == nil || opened != r.Model {
-				var err error
-				if model, err = open.Model(ctx, r.Model); err != nil {
-					return err
-				}
-				opened = r.Model
+			if err := e.model(ctx, r.Model); err != nil {
+				return err
 			}
 			u.notesToErr().Note("measuring steps of %s with %s", r.Method, r.Model.Name)
 			n, err := size(r)
 			var seconds float64
 			if err == nil {
-				seconds, err = f.one(ctx, u, open, model, r)
+				seconds, err = e.one(ctx, r)
 			}
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -161,54 +158,92 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 		if err != nil {
 			return err
 		}
-		d.Seconds += rates[k] * float64(n)
+		d.Seconds += rates[k] * float64(n*tried(r))
 	}
 	return nil
 }
 
+// tried is how many settings a run chooses among, each of which it trains.
+func tried(r plan.Run) int {
+	n := 1
+	if r.Select != nil {
+		for _, a := range r.Select.Grid {
+			n *= len(a.Values)
+		}
+	}
+	return n
+}
+
 // seen is how many images a run of n training images sees, by its settings.
 func seen(r plan.Run, n int) int {
-	var of struct{ Epochs, Iterations, Batch int }
+	var of struct{ Epochs, Iterations, Batch, Passes int }
 	if s, err := r.Chosen(); r.Method == plan.ZeroShot || err != nil {
 		return n
 	} else if b, err := json.Marshal(s); err != nil || json.Unmarshal(b, &of) != nil {
 		return n
 	}
-	switch {
-	case of.Epochs > 0:
-		return n * of.Epochs
-	case of.Iterations > 0:
+	if of.Iterations > 0 {
 		return of.Iterations * max(of.Batch, 1)
 	}
-	return n
+	return n * max(of.Epochs+of.Passes, 1)
 }
 
-// one estimates a run from some of its steps.
-func (f *paperFlags) one(ctx context.Context, u *ui, open *opener, m *clip.Model, r plan.Run) (float64, error) {
-	ds, err := open.Dataset(ctx, r.Data.Name, r.Data.Reading)
+// estimator measures runs on one model after the other.
+type estimator struct {
+	*runFlags
+	ui     silent
+	open   *opener
+	opened plan.Model
+	loaded *clip.Model
+	heads  *method.Heads // class features, which all methods have in common
+	image  float64       // seconds an image takes to be read and encoded; 0 where that is not known yet
+}
+
+// model opens a model, unless it is the one that is open.
+func (e *estimator) model(ctx context.Context, m plan.Model) (err error) {
+	if e.loaded != nil && e.opened == m {
+		return nil
+	}
+	if e.loaded, err = e.open.Model(ctx, m); err == nil {
+		e.opened, e.heads, e.image = m, &method.Heads{Model: e.loaded}, 0
+	}
+	return err
+}
+
+// encode measures what an image takes: by a few, then by more of them, until that has taken long enough.
+func (e *estimator) encode(ctx context.Context, q *run.Request, head train.Head) error {
+	if e.image > 0 || len(q.Data.Test) == 0 {
+		return nil
+	}
+	begin := time.Now()
+	for n := 2; ; n *= 4 {
+		some := q.Data.Test[:min(n, len(q.Data.Test), e.loader.Batch)]
+		tests := e.loader.InOrder(e.open.dev, e.ui, q.Model, q.Data, some, true)
+		began := time.Now()
+		_, err := run.Evaluate(ctx, e.ui, "", e.open.dev, train.Model{Encoder: q.Model.Image, Head: head}, tests)
+		tests.Close()
+		if err != nil {
+			return err
+		}
+		e.image = time.Since(began).Seconds() / float64(len(some))
+		if len(some) < n || time.Since(begin) > enough {
+			return nil
+		}
+	}
+}
+
+// one estimates a run from some of its steps. Of a method that has none, and is not done in time, it is the images that count.
+func (e *estimator) one(ctx context.Context, r plan.Run) (float64, error) {
+	ds, err := e.open.Dataset(ctx, r.Data.Name, r.Data.Reading)
 	if err != nil {
 		return 0, err
 	}
-	if r.Data.Templates != nil {
-		if ds, err = ds.WithTemplates(r.Data.Templates...); err != nil {
-			return 0, err
-		}
-	}
-	tested := len(ds.Test)
-	if r.Method != plan.ZeroShot {
-		if ds, err = ds.FewShot(r.Data.Shots, r.Data.Seed); err != nil {
-			return 0, err
-		}
-	}
-	if ds, err = ds.Subset(r.Data.Classes); err != nil {
+	if ds, err = r.Take(ds); err != nil {
 		return 0, err
 	}
-	templates := r.Data.Templates
-	if templates == nil {
-		templates = []string{ds.Template}
-	}
-	q := run.Request{Dev: open.dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: templates, Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: f.micro.on(open.dev, m),
-		Loader: f.loader.Loader, UI: silent{u}}
+	m := e.loaded.Share()
+	q := run.Request{Dev: e.open.dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: r.Templates(ds), Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: e.micro.on(e.open.dev, m),
+		Loader: e.loader.Loader, UI: e.ui}
 	if r.Method != plan.ZeroShot {
 		if q.Method, err = run.Lookup(r.Method); err != nil {
 			return 0, err
@@ -216,63 +251,84 @@ func (f *paperFlags) one(ctx context.Context, u *ui, open *opener, m *clip.Model
 	}
 	job, release := q.Job(false)
 	defer release()
-	// What an evaluation takes: a batch of the test images.
-	some := ds.Test[:min(len(ds.Test), f.loader.Batch)]
+	job.Shared = e.heads
 	head, err := job.Head(ctx)
 	if err != nil {
 		return 0, err
 	}
-	tests := f.loader.InOrder(open.dev, q.UI, m, ds, some, true)
-	began := time.Now()
-	if len(some) > 0 {
-		_, err = run.Evaluate(ctx, q.UI, "", open.dev, train.Model{Encoder: m.Image, Head: head}, tests)
-	}
-	tests.Close()
-	if err != nil {
+	if err := e.encode(ctx, &q, head); err != nil {
 		return 0, err
 	}
-	seconds := time.Since(began).Seconds() * float64(tested) / float64(max(len(some), 1))
+	tested := e.image * float64(len(ds.Test))
 	if r.Method == plan.ZeroShot {
-		return seconds, nil
+		return tested, nil
 	}
 	if job.Settings, err = r.Chosen(); err != nil {
 		return 0, err
 	}
-	began = time.Now()
-	t, err := q.Method.Begin(ctx, job)
-	if err != nil {
-		return 0, err
-	}
-	if t.Close != nil {
-		defer t.Close()
-	}
-	if t.Run == nil { // there are no steps: all of it is done
+	short, cancel := context.WithTimeout(ctx, enough)
+	defer cancel()
+	began := time.Now()
+	t, err := q.Method.Begin(short, job)
+	if err == nil {
+		if t.Close != nil {
+			defer t.Close()
+		}
+		if t.Run != nil {
+			begun := time.Since(began).Seconds()
+			steps, err := timed(ctx, t.Run)
+			return tested + begun + steps, err
+		}
 		if t.Solve != nil {
-			err = t.Solve(ctx)
+			err = t.Solve(short)
 		}
-		return seconds + time.Since(began).Seconds(), err
 	}
-	seconds += time.Since(began).Seconds()
-	made := 0
-	began = time.Now()
-	var first time.Duration
-	t.Run.Step = func(train.Position, train.Stats) error {
-		if made++; made == 1 { // which records the sweep, and reads the images
-			first, began = time.Since(began), time.Now()
+	if err != nil && short.Err() != nil {
+		return tested + e.image*float64(e.images(r, t, len(ds.Train))), ctx.Err()
+	}
+	return tested + time.Since(began).Seconds(), err
+}
+
+// images are how many a run encodes that was not measured to its end. What has no steps has epochs on features alone.
+func (e *estimator) images(r plan.Run, t *method.Training, n int) int {
+	var of struct{ Passes int }
+	if t == nil { // it would have steps, perhaps
+		return seen(r, n)
+	}
+	if s, err := r.Chosen(); err == nil {
+		if b, err := json.Marshal(s); err == nil && json.Unmarshal(b, &of) != nil {
+			return n
 		}
-		if made > maxSteps || made > fewSteps && time.Since(began) > enough {
+	}
+	return n * max(of.Passes, 1)
+}
+
+// timed is what the steps of a training take, by a few of them: the first, which records the sweep and reads the images, and those that follow
+// it for a while.
+func timed(ctx context.Context, r *train.Run) (seconds float64, err error) {
+	all := float64(r.Epochs * r.Data.Batches())
+	made := 0
+	var first time.Duration
+	began := time.Now()
+	r.Step = func(train.Position, train.Stats) error {
+		if made++; made == 1 {
+			if first, began = time.Since(began), time.Now(); first < 2*enough {
+				return nil
+			}
+			return errEnough
+		}
+		if time.Since(began) > enough {
 			return errEnough
 		}
 		return nil
 	}
-	if err := t.Run.Train(ctx); err != nil && !errors.Is(err, errEnough) {
+	if err := r.Train(ctx); err != nil && !errors.Is(err, errEnough) {
 		return 0, err
 	}
 	if made < 2 {
-		return seconds + first.Seconds()*float64(t.Run.Epochs*t.Run.Data.Batches()), nil
+		return first.Seconds() * all, nil
 	}
-	step := time.Since(began).Seconds() / float64(made-1)
-	return seconds + first.Seconds() + step*float64(t.Run.Epochs*t.Run.Data.Batches()), nil
+	return first.Seconds() + time.Since(began).Seconds()/float64(made-1)*(all-1), nil
 }
 
 // silent says nothing.

@@ -39,10 +39,6 @@ func (f *trainFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 	switch {
 	case f.from != "":
 		return nil, usagef("-from makes one run again: leave lists out")
-	case f.choose != "" || f.axes != nil:
-		return nil, usagef("-select and -grid are for single runs: leave lists out")
-	case f.data.sample != "" || f.data.prompts != "":
-		return nil, usagef("-sample and -class-prompts are for single runs: leave lists out")
 	case f.data.name == "":
 		return nil, usagef("-dataset is missing: which data set, folder or synth:TASK?")
 	case f.resume:
@@ -53,6 +49,10 @@ func (f *trainFlags) grid(ctx context.Context, u *ui) (*plan.Grid, error) {
 	}
 	p := planFlags{model: f.model, precision: f.device.precision, root: f.data.root, open: true, mask: f.mask, data: f.data.name, classes: f.data.classes,
 		methods: f.method, shots: "16", seeds: f.seeds, models: []string{f.model.Path}, prompts: f.data}
+	if f.choose != "" {
+		p.choose = []string{f.choose}
+	}
+	p.grids = f.axes
 	if f.zero {
 		p.methods = plan.ZeroShot + "," + p.methods
 	}

@@ -59,6 +59,7 @@ type executor struct {
 	ctx    context.Context
 	plan   *Plan
 	report Report
+	warned warned
 
 	model  Model // the one that is open
 	open   *clip.Model
@@ -87,6 +88,7 @@ var errWaiting = errors.New("waits for the run whose mask it is trained under")
 func Execute(ctx context.Context, p *Plan, o Options) (Report, error) {
 	x := &executor{Options: o, ctx: ctx, plan: p}
 	defer x.closeModel()
+	defer x.warned.tell(o.UI)
 	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
 		return x.report, err
 	}
@@ -129,17 +131,14 @@ func (x *executor) make(i int, last bool) (verdict, error) {
 		return failed, err
 	}
 	o := x.load(&r)
-	switch o.State {
-	case Foreign:
+	switch {
+	case o.Blocked():
 		return failed, x.tell(i, o)
-	case Done:
+	case o.State == Done:
 		if err := x.tidy(o); err != nil {
 			return failed, err
 		}
 		return wasDone, x.tell(i, o)
-	}
-	if o.broken {
-		return failed, x.tell(i, o)
 	}
 	v := made
 	err = x.guarded(&r, &o)
@@ -188,19 +187,16 @@ func (x *executor) tidy(o *Outcome) error {
 		return err
 	}
 	defer held.Close()
-	return errors.Join(os.RemoveAll(filepath.Join(folder, FailedName)), train.RemoveState(folder))
+	return errors.Join(os.RemoveAll(filepath.Join(folder, FailedName)), os.RemoveAll(filepath.Join(folder, run.GridName)), train.RemoveState(folder))
 }
 
-// load reads what has become of a run. What cannot be read is a run that failed, and broken: its folder is left alone.
+// load reads what has become of a run.
 func (x *executor) load(r *Run) *Outcome {
 	program := x.Program
 	if x.AnyVersion {
 		program = ""
 	}
-	o, err := Load(x.Dir, *r, program)
-	if err != nil {
-		return &Outcome{ID: r.ID(), Run: *r, State: Failed, Problem: err.Error(), broken: true}
-	}
+	o := Look(x.Dir, *r, program)
 	if o.State == Foreign {
 		o.Problem += "; -any-version takes it as it is, and without its folder the run is made again"
 	}
@@ -221,16 +217,17 @@ func (x *executor) tell(i int, o *Outcome) error {
 	return x.Made(i, o)
 }
 
-// record writes why a run failed into its folder.
+// record writes why a run failed into its folder. Where that cannot be, as in a folder that may not be written, the others are made all
+// the same.
 func (x *executor) record(o *Outcome) error {
 	folder := filepath.Join(x.Dir, o.ID)
-	if err := os.MkdirAll(folder, 0o777); err != nil {
-		return err
+	err := os.MkdirAll(folder, 0o777)
+	if err == nil {
+		err = checkpoint.WriteFile(filepath.Join(folder, FailedName), func(w io.Writer) error {
+			_, err := io.WriteString(w, o.Problem+"\n")
+			return err
+		})
 	}
-	err := checkpoint.WriteFile(filepath.Join(folder, FailedName), func(w io.Writer) error {
-		_, err := io.WriteString(w, o.Problem+"\n")
-		return err
-	})
 	if diskFull(err) {
 		return err
 	}
@@ -271,7 +268,7 @@ func (x *executor) one(r *Run, o **Outcome) error {
 	switch *o = x.load(r); {
 	case (*o).State == Done:
 		return errDone
-	case (*o).broken || (*o).State == Foreign:
+	case (*o).Blocked():
 		return errors.New((*o).Reason())
 	}
 	m, err := x.openModel(r.Model)
@@ -292,7 +289,8 @@ func (x *executor) one(r *Run, o **Outcome) error {
 	if err := errors.Join(os.RemoveAll(filepath.Join(folder, FailedName)), checkpoint.RemoveTemporary(filepath.Join(folder, FailedName))); err != nil {
 		return err
 	}
-	return train.RemoveState(folder) // of a process that was killed when it had written the result
+	// Of a process that was killed when it had written the result.
+	return errors.Join(os.RemoveAll(filepath.Join(folder, run.GridName)), train.RemoveState(folder))
 }
 
 // below is the mask file that a run is trained under, "" for none.

@@ -314,3 +314,17 @@ func TestDamage(t *testing.T) {
 		}
 	}
 }
+
+// What several runs are warned of in the same words is told once, with how many they were.
+func TestWarnings(t *testing.T) {
+	g := Grid{Methods: []string{"amt"}, Models: []Model{{Name: clip.Embedded}}, Data: []string{"synth:textures"}, Shots: []int{1}, Seeds: []uint64{1, 2, 3},
+		Settings: []map[string]string{{"epochs": "1"}}}
+	p := planOf(t, g)
+	o, _, said := executing(t, filepath.Join(t.TempDir(), "runs"))
+	if r, err := Execute(t.Context(), p, o); err != nil || r != (Report{Made: 3}) {
+		t.Fatalf("%+v, %v, %s", r, err, said)
+	}
+	if s := said.String(); strings.Count(s, "travel ratio") != 2 || !strings.Contains(s, "as "+p.ID(0)+", so 2 other runs: travel ratio") {
+		t.Errorf("%s", s)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/rmt/method"
+	"fewshot/rmt/run"
 )
 
 // Grid is the product of its lists.
@@ -23,6 +24,11 @@ type Grid struct {
 	Classes    []string // nil for all
 	Templates  []string // nil for the data set's own
 	Reading    Reading
+	// Select is by what methods choose their epochs and settings, by the methods' names; those without, and those below, have no choice.
+	Select map[string]*run.Selection
+	// Prompts are each class's own, in place of Templates.
+	Prompts *PromptsFile
+	Sample  string // see [Data]
 	// Below are methods of masks under whose results of the same data the others are trained, but for methods of masks themselves; "" for
 	// none. nil is no masks.
 	Below []string
@@ -82,12 +88,12 @@ func (g Grid) Runs() ([]Run, error) {
 									continue
 								}
 								for _, s := range g.settingsOf(name) {
-									r := Run{Method: name, Settings: s, Model: m, Data: d, Mask: g.Mask}
+									r := Run{Method: name, Settings: s, Select: g.Select[name], Model: m, Data: d, Mask: g.Mask}
 									if under != "" {
 										r.Below = mask.ID()
 									}
 									if name == ZeroShot {
-										r.Settings, r.Below, r.Mask, r.Data.Shots, r.Data.Seed = nil, "", nil, 0, 0
+										r.Settings, r.Select, r.Below, r.Mask, r.Data.Shots, r.Data.Sample, r.Data.Seed = nil, nil, "", nil, 0, "", 0
 									}
 									if err := r.Settle(); err != nil {
 										return nil, err
@@ -153,7 +159,7 @@ func (g Grid) evaluations(r *Run) ([]Evaluation, error) {
 
 // resolve asks for what is known of a model and a data set.
 func (g Grid) resolve(m Model, name string) (Model, Data, error) {
-	d := Data{Name: name, Templates: g.Templates, Reading: g.Reading}
+	d := Data{Name: name, Templates: g.Templates, Prompts: g.Prompts, Sample: g.Sample, Reading: g.Reading}
 	if spec, ok := datasets.Lookup(name); ok {
 		d.Name = spec.Name
 	}
@@ -176,10 +182,11 @@ func (r *Run) Settle() error {
 	if r.Data.Classes == "" {
 		r.Data.Classes = "all"
 	}
-	if r.Method == ZeroShot || len(r.Settings) == 0 {
-		return r.Check()
+	if err := r.Check(); err != nil || r.Method == ZeroShot {
+		return err
 	}
-	if err := r.Check(); err != nil {
+	if len(r.Settings) == 0 {
+		_, err := r.variants()
 		return err
 	}
 	s, err := r.defaults()
@@ -209,7 +216,9 @@ func (r *Run) Settle() error {
 	if r.Settings = settled; len(settled) == 0 {
 		r.Settings = nil
 	}
-	_, err = r.Chosen()
+	if _, err = r.Chosen(); err == nil {
+		_, err = r.variants()
+	}
 	return err
 }
 

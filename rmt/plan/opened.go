@@ -104,16 +104,24 @@ func (x *executor) data(r *Run) (*datasets.Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.Take(ds)
+}
+
+// Take takes what the run is trained and tested on out of the whole data set.
+func (r *Run) Take(ds *datasets.Dataset) (_ *datasets.Dataset, err error) {
 	if r.Data.Templates != nil {
 		if ds, err = ds.WithTemplates(r.Data.Templates...); err != nil {
 			return nil, err
 		}
 	}
+	if ds, err = r.Data.prompts(ds); err != nil {
+		return nil, err
+	}
 	if r.Method != ZeroShot {
 		if err := ds.CanTrain(); err != nil {
 			return nil, err
 		}
-		if ds, err = ds.FewShot(r.Data.Shots, r.Data.Seed); err != nil {
+		if ds, err = r.Data.draw(ds); err != nil {
 			return nil, err
 		}
 	}
@@ -121,4 +129,31 @@ func (x *executor) data(r *Run) (*datasets.Dataset, error) {
 		return ds, err
 	}
 	return ds, ds.CanTrain()
+}
+
+// Templates are the prompts to use on the run's data set.
+func (r *Run) Templates(ds *datasets.Dataset) []string {
+	if r.Data.Templates != nil {
+		return r.Data.Templates
+	}
+	return []string{ds.Template}
+}
+
+// prompts gives a data set the prompts that its classes have for themselves, if there are such.
+func (d *Data) prompts(ds *datasets.Dataset) (*datasets.Dataset, error) {
+	if d.Prompts == nil {
+		return ds, nil
+	}
+	if err := d.Prompts.check(); err != nil {
+		return nil, err
+	}
+	return ds.WithPrompts(d.Prompts.Path)
+}
+
+// draw takes the training images.
+func (d *Data) draw(ds *datasets.Dataset) (*datasets.Dataset, error) {
+	if d.Sample == OfProbe {
+		return ds.FewShotOfProbe(d.Shots, d.Seed)
+	}
+	return ds.FewShot(d.Shots, d.Seed)
 }

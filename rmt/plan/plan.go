@@ -15,6 +15,7 @@ import (
 
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/run"
 )
@@ -271,7 +272,7 @@ func read(r io.Reader, lines io.ReaderAt, program string) (*Plan, error) {
 	case program != "" && h.Program != program:
 		return nil, fmt.Errorf(" was made by another version of the program, %s; this is %s: make the plan again with the same flags; runs that are done keep their ids", quote.Plain(h.Program), quote.Plain(program))
 	case h.Runs < 0 || h.Runs > maxRuns:
-		return nil, fmt.Errorf(" is a plan of %d runs; there may be %d", h.Runs, maxRuns)
+		return nil, fmt.Errorf(" is a plan of %d runs; there may be 0 to %d", h.Runs, maxRuns)
 	}
 	p := &Plan{lines: lines, byID: map[[idLen / 2]byte]int32{}}
 	sum, at := sha256.New(), int64(len(first))
@@ -282,7 +283,7 @@ func read(r io.Reader, lines io.ReaderAt, program string) (*Plan, error) {
 		}
 		number := len(p.index) + 2
 		if err == nil && len(p.index) == h.Runs {
-			return nil, fmt.Errorf(", line %d: the plan has %d runs by its header; it was changed", number, h.Runs)
+			return nil, fmt.Errorf(", line %d: the plan has %s by its header; it was changed", number, words.Count(h.Runs, "run"))
 		}
 		var l line
 		if err == nil {
@@ -298,7 +299,7 @@ func read(r io.Reader, lines io.ReaderAt, program string) (*Plan, error) {
 		at += int64(len(b))
 	}
 	if p.sum = hex.EncodeToString(sum.Sum(nil)); len(p.index) != h.Runs || p.sum != h.Sum {
-		return nil, fmt.Errorf(" was changed or cut off: it holds %d runs with SHA-256 %s, its header says %d with %s; make it again", len(p.index), p.sum, h.Runs, quote.Plain(h.Sum))
+		return nil, fmt.Errorf(" was changed or cut off: it holds %s with SHA-256 %s, its header says %d with %s; make it again", words.Count(len(p.index), "run"), p.sum, h.Runs, quote.Plain(h.Sum))
 	}
 	return p, nil
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fewshot/rmt/run"
 )
 
 // grid is one of several runs, of data that need not be there.
@@ -76,6 +78,12 @@ func TestID(t *testing.T) {
 		"templates": func(r *Run) { r.Data.Templates = []string{"{}"} },
 		"shots":     func(r *Run) { r.Data.Shots = 5 },
 		"seed":      func(r *Run) { r.Data.Seed = 2 },
+		"sample":    func(r *Run) { r.Data.Sample = OfProbe },
+		"prompts":   func(r *Run) { r.Data.Prompts = &PromptsFile{"p.json", "x"} },
+		"choice":    func(r *Run) { r.Select = &run.Selection{On: "val"} },
+		"grid": func(r *Run) {
+			r.Select = &run.Selection{On: "val", Grid: []run.Axis{{Name: "lr", Values: []string{"1", "2"}}}}
+		},
 		"published": func(r *Run) { r.Data.Name = "oxford_pets" },
 		"drawn":     func(r *Run) { r.Data.Name = "synth:things" },
 		"below":     func(r *Run) { r.Below = "0123456789abcdef" },
@@ -99,6 +107,11 @@ func TestID(t *testing.T) {
 		if r.ID() != base.ID() {
 			t.Errorf("%s changes the id", what)
 		}
+	}
+	prompts, moved := base, base
+	prompts.Data.Prompts, moved.Data.Prompts = &PromptsFile{"p.json", "x"}, &PromptsFile{"elsewhere/p.json", "x"}
+	if prompts.ID() != moved.ID() {
+		t.Error("the place of prompts changes the id")
 	}
 	pets, spelt := base, base
 	pets.Data.Name, spelt.Data.Name = "oxford_pets", "OxfordPets"
@@ -135,7 +148,7 @@ func TestSettle(t *testing.T) {
 		"leak 7 must lie in":               {Method: "r-amt", Settings: map[string]string{"leak": "7"}},
 		"epochs x: want a number, or auto": {Method: "r-amt", Settings: map[string]string{"epochs": "x"}},
 		`method "emt" is not known`:        {Method: "emt"},
-		"has no settings, no shots":        {Method: ZeroShot, Settings: map[string]string{"leak": "1"}},
+		"has no settings, no choice":       {Method: ZeroShot, Settings: map[string]string{"leak": "1"}},
 	} {
 		r.Model.Name, r.Data.Name = "m", "dtd"
 		if err := r.Settle(); err == nil || !strings.Contains(err.Error(), want) {
@@ -273,7 +286,7 @@ func TestRefusals(t *testing.T) {
 		"line 2: cannot be read: json: unknown field":                       replace(`"method"`, `"colour":"red","method"`),
 		"is not written as this program writes it":                          replace(`"id":`, `"id": `),
 		"its header says 42 with":                                           replace(`"evaluate":[{"data":"dtd"`, `"evaluate":[{"data":"sun397"`),
-		"it holds 1 runs with":                                              join(lines[:2]),
+		"it holds 1 run with":                                               join(lines[:2]),
 		"the line is cut off":                                               good[:len(good)-1],
 		fmt.Sprintf("line %d: the plan has", len(lines)+1):                  good + "\n",
 		fmt.Sprintf("line %d: the plan has %d", len(lines)+1, len(lines)-1): good + lines[1],

@@ -180,7 +180,7 @@ func Load(dir string, r Run, program string) (*Outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.litter = len(states) > 0 || there[FailedName] || there[run.LockName]
+		o.litter = len(states) > 0 || there[FailedName] || there[run.LockName] || there[run.GridName]
 	}
 	if there[FailedName] && o.State != Done {
 		b, err := checkpoint.ReadFile(filepath.Join(folder, FailedName), maxLine)
@@ -227,8 +227,21 @@ func writeEvaluated(folder string, e Evaluated) error {
 	})
 }
 
-// Collect reads the outcomes of all runs of a plan, in its order. One whose files cannot be read, or are not what they should be, is
-// [Failed], with the reason.
+// Look is Load where a run whose files cannot be read, or are not what they should be, is one that failed, with the reason. [Execute] passes
+// it over, and its folder is left alone.
+func Look(dir string, r Run, program string) *Outcome {
+	o, err := Load(dir, r, program)
+	if err != nil {
+		return &Outcome{ID: r.ID(), Run: r, State: Failed, Problem: err.Error(), broken: true}
+	}
+	return o
+}
+
+// Blocked reports whether what lies in the run's folder keeps [Execute] from making it: a result of another version, or files that are not
+// what they should be.
+func (o *Outcome) Blocked() bool { return o.broken || o.State == Foreign }
+
+// Collect reads the outcomes of all runs of a plan, in its order, by [Look].
 func Collect(p *Plan, dir, program string) ([]*Outcome, error) {
 	all := make([]*Outcome, p.Len())
 	for i := range all {
@@ -236,9 +249,7 @@ func Collect(p *Plan, dir, program string) ([]*Outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		if all[i], err = Load(dir, r, program); err != nil {
-			all[i] = &Outcome{ID: p.ID(i), Run: r, State: Failed, Problem: err.Error()}
-		}
+		all[i] = Look(dir, r, program)
 	}
 	return all, nil
 }

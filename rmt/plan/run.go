@@ -28,8 +28,10 @@ type Run struct {
 	// Settings are those that were given, by flag of the method, in the flag's own spelling; the others are the published ones for the
 	// data ([run.Lookup], Defaults).
 	Settings map[string]string `json:"settings,omitempty"`
-	Model    Model             `json:"model"`
-	Data     Data              `json:"data"`
+	// Select is by what the epoch is chosen, and settings among some; nil for no choice. Its Among is left to the run.
+	Select *run.Selection `json:"select,omitempty"`
+	Model  Model          `json:"model"`
+	Data   Data           `json:"data"`
 	// Below is the id of the run of the same plan under whose mask this one is trained.
 	Below string `json:"below,omitempty"`
 	// Mask is a mask file that it is trained under, from elsewhere.
@@ -56,9 +58,12 @@ type Data struct {
 	Split     string   `json:"split,omitempty"` // SHA-256 of the whole data set's classes and items; "" where it was not read yet
 	Classes   string   `json:"classes"`         // all, base or new
 	Templates []string `json:"templates,omitempty"`
-	Shots     int      `json:"shots"` // 0 for all
-	Seed      uint64   `json:"seed"`
-	Reading   Reading  `json:"reading,omitzero"`
+	// Prompts are each class's own, in place of templates; nil for templates.
+	Prompts *PromptsFile `json:"class_prompts,omitempty"`
+	Shots   int          `json:"shots"`            // 0 for all
+	Sample  string       `json:"sample,omitempty"` // who draws: [OfProbe], or "" for CoOp's own sample
+	Seed    uint64       `json:"seed"`
+	Reading Reading      `json:"reading,omitzero"`
 }
 
 // Reading says how a folder of one's own is read.
@@ -107,6 +112,7 @@ func (e Evaluation) Key() string {
 type identity struct {
 	Method   string            `json:"method"`
 	Settings map[string]string `json:"settings,omitempty"`
+	Select   *run.Selection    `json:"select,omitempty"`
 	Model    Model             `json:"model"`
 	Data     Data              `json:"data"`
 	Below    string            `json:"below,omitempty"`
@@ -117,7 +123,7 @@ type identity struct {
 // a folder whose contents are known by their hashes, names do not count: they say where these lie. A data set of the table, or a drawn
 // one, counts by name too, as published settings depend on it.
 func (r *Run) ID() string {
-	i := identity{Method: r.Method, Settings: r.Settings, Model: r.Model, Data: r.Data, Below: r.Below}
+	i := identity{Method: r.Method, Settings: r.Settings, Select: r.Select, Model: r.Model, Data: r.Data, Below: r.Below}
 	if i.Model.Digest != "" {
 		i.Model.Name = ""
 	}
@@ -126,6 +132,9 @@ func (r *Run) ID() string {
 	}
 	if i.Data.Split != "" && !r.named() {
 		i.Data.Name, i.Data.Reading = "", Reading{}
+	}
+	if p := i.Data.Prompts; p != nil {
+		i.Data.Prompts = &PromptsFile{Sum: p.Sum}
 	}
 	if r.Mask != nil {
 		i.Mask = r.Mask.Sum
@@ -183,8 +192,8 @@ func (r *Run) Check() error {
 		return fmt.Errorf("%d shots: a number of images per class, or 0 for all", r.Data.Shots)
 	case r.Below != "" && r.Mask != nil:
 		return fmt.Errorf("a run is trained under one mask, and this one names two")
-	case r.Method == ZeroShot && (r.Below != "" || r.Mask != nil || len(r.Settings) > 0 || r.Data.Shots != 0 || r.Data.Seed != 0):
-		return fmt.Errorf("%s has no settings, no shots, no seed and no mask below it", ZeroShot)
+	case r.Method == ZeroShot && (r.Below != "" || r.Mask != nil || len(r.Settings) > 0 || r.Select != nil || r.Data.Shots != 0 || r.Data.Sample != "" || r.Data.Seed != 0):
+		return fmt.Errorf("%s has no settings, no choice among them, no sample, no seed and no mask below it", ZeroShot)
 	}
 	if err := checkClasses(r.Data.Classes); err != nil {
 		return err
@@ -200,11 +209,16 @@ func (r *Run) Check() error {
 	if err := checkTemplates(r); err != nil {
 		return err
 	}
+	if err := r.checkData(); err != nil {
+		return err
+	}
 	if r.Method == ZeroShot {
 		return nil
 	}
-	_, err := lookup(r.Method)
-	return err
+	if _, err := lookup(r.Method); err != nil {
+		return err
+	}
+	return r.checkChoice()
 }
 
 // methods are all of the table by name: a plan asks for them very often.

@@ -173,29 +173,34 @@ func (n *names) index(s string) int {
 
 // varying says what differs among a plan's runs, so that it must be named.
 type varying struct {
-	models, templates, pixels bool
-	data                      int
-	shots                     []int // in their order, where there are several
-	classes                   bool
-	transfers                 bool // there are further evaluations
-	below                     map[string]string
+	models, templates, prompts bool
+	data                       int
+	shots                      []int // in their order, where there are several
+	classes                    bool
+	transfers                  bool // there are further evaluations
+	below                      map[string]string
 }
 
 func variation(all []*Outcome) varying {
 	v := varying{below: map[string]string{}}
-	models, templates, classes, data := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	models, templates, prompts, classes, data := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, o := range all {
 		models[o.Run.Model.Name+fmt.Sprint(o.Run.Model.ImageSize)] = true
 		templates[strings.Join(o.Run.Data.Templates, "\x00")] = true
 		if n := o.Run.Data.Shots; o.Run.Method != ZeroShot && !slices.Contains(v.shots, n) {
 			v.shots = append(v.shots, n)
 		}
+		if p := o.Run.Data.Prompts; p != nil {
+			prompts[p.Sum] = true
+		} else {
+			prompts[""] = true
+		}
 		classes[o.Run.Data.Classes] = true
 		data[o.Run.Data.Name] = true
 		v.transfers = v.transfers || len(o.Run.Evaluate) > 0
 		v.below[o.ID] = o.Run.Method
 	}
-	v.models, v.templates, v.classes, v.data = len(models) > 1, len(templates) > 1, len(classes) > 1, len(data)
+	v.models, v.templates, v.prompts, v.classes, v.data = len(models) > 1, len(templates) > 1, len(prompts) > 1, len(classes) > 1, len(data)
 	if len(v.shots) < 2 {
 		v.shots = nil
 	}
@@ -214,6 +219,7 @@ func rowName(o *Outcome, v varying) string {
 	for _, name := range slices.Sorted(maps.Keys(o.Run.Settings)) {
 		s += " " + name + "=" + o.Run.Settings[name]
 	}
+	s += o.Run.chosen()
 	switch {
 	case o.Run.Below != "":
 		s += " under " + or(v.below[o.Run.Below], o.Run.Below)
@@ -225,6 +231,9 @@ func rowName(o *Outcome, v varying) string {
 		if n := o.Run.Model.ImageSize; n > 0 {
 			s += fmt.Sprintf(" of %d pixels", n)
 		}
+	}
+	if v.prompts && o.Run.Data.Prompts != nil {
+		s += ", prompts of " + o.Run.Data.Prompts.Path
 	}
 	if v.templates && o.Run.Data.Templates != nil {
 		s += fmt.Sprintf(", %d templates", len(o.Run.Data.Templates))

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"fewshot/datasets"
+	"fewshot/nn/words"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/run"
 )
@@ -18,11 +20,7 @@ func (x *executor) train(r *Run, m *clip.Model, below, folder string, held *run.
 	if err != nil {
 		return err
 	}
-	templates := r.Data.Templates
-	if templates == nil {
-		templates = []string{ds.Template}
-	}
-	q := x.request(r, m, ds, templates)
+	q := x.request(r, m, ds, r.Templates(ds))
 	q.Out, q.Below, q.Held, q.Resume = folder, below, held, true
 	if x.Record != nil {
 		q.Record = x.Record(folder)
@@ -36,6 +34,12 @@ func (x *executor) train(r *Run, m *clip.Model, below, folder string, held *run.
 	}
 	if q.Settings, err = r.Chosen(); err != nil {
 		return err
+	}
+	if r.Select != nil {
+		q.Select = &run.Selection{On: r.Select.On, Grid: r.Select.Grid}
+		if q.Variants, err = r.variants(); err != nil {
+			return err
+		}
 	}
 	_, err = q.Run(x.ctx)
 	return err
@@ -51,7 +55,7 @@ func (x *executor) request(r *Run, m *clip.Model, ds *datasets.Dataset, template
 		shared = nil
 	}
 	return &run.Request{Dev: x.Dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: templates, Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: micro,
-		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, Flags: x.flags(r), UI: quiet{x.UI, r.ID()}, Shared: shared}
+		Synthetic: strings.HasPrefix(r.Data.Name, synthPrefix), Loader: x.Loader, SaveEvery: x.SaveEvery, Program: x.Program, Flags: x.flags(r), UI: quiet{x.UI, r.ID(), &x.warned}, Shared: shared}
 }
 
 // flags are those by which train would make the run.
@@ -75,6 +79,18 @@ func (x *executor) flags(r *Run) map[string]string {
 			all[name] = v
 		}
 	}
+	if p := r.Data.Prompts; p != nil {
+		all["class-prompts"] = p.Path
+	}
+	if r.Data.Sample != "" {
+		all["sample"] = r.Data.Sample
+	}
+	if s := r.Select; s != nil {
+		all["select"] = s.On
+		if len(s.Grid) > 0 {
+			all["grid"] = gridWords(s.Grid)
+		}
+	}
 	if r.Data.Reading.Division != "" {
 		all["split-seed"] = strconv.FormatUint(r.Data.Reading.DivisionSeed, 10)
 	}
@@ -87,14 +103,50 @@ func (x *executor) flags(r *Run) map[string]string {
 	return all
 }
 
-// quiet keeps what every run says of itself to itself; bars remain, and warnings, with its id.
+// quiet keeps what every run says of itself to itself; bars remain, and warnings, with its id. One that another run has had in the same
+// words is counted, and told of at the end.
 type quiet struct {
 	run.UI
-	id string
+	id     string
+	warned *warned
 }
 
 func (quiet) Note(string, ...any) {}
 func (quiet) Event(any) error     { return nil }
 func (q quiet) Warn(format string, a ...any) {
-	q.UI.Warn("%s: %s", q.id, fmt.Sprintf(format, a...))
+	said := fmt.Sprintf(format, a...)
+	if q.warned.again(q.id, said) {
+		return
+	}
+	q.UI.Warn("%s: %s", q.id, said)
+}
+
+// warned are the warnings of runs: of each those that had it, in the order in which they came.
+type warned struct {
+	words []string
+	runs  map[string][]string
+}
+
+// again reports whether another run has had a warning.
+func (w *warned) again(id, said string) bool {
+	ids := w.runs[said]
+	if ids == nil {
+		if w.runs == nil {
+			w.runs = map[string][]string{}
+		}
+		w.words = append(w.words, said)
+	}
+	if !slices.Contains(ids, id) {
+		w.runs[said] = append(ids, id)
+	}
+	return len(ids) > 0 && ids[0] != id
+}
+
+// tell tells of those that several runs had.
+func (w *warned) tell(u run.UI) {
+	for _, said := range w.words {
+		if n := len(w.runs[said]); n > 1 {
+			u.Warn("as %s, so %s: %s", w.runs[said][0], words.Count(n-1, "other run"), said)
+		}
+	}
 }

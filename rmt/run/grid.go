@@ -29,18 +29,22 @@ func (r *Request) grid(ctx context.Context) (*Result, error) {
 	if err := r.check(ctx); err != nil {
 		return nil, err
 	}
-	if err := MayUse(r.Out, r.Resume); err != nil {
-		return nil, err
+	if r.Held == nil {
+		if err := MayUse(r.Out, r.Resume); err != nil {
+			return nil, err
+		}
 	}
 	identity, err := r.gridIdentity(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out, err := OpenFolder(r.Out, r.Resume)
-	if err != nil {
-		return nil, err
+	if r.Held == nil {
+		out, err := OpenFolder(r.Out, r.Resume)
+		if err != nil {
+			return nil, err
+		}
+		defer out.Close()
 	}
-	defer out.Close()
 	folder := filepath.Join(r.Out, GridName)
 	if err := claimGrid(folder, identity); err != nil {
 		return nil, err
@@ -155,7 +159,7 @@ func (r *Request) variant(ctx context.Context, i int, folder string) (*Result, e
 		return nil, err
 	}
 	own := *r
-	own.part, own.Out, own.Settings, own.Variants, own.Shared = true, dir, v.Settings, nil, nil
+	own.part, own.Out, own.Held, own.Settings, own.Variants, own.Shared = true, dir, nil, v.Settings, nil, nil
 	own.Resume = len(entries) > 0
 	own.Select = &Selection{On: r.Select.On, Grid: r.Select.Grid}
 	own.Model = r.Model.Share() // nothing that one leaves on the encoders reaches the next

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"fewshot/nn/checkpoint"
@@ -30,10 +31,30 @@ func otherFolder(dir string) error {
 	states, err := train.StateFiles(dir)
 	_, locked := os.Stat(filepath.Join(dir, LockName))
 	if err == nil && len(states) > 0 || locked == nil {
-		return fmt.Errorf("%s is a run that is not finished; go on with fewshot train -resume -out %s and its settings", dir, dir)
+		return fmt.Errorf("%s is a run that is not finished; %s", dir, GoOn(dir))
 	}
 	return nil
 }
+
+// GoOn says how the run in a folder goes on that is not finished: a plan's by the plan, which is beside the runs' folder unless somebody said
+// otherwise.
+func GoOn(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err == nil && planned.MatchString(filepath.Base(abs)) {
+		if of, ok := strings.CutSuffix(filepath.Dir(abs), runsSuffix); ok {
+			if _, ok := planRuns(of + ".jsonl"); ok {
+				return fmt.Sprintf("it is one of a plan: fewshot run %s.jsonl goes on with it", of)
+			}
+		}
+		return "by its name it is one of a plan, and fewshot run goes on with it: give it that plan"
+	}
+	return fmt.Sprintf("go on with fewshot train -resume -out %s and its settings", dir)
+}
+
+// planned are the names of the folders of a plan's runs: their ids.
+var planned = regexp.MustCompile(`^[0-9a-f]{16}$`)
+
+const runsSuffix = "-runs"
 
 // otherFile says what a file is that is no result, and what to give; nil if that is not known.
 func otherFile(path string) error {
@@ -77,4 +98,4 @@ func planRuns(path string) (int, bool) {
 }
 
 // runsOf is the folder of a plan's runs, unless somebody said otherwise.
-func runsOf(plan string) string { return strings.TrimSuffix(plan, filepath.Ext(plan)) + "-runs" }
+func runsOf(plan string) string { return strings.TrimSuffix(plan, filepath.Ext(plan)) + runsSuffix }
