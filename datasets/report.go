@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // WriteText writes the report for people.
@@ -24,10 +25,11 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\nIt does not open:\n  %s\n", indent(r.Problem))
 	} else {
 		r.writeCounts(&b)
-		r.Missing.write(&b, "images missing")
-		r.Unreadable.write(&b, "images unreadable")
-		r.Copies.write(&b, "images that are in more than one part, under different names: what is tested was trained on")
-		r.Mislabeled.write(&b, "images that have another label under another name")
+		r.Missing.write(&b, "image missing", "images missing")
+		r.Unreadable.write(&b, "image unreadable", "images unreadable")
+		r.Copies.write(&b, "image that is in more than one part, under different names: what is tested was trained on",
+		"images that are in more than one part, under different names: what is tested was trained on")
+		r.Mislabeled.write(&b, "image that has another label under another name", "images that have another label under another name")
 	}
 	writeList(&b, "How it was read", r.Notes)
 	writeList(&b, "Warnings", r.Warnings)
@@ -69,11 +71,11 @@ func (r *Report) writeCounts(b *bytes.Buffer) {
 }
 
 // write names the files of a list and counts the rest.
-func (l *FileList) write(b *bytes.Buffer, what string) {
+func (l *FileList) write(b *bytes.Buffer, one, several string) {
 	if l.Total == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%d %s:\n", l.Total, what)
+	fmt.Fprintf(b, "\n%s:\n", words.Plural(l.Total, one, several))
 	for _, f := range l.First {
 		fmt.Fprintf(b, "  %s\n", f)
 	}

@@ -21,7 +21,7 @@ func Plural(n int, one, several string) string {
 }
 
 func plural(thing string) string {
-	for _, end := range []string{"s", "x", "sh", "ch"} {
+	for _, end := range []string{"s", "x", "sh", "tch"} {
 		if strings.HasSuffix(thing, end) {
 			return thing + "es"
 		}

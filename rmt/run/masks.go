@@ -9,6 +9,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/nn"
+	"fewshot/nn/words"
 	"fewshot/optim"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
@@ -83,8 +84,8 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 	}
 	t := &method.Training{Figures: map[string]float64{"travel_ratio": c.TravelRatio(data.Batches())}}
 	if ratio := t.Figures["travel_ratio"]; ratio < 1 {
-		t.Warnings = append(t.Warnings, fmt.Sprintf("travel ratio %.2f: %d steps at this learning rate cannot bring a score from %g to %g, so hardly any weight can be switched off and the result will be the untouched CLIP; use -epochs auto",
-			ratio, data.Batches()*c.Epochs, c.Init, c.Threshold))
+		t.Warnings = append(t.Warnings, fmt.Sprintf("travel ratio %.2f: %s at this learning rate cannot bring a score from %g to %g, so hardly any weight can be switched off and the result will be the untouched CLIP; use -epochs auto",
+			ratio, words.Count(data.Batches()*c.Epochs, "step"), c.Init, c.Threshold))
 	}
 	head, err := j.Head(ctx)
 	if err != nil {
