@@ -80,7 +80,7 @@ func otherFile(path string) error {
 
 // planRuns is how many runs a plan has by its header, if the file is one.
 func planRuns(path string) (int, bool) {
-	f, err := os.Open(path)
+	f, err := checkpoint.OpenRegular(path)
 	if err != nil {
 		return 0, false
 	}
