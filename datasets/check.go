@@ -133,7 +133,7 @@ func Check(ctx context.Context, root, name string, opts CheckOptions) (*Report, 
 	case own: // the problem says what to do
 	case spec != nil:
 		r.advise(spec)
-	case r.Missing.Total > 0 && d.home != "" && d.home != d.Root:
+	case r.Missing.Total > 0 && d.home != "" && filepath.Clean(d.home) != filepath.Clean(d.Root):
 		r.Hints = append(r.Hints, fmt.Sprintf("the images were looked for in %s and in %s", quote.Plain(d.Root), quote.Plain(d.home)))
 	case r.Missing.Total > 0:
 		r.Hints = append(r.Hints, "the images were looked for in "+quote.Plain(d.Root))

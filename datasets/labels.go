@@ -171,7 +171,11 @@ func (d *Dataset) useRows(file string, rows []row, order []string, by Division) 
 	case divided > 0 && training == len(rows):
 		p.add("has training images alone: to divide them add -split 0.8")
 	}
-	if err := p.err(tableFix); err != nil {
+	fix := tableFix
+	if isParquet(file) {
+		fix = parquetFix
+	}
+	if err := p.err(fix); err != nil {
 		return err
 	}
 	if repeated.total > 0 {

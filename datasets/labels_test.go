@@ -153,6 +153,7 @@ func TestTableRefusals(t *testing.T) {
 		{"a header alone", "l.csv", "path,label\n", []string{"has no rows"}},
 		{"UTF-16", "l.csv", "\xff\xfep\x00", []string{"UTF-16"}},
 		{"not JSON", "l.jsonl", "{\"path\":\"1.jpg\",\"label\":\"a\"}\n[1]\nnull\n{\n", []string{"line 2: is not a JSON object", "line 3", "line 4"}},
+		{"a name twice", "l.jsonl", "{\"path\":\"1.jpg\",\"label\":\"a\",\"label\":\"b\"}\n", []string{"line 1: has \"label\" twice"}},
 		{"a path that is a number", "l.jsonl", "{\"path\":1,\"label\":\"a\"}\n", []string{"line 1: path is \"1\", not a text"}},
 		{"a label that is a list", "l.jsonl", "{\"path\":\"1.jpg\",\"label\":[\"a\"]}\n{\"path\":\"2.jpg\",\"label\":null}\n{\"path\":\"2.jpg\",\"label\":1.5}\n", []string{"line 1: label is", "line 2: label is", "line 3: label is"}},
 	} {

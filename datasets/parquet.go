@@ -208,7 +208,7 @@ func (t *parquetTable) columns(f *parquet.File) error {
 	at := make(map[string]int)
 	for i, c := range f.Columns {
 		name := c.Path[0]
-		all = append(all, quote.String(c.Name()))
+		all = append(all, fmt.Sprintf("%s (%v)", quote.String(c.Name()), c.Type))
 		switch {
 		case c.Type == parquet.ByteArray && len(c.Path) == 2 && c.Path[1] == "bytes" && !c.Repeated,
 			len(c.Path) == 1 && c.Type == parquet.ByteArray && !c.Repeated && hf.Info.Features[name].Type == "Image",
@@ -224,7 +224,7 @@ func (t *parquetTable) columns(f *parquet.File) error {
 	}
 	if t.label != "" {
 		if _, ok := at["label "+t.label]; !ok {
-			return fmt.Errorf("has no column %s of numbers or texts: it has %s", quote.String(t.label), strings.Join(all[:min(12, len(all))], ", "))
+			return fmt.Errorf("has no column %s of whole numbers or texts: it has %s", quote.String(t.label), strings.Join(all[:min(12, len(all))], ", "))
 		}
 		labels = []string{t.label}
 	}
@@ -234,7 +234,7 @@ func (t *parquetTable) columns(f *parquet.File) error {
 	case len(images) > 1:
 		return fmt.Errorf("has several columns of images: %s", quote.String(strings.Join(images, " ")))
 	case len(labels) == 0:
-		return fmt.Errorf("has no column of labels (-label-column names one): it has %s", strings.Join(all[:min(12, len(all))], ", "))
+		return fmt.Errorf("has no column of labels, of whole numbers or texts (-label-column names one): it has %s", strings.Join(all[:min(12, len(all))], ", "))
 	case len(labels) > 1:
 		return fmt.Errorf("has several columns of labels, %s: say which by -label-column", quote.String(strings.Join(labels, " ")))
 	}

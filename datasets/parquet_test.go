@@ -150,13 +150,13 @@ func TestParquetForms(t *testing.T) {
 		"zstd":  "is compressed by ZSTD; Snappy, gzip and none are read",
 		"two":   `has several columns of labels, "label class": say which by -label-column`,
 		"paths": "embed_table_storage",
-		"text":  `has no column of images: it has "text"`,
+		"text":  `has no column of images: it has "text" (BYTE_ARRAY)`,
 	} {
 		_, err := Open("", filepath.Join("testdata", "parquet", name+".parquet"))
 		asError(t, err, name+".parquet", want)
 	}
 	_, err := OpenWith("", filepath.Join("testdata", "parquet", "two.parquet"), Options{LabelColumn: "kind"})
-	asError(t, err, `has no column "kind" of numbers or texts`)
+	asError(t, err, `has no column "kind" of whole numbers or texts`)
 }
 
 // TestHubCache opens a data set in a hub's cache, whose files are links to blobs beside the snapshots.

@@ -232,9 +232,11 @@ func parseJSONLines(p *problems, text []byte, label string) []row {
 		if l = bytes.TrimSpace(l); len(l) == 0 {
 			continue
 		}
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(l, &object); err != nil || object == nil {
+		object, twice, ok := jsonObject(l)
+		if !ok {
 			p.add("line %d: is not a JSON object: %s", number, quote.String(string(l)))
+		} else if twice != "" {
+			p.add("line %d: has %s twice", number, quote.String(twice))
 		} else if out, problem := objectRow(object, label); problem != "" {
 			p.add("line %d: %s", number, problem)
 		} else {
@@ -247,6 +249,29 @@ func parseJSONLines(p *problems, text []byte, label string) []row {
 		}
 	}
 	return rows
+}
+
+// jsonObject reads an object, and says which name is there twice: programs differ in which of two they take.
+func jsonObject(l []byte) (object map[string]json.RawMessage, twice string, ok bool) {
+	if !json.Valid(l) || l[0] != '{' {
+		return nil, "", false
+	}
+	object = map[string]json.RawMessage{}
+	in := json.NewDecoder(bytes.NewReader(l))
+	in.Token() // {
+	for in.More() {
+		key, _ := in.Token() // of valid JSON
+		name, _ := key.(string)
+		var value json.RawMessage
+		if in.Decode(&value) != nil {
+			return nil, "", false
+		}
+		if _, there := object[name]; there {
+			twice = name
+		}
+		object[name] = value
+	}
+	return object, twice, true
 }
 
 // objectRow reads an object of JSON lines.

@@ -72,6 +72,9 @@ func (d *Dataset) Sample(file string) (*Dataset, error) {
 	if err := p.err("the sample must be of " + d.Title + ", divided as there (" + d.Split + ")"); err != nil {
 		return nil, err
 	}
+	if len(d.Val) > 0 && len(out.Val) == 0 {
+		out.Warnings = append(slices.Clone(d.Warnings), fmt.Sprintf("the sample %s has no validation images, and so there are none", quote.Plain(filepath.Base(file))))
+	}
 	if w := out.classesWithout("validation", out.Val); w != "" && d.classesWithout("validation", d.Val) != w {
 		out.Warnings = append(slices.Clone(d.Warnings), "of the sample: "+w)
 	}
