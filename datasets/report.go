@@ -28,7 +28,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		r.Missing.write(&b, "image missing", "images missing")
 		r.Unreadable.write(&b, "image unreadable", "images unreadable")
 		r.Copies.write(&b, "image that is in more than one part, under different names: what is tested was trained on",
-		"images that are in more than one part, under different names: what is tested was trained on")
+			"images that are in more than one part, under different names: what is tested was trained on")
 		r.Mislabeled.write(&b, "image that has another label under another name", "images that have another label under another name")
 	}
 	writeList(&b, "How it was read", r.Notes)
