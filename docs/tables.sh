@@ -50,7 +50,8 @@ fewshot table methods                                     all methods of this pr
 * Rows of the paper are printed where it has them; what it printed is in `rmt/plan/paper/published`, with a test of what there does not agree
   (CoOp on ImageNet is 71.73, 71.92 and 72.01 in three tables, the linear probe 65.85 and 56.03).
 * ± is the standard deviation over seeds, dividing by their number, as CoOp's scripts do. (`fewshot collect` divides by one less.)
-* Figures 1, 2 and 6 are diagrams; Figure 3's change of a layer is the mean of |M − M₀|, where the paper sums the gradients' steps.
+* Figures 1, 2 and 6 are diagrams; Figure 3 has both readings of how far a layer's scores move: the mean of |M − M₀|, and that of the sum
+  of γ·∂L/∂M over the steps.
 * On `-data synth`, the default, everything is of this program's own synthetic world, with drawn tasks in the places of the data sets. **No figure of
   it compares with the paper's.** On the three newest tasks, digits, patterns and stacks, the small model's zero-shot accuracy is 51, 28 and 18 %
   where chance is 10, 5 and 5. With 16 images a class R-AMT has 70, 28 and 25 % of the test images (seed 1), a linear probe 39 % on stacks, and the

@@ -23,10 +23,11 @@ type Learner struct {
 	Text        func(t *autograd.Tape) *autograd.Var
 	Temperature float64 // T of the distillation, whose logits are divided by it and whose loss is multiplied by T²; 0 is 1
 
-	groups  []train.Group
-	taught  bool          // the rule asks for a teacher
-	flipped bool          // some weight is off, so student and teacher differ, as far as is known
-	classes *autograd.Var // of Text, on the tape that is being recorded
+	groups    []train.Group
+	gradients *gradientSums
+	taught    bool          // the rule asks for a teacher
+	flipped   bool          // some weight is off, so student and teacher differ, as far as is known
+	classes   *autograd.Var // of Text, on the tape that is being recorded
 }
 
 // NewLearner learns masks with Adam, as the paper does, by the given rule.
@@ -35,7 +36,12 @@ func NewLearner(student, teacher train.Encoder, head train.Head, masks []*Mask, 
 	for _, m := range masks {
 		scores.Params = append(scores.Params, &nn.Param{Name: m.Param.Name, Value: m.Scores})
 	}
-	l := &Learner{Student: student, Teacher: teacher, Head: head, Masks: masks, groups: []train.Group{scores}, taught: rule.NeedsTeacher()}
+	sums := newGradientSums(masks)
+	for i, m := range masks {
+		m.gradients = sums.of[i]
+	}
+	scores.Watch = sums.add
+	l := &Learner{Student: student, Teacher: teacher, Head: head, Masks: masks, groups: []train.Group{scores}, taught: rule.NeedsTeacher(), gradients: sums}
 	l.Restored()
 	return l
 }
@@ -47,6 +53,19 @@ func NewTrainer(dev *tensor.Device, l *Learner, c Config) *train.Trainer {
 
 // Groups are the scores of all masks.
 func (l *Learner) Groups() []train.Group { return l.groups }
+
+// State are the sums of the gradients, which are none of what a mask does.
+func (l *Learner) State() []optim.Named {
+	return []optim.Named{{Name: "gradient-sums", Tensor: l.gradients.sums}}
+}
+
+// Release gives back what the learner has but the masks.
+func (l *Learner) Release() {
+	for _, m := range l.Masks {
+		m.gradients = nil
+	}
+	l.gradients.release()
+}
 
 // Plan has a teacher from the first weight on that is off, and until then watches for it.
 func (l *Learner) Plan() train.Plan {

@@ -18,8 +18,9 @@ type Mask struct {
 	Scores    *tensor.Tensor
 	Threshold float64 // α
 
-	init   float64 // what the scores were to begin with
-	frozen bool    // read from a file: nothing differentiates by it
+	init      float64        // what the scores were to begin with
+	frozen    bool           // read from a file: nothing differentiates by it
+	gradients *tensor.Tensor // one of gradientSums; nil of a mask that no learner has
 }
 
 // Attach puts a mask of constant scores on each parameter. A constant above the threshold hides nothing
@@ -163,13 +164,21 @@ type TensorSparsity struct {
 	Sparsity
 	// Change is how far its scores are from where they began, the mean of |M − M₀|; nil of a mask that was read from a file.
 	Change *float64 `json:"mean_change,omitempty"`
+	// GradientSum is the mean over its scores of Σ γ·∂L/∂M, the sum over the steps, with γ the learning rate and L the cross-entropy: how far
+	// plain gradient descent would have moved them, downwards, along the way that the training took. nil of a mask that no learner had.
+	GradientSum *float64 `json:"mean_gradient_sum,omitempty"`
 }
 
 // Sparsities are those of each mask.
 func Sparsities(masks []*Mask) []TensorSparsity {
 	var all []TensorSparsity
 	for i, s := range sparsities(masks) {
-		all = append(all, TensorSparsity{masks[i].Param.Name, s, masks[i].change()})
+		of := TensorSparsity{Name: masks[i].Param.Name, Sparsity: s, Change: masks[i].change()}
+		if g := masks[i].gradients; g != nil {
+			sum := g.Item()
+			of.GradientSum = &sum
+		}
+		all = append(all, of)
 	}
 	return all
 }

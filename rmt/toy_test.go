@@ -61,8 +61,12 @@ type tuner struct {
 }
 
 // tuner puts a fresh mask on the student.
-func (b *bench) tuner() tuner {
-	l := NewLearner(b.student, b.teacher, b.head, Attach([]*nn.Param{b.student.weight}, b.config.Init, b.config.Threshold), b.config.Rule())
+func (b *bench) tuner() tuner { return b.tunerOf("weight") }
+
+// tunerOf does so with scores for weights, filters or channels.
+func (b *bench) tunerOf(granularity string) tuner {
+	masks := AttachAs([]*nn.Param{b.student.weight}, granularity, b.config.Init, b.config.Threshold)
+	l := NewLearner(b.student, b.teacher, b.head, masks, b.config.Rule())
 	return tuner{NewTrainer(b.dev, l, b.config), l}
 }
 

@@ -415,7 +415,11 @@ func interrupted(t *testing.T) string {
 
 // A damaged checkpoint is passed over for the one before, loudly; if there is none, the run is not started anew unasked.
 func TestDamagedCheckpoint(t *testing.T) {
-	_, want := undisturbedRun(t)
+	finished, want := undisturbedRun(t)
+	whole, _, err := run.ReadResult(finished)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, damage := range map[string]func([]byte) []byte{
 		"cut":    func(b []byte) []byte { return b[:len(b)/2] },
 		"empty":  func(b []byte) []byte { return nil },
@@ -448,11 +452,18 @@ func TestDamagedCheckpoint(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s", name, code, errw)
 			continue
 		}
-		if r, _, err := run.ReadResult(dir); err != nil || r.Seconds <= before.Done.Whole.Seconds.Seconds() || r.CPU <= before.Done.Whole.Processor.Seconds() {
-			t.Errorf("%s: the run took %g s, of processors %g, of which %+v before it was interrupted, %v", name, r.Seconds, r.CPU, before.Done.Whole, err)
+		r, _, err := run.ReadResult(dir)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if r.Seconds <= before.Done.Whole.Seconds.Seconds() || r.CPU <= before.Done.Whole.Processor.Seconds() {
+			t.Errorf("%s: the run took %g s, of processors %g, of which %+v before it was interrupted", name, r.Seconds, r.CPU, before.Done.Whole)
 		}
 		if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {
 			t.Errorf("%s: another mask", name)
+		}
+		if whole.Tensors[0].GradientSum == nil || !cmp.Equal(r.Tensors, whole.Tensors) {
+			t.Errorf("%s: of the tensors it says %+v, undisturbed %+v", name, r.Tensors, whole.Tensors)
 		}
 		if got := entries(t, dir); got != "mask.safetensors result.json" {
 			t.Errorf("%s: the folder holds %s", name, got)

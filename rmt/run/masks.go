@@ -118,6 +118,7 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 	t.Close = func() {
 		student.Unpack()
 		teacher.Unpack()
+		l.Release()
 		for _, k := range m.masks {
 			k.Detach()
 			k.Scores.Release()

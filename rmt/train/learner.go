@@ -55,6 +55,9 @@ type Group struct {
 	// Unseen says that parameters may have no part in any loss. Their gradient is zero then, and their update by it is made; otherwise that
 	// is an error.
 	Unseen bool
+	// Watch, if set, is shown the gradient of the first loss by each of Params, and the learning rate, before the update of each step. It may
+	// keep a tensor only to compare it with the next step's.
+	Watch func(i int, lr float64, gradient *tensor.Tensor)
 }
 
 // Plan says what a sweep is made of. While a learner returns equal plans, the recorded sweep is run again.

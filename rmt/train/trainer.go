@@ -94,8 +94,11 @@ func (t *Trainer) Step(ctx context.Context, images *tensor.Tensor, labels []int3
 			}
 			rule = r.Over(ws, as, bs)
 		}
-		for _, p := range g.Params {
+		for i, p := range g.Params {
 			lanes := t.sweep.lanes[next]
+			if g.Watch != nil {
+				g.Watch(i, lr*g.Factor, lanes[0])
+			}
 			rule.Apply(g.Optimizer, p.Value, lanes[0], lanes[1], key.Name(p.Name))
 			next++
 		}

@@ -3,6 +3,7 @@ package paper
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"fewshot/rmt/run"
 )
@@ -29,10 +30,8 @@ func methodRows() []string {
 // methods is every method of the program on three tasks.
 func methods(b *builder) {
 	b.Heads = []string{"method"}
-	shots := methodShots
-	if b.options.Shots != nil {
-		shots = b.options.Shots
-	}
+	b.shots = methodShots
+	shots := b.options.shots(b.shots)
 	var sets []Set
 	for _, s := range Sets() {
 		if slices.Contains(methodSets, s.ID) {
@@ -67,6 +66,28 @@ func methods(b *builder) {
 		b.row(name, []string{b.label(name)}, nil, make([]string, len(cells)), cells...)
 	}
 	b.note("CPU s are the seconds that all processors together spent on a run, with the evaluation of the test images: the mean over tasks, shots and seeds. Features that several runs of a process need are computed by the first of them, and are in its seconds alone. Bytes are those of the file that is left; of a stack without the mask's.")
+}
+
+// drawMethods has a bar of each method's mean, for each number of shots.
+func drawMethods(_ *Graph, s *Sheet, _ Results) ([]Panel, error) {
+	p := Panel{Y: "accuracy, %, mean of three drawn tasks"}
+	var columns []int
+	for j, c := range s.Columns {
+		if shots, ok := strings.CutPrefix(c.Title, meanOf); ok {
+			columns = append(columns, j)
+			p.Bars = append(p.Bars, Series{Name: shots})
+		}
+	}
+	for _, l := range s.Lines {
+		if slices.ContainsFunc(columns, func(j int) bool { return l.Cells[j] == nil }) {
+			continue
+		}
+		p.Groups = append(p.Groups, l.Labels[0])
+		for i, j := range columns {
+			p.Bars[i].Y = append(p.Bars[i].Y, l.Cells[j].Mean)
+		}
+	}
+	return []Panel{p}, nil
 }
 
 // label is a method's name; one that chose something by the images it is tested on is never named without these words.

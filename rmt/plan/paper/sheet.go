@@ -106,6 +106,7 @@ func (t *Table) Fill(results Results) (*Sheet, error) {
 	}
 	s.Done = len(done)
 	s.Notes = t.notes(p, done)
+	s.settleNotes()
 	return s, nil
 }
 
@@ -131,7 +132,7 @@ func (t *Table) notes(p *plan.Plan, done []*plan.Outcome) (all []string) {
 	if p.Len() > 0 {
 		all = append(all, t.selection()...)
 		all = append(all, t.settingsNotes(p)...)
-		all = append(all, o.reduced(p)...)
+		all = append(all, t.reduced(p)...)
 	}
 	all = append(all, slices.Sorted(maps.Keys(t.barred))...)
 	all = append(all, t.Notes...)
@@ -200,7 +201,19 @@ func (t *Table) selection() (all []string) {
 	if len(test) > 0 {
 		all = append(all, "Selection: "+strings.Join(test, ", ")+": CHOSEN ON TEST IMAGES, as released; such an accuracy is no estimate of anything.")
 	}
-	return append(all, "± is the standard deviation over seeds, dividing by their number, as CoOp's scripts do.")
+	return append(all, deviationNote)
+}
+
+const deviationNote = "± is the standard deviation over seeds, dividing by their number, as CoOp's scripts do."
+
+// settleNotes takes the note about ± away where there is none.
+func (s *Sheet) settleNotes() {
+	for _, l := range s.Lines {
+		if slices.ContainsFunc(l.Cells, func(c *Shown) bool { return c != nil && c.HasSD }) {
+			return
+		}
+	}
+	s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == deviationNote })
 }
 
 // settingsNotes say with what the runs are made.
@@ -232,15 +245,16 @@ func (t *Table) settingsNotes(p *plan.Plan) (all []string) {
 }
 
 // reduced says what is less than in the paper.
-func (o *Options) reduced(p *plan.Plan) (all []string) {
+func (t *Table) reduced(p *plan.Plan) (notes []string) {
+	o := t.options
 	if n := len(o.seeds()); !slices.Equal(o.seeds(), []uint64{1, 2, 3}) {
-		all = append(all, fmt.Sprintf("REDUCED: %s, %v; the paper has three.", words.Count(n, "seed"), o.seeds()))
+		notes = append(notes, fmt.Sprintf("REDUCED: %s, %s; the paper has three.", words.Count(n, "seed"), numbered(o.seeds())))
 	}
-	if !slices.Equal(o.shots(), []int{1, 2, 4, 8, 16}) {
-		all = append(all, fmt.Sprintf("REDUCED: %v shots; the paper has 1, 2, 4, 8 and 16.", o.shots()))
+	if all := t.shots; all != nil && !slices.Equal(o.shots(all), all) {
+		notes = append(notes, fmt.Sprintf("REDUCED: of %s shots, %s.", numbered(all), numbered(o.shots(all))))
 	}
 	if o.Only != nil {
-		all = append(all, "REDUCED: rows that were not asked for are left out.")
+		notes = append(notes, "REDUCED: rows that were not asked for are left out.")
 	}
 	var cut []string
 	for _, r := range p.All() {
@@ -255,9 +269,25 @@ func (o *Options) reduced(p *plan.Plan) (all []string) {
 		}
 	}
 	if len(cut) > 0 {
-		all = append(all, fmt.Sprintf("REDUCED: a run sees at most %d training images, so that %s have fewer epochs or steps than said or published, where these would see more.", o.Budget, strings.Join(cut, ", ")))
+		notes = append(notes, fmt.Sprintf("REDUCED: a run sees at most %d training images, so that %s have fewer epochs or steps than said or published, where these would see more.", o.Budget, strings.Join(cut, ", ")))
 	}
-	return all
+	return notes
+}
+
+// numbered is numbers as people list them: 1, 2 and 4.
+func numbered[T int | uint64](all []T) string {
+	var b strings.Builder
+	for i, n := range all {
+		switch {
+		case i == 0:
+		case i == len(all)-1:
+			b.WriteString(" and ")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprint(&b, n)
+	}
+	return b.String()
 }
 
 // idle counts masks that hide nothing.

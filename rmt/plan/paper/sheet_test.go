@@ -3,6 +3,7 @@ package paper
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/csv"
 	"flag"
 	"os"
 	"path/filepath"
@@ -168,6 +169,103 @@ func TestFillsThePapersAverages(t *testing.T) {
 		here, printed := s.Lines[i].Cells[last], s.Lines[i+1].Cells[last]
 		if d := here.Mean - printed.Mean; d > 0.0051 || d < -0.0051 {
 			t.Errorf("%v: average %v, the paper has %v", s.Lines[i].Labels, here, printed)
+		}
+	}
+}
+
+// What is written of every table and figure, of both worlds, is what readers of its format take: columns enough in every row, and for LaTeX
+// nothing that pdflatex has no character for.
+func TestFormatsOfAll(t *testing.T) {
+	for world, w := range map[string]World{"drawn": drawnWorld(), "paper": realWorld()} {
+		for _, s := range sheetsOf(t, w) {
+			width := len(s.Heads) + len(s.Columns)
+			write := func(format string) string {
+				var b strings.Builder
+				if err := s.Write(&b, format); err != nil {
+					t.Fatal(err)
+				}
+				return b.String()
+			}
+			of := world + ", " + s.Name
+			r := csv.NewReader(strings.NewReader(write("csv")))
+			r.Comment = '#'
+			if rows, err := r.ReadAll(); err != nil || len(rows) != 1+len(s.Lines) || len(rows[0]) != width+len(s.Columns) {
+				t.Errorf("%s, CSV: %d rows, %v", of, len(rows), err)
+			}
+			rows := 0
+			for line := range strings.Lines(write("markdown")) {
+				if !strings.HasPrefix(line, "|") {
+					continue
+				}
+				rows++
+				if n := strings.Count(line, "|") - strings.Count(line, `\|`); n != width+1 {
+					t.Errorf("%s, Markdown: %d bars for %d columns in %s", of, n, width, line)
+				}
+			}
+			if rows != 2+len(s.Lines) {
+				t.Errorf("%s, Markdown: %d rows", of, rows)
+			}
+			latex := write("latex")
+			if i := strings.IndexFunc(latex, func(r rune) bool { return r > '~' }); i >= 0 {
+				t.Errorf("%s, LaTeX: %q", of, latex[i:min(i+20, len(latex))])
+			}
+			body, _, _ := strings.Cut(latex[strings.Index(latex, `\toprule`):], `\bottomrule`)
+			for line := range strings.Lines(body) {
+				if n := strings.Count(line, "&") - strings.Count(line, `\&`); strings.HasSuffix(line, `\\`+"\n") && n != width-1 {
+					t.Errorf("%s, LaTeX: %d columns of %d in %s", of, n+1, width, line)
+				}
+			}
+			if n := strings.Count(latex, "$"); n%2 != 0 {
+				t.Errorf("%s, LaTeX: %d dollars", of, n)
+			}
+		}
+	}
+}
+
+// sheetsOf are all tables and figures, of made-up numbers.
+func sheetsOf(t *testing.T, w World) (all []*Sheet) {
+	t.Helper()
+	fill := func(table *Table, err error) Results {
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := table.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return inventedResults(t, p)
+	}
+	o := Options{World: w, Seeds: []uint64{1, 2}}
+	for _, name := range Numbers() {
+		table, err := New(name, o)
+		s, err := table.Fill(fill(table, err))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	for number := range graphs {
+		g, err := NewFigure(number, false, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := fill(&g.Table, nil)
+		g.Masks = func(*plan.Outcome) (map[string]Zeros, error) { return map[string]Zeros{"w": {[]int{1}, 2}}, nil }
+		d, err := g.Draw(results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, &d.Sheet)
+	}
+	return all
+}
+
+// Shots are refused where a table has one number of them: it would say that it is reduced, and be whole.
+func TestShotsOfTables(t *testing.T) {
+	for _, name := range Numbers() {
+		_, err := New(name, Options{World: drawnWorld(), Shots: []int{4}})
+		if several := name == "17" || name == Methods; several != (err == nil) {
+			t.Errorf("table %s: %v", name, err)
 		}
 	}
 }

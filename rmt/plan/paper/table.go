@@ -14,7 +14,7 @@ import (
 type Options struct {
 	World World
 	Seeds []uint64 // nil: 1, 2, 3
-	Shots []int    // of Table 17 and Figure 4; nil: 1, 2, 4, 8, 16
+	Shots []int    // of tables that have several, which others refuse; nil: all of them
 	Only  []string // rows to make, as r-amt or coop+r-amt; nil: all
 	// Budget is how many images a run may see, 0 for as many as published: methods that see more get fewer epochs.
 	Budget int
@@ -31,9 +31,10 @@ func (o *Options) seeds() []uint64 {
 	return o.Seeds
 }
 
-func (o *Options) shots() []int {
+// shots are those that are asked for, or all that a table has.
+func (o *Options) shots(all []int) []int {
 	if o.Shots == nil {
-		return []int{1, 2, 4, 8, 16}
+		return all
 	}
 	return o.Shots
 }
@@ -102,6 +103,7 @@ type Table struct {
 	Rows    []Row
 	Notes   []string // what differs in setting
 	options *Options
+	shots   []int           // where it has several
 	barred  map[string]bool // why setups are not trained
 }
 

@@ -83,6 +83,9 @@ func build(f form, source *Source, o Options) (*Table, error) {
 	if b.err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, b.err)
 	}
+	if o.Shots != nil && b.shots == nil {
+		return nil, fmt.Errorf("%s has one number of shots, or none: -shots is for table 17, figure 4 and %s", f.name, Methods)
+	}
 	for _, name := range o.Only {
 		if !slices.Contains(b.offered, name) {
 			return nil, fmt.Errorf("%s has no row %s; there are %s", f.name, name, strings.Join(b.offered, ", "))
@@ -528,7 +531,8 @@ func curves(b *builder) {
 	b.setColumns(sets)
 	cells, columns := b.bySet(sets, func(set string) Setup { return b.options.setup("zero-shot", set, 0) })
 	b.row("zero-shot", []string{"0", titleOf("zero-shot")}, []string{"0", "zero-shot"}, columns, cells...)
-	shots := slices.Clone(b.options.shots())
+	b.shots = []int{1, 2, 4, 8, 16}
+	shots := slices.Clone(b.options.shots(b.shots))
 	slices.SortFunc(shots, func(a, b int) int { return b - a })
 	for _, n := range shots {
 		at := strconv.Itoa(n)

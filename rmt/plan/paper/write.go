@@ -160,9 +160,12 @@ func (s *Sheet) markdown(b *strings.Builder) {
 	}
 }
 
-// latexEscapes are of what LaTeX reads as its own.
+// latexEscapes are of what LaTeX reads as its own, of what its usual font has something else in the place of, and of what pdflatex has no
+// character for.
 var latexEscapes = strings.NewReplacer(`\`, `\textbackslash{}`, "&", `\&`, "%", `\%`, "$", `\$`, "#", `\#`, "_", `\_`, "{", `\{`, "}", `\}`,
-	"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "±", `$\pm$`, "α", `$\alpha$`, "β", `$\beta$`, "λ", `$\lambda$`, "×", `$\times$`)
+	"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "|", `$|$`, "<", `$<$`, ">", `$>$`,
+	"±", `$\pm$`, "×", `$\times$`, "·", `$\cdot$`, "−", `$-$`, "∩", `$\cap$`, "∪", `$\cup$`, "∂", `$\partial$`, "₀", `$_0$`, "⁻⁶", `$^{-6}$`,
+	"α", `$\alpha$`, "β", `$\beta$`, "γ", `$\gamma$`, "λ", `$\lambda$`, "Δ", `$\Delta$`, "Σ", `$\Sigma$`)
 
 // latex is a table environment for a document that uses booktabs.
 func (s *Sheet) latex(b *strings.Builder) {
