@@ -115,7 +115,7 @@ func (f *paperFlags) figure(ctx context.Context, u *ui, g *paper.Graph, picture 
 func drawn(d *paper.Drawing) draw.Figure {
 	s := draw.Sheet{Title: d.Name + ". " + d.Title}
 	for _, n := range d.Notes {
-		if strings.HasPrefix(n, "SYNTHETIC") {
+		if strings.HasPrefix(n, "SYNTHETIC") && !strings.Contains(s.Title, "drawn tasks") {
 			s.Title += " (synthetic tasks)"
 		}
 	}
@@ -125,7 +125,7 @@ func drawn(d *paper.Drawing) draw.Figure {
 		case p.Matrix != nil:
 			of = draw.Heat{Title: p.Title, Rows: p.Names, Columns: p.Names, Values: p.Matrix, Format: "%.2f"}
 		case p.Bars != nil:
-			b := draw.Bars{Title: p.Title, Y: p.Y, Groups: p.Groups, Across: true, Format: "%.2f"}
+			b := draw.Bars{Title: p.Title, Y: p.Y, Groups: p.Groups, Across: true, Format: "%.2f", Longest: 60}
 			for _, v := range p.Bars {
 				b.Series = append(b.Series, draw.Bar{Name: v.Name, Values: v.Y, Err: v.Err})
 			}

@@ -44,7 +44,8 @@ func methods(b *builder) {
 		}
 		b.columns(1, meanOf+strconv.Itoa(n)+" shots")
 	}
-	b.columns(1, "CPU s a run", "kB stored")
+	b.columns(2, "CPU s a run")
+	b.columns(1, "kB stored")
 	for _, name := range methodRows() {
 		var cells, all []Cell
 		for _, n := range shots {

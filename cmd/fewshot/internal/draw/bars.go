@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"unicode/utf8"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/text"
@@ -28,6 +29,7 @@ type Bars struct {
 	Across   bool            // bars go to the right, groups from top to bottom: for many groups, or long names
 	Format   string          // of a number at the end of each bar, as %.1f, where there is room; "" for none
 	From, To float64         // range of lengths; both 0 for 0 to that of the values
+	Longest  int             // how many characters of a group's name are shown; 0 for nameLength
 	Pictures [][]image.Image // examples of each group, beside its name; with Across alone
 
 	W, H float64 // in points; 0 for what the groups need
@@ -40,12 +42,17 @@ func (f Bars) size() (w, h vg.Length) {
 	}
 	row := math.Max(14, 6+9*k)
 	width := 420.0
+	for _, g := range f.Groups { // beyond what there is room for
+		width = max(width, 420+tickSize/2*float64(min(utf8.RuneCountInString(g), f.longest())-nameLength))
+	}
 	if f.Pictures != nil {
 		row = math.Max(row, picture+6)
 		width += f.pictures()
 	}
 	return sizeOr(f.W, f.H, width, 80+n*row)
 }
+
+func (f Bars) longest() int { return max(f.Longest, nameLength) }
 
 // picture is the side of one, in points.
 const picture = 34
@@ -102,7 +109,7 @@ func (f Bars) on(c vgdraw.Canvas) {
 	}
 	names := make(plot.ConstantTicks, len(f.Groups))
 	for g, n := range f.Groups {
-		names[g] = plot.Tick{Value: f.place(g), Label: name(n)}
+		names[g] = plot.Tick{Value: f.place(g), Label: clean(n, f.longest())}
 	}
 	p := newPlot("", f.Y)
 	length, along := &p.Y, &p.X
