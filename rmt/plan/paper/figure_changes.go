@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fewshot/nn/words"
 	"fewshot/rmt"
 )
 
@@ -96,7 +97,7 @@ func drawChanges(g *Graph, s *Sheet, results Results) ([]Panel, error) {
 		}
 	}
 	if silent > 0 {
-		s.Notes = append(s.Notes, fmt.Sprintf("%s of older versions of this program did not add up γ·∂L/∂M, and are not in its means.", counted(silent, "run")))
+		s.Notes = append(s.Notes, fmt.Sprintf("%s of older versions of this program did not add up γ·∂L/∂M, and are not in its means.", words.Count(silent, "run")))
 	}
 	s.Heads = []string{"block"}
 	s.Columns, s.Lines = nil, nil
