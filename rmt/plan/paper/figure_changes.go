@@ -34,12 +34,12 @@ var kinds = []struct {
 // moves are the two readings of how far a layer's scores move.
 var moves = []struct {
 	title  string
-	unit   float64 // that values are printed in
+	unit   float64 // that values are printed in, spelt with what fonts of pictures have
 	digits int
 	of     func(t rmt.TensorSparsity) *float64
 }{
 	{"mean |M − M₀|", 1, 6, func(t rmt.TensorSparsity) *float64 { return t.Change }},
-	{"mean Σ γ·∂L/∂M, 10⁻⁶", 1e-6, 3, func(t rmt.TensorSparsity) *float64 { return t.GradientSum }},
+	{"mean Σ γ·∂L/∂M, 1e-6", 1e-6, 3, func(t rmt.TensorSparsity) *float64 { return t.GradientSum }},
 }
 
 const blockPrefix = "visual.transformer.resblocks."

@@ -128,7 +128,7 @@ func TestChangesByHand(t *testing.T) {
 	}
 	// (0.75·0.004 + 0.25·0.008 + 0.002)/2 = 0.0035, (0.75·2 − 0.25·6 + 4)/2 = 2, (−1 + 5)/2 = 2.
 	want := []string{
-		"block; attention, mean |M − M₀|; MLP, mean |M − M₀|; attention, mean Σ γ·∂L/∂M, 10⁻⁶; MLP, mean Σ γ·∂L/∂M, 10⁻⁶",
+		"block; attention, mean |M − M₀|; MLP, mean |M − M₀|; attention, mean Σ γ·∂L/∂M, 1e-6; MLP, mean Σ γ·∂L/∂M, 1e-6",
 		"1; 0.003500; ; 2.000; ", "2; ; 0.002000; ; 2.000",
 	}
 	d := draw()

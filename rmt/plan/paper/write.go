@@ -164,7 +164,7 @@ func (s *Sheet) markdown(b *strings.Builder) {
 // character for.
 var latexEscapes = strings.NewReplacer(`\`, `\textbackslash{}`, "&", `\&`, "%", `\%`, "$", `\$`, "#", `\#`, "_", `\_`, "{", `\{`, "}", `\}`,
 	"~", `\textasciitilde{}`, "^", `\textasciicircum{}`, "|", `$|$`, "<", `$<$`, ">", `$>$`,
-	"±", `$\pm$`, "×", `$\times$`, "·", `$\cdot$`, "−", `$-$`, "∩", `$\cap$`, "∪", `$\cup$`, "∂", `$\partial$`, "₀", `$_0$`, "⁻⁶", `$^{-6}$`,
+	"±", `$\pm$`, "×", `$\times$`, "·", `$\cdot$`, "−", `$-$`, "∩", `$\cap$`, "∪", `$\cup$`, "∂", `$\partial$`, "₀", `$_0$`,
 	"α", `$\alpha$`, "β", `$\beta$`, "γ", `$\gamma$`, "λ", `$\lambda$`, "Δ", `$\Delta$`, "Σ", `$\Sigma$`)
 
 // latex is a table environment for a document that uses booktabs.
