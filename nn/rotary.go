@@ -34,23 +34,23 @@ func newRotary(w *Weights, c RotaryConfig, before, grid, width, heads int) *rota
 		return nil
 	}
 	d, tokens := width/heads, before+grid*grid
-	table := func(f func(float64) float64) func() []float32 {
-		return func() []float32 {
-			t := make([]float32, tokens*3*width)
+	table := func(f func(float64) float64) func() []float64 {
+		return func() []float64 {
+			t := make([]float64, tokens*3*width)
 			for i := range tokens {
 				for j := range 3 * width {
 					angle := 0.0
 					if i >= before && j < 2*width {
-						angle = c.angle(i-before, j%d, grid, d)
+						angle = c.Angle(i-before, j%d, grid, d)
 					}
-					t[i*3*width+j] = float32(f(angle))
+					t[i*3*width+j] = f(angle)
 				}
 			}
 			return t
 		}
 	}
-	swap := func() []float32 {
-		m := make([]float32, d*d)
+	swap := func() []float64 {
+		m := make([]float64, d*d)
 		for i := 0; i < d; i += 2 {
 			m[i*d+i+1], m[(i+1)*d+i] = 1, -1
 		}
@@ -61,8 +61,8 @@ func newRotary(w *Weights, c RotaryConfig, before, grid, width, heads int) *rota
 		w.Constant(tensor.Full, "cos "+name, table(math.Cos), tokens, 3*width), w.Constant(tensor.Full, "sin "+name, table(math.Sin), tokens, 3*width)}
 }
 
-// angle is that of element j of a head of width d for a token of the grid.
-func (c RotaryConfig) angle(token, j, grid, d int) float64 {
+// Angle is that of element j of a head of width d for a token of a grid×grid grid, in the order of rows.
+func (c RotaryConfig) Angle(token, j, grid, d int) float64 {
 	at, band := token/grid, j/2
 	if second := band >= d/4; second != c.ColumnsFirst {
 		at = token % grid

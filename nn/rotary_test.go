@@ -105,8 +105,7 @@ func TestRotary(t *testing.T) {
 			for i := range want {
 				far = max(far, math.Abs(got[i]-want[i]))
 			}
-			// Tables are made of float32: angles' cosines are off by 2⁻²⁵ of elements of about 4, which some products add up.
-			if !(far < 1e-6) {
+			if !(far < 1e-12) { // some hundred roundings of numbers of about ten
 				t.Errorf("off by %g", far)
 			}
 		})

@@ -107,14 +107,14 @@ func (w *Weights) Bias(name string, n int) *Param {
 
 // Constant is a tensor that no checkpoint holds, as a table of angles is, under a name that says all of it: whoever asks again has the same
 // one. It is nil in a check.
-func (w *Weights) Constant(kind tensor.Kind, name string, values func() []float32, shape ...int) *tensor.Tensor {
+func (w *Weights) Constant(kind tensor.Kind, name string, values func() []float64, shape ...int) *tensor.Tensor {
 	r := w.root
 	if r.dev == nil {
 		return nil
 	}
 	if r.fixed[name] == nil {
 		t := r.dev.New(kind, shape...)
-		t.Set(values())
+		t.SetFloat64(values())
 		r.fixed[name] = t
 	}
 	return r.fixed[name]

@@ -45,6 +45,18 @@ def case(name, family, layout, model, save, size, squash=False, ids=IDS, bilinea
     pixels = prepare(Image.open(HERE / "images" / "a.png"))[None]
     safetensors.torch.save_file({"pixel_values": pixels}, HERE / "pixels" / f"{name}.safetensors")
     model = model.double()
+    for m in model.modules():
+        if isinstance(m, timm.layers.RotaryEmbeddingCat):  # whose table came of angles in float32
+            bands = 10000.0 ** (-torch.arange(m.dim // 4, dtype=torch.float64) / (m.dim // 4))
+            (g, _), (ref, _), shift = m.feat_shape, m.ref_feat_shape, m.grid_offset
+            places = torch.arange(g * g)
+            at = [(places // g + shift).double() / g * ref, (places % g + shift).double() / g * ref]
+            first, second = at[::-1] if m.grid_indexing == "xy" else at
+            angles = torch.cat([first[:, None] * bands, second[:, None] * bands], 1).repeat_interleave(2, -1)
+            table = [angles.sin(), angles.cos()]
+            near = (torch.cat(table, -1) - m.pos_embed).abs().max()
+            assert m.pos_embed.dtype == torch.float64 and near < 1e-4, near
+            m.pos_embed = torch.cat(table, -1)
     with torch.no_grad():
         if layout == "open_clip":
             image, text = model.encode_image(pixels.double(), normalize=False), model.encode_text(ids, normalize=False)
@@ -97,6 +109,18 @@ one_open_clip("timm-clip", "timm's CLIP in open_clip", dict(
     vision_cfg=dict(image_size=8, timm_model_name="vit_large_patch14_clip_224", timm_model_pretrained=False, timm_pool="token", timm_proj=None),
     text_cfg=dict(TEXT, no_causal_mask=True)),
     8, dict(HALF, interpolation="bicubic", resize_mode="shortest"))
+# A Perception Encoder, with a class token and without; EVA-02, EVA-02's largest with norms behind attention and MLP, and EVA-01.
+for name, tower, over in (("pe", "vit_pe_core_tiny_patch16_384", dict(num_heads=3, embed_dim=24, attn_pool_mlp_ratio=2)),
+                          ("pe-gigantic", "vit_pe_core_gigantic_patch14_448", dict(embed_dim=64, attn_pool_mlp_ratio=1)),
+                          ("eva02", "eva02_base_patch16_clip_224", dict(embed_dim=48)),
+                          ("eva02-post", "eva02_enormous_patch14_clip_224", dict(embed_dim=32)),
+                          ("eva01", "eva_giant_patch14_224", dict(embed_dim=32))):
+    pe = name.startswith("pe")
+    one_open_clip(name, "Perception Encoder" if pe else "EVA-CLIP", dict(
+        embed_dim=8, custom_text=True, timm=dict(dict(depth=1, img_size=12, patch_size=4, mlp_ratio=1), **over),
+        vision_cfg=dict(image_size=12, timm_model_name=tower, timm_model_pretrained=False, timm_pool="map" if pe else "token", timm_proj=None),
+        text_cfg=dict(TEXT, layers=1, mlp_ratio=1)),
+        12, dict(HALF, interpolation="bilinear" if pe else "bicubic", resize_mode="squash" if pe else "shortest"), squash=pe, bilinear=pe)
 # With ids that are padding in the middle of a text, and at the end of a full one.
 COCA = torch.tensor([[38, 5, 7, 39, 0, 0, 0, 0], [38, 9, 0, 2, 30, 31, 4, 39], [38, 0, 3, 39, 0, 0, 0, 0], [38, 9, 3, 2, 30, 31, 4, 0]], dtype=torch.int32)
 for name, width in (("coca", 12), ("coca-square", 8)):
