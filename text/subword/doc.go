@@ -32,7 +32,7 @@ type Tokenizer interface {
 const (
 	MaxFile   = 128 << 20 // bytes
 	maxPieces = 1 << 22
-	maxPiece  = 512 // bytes of a piece
+	maxPiece  = 4096 // bytes of a piece; that of Claude has runs of 512 blanks, of two bytes each
 	maxAdded  = 1 << 14
 )
 

@@ -373,6 +373,13 @@ type step struct {
 	AddPrefixSpace *bool  `json:"add_prefix_space"`
 	PrependScheme  string `json:"prepend_scheme"`
 	Split          *bool
+
+	// Of steps that are not computed here, which are to be refused by name and not for their settings.
+	TrimOffsets      any `json:"trim_offsets"`
+	UseRegex         any `json:"use_regex"`
+	IndividualDigits any `json:"individual_digits"`
+	Delimiter        any
+	Length           any
 }
 
 // maxDepth bounds sequences in sequences.

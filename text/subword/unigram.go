@@ -44,9 +44,10 @@ func (u *unigram) best(s string) []cut {
 		}
 		return x
 	}
-	come := func(at, to int, id int32, sum float64) {
+	come := func(at, to int, id int32, score float64) {
+		sum := round(score + ways[at].sum)
 		if w := &ways[to]; w.from < 0 || sum > w.sum {
-			*w = way{round(sum), int32(at), id}
+			*w = way{sum, int32(at), id}
 		}
 	}
 	for at := 0; at < len(s); {
@@ -60,11 +61,11 @@ func (u *unigram) best(s string) []cut {
 			if !ok {
 				continue
 			}
-			come(at, at+n, id, u.score(id, n)+ways[at].sum)
+			come(at, at+n, id, u.score(id, n))
 			known = known || n == char
 		}
 		if !known {
-			come(at, at+char, u.unknown, round(u.penalty+ways[at].sum))
+			come(at, at+char, u.unknown, u.penalty)
 		}
 		at += char
 	}
