@@ -20,6 +20,9 @@ var (
 	// The attention of a query that pools tokens of another width than its own (CoCa), whose projections are not one matrix.
 	query = []string{"visual.attn_pool.attn.*_proj_weight"}
 
+	// What gates MLPs (EVA-02's).
+	gate = []string{"visual.*.mlp.c_gate.weight"}
+
 	// All that carries masks in a ResNet: every convolution, and the attention pool's projections.
 	resNet = []string{"visual.conv*.weight", "visual.layer*.conv*.weight", "visual.layer*.downsample.0.weight", "visual.attnpool.*_proj.weight"}
 )
@@ -38,13 +41,13 @@ func (c Config) WithEncoder(encoder string) Config {
 
 // For is c with the patterns of its method's weights in an encoder of these parameters. Those that [Defaults] gives are a vision transformer's; a
 // ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt, and dmt and r-dmt, say what is masked there; where a
-// query pools tokens (CoCa) its projections are attention too. Patterns that somebody chose stay.
+// query pools tokens (CoCa) its projections are attention too, and where MLPs have gates (EVA-02) these are of them. Patterns that somebody chose stay.
 func (c Config) For(params []*nn.Param) (Config, error) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(params, func(p *nn.Param) bool { return p.Name == name })
 	}
-	net, queries := has("visual.layer1.0.conv1.weight"), has("visual.attn_pool.attn.q_proj_weight")
-	if !net && !queries {
+	net, queries, gates := has("visual.layer1.0.conv1.weight"), has("visual.attn_pool.attn.q_proj_weight"), has("visual.transformer.resblocks.0.mlp.c_gate.weight")
+	if !net && !queries && !gates {
 		return c, nil
 	}
 	kind := strings.TrimPrefix(c.Method, "r-")
@@ -53,6 +56,11 @@ func (c Config) For(params []*nn.Param) (Config, error) {
 	case err != nil:
 		return c, err
 	case c.Encoder == "text" || !slices.Equal(c.Patterns, published.WithEncoder(c.Encoder).Patterns):
+		return c, nil
+	case gates:
+		if slices.Contains(c.Patterns, mlp[0]) {
+			c.Patterns = slices.Concat(c.Patterns, gate)
+		}
 		return c, nil
 	case queries:
 		if slices.Contains(c.Patterns, attention[0]) {

@@ -180,28 +180,36 @@ func TestPlacementOnResNets(t *testing.T) {
 	}
 }
 
-// Where a query of its own width pools tokens its projections are attention, for methods that mask attention.
-func TestPlacementOnQueries(t *testing.T) {
-	coca := []*nn.Param{{Name: "visual.conv1.weight"}, {Name: "visual.attn_pool.attn.q_proj_weight"}}
-	for _, method := range Methods() {
-		c, err := Defaults(method, "paper", "", 16, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := c.For(coca)
-		if err == nil {
-			got, err = got.For(coca) // a run that goes on
-		}
-		want := c.Patterns
-		if slices.Contains(want, attention[0]) {
-			want = slices.Concat(want, query)
-		}
-		if err != nil || !slices.Equal(got.Patterns, want) {
-			t.Errorf("%s: %v, %v", method, got.Patterns, err)
-		}
-		c.Patterns = []string{attention[0]}
-		if got, err := c.For(coca); err != nil || !slices.Equal(got.Patterns, c.Patterns) {
-			t.Errorf("%s: patterns that were chosen became %v, %v", method, got.Patterns, err)
+// Where a query of its own width pools tokens its projections are attention, for methods that mask attention; where MLPs have gates these
+// are of them.
+func TestPlacementOnRelatives(t *testing.T) {
+	for _, relative := range []struct {
+		params       []*nn.Param
+		with, masked []string
+	}{
+		{[]*nn.Param{{Name: "visual.conv1.weight"}, {Name: "visual.attn_pool.attn.q_proj_weight"}}, attention, query},
+		{[]*nn.Param{{Name: "visual.conv1.weight"}, {Name: "visual.transformer.resblocks.0.mlp.c_gate.weight"}}, mlp, gate},
+	} {
+		for _, method := range Methods() {
+			c, err := Defaults(method, "paper", "", 16, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.For(relative.params)
+			if err == nil {
+				got, err = got.For(relative.params) // a run that goes on
+			}
+			want := c.Patterns
+			if slices.Contains(want, relative.with[0]) {
+				want = slices.Concat(want, relative.masked)
+			}
+			if err != nil || !slices.Equal(got.Patterns, want) {
+				t.Errorf("%s: %v, %v", method, got.Patterns, err)
+			}
+			c.Patterns = []string{relative.with[0]}
+			if got, err := c.For(relative.params); err != nil || !slices.Equal(got.Patterns, c.Patterns) {
+				t.Errorf("%s: patterns that were chosen became %v, %v", method, got.Patterns, err)
+			}
 		}
 	}
 }
