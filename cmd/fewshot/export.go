@@ -42,6 +42,8 @@ so. All values are float32.
   onnx           a folder with onnx/model.onnx of both encoders; with -classes, model.onnx from pixels to probabilities
   official-mask  the mask alone, model.pth.tar-EPOCHS, as R-AMT's released code saves it
 
+SigLIP and other relatives of CLIP go back into the form that their folder has, or to onnx.
+
 Which inputs these programs prepare otherwise than this one, and why, is in docs/export.md.`,
 	setup: setupExport,
 }
@@ -132,6 +134,9 @@ func (f *exportFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
+	if model.Relative != nil {
+		defer model.Relative.Stored.Close()
+	}
 	files, err := f.files(ctx, dev, m, model)
 	if err != nil {
 		return err
@@ -211,12 +216,6 @@ func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) 
 	if err != nil {
 		return nil, err
 	}
-	// The same tensors, computed with otherwise: no form that is written would say so.
-	other := m.Source.Settings().Unusual()
-	other.Vision.Eps, other.Text.Eps = 0, 0 // these are written
-	if other != (checkpoint.Settings{}) {
-		return nil, fmt.Errorf("%s pools or masks tokens otherwise than CLIP, or has another tokenizer; such models have no export yet", m.Name)
-	}
 	eps := 0.0
 	if c, ok := m.Arch.(vit.Config); ok {
 		eps = c.Eps
@@ -224,6 +223,14 @@ func (f *exportFlags) describe(m *clip.Model, l *run.Loaded, masks []*rmt.Mask) 
 	e := &export.Model{Weights: folded{m}, Activation: spec.Activation, ImageHeads: m.Arch.Sizes().Heads, TextHeads: m.Text.Heads,
 		ImageEps: eps, TextEps: m.Text.Eps, Preprocessing: m.Preprocessing.Preprocessing,
 		About: map[string]string{"backbone": m.Digest, "program": version()}}
+	other := m.Source.Settings().Unusual()
+	other.Vision.Eps, other.Text.Eps = 0, 0 // these are written
+	if other != (checkpoint.Settings{}) || e.Plain() != nil || slices.Contains(m.Source.Beside(), "logit_bias") {
+		// The same tensors, computed with otherwise, or others: what is written of CLIP itself would not say so.
+		if e.Relative, err = f.relative(m); err != nil {
+			return nil, err
+		}
+	}
 	if tok, ok := m.Tokenizer.(*text.BPE); ok {
 		var merges, vocab bytes.Buffer
 		if err := tok.WriteMerges(&merges); err != nil {

@@ -249,14 +249,63 @@ func TestExportONNX(t *testing.T) {
 	}
 }
 
-// A relative of CLIP's with CLIP's tensors would be another model in every form that is written.
-func TestExportRefusesRelatives(t *testing.T) {
-	relative := filepath.Join("..", "..", "tests", "testdata", "golden", "families", "cases", "metaclip2", "transformers")
-	for _, to := range []string{"transformers", "open_clip", "openai", "onnx"} {
-		out := filepath.Join(t.TempDir(), "out")
-		code, _, errw := cli(t, "export", "-model", relative, "-to", to, "-out", out)
-		if _, err := os.Stat(out); code != exitFailed || !strings.Contains(errw, "have no export yet") || err == nil {
-			t.Errorf("%s: exit code %d, %s", to, code, errw)
-		}
+// Relatives of CLIP's go back into the form that they came in, with what was beside their weights, and become graphs; other forms do not
+// have them.
+func TestExportRelatives(t *testing.T) {
+	cases := filepath.Join("..", "..", "tests", "testdata", "golden", "families", "cases")
+	for name, form := range map[string]string{"siglip": "transformers", "metaclip2": "transformers", "clipa": "open_clip", "coca": "open_clip", "timm": "open_clip",
+		"pe": "open_clip", "eva02": "open_clip", "eva02-post": "open_clip", "eva01": "open_clip", "blocks": "open_clip"} {
+		t.Run(name, func(t *testing.T) {
+			model := filepath.Join(cases, name, form)
+			for _, to := range []string{"transformers", "open_clip", "openai", "onnx", "onnx -image-only"} {
+				out := filepath.Join(t.TempDir(), "out")
+				args := append([]string{"export", "-model", model, "-out", out, "-to"}, strings.Fields(to)...)
+				code, _, errw := cli(t, args...)
+				want := "" // of an error
+				switch {
+				case name == "coca" && to == "onnx":
+					want = "use -classes or -image-only"
+				case to == "openai", to == "transformers" && form != to, to == "open_clip" && form != to:
+					want = "use -to " + form + ", or onnx"
+				}
+				if (code == 0) != (want == "") || !strings.Contains(errw, want) {
+					t.Errorf("%s: exit code %d, %s", to, code, errw)
+				}
+				if _, err := os.Stat(out); (err == nil) != (want == "") {
+					t.Errorf("%s: %v", to, err)
+				}
+			}
+		})
+	}
+}
+
+// What is written of a relative has the values that were learned, and says that they are float32, whatever its configuration said before.
+func TestExportFoldsIntoRelatives(t *testing.T) {
+	model, dir := filepath.Join(t.TempDir(), "model"), t.TempDir()
+	if err := os.CopyFS(model, os.DirFS(siglipFolder(t))); err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(model, "config.json"))
+	if err == nil {
+		config = bytes.Replace(config, []byte("{"), []byte(`{"torch_dtype": "float16", "x": 1.0, `), 1)
+		err = os.WriteFile(filepath.Join(model, "config.json"), config, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(dir, "run")
+	must(t, "train", "-model", model, "-data", tinyData(t), "-dataset", "few", "-method", "r-amt", "-shots", "4", "-out", run, "-batch-size", "8", "-epochs", "3", "-lr", "1e-2")
+	out := filepath.Join(dir, "out")
+	must(t, "export", "-model", model, "-mask", run, "-to", "transformers", "-out", out)
+	pet := firstImage(t, filepath.Join(tinyData(t), "few"))
+	masked := objects(t, must(t, "encode", "-model", model, "-mask", run, "-json", pet))[0]
+	exported := objects(t, must(t, "encode", "-model", out, "-json", pet))[0]
+	plain := objects(t, must(t, "encode", "-model", model, "-json", pet))[0]
+	if !slices.Equal(masked.Feature, exported.Feature) || slices.Equal(plain.Feature, exported.Feature) {
+		t.Errorf("exported %v, masked %v, without a mask %v", exported.Feature[:4], masked.Feature[:4], plain.Feature[:4])
+	}
+	written, err := os.ReadFile(filepath.Join(out, "config.json"))
+	if err != nil || strings.Contains(string(written), "float16") || !strings.Contains(string(written), `"dtype": "float32"`) || !strings.Contains(string(written), `"x": 1.0`) {
+		t.Errorf("%s, %v", written, err)
 	}
 }

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"path/filepath"
@@ -31,6 +32,8 @@ type Model struct {
 	activation string
 	names      []string
 	plans      map[string]*plan
+	bare       map[string]string // stored names without what training loops put before them
+	beside     []string          // stored tensors that are no weights of CLIP's, in the order of their names
 
 	mu   sync.Mutex
 	keep bool                // whether reading fills sums
@@ -81,6 +84,10 @@ func (m *Model) plan() error {
 		return err
 	}
 	names := slices.Sorted(maps.Keys(bare))
+	m.bare = make(map[string]string, len(bare))
+	for name, stored := range bare {
+		m.bare[stored] = name
+	}
 	d, err := detect(names)
 	if err != nil {
 		return err
@@ -95,7 +102,9 @@ func (m *Model) plan() error {
 		switch {
 		case !ok:
 			wrong.add("%s is not part of CLIP", quote(bare[name]))
-		case how != dropped:
+		case how == dropped:
+			m.beside = append(m.beside, bare[name])
+		default:
 			m.assign(openAI, bare[name], how, &wrong)
 		}
 	}
@@ -366,6 +375,74 @@ func (m *Model) parts(p *plan, room []float32, use func(values []float32, finite
 	}
 	transpose(room, stored, p.shape[0], p.shape[1])
 	return use(room, finite)
+}
+
+// Restored are tensors of the same names, shapes and orientations as those that the model was read from, with values of src, which has
+// OpenAI's, as float32. What was stored beside CLIP's weights goes along as it is, and is read when it is written.
+func (m *Model) Restored(src Source) []Entry {
+	var all []Entry
+	for _, name := range m.names {
+		p := m.plans[name]
+		n, _ := elements(p.shape).int() // checked when the model was opened
+		at := 0
+		for _, part := range p.parts {
+			if part == "" { // zeros, which are not stored
+				at += p.shape[0] / len(p.parts)
+				continue
+			}
+			info, _ := m.file.Info(part)
+			count, _ := elements(info.Shape).int()
+			from := at
+			at += count
+			all = append(all, Entry{Name: m.bare[part], DType: F32, Shape: info.Shape, Data: func(w io.Writer) error {
+				values := make([]float32, n)
+				if err := src.Read(name, values); err != nil {
+					return err
+				}
+				if p.transposed {
+					turned := make([]float32, n)
+					transpose(turned, values, p.shape[1], p.shape[0])
+					values = turned
+				}
+				return Float32s(values[from:from+count], F32)(w)
+			}})
+		}
+	}
+	for _, stored := range m.beside {
+		info, _ := m.file.Info(stored)
+		all = append(all, Entry{Name: m.bare[stored], DType: info.DType, Shape: info.Shape, Data: func(w io.Writer) error {
+			b, err := m.file.ReadBytes(stored)
+			if err != nil {
+				return err
+			}
+			return Bytes(b)(w)
+		}})
+	}
+	return all
+}
+
+// Beside are the names of what is stored beside CLIP's weights, sorted: SigLIP's logit_bias, CoCa's captions, tables that loaders make themselves.
+func (m *Model) Beside() []string {
+	var names []string
+	for _, stored := range m.beside {
+		names = append(names, m.bare[stored])
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Number is the value of one element that is stored beside CLIP's weights under a name of its own, as SigLIP's logit_bias; 0 where there is
+// none.
+func (m *Model) Number(name string) (float64, error) {
+	for _, stored := range m.beside {
+		if m.bare[stored] != name {
+			continue
+		}
+		v := make([]float32, 1)
+		err := m.file.Read(stored, v)
+		return float64(v[0]), err
+	}
+	return 0, nil
 }
 
 // transpose fills dst [rows, cols] from src [cols, rows].

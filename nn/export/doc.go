@@ -20,5 +20,8 @@
 //	onnx           opset 17, plain nodes: both towers with optimum's names, or the image encoder with a classifier
 //	official-mask  the released code's model.pth.tar: a bit a weight, most significant first
 //
+// A relative of CLIP's, which says what it has otherwise ([Relative]), goes back into the folder's form that it came in, with the configuration it
+// had there, or becomes a graph. A graph that leaves one of the model's tensors out is an error.
+//
 // Which inputs other programs then see differently, pixels and texts, is in docs/export.md.
 package export

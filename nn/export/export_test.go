@@ -60,7 +60,7 @@ func model() *Model {
 	m := &Model{Activation: "quickgelu", ImageHeads: 1, TextHeads: 1, Preprocessing: checkpoint.OpenAIPreprocessing, OpenAIVocabulary: true,
 		Merges: []byte("#version: 0.2\nh i</w>\n"), Vocab: []byte(`{"h":0,"i</w>":1,"hi</w>":2,"<|startoftext|>":3,"<|endoftext|>":4}`),
 		Card: Card{Title: "A model", Base: "somewhere", Program: "test"}}
-	m.sizes = sizes{image: tower{"visual.transformer.", 64, 2, 256, 1, 5, 1e-5}, text: tower{"transformer.", 64, 2, 256, 1, 7, 1e-5},
+	m.sizes = sizes{image: tower{prefix: "visual.transformer.", width: 64, layers: 2, inner: 256, heads: 1, tokens: 5, eps: 1e-5}, text: tower{prefix: "transformer.", width: 64, layers: 2, inner: 256, heads: 1, tokens: 7, eps: 1e-5},
 		patch: 4, side: 8, vocab: 5, embed: 16}
 	s := small{}
 	shapes := m.shapes()

@@ -12,10 +12,10 @@ import (
 	"fewshot/nn/checkpoint"
 )
 
-// A Model is a CLIP: a text encoder, and for images a transformer or one of CLIP's ResNets.
+// A Model is a CLIP: a text encoder, and for images a transformer or one of CLIP's ResNets; or a relative of it.
 type Model struct {
 	Weights               checkpoint.Source // OpenAI's names and orientations; float32
-	Activation            string            // quickgelu or gelu
+	Activation            string            // quickgelu, gelu, or of a relative gelu-tanh
 	ImageHeads, TextHeads int               // of a ResNet those of its attention pool
 	ImageEps, TextEps     float64           // of the layer norms; 0 for 1e-5
 	Preprocessing         checkpoint.Preprocessing
@@ -24,6 +24,9 @@ type Model struct {
 	Merges, Vocab []byte
 	// OpenAIVocabulary says that they are those which open_clip and clip have built in.
 	OpenAIVocabulary bool
+
+	// Relative says how the model differs from CLIP; nil for CLIP's own architecture.
+	Relative *Relative
 
 	Card Card
 	// About goes into the metadata of weights files and graphs.
@@ -48,6 +51,11 @@ type tower struct {
 	prefix                              string // of its tensors
 	width, layers, inner, heads, tokens int
 	eps                                 float64
+
+	// Of relatives.
+	activation string // "" for the model's
+	post       bool   // norms are of what attention and MLP make
+	rotary     nn.RotaryConfig
 }
 
 // A File is one of those that make a model.
@@ -64,6 +72,9 @@ func text(name string, content []byte) File {
 	}}
 }
 
+// Plain is an error unless the model has CLIP's own architecture, by its tensors.
+func (m *Model) Plain() error { return m.prepare() }
+
 // prepare reads the sizes, and compares the tensors with those that such a model has: none may be missing, and none left
 // over, since it would be lost.
 func (m *Model) prepare() error {
@@ -79,26 +90,34 @@ func (m *Model) prepare() error {
 		if err := m.prepareNet(shape); err != nil {
 			return err
 		}
-	} else if err := m.prepareTransformer(shape); err != nil {
-		return err
+	} else if m.Relative == nil {
+		if err := m.prepareTransformer(shape); err != nil {
+			return err
+		}
 	}
 	tokens, context := shape("token_embedding.weight", 2), shape("positional_embedding", 2)
 	if tokens[0] == 0 || context[0] == 0 {
 		return fmt.Errorf("export: the model has no text encoder as CLIP's; an image encoder alone has no export")
 	}
 	m.text, m.vocab = tower{prefix: "transformer.", width: tokens[1], heads: m.TextHeads, tokens: context[0], eps: epsilon(m.TextEps)}, tokens[0]
+	if m.Relative != nil {
+		m.prepareRelative(shape)
+	}
 	for _, t := range m.towers() {
 		t.layers, t.inner = nn.Blocks(m.Weights, t.prefix)
 		if t.layers == 0 || t.inner == 0 || t.heads < 1 || t.width%t.heads != 0 {
 			return fmt.Errorf("export: %s has %d blocks of width %d with %d heads: no transformer", t.prefix, t.layers, t.width, t.heads)
 		}
 	}
-	if m.Activation != "quickgelu" && m.Activation != "gelu" {
+	if m.Relative == nil && m.Activation != "quickgelu" && m.Activation != "gelu" {
 		return fmt.Errorf("export: activation %q; there are quickgelu and gelu", m.Activation)
 	}
 	var err error
 	if m.Preprocessing, err = m.Preprocessing.For(m.side); err != nil {
 		return fmt.Errorf("export: %w", err)
+	}
+	if m.Relative != nil {
+		return nil
 	}
 	want := m.shapes()
 	var wrong []string
@@ -286,6 +305,9 @@ func (m *Model) Check(path string) error {
 		if e[0] != 0 && e[1] != 0 && e[1] != e[0] {
 			return fault("the epsilon of layer norms", e[0], e[1])
 		}
+	}
+	if m.Relative != nil && got.Settings() != m.Relative.Settings {
+		return fault("what the configuration says", m.Relative.Settings, got.Settings())
 	}
 	if p, ok := got.Preprocessing(); ok {
 		if p, err = p.For(m.side); err != nil || p != m.Preprocessing {

@@ -17,6 +17,9 @@ func (m *Model) OpenAI(name string) ([]File, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
+	if m.Relative != nil {
+		return nil, fmt.Errorf("export to openai: that layout is of CLIP's own architecture: use -to %s, or onnx", formOf(m.Relative.Stored))
+	}
 	if n := m.net; n != nil && n.heads*64 != n.pool() {
 		return nil, fmt.Errorf("export to openai: the attention pool has %d heads for a width of %d, and readers of that layout take width/64: use -to open_clip", n.heads, n.pool())
 	}

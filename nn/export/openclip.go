@@ -12,6 +12,9 @@ func (m *Model) OpenCLIP() ([]File, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
+	if m.Relative != nil {
+		return m.again("open_clip")
+	}
 	if err := m.needVocabulary("open_clip"); err != nil {
 		return nil, err
 	}

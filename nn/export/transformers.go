@@ -39,6 +39,9 @@ func (m *Model) Transformers() ([]File, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
+	if m.Relative != nil {
+		return m.again("transformers")
+	}
 	if err := m.noNet("transformers", "-to open_clip or openai, or onnx with -classes or -image-only"); err != nil {
 		return nil, err
 	}

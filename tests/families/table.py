@@ -114,7 +114,7 @@ def shrink(cfg):
     cfg = json.loads(json.dumps(cfg))
     v, t, over = cfg["vision_cfg"], cfg["text_cfg"], {}
     if "timm_model_name" in v:
-        heads = next((h for part, h in {"_base_": 12, "_large_": 16, "_so400m_": 16, "_giantopt_": 16}.items() if part in v["timm_model_name"]), 4)
+        heads = next((h for part, h in {"_tiny_": 3, "_small_": 6, "_base_": 12, "_large_": 16, "_so400m_": 16, "_giantopt_": 16, "_giant_": 16, "_gigantic_": 16, "_enormous_": 16}.items() if part in v["timm_model_name"]), 4)
         patch = int(re.search(r"patch(\d+)", v["timm_model_name"] + "patch16").group(1))
         v["image_size"], over = 3 * patch, dict(embed_dim=8 * heads, depth=2, img_size=3 * patch)
         cfg["embed_dim"] = 8 * heads
