@@ -36,7 +36,7 @@ def seeded(model):
     return model.eval()
 
 
-def case(name, family, layout, model, save, size, squash=False, ids=IDS, bilinear=False, mean=(0.5,) * 3, std=(0.25,) * 3, resize=None):
+def case(name, family, layout, model, save, size, squash=False, timm_overrides=None, ids=IDS, bilinear=False, mean=(0.5,) * 3, std=(0.25,) * 3, resize=None):
     folder = HERE / "cases" / name
     save(folder / layout)
     kind = T.InterpolationMode.BILINEAR if bilinear else T.InterpolationMode.BICUBIC
@@ -68,6 +68,8 @@ def case(name, family, layout, model, save, size, squash=False, ids=IDS, bilinea
     safetensors.torch.save_file({k: (v if k == "input_ids" else v.float()).contiguous() for k, v in out.items()}, folder / "expected.safetensors")
     about = dict(name=name, family=family, layout=layout, images=["a.png"], texts=[""] * len(ids), tokenizer=None, weights_of=None,
                  pixel_values=f"pixels/{name}.safetensors", context_length=8)
+    if timm_overrides:
+        about["timm_overrides"] = timm_overrides
     (folder / "case.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -85,7 +87,7 @@ def one_open_clip(name, family, model_cfg, size, pre, **how):
         (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model_cfg, "preprocess_cfg": pre}, indent=1) + "\n")
         safetensors.torch.save_file({k: v.half().contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
 
-    case(name, family, "open_clip", model, save, size, **how)
+    case(name, family, "open_clip", model, save, size, timm_overrides=over, **how)
 
 
 TEXT = dict(context_length=8, vocab_size=40, width=12, heads=2, layers=2)
