@@ -160,7 +160,7 @@ done6:
 	MOVD bias+80(FP), R0
 	CMP $0, R0
 	BEQ nobias12
-	ADD $0, R0, R7
+	MOVD R0, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some15
@@ -195,7 +195,7 @@ nobias12:
 	MOVD add+72(FP), R3
 	CMP $0, R3
 	BEQ fresh13
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some20
@@ -236,7 +236,7 @@ fresh13:
 	ADDS R4, R5, R5
 	B stored25
 part24:
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some27
 	FSTPQ (F30, F31), (R7)
 	B done28
@@ -480,7 +480,7 @@ done6:
 	MOVD bias+80(FP), R0
 	CMP $0, R0
 	BEQ nobias12
-	ADD $0, R0, R7
+	MOVD R0, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some15
@@ -517,7 +517,7 @@ nobias12:
 	MOVD add+72(FP), R3
 	CMP $0, R3
 	BEQ fresh13
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some20
@@ -549,7 +549,7 @@ done21:
 	WORD $0x4e20d7de // fadd v30.4s, v30.4s, v0.4s
 	WORD $0x4e21d7ff // fadd v31.4s, v31.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some25
@@ -592,7 +592,7 @@ fresh13:
 	ADDS R4, R5, R5
 	B stored30
 part29:
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some32
 	FSTPQ (F30, F31), (R7)
 	B done33
@@ -620,7 +620,7 @@ one35:
 	B done33
 done33:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some37
 	FSTPQ (F28, F29), (R7)
 	B done38
@@ -909,7 +909,7 @@ done6:
 	MOVD bias+80(FP), R0
 	CMP $0, R0
 	BEQ nobias12
-	ADD $0, R0, R7
+	MOVD R0, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some15
@@ -948,7 +948,7 @@ nobias12:
 	MOVD add+72(FP), R3
 	CMP $0, R3
 	BEQ fresh13
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some20
@@ -980,7 +980,7 @@ done21:
 	WORD $0x4e20d7de // fadd v30.4s, v30.4s, v0.4s
 	WORD $0x4e21d7ff // fadd v31.4s, v31.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some25
@@ -1012,7 +1012,7 @@ done26:
 	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
 	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some30
@@ -1057,7 +1057,7 @@ fresh13:
 	ADDS R4, R5, R5
 	B stored35
 part34:
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some37
 	FSTPQ (F30, F31), (R7)
 	B done38
@@ -1085,7 +1085,7 @@ one40:
 	B done38
 done38:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some42
 	FSTPQ (F28, F29), (R7)
 	B done43
@@ -1113,7 +1113,7 @@ one45:
 	B done43
 done43:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some47
 	FSTPQ (F26, F27), (R7)
 	B done48
@@ -1447,7 +1447,7 @@ done6:
 	MOVD bias+80(FP), R0
 	CMP $0, R0
 	BEQ nobias12
-	ADD $0, R0, R7
+	MOVD R0, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some15
@@ -1488,7 +1488,7 @@ nobias12:
 	MOVD add+72(FP), R3
 	CMP $0, R3
 	BEQ fresh13
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some20
@@ -1520,7 +1520,7 @@ done21:
 	WORD $0x4e20d7de // fadd v30.4s, v30.4s, v0.4s
 	WORD $0x4e21d7ff // fadd v31.4s, v31.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some25
@@ -1552,7 +1552,7 @@ done26:
 	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
 	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some30
@@ -1584,7 +1584,7 @@ done31:
 	WORD $0x4e20d75a // fadd v26.4s, v26.4s, v0.4s
 	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some35
@@ -1631,7 +1631,7 @@ fresh13:
 	ADDS R4, R5, R5
 	B stored40
 part39:
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some42
 	FSTPQ (F30, F31), (R7)
 	B done43
@@ -1659,7 +1659,7 @@ one45:
 	B done43
 done43:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some47
 	FSTPQ (F28, F29), (R7)
 	B done48
@@ -1687,7 +1687,7 @@ one50:
 	B done48
 done48:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some52
 	FSTPQ (F26, F27), (R7)
 	B done53
@@ -1715,7 +1715,7 @@ one55:
 	B done53
 done53:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some57
 	FSTPQ (F24, F25), (R7)
 	B done58
@@ -2094,7 +2094,7 @@ done6:
 	MOVD bias+80(FP), R0
 	CMP $0, R0
 	BEQ nobias12
-	ADD $0, R0, R7
+	MOVD R0, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some15
@@ -2137,7 +2137,7 @@ nobias12:
 	MOVD add+72(FP), R3
 	CMP $0, R3
 	BEQ fresh13
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some20
@@ -2169,7 +2169,7 @@ done21:
 	WORD $0x4e20d7de // fadd v30.4s, v30.4s, v0.4s
 	WORD $0x4e21d7ff // fadd v31.4s, v31.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some25
@@ -2201,7 +2201,7 @@ done26:
 	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
 	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some30
@@ -2233,7 +2233,7 @@ done31:
 	WORD $0x4e20d75a // fadd v26.4s, v26.4s, v0.4s
 	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some35
@@ -2265,7 +2265,7 @@ done36:
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some40
@@ -2314,7 +2314,7 @@ fresh13:
 	ADDS R4, R5, R5
 	B stored45
 part44:
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some47
 	FSTPQ (F30, F31), (R7)
 	B done48
@@ -2342,7 +2342,7 @@ one50:
 	B done48
 done48:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some52
 	FSTPQ (F28, F29), (R7)
 	B done53
@@ -2370,7 +2370,7 @@ one55:
 	B done53
 done53:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some57
 	FSTPQ (F26, F27), (R7)
 	B done58
@@ -2398,7 +2398,7 @@ one60:
 	B done58
 done58:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some62
 	FSTPQ (F24, F25), (R7)
 	B done63
@@ -2426,7 +2426,7 @@ one65:
 	B done63
 done63:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some67
 	FSTPQ (F22, F23), (R7)
 	B done68
@@ -2850,7 +2850,7 @@ done6:
 	MOVD bias+80(FP), R0
 	CMP $0, R0
 	BEQ nobias12
-	ADD $0, R0, R7
+	MOVD R0, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some15
@@ -2895,7 +2895,7 @@ nobias12:
 	MOVD add+72(FP), R3
 	CMP $0, R3
 	BEQ fresh13
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some20
@@ -2927,7 +2927,7 @@ done21:
 	WORD $0x4e20d7de // fadd v30.4s, v30.4s, v0.4s
 	WORD $0x4e21d7ff // fadd v31.4s, v31.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some25
@@ -2959,7 +2959,7 @@ done26:
 	WORD $0x4e20d79c // fadd v28.4s, v28.4s, v0.4s
 	WORD $0x4e21d7bd // fadd v29.4s, v29.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some30
@@ -2991,7 +2991,7 @@ done31:
 	WORD $0x4e20d75a // fadd v26.4s, v26.4s, v0.4s
 	WORD $0x4e21d77b // fadd v27.4s, v27.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some35
@@ -3023,7 +3023,7 @@ done36:
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some40
@@ -3055,7 +3055,7 @@ done41:
 	WORD $0x4e20d6d6 // fadd v22.4s, v22.4s, v0.4s
 	WORD $0x4e21d6f7 // fadd v23.4s, v23.4s, v1.4s
 	ADDS R4, R3, R3
-	ADD $0, R3, R7
+	MOVD R3, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some45
@@ -3106,7 +3106,7 @@ fresh13:
 	ADDS R4, R5, R5
 	B stored50
 part49:
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some52
 	FSTPQ (F30, F31), (R7)
 	B done53
@@ -3134,7 +3134,7 @@ one55:
 	B done53
 done53:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some57
 	FSTPQ (F28, F29), (R7)
 	B done58
@@ -3162,7 +3162,7 @@ one60:
 	B done58
 done58:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some62
 	FSTPQ (F26, F27), (R7)
 	B done63
@@ -3190,7 +3190,7 @@ one65:
 	B done63
 done63:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some67
 	FSTPQ (F24, F25), (R7)
 	B done68
@@ -3218,7 +3218,7 @@ one70:
 	B done68
 done68:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some72
 	FSTPQ (F22, F23), (R7)
 	B done73
@@ -3246,7 +3246,7 @@ one75:
 	B done73
 done73:
 	ADDS R4, R5, R5
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some77
 	FSTPQ (F20, F21), (R7)
 	B done78

@@ -90,7 +90,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -179,7 +179,7 @@ done6:
 	VSHL $23, V5.S4, V5.S4
 	VADD V4.S4, V2.S4, V2.S4
 	VADD V5.S4, V3.S4, V3.S4
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some10
 	FSTPQ (F2, F3), (R7)
 	B done11
@@ -266,7 +266,7 @@ rest4:
 	ADDS $8, R2, R2
 	BEQ done5
 	MOVD R2, R19
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some7
@@ -414,7 +414,7 @@ rest12:
 	ADDS $8, R2, R2
 	BEQ done13
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some15
@@ -501,7 +501,7 @@ done16:
 	VSHL $23, V5.S4, V5.S4
 	VADD V4.S4, V2.S4, V2.S4
 	VADD V5.S4, V3.S4, V3.S4
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some20
 	FSTPQ (F2, F3), (R7)
 	B done21
@@ -633,7 +633,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -719,7 +719,7 @@ done6:
 	FMOVQ 240(R26), F31 // ln2
 	VFMLA V31.S4, V4.S4, V2.S4
 	VFMLA V31.S4, V5.S4, V3.S4
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some10
@@ -750,7 +750,7 @@ one13:
 done11:
 	VFMLA V16.S4, V0.S4, V2.S4
 	VFMLA V17.S4, V1.S4, V3.S4
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F2, F3), (R7)
 	B done16
@@ -814,7 +814,7 @@ loop2:
 rest3:
 	ADDS $8, R2, R2
 	BEQ next4
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some6
@@ -845,7 +845,7 @@ one9:
 done7:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD $0, R4, R7
+	MOVD R4, R7
 	TBZ $3, R19, some11
 	FSTPQ (F0, F1), (R7)
 	B done12

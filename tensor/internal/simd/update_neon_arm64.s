@@ -82,7 +82,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -111,7 +111,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -140,7 +140,7 @@ one13:
 	FMOVS (R7), F2
 	B done11
 done11:
-	ADD $0, R9, R7
+	MOVD R9, R7
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	TBZ $3, R19, some15
@@ -193,7 +193,7 @@ done16:
 	VMOV V17.B16, V30.B16
 	VFMLA V17.S4, V5.S4, V30.S4
 	VMOV V30.B16, V5.B16
-	ADD $0, R10, R7
+	MOVD R10, R7
 	VEOR V8.B16, V8.B16, V8.B16
 	VEOR V9.B16, V9.B16, V9.B16
 	TBZ $3, R19, some20
@@ -232,7 +232,7 @@ done21:
 	WORD $0x4ea0a8fe // cmlt v30.4s, v7.4s, #0
 	VMOV V3.B16, V7.B16
 	VBIT V30.B16, V1.B16, V7.B16
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some25
 	FSTPQ (F6, F7), (R7)
 	B done26
@@ -350,7 +350,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R9, R7
+	MOVD R9, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -379,7 +379,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -408,7 +408,7 @@ one13:
 	FMOVS (R7), F2
 	B done11
 done11:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R19, some15
@@ -455,7 +455,7 @@ done16:
 	VMOV V1.B16, V30.B16
 	VFMLA V15.S4, V5.S4, V30.S4
 	VMOV V30.B16, V5.B16
-	ADD $0, R4, R7
+	MOVD R4, R7
 	TBZ $3, R19, some20
 	FSTPQ (F2, F3), (R7)
 	B done21
@@ -482,7 +482,7 @@ one23:
 	FMOVS F2, (R7)
 	B done21
 done21:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	TBZ $3, R19, some25
 	FSTPQ (F4, F5), (R7)
 	B done26
@@ -521,7 +521,7 @@ done26:
 	WORD $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
 	WORD $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
 	WORD $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	TBZ $3, R19, some30
@@ -556,7 +556,7 @@ done31:
 	WORD $0x6ea0f87e // fneg v30.4s, v3.4s
 	VFMLA V19.S4, V7.S4, V30.S4
 	VMOV V30.B16, V7.B16
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some35
 	FSTPQ (F6, F7), (R7)
 	B done36

@@ -104,7 +104,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -213,7 +213,7 @@ done6:
 	VADD V31.S4, V5.S4, V5.S4
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some10
 	FSTPQ (F2, F3), (R7)
 	B done11
@@ -362,7 +362,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -490,7 +490,7 @@ done6:
 	VBIT V30.B16, V3.B16, V7.B16
 	WORD $0x6e24fcc6 // fdiv v6.4s, v6.4s, v4.4s
 	WORD $0x6e25fce7 // fdiv v7.4s, v7.4s, v5.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some10
 	FSTPQ (F6, F7), (R7)
 	B done11
@@ -665,7 +665,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -814,7 +814,7 @@ done6:
 	VMOV V30.B16, V1.B16
 	WORD $0x6e26dc00 // fmul v0.4s, v0.4s, v6.4s
 	WORD $0x6e27dc21 // fmul v1.4s, v1.4s, v7.4s
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -845,7 +845,7 @@ one13:
 done11:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F0, F1), (R7)
 	B done16
@@ -1076,7 +1076,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -1286,7 +1286,7 @@ done6:
 	VBIT V30.B16, V9.B16, V3.B16
 	WORD $0x6e20dc42 // fmul v2.4s, v2.4s, v0.4s
 	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some10
 	FSTPQ (F2, F3), (R7)
 	B done11
@@ -1525,7 +1525,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -1738,7 +1738,7 @@ done6:
 	WORD $0x6e3fdca5 // fmul v5.4s, v5.4s, v31.4s
 	VFMLA V4.S4, V0.S4, V2.S4
 	VFMLA V5.S4, V1.S4, V3.S4
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R19, some10
@@ -1769,7 +1769,7 @@ one13:
 done11:
 	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F2, F3), (R7)
 	B done16
@@ -1823,7 +1823,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -1852,7 +1852,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -1883,7 +1883,7 @@ one13:
 done11:
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F0, F1), (R7)
 	B done16
@@ -1937,7 +1937,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -1966,7 +1966,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -1997,7 +1997,7 @@ one13:
 done11:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F0, F1), (R7)
 	B done16
@@ -2051,7 +2051,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -2082,7 +2082,7 @@ one8:
 done6:
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some10
 	FSTPQ (F0, F1), (R7)
 	B done11
@@ -2141,7 +2141,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -2170,7 +2170,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R19, some10
@@ -2205,7 +2205,7 @@ done11:
 	VMOV V5.B16, V30.B16
 	VFMLA V3.S4, V1.S4, V30.S4
 	VMOV V30.B16, V1.B16
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F0, F1), (R7)
 	B done16
@@ -2270,7 +2270,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -2299,7 +2299,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -2338,7 +2338,7 @@ done11:
 	WORD $0x4ea0a8fe // cmlt v30.4s, v7.4s, #0
 	VMOV V5.B16, V7.B16
 	VBIT V30.B16, V1.B16, V7.B16
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F6, F7), (R7)
 	B done16
@@ -2393,7 +2393,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -2426,7 +2426,7 @@ done6:
 	VBIT V30.B16, V2.B16, V0.B16
 	WORD $0x6ea1e47e // fcmgt v30.4s, v3.4s, v1.4s
 	VBIT V30.B16, V3.B16, V1.B16
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some10
 	FSTPQ (F0, F1), (R7)
 	B done11
@@ -2490,7 +2490,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -2519,7 +2519,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -2554,7 +2554,7 @@ done11:
 	WORD $0x6e27dc63 // fmul v3.4s, v3.4s, v7.4s
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some15
 	FSTPQ (F0, F1), (R7)
 	B done16
@@ -2628,7 +2628,7 @@ rest4:
 	ADDS $8, R2, R2
 	BEQ done5
 	MOVD R2, R19
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some7
@@ -2732,7 +2732,7 @@ rest4:
 	ADDS $8, R2, R2
 	BEQ done5
 	MOVD R2, R19
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some7
@@ -2841,7 +2841,7 @@ rest4:
 	ADDS $8, R2, R2
 	BEQ done5
 	MOVD R2, R19
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some7
@@ -2870,7 +2870,7 @@ one10:
 	FMOVS (R7), F0
 	B done8
 done8:
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some12
@@ -2974,7 +2974,7 @@ rest4:
 	ADDS $8, R2, R2
 	BEQ done5
 	MOVD R2, R19
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some7
@@ -3072,7 +3072,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -3101,7 +3101,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -3130,7 +3130,7 @@ one13:
 	FMOVS (R7), F2
 	B done11
 done11:
-	ADD $0, R9, R7
+	MOVD R9, R7
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R19, some15
@@ -3169,7 +3169,7 @@ done16:
 	VMOV V5.B16, V30.B16
 	VFMLA V3.S4, V1.S4, V30.S4
 	VMOV V30.B16, V1.B16
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some20
 	FSTPQ (F0, F1), (R7)
 	B done21
@@ -3313,7 +3313,7 @@ rest4:
 	ADDS $8, R2, R2
 	BEQ done5
 	MOVD R2, R19
-	ADD $0, R5, R7
+	MOVD R5, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some7
@@ -3342,7 +3342,7 @@ one10:
 	FMOVS (R7), F0
 	B done8
 done8:
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some12
@@ -3371,7 +3371,7 @@ one15:
 	FMOVS (R7), F2
 	B done13
 done13:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R19, some17
@@ -3488,7 +3488,7 @@ rest2:
 	ADDS $8, R2, R2
 	BEQ done3
 	MOVD R2, R19
-	ADD $0, R4, R7
+	MOVD R4, R7
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	TBZ $3, R19, some5
@@ -3517,7 +3517,7 @@ one8:
 	FMOVS (R7), F0
 	B done6
 done6:
-	ADD $0, R8, R7
+	MOVD R8, R7
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
 	TBZ $3, R19, some10
@@ -3546,7 +3546,7 @@ one13:
 	FMOVS (R7), F2
 	B done11
 done11:
-	ADD $0, R9, R7
+	MOVD R9, R7
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	TBZ $3, R19, some15
@@ -3587,7 +3587,7 @@ done16:
 	VFMLS V13.S4, V3.S4, V1.S4
 	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	ADD $0, R5, R7
+	MOVD R5, R7
 	TBZ $3, R19, some20
 	FSTPQ (F0, F1), (R7)
 	B done21

@@ -110,7 +110,7 @@ func halves(operand string) []int {
 	return nil
 }
 
-// scratch is the register i of those that only functions have that do not use Y15.
+// scratch is temp or temp2, which functions have that do not use Y15: see finish.
 func (f *function) scratch(i int) int {
 	f.scratched = true
 	return i
@@ -135,7 +135,16 @@ func (f *function) address(operand string) (offset int, base string) {
 	return offset, base
 }
 
-// place in the table of constants.
+// addressTo brings the address of a memory operand to a register.
+func (f *function) addressTo(operand, to string) {
+	if offset, base := f.address(operand); offset == 0 {
+		f.arm("MOVD %s, %s", base, to)
+	} else {
+		f.arm("ADD $%d, %s, %s", offset, base, to)
+	}
+}
+
+// offsetOf is where in the table a constant is.
 func (f *function) offsetOf(operand string) (offset int, name string, same bool) {
 	name = strings.TrimSuffix(operand, "<>(SB)")
 	for _, c := range f.constants {
@@ -168,15 +177,7 @@ func (f *function) uniform(operand string) bool {
 	return same
 }
 
-// half brings half h of an operand into a register: where it is, or, from memory, t.
-func (f *function) half(operand string, h, t int) int {
-	if r := halves(operand); r != nil {
-		return r[h]
-	}
-	f.loadHalf(operand, h, t)
-	return t
-}
-
+// loadHalf brings half h of an operand in memory to register t.
 func (f *function) loadHalf(operand string, h, t int) {
 	if strings.HasSuffix(operand, "<>(SB)") {
 		offset, name, same := f.offsetOf(operand)
@@ -223,9 +224,7 @@ func (f *function) translate(mnemonic string, operands []any) {
 	}
 	last := o[len(o)-1]
 	if e, ok := unary[mnemonic]; ok {
-		for h, d := range halves(last) {
-			f.two(e, f.half(o[len(o)-2], h, temp2), d)
-		}
+		f.each(o, func(x, d int) { f.two(e, x, d) })
 		return
 	}
 	switch mnemonic {
@@ -264,10 +263,10 @@ func (f *function) translate(mnemonic string, operands []any) {
 	}
 }
 
-// each does something to the halves of the last operand but one, to those of the last.
+// each makes the halves of the last operand of those of the one before, both registers.
 func (f *function) each(o []string, do func(x, d int)) {
 	for h, d := range halves(o[len(o)-1]) {
-		do(f.half(o[len(o)-2], h, temp2), d)
+		do(halves(o[len(o)-2])[h], d)
 	}
 }
 
@@ -437,8 +436,7 @@ func (f *function) scalar(mnemonic string, o []string) bool {
 	case "XORL":
 		f.arm("MOVD ZR, %s", in(o[1]))
 	case "LEAQ":
-		offset, base := f.address(o[0])
-		f.arm("ADD $%d, %s, %s", offset, base, in(o[1]))
+		f.addressTo(o[0], in(o[1]))
 	case "ADDQ":
 		onto("ADDS", in(o[0]))
 	case "SUBQ":
@@ -481,8 +479,7 @@ func (m mask) count() string { return fmt.Sprintf("R%d", 18+int(m)) }
 func (f *function) part(load bool, m mask, operand string, r int) {
 	n, low, high := m.count(), 2*r, 2*r+1
 	few, some, done := f.label("few"), f.label("some"), f.label("done")
-	offset, base := f.address(operand)
-	f.arm("ADD $%d, %s, R7", offset, base)
+	f.addressTo(operand, "R7")
 	if load {
 		f.arm("VEOR V%d.B16, V%[1]d.B16, V%[1]d.B16", low)
 		f.arm("VEOR V%d.B16, V%[1]d.B16, V%[1]d.B16", high)
