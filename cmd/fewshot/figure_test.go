@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"math"
+	"strings"
 	"testing"
 
 	"fewshot/cmd/fewshot/internal/draw"
@@ -26,5 +27,13 @@ func TestFigure(t *testing.T) {
 	}
 	if _, err := figure([]demoResult{{Task: "none"}}, ""); err == nil {
 		t.Error("a task that there is not is drawn")
+	}
+}
+
+// A dry run of a figure counts its runs where there are no data too, and says why it knows no time.
+func TestFigureDryRun(t *testing.T) {
+	code, out, errw := cli(t, "figure", "3", "-seeds", "1", "-dry-run", "-runs", t.TempDir(), "-data", t.TempDir(), "-model", tiny(t))
+	if code != exitDone || errw != "" || !strings.HasPrefix(out, "Figure 3: 11 runs (11 of masks, ") || !strings.Contains(out, ", 0 done\nnot known: ") || !strings.Contains(out, "no such folder") {
+		t.Errorf("exit code %d, stderr %q, stdout %q", code, errw, out)
 	}
 }
