@@ -11,7 +11,8 @@ the fastest of all are measured, which are found first (-rounds 0: that alone), 
 
 Every measured thing is a process, PyTorch's stay, and rounds go in turn. Ours is `fewshot train`: for CoOp the second epoch of 4 steps, in the others the
 only one, of 100 steps for CoCoOp and 4 for CLIP-LoRA, by the run's own rate, with the decoding of all images in it. Shown are seconds a step, the
-median with the least and the most, and the most memory that the process had.
+median with the least and the most, and the most memory that the process had. With -cpu, which wants -threads 1, seconds are processors', which
+others on the machine disturb less; ours are then those of the whole run, opening and evaluation among them.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def arguments():
     p.add_argument("-threads", type=int, default=os.cpu_count())
     p.add_argument("-only", default="coop,cocoop,clip-lora")
     p.add_argument("-avx2", action="store_true", help="both sides without AVX-512")
+    p.add_argument("-cpu", action="store_true", help="compare time of processors: with -threads 1")
     p.add_argument("-careful", action="store_true", help="without the authors' way, which takes more than 12 GiB for CLIP-LoRA")
     p.add_argument("-config", action="append", choices=CAREFUL, help="a careful way; more than once for several (default: the fastest)")
     return p.parse_args()
@@ -86,23 +88,26 @@ def prepare(tmp):
             "-zeroshot=false"]
 
 
-def ours(binary, flags, what, threads, tmp, env):
+def ours(binary, flags, what, threads, tmp, env, cpu):
     """Seconds a step and MiB of a run."""
     out = tmp / f"run-{time.monotonic_ns()}"
     command = [binary, "train", "-json", "-method", what, "-out", str(out), "-workers", str(threads), *flags, *ARGS[what]]
     with tempfile.TemporaryFile("w+") as errors:
         p = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
-        ends = []
+        ends, images = [], 0
         for line in p.stdout:
             event = json.loads(line)
             if event["kind"] == "epoch":
                 ends.append((time.monotonic(), event["images"]))
+                images += event["images"]
         _, status, usage = os.wait4(p.pid, 0)
         if status:
             errors.seek(0)
             sys.exit(errors.read())
     seconds = 1 / event["train_images_per_second"]
-    if len(ends) > 1:
+    if cpu:
+        seconds = (usage.ru_utime + usage.ru_stime) / images
+    elif len(ends) > 1:
         seconds = (ends[-1][0] - ends[-2][0]) / ends[-1][1]
     return BATCH[what] * seconds, usage.ru_maxrss / 1024
 
@@ -119,14 +124,14 @@ def start(tools, name, what, threads, env):
     return w
 
 
-def choose(tools, what, threads, env):
+def choose(tools, what, threads, env, seconds):
     """The fastest careful way as PyTorch is installed, and the fastest of all, if it is another."""
     found = {}
     for name in CAREFUL:
         if CONFIGS[name]["intel"] and not tools.intel:
             continue
         w = start(tools, name, what, threads, env)
-        found[name] = min(w.ask(str(STEPS[what]))["seconds"] for _ in range(2))
+        found[name] = min(w.ask(str(STEPS[what]))[seconds] for _ in range(2))
         w.close()
         print(f"  {name:24} {found[name]:7.3f} s", flush=True)
     installed = min((n for n in found if not CONFIGS[n]["intel"]), key=found.get)
@@ -134,16 +139,17 @@ def choose(tools, what, threads, env):
 
 
 def measure(tools, flags, what, a, tmp, env):
-    careful = a.config or choose(tools, what, a.threads, env)
+    seconds = "cpu" if a.cpu else "seconds"
+    careful = a.config or choose(tools, what, a.threads, env, seconds)
     if not a.rounds:
         return
     workers = {name: start(tools, name, what, a.threads, env) for name in careful + ["released"] * (not a.careful)}
     runs = {"fewshot": [], **{name: [] for name in workers}}
     for i in range(a.rounds):
-        runs["fewshot"].append(ours(tools.fewshot, flags, what, a.threads, tmp, env))
+        runs["fewshot"].append(ours(tools.fewshot, flags, what, a.threads, tmp, env, a.cpu))
         for name, w in workers.items():
             answer = w.ask(str(STEPS[what]))
-            runs[name].append((answer["seconds"], answer["rss_mib"]))
+            runs[name].append((answer[seconds], answer["rss_mib"]))
         print(f"  round {i + 1}: " + ", ".join(f"{name} {r[-1][0]:.3f} s" for name, r in runs.items()), flush=True)
     for w in workers.values():
         w.close()
@@ -162,7 +168,7 @@ def measure(tools, flags, what, a, tmp, env):
 def main():
     a = arguments()
     env = peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | (peers.AVX2 if a.avx2 else {})
-    print(f"{peers.machine()}, {a.threads} threads, {a.rounds} rounds{', without AVX-512' if a.avx2 else ''}\n", flush=True)
+    print(f"{peers.machine()}, {a.threads} threads, {a.rounds} rounds{', without AVX-512' if a.avx2 else ''}{', by time of processors' if a.cpu else ''}\n", flush=True)
     tools = peers.Tools()
     with tempfile.TemporaryDirectory() as folder:
         tmp = pathlib.Path(folder)

@@ -1,5 +1,6 @@
 """A process of methods.py: a training step of CoOp, CoCoOp or CLIP-LoRA in PyTorch, made once for a start, which takes longer where something is
-compiled, and then as often as a line of its input says; answered with the seconds of a step, the median, and the most memory that the process has had.
+compiled, and then as often as a line of its input says; answered with the seconds of a step, the median, those of processors, and the most memory that
+the process has had.
 
 Careful: prompts cut at the longest end token, scaled_dot_product_attention, no tape under the frozen image encoder, one product for q, k
 and v; compiled is a layer of the encoders, which is compiled once for all that are alike: whole steps take minutes. Released: 77 tokens, as the authors' programs have them, and for CLIP-LoRA a product for each path.
@@ -130,10 +131,11 @@ def step():
 step()
 print("{}", flush=True)
 for line in sys.stdin:
-    times = []
+    times, cpu = [], []
     for _ in range(int(line)):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         step()
         times.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - used)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    print(json.dumps({"seconds": statistics.median(times), "rss_mib": most}), flush=True)
+    print(json.dumps({"seconds": statistics.median(times), "cpu": statistics.median(cpu), "rss_mib": most}), flush=True)
