@@ -219,6 +219,8 @@ func (f *paperFlags) unopened(ctx context.Context, u *ui, t *paper.Table, why er
 // results and an error.
 func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Plan) (r paper.Results, ready bool, err error) {
 	switch {
+	case f.plan != "" && p.Len() == 0:
+		return nil, false, usagef("-plan %s: %s takes no runs, and there is nothing to plan", f.plan, name)
 	case f.plan != "":
 		return nil, true, writePlan(u, p, f.plan, f.outputs.force, "-force replaces it, or name another file")
 	case f.dry:

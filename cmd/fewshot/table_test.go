@@ -102,9 +102,11 @@ func TestTableRefuses(t *testing.T) {
 		"17 -shots 0":              "-shots",
 		"5 -max-images -1":         "-max-images",
 		"5 -data DATA":             "-data DATA without -model",
-		"10":                       "give a folder with models of the four kinds by -backbones",
+		"10":                       "fewshot pretrain -arch RN50 -out FOLDER/RN50 makes a small one",
 		"10 -backbones " + empty:   "there is no folder RN50 in it; fewshot pretrain -arch RN50",
 		"5 -out /no/such/folder/x": "there is no folder",
+		"7 -plan p.jsonl":          "there is nothing to plan",
+		"3 -shots 4":               "-shots is for table 17",
 		"5 -precision int8":        "-precision int8 is for inference",
 	} {
 		if code, _, errw := cli(t, append([]string{"table"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(errw, want) {

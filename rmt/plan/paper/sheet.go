@@ -248,7 +248,7 @@ func (t *Table) settingsNotes(p *plan.Plan) (all []string) {
 func (t *Table) reduced(p *plan.Plan) (notes []string) {
 	o := t.options
 	if n := len(o.seeds()); !slices.Equal(o.seeds(), []uint64{1, 2, 3}) {
-		notes = append(notes, fmt.Sprintf("REDUCED: %s, %s; the paper has three.", words.Count(n, "seed"), numbered(o.seeds())))
+		notes = append(notes, fmt.Sprintf("REDUCED: %s (%s); the paper has three.", words.Count(n, "seed"), numbered(o.seeds())))
 	}
 	if all := t.shots; all != nil && !slices.Equal(o.shots(all), all) {
 		notes = append(notes, fmt.Sprintf("REDUCED: of %s shots, %s.", numbered(all), numbered(o.shots(all))))

@@ -455,7 +455,7 @@ func backbones(b *builder) {
 	for _, m := range Backbones() {
 		b.columns(2, m)
 		if b.options.World.Backbones[m].Name == "" && b.err == nil {
-			b.err = fmt.Errorf("there is no backbone %s; give a folder with models of the four kinds by -backbones", m)
+			b.err = fmt.Errorf("there is no backbone %s; give, by -backbones, a folder with models of these kinds in it; fewshot pretrain -arch %[1]s -out FOLDER/%[2]s makes a small one", m, strings.ReplaceAll(m, "/", "-"))
 		}
 	}
 	for _, name := range []string{"zero-shot", "vpt-deep", "coop", "clip-adapter", "tip", "upt", "plot", "r-amt", "r-pmt"} {
