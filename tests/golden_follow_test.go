@@ -66,10 +66,13 @@ func (l *lead) follow(name string, step int, w *tensor.Tensor, o optim.Optimizer
 				turned++
 			}
 			changed = true
-			// A score may be nearer to the threshold than float32 can say.
-			near := float32(want)
+			// A score may be nearer to the threshold than float32 can say. (A number beyond it to step towards could be the same one in float32.)
+			near, beyond := float32(want), math.Inf(-1)
+			if want > threshold {
+				beyond = math.Inf(1)
+			}
 			for float64(near) > threshold != (want > threshold) {
-				near = math.Nextafter32(near, float32(2*want-threshold))
+				near = math.Nextafter32(near, float32(beyond))
 			}
 			scores[i], m[i], v[i] = float64(near), x.m[i], x.v[i]
 		}
