@@ -343,17 +343,21 @@ func TestManyRuns(t *testing.T) {
 
 // FuzzRead reads anything as a plan: what is taken is written again to the byte.
 func FuzzRead(f *testing.F) {
-	var b bytes.Buffer
 	g := grid()
 	g.Data, g.Shots = g.Data[:1], g.Shots[:1]
-	p, err := g.Plan()
-	if err == nil {
-		err = p.Write(&b, "v1")
+	choosing := Grid{Methods: []string{"taskres"}, Models: []Model{{Name: "m"}}, Data: []string{"dtd"}, Shots: []int{1}, Seeds: []uint64{1}, Sample: OfProbe, Prompts: &PromptsFile{"p.json", "x"},
+		Select: map[string]*run.Selection{"taskres": {On: "val", Grid: []run.Axis{{Name: "lr", Values: []string{"1", "2"}}}}}}
+	for _, g := range []Grid{g, choosing} {
+		var b bytes.Buffer
+		p, err := g.Plan()
+		if err == nil {
+			err = p.Write(&b, "v1")
+		}
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
 	}
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes())
 	f.Add([]byte(`{"format":"fewshot-plan","version":1,"program":"v1","runs":0,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}` + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := read(bytes.NewReader(b), bytes.NewReader(b), "v1")
