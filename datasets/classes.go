@@ -51,9 +51,6 @@ func (d *Dataset) Subset(classes string) (*Dataset, error) {
 	}
 	out := *d
 	out.Classes = append([]string(nil), d.Classes[lo:hi]...)
-	if d.Prompts != nil {
-		out.Prompts = d.Prompts[lo:hi:hi]
-	}
 	keep := func(items []Item) []Item {
 		var kept []Item
 		for _, it := range items {

@@ -38,7 +38,10 @@ func (d *Dataset) WithPrompts(file string) (*Dataset, error) {
 		return nil, err
 	}
 	out := *d
-	out.Prompts, out.promptsHash = prompts, hashPrompts(d.Classes, prompts)
+	out.Prompts, out.promptsHash = make(map[string][]string, len(prompts)), hashPrompts(d.Classes, prompts)
+	for i, own := range prompts {
+		out.Prompts[d.Classes[i]] = own
+	}
 	out.Warnings = append(append([]string(nil), d.Warnings...), warnings...)
 	return &out, nil
 }

@@ -161,6 +161,17 @@ func TestPromptFlags(t *testing.T) {
 	if len(forced.Forced) != 1 || !strings.Contains(forced.Forced[0], "data.prompts_sha256") {
 		t.Errorf("forced %q", forced.Forced)
 	}
+
+	// What was learned on all classes needs the prompts of all, to say so where it is tested on some.
+	four, adapter := t.TempDir(), filepath.Join(t.TempDir(), "adapter")
+	for _, part := range []string{"train", "val", "test"} {
+		pictures(t, four, 2, part+"/ant", part+"/bee", part+"/cat", part+"/dog")
+	}
+	all := []string{"-dataset", four, "-class-prompts", write("four.json", `{"ant": ["red"], "bee": ["blue"], "cat": ["a circle"], "dog": ["a square"]}`)}
+	must(t, append([]string{"train", "-method", "tip-adapter", "-shots", "2", "-out", adapter}, all...)...)
+	if code, _, errw := cli(t, append([]string{"eval", "-tuned", adapter, "-classes", "base"}, all...)...); code != exitFailed || !strings.Contains(errw, "was learned for its own classes") {
+		t.Errorf("exit code %d: %s", code, errw)
+	}
 }
 
 // The order in which an ensemble is normalised belongs to how a model is used: a mask remembers it, and another is refused.

@@ -48,7 +48,6 @@ func (x *executor) evaluateOn(r *Run, o *Outcome, m *clip.Model, below, folder s
 			return err
 		}
 	}
-	whole := ds
 	if ds, err = ds.Subset(e.Classes); err != nil {
 		return err
 	}
@@ -66,9 +65,6 @@ func (x *executor) evaluateOn(r *Run, o *Outcome, m *clip.Model, below, folder s
 	q := x.request(r, m, ds, templates)
 	job, end := q.Job(false)
 	defer end()
-	for i, prompts := range whole.Prompts { // what was learned may need those of classes that are not tested
-		job.Prompts[whole.Classes[i]] = prompts
-	}
 	out := Evaluated{Kind: evaluatedKind, Run: o.ID, Evaluation: e, File: o.Result.FileSum, Dataset: ds.Title, NumClass: len(ds.Classes), Templates: templates,
 		Split: ds.SplitHash(), Program: x.Program}
 	c, release, err := x.classifier(r, job, below, folder)

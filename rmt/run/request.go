@@ -162,19 +162,12 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 // Job is what the method begins on. release gives back what it has made.
 func (r *Request) Job(masked bool) (j *method.Job, release func()) {
 	data := &images{dev: r.Dev, model: r.Model, ds: r.Data, loader: r.Loader, seed: r.Seed, ui: r.UI, peeks: r.Method != nil && r.Method.Peeks}
-	var prompts map[string][]string
-	if r.Data.Prompts != nil {
-		prompts = make(map[string][]string, len(r.Data.Classes))
-		for i, c := range r.Data.Classes {
-			prompts[c] = r.Data.Prompts[i]
-		}
-	}
 	if r.Shared != nil {
 		data.shared, data.state = r.Shared, snapshot(r.Model)
 	}
-	j = &method.Job{Dev: r.Dev, Model: r.Model, Classes: r.Data.Classes, Templates: r.Templates, Prompts: prompts, Settings: r.Settings, Seed: r.Seed,
+	j = &method.Job{Dev: r.Dev, Model: r.Model, Classes: r.Data.Classes, Templates: r.Templates, Prompts: r.Data.Prompts, Settings: r.Settings, Seed: r.Seed,
 		Data: data, Masked: masked, Micro: r.Micro, Progress: r.UI.Progress}
-	if r.Shared != nil && prompts == nil { // which are of one data set
+	if r.Shared != nil && r.Data.Prompts == nil { // which are of one data set
 		j.Shared = &r.Shared.heads
 	}
 	return j, func() {
