@@ -50,8 +50,9 @@ fewshot table methods                                     all methods of this pr
 * A sheet names how anything was selected. Masks and prompts are those of the last epoch; what needs validation images says so. On ImageNet,
   whose validation images are its test images, methods that choose on validation images are not trained: nothing here is chosen on test
   images, but by the one method whose name says it.
-* `-seeds`, `-shots`, `-rows` and `-max-images` make less of it, and the sheet says REDUCED. With `-max-images` methods that would see more
-  images have fewer epochs than published: for a look, not for a comparison.
+* `-seeds`, `-shots`, `-sets`, `-rows` and `-max-images` make less of it, and the sheet says REDUCED: `-sets oxford_pets,dtd`
+  where only these are there. With `-max-images` methods that would see more images have fewer epochs than published: for a look, not for a
+  comparison.
 * Rows of the paper are printed where it has them; what it printed is in `rmt/plan/paper/published`, with a test of what there does not agree
   (CoOp on ImageNet is 71.73, 71.92 and 72.01 in three tables, the linear probe 65.85 and 56.03).
 * ± is the standard deviation over seeds, dividing by their number, as CoOp's scripts do. (`fewshot collect` divides by one less.)

@@ -42,6 +42,7 @@ type paperFlags struct {
 	seeds     string
 	shots     string
 	rows      string
+	sets      string
 	budget    int
 	dry       bool
 	collect   bool
@@ -60,6 +61,7 @@ func (f *paperFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&f.backbones, "backbones", "", "`folder` of the models of Table 10, in folders RN50, RN101 and ViT-B-32; small ones are made by pretrain -arch (default with -data ROOT: the models of these names)")
 	fs.StringVar(&f.seeds, "seeds", "1,2,3", "comma-separated seeds; the sheet says if they are not the paper's")
 	fs.StringVar(&f.shots, "shots", "", "comma-separated numbers of labelled images per class, where the table has several (default 1,2,4,8,16; of methods 4,16)")
+	fs.StringVar(&f.sets, "sets", "", "comma-separated data sets, as oxford_pets,dtd, where the table has several (default all; of methods three): means are then of these")
 	fs.StringVar(&f.rows, "rows", "", "comma-separated rows to make, as amt,r-amt,coop+r-amt (default all)")
 	fs.IntVar(&f.budget, "max-images", 0, "training images that a run may see at most: methods that would see more have fewer epochs than published, and the sheet says so; 0 for no limit")
 	fs.BoolVar(&f.dry, "dry-run", false, "say how many runs there are, how many are done, and about how long the others take here, from some steps of each method")
@@ -120,6 +122,9 @@ func (f *paperFlags) options(ctx context.Context, u *ui) (o paper.Options, err e
 	}
 	if f.rows != "" {
 		o.Only = list(f.rows)
+	}
+	if f.sets != "" {
+		o.Sets = list(f.sets)
 	}
 	o.Budget = f.budget
 	w := &o.World

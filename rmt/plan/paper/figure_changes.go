@@ -14,7 +14,7 @@ import (
 func changes(b *builder) {
 	b.Heads = []string{"data set"}
 	b.Columns = []Column{{"accuracy", 2, false}, {"sparsity, %", 2, false}}
-	for _, s := range Sets() {
+	for _, s := range b.sets(Sets()) {
 		setup := b.options.setup("pmt", s.ID, 16)
 		b.row(s.ID, []string{b.options.World.title(s)}, nil, []string{"", ""}, of(Accuracy, setup), of(Sparsity, setup))
 	}

@@ -5,7 +5,7 @@ func gains(b *builder) {
 	b.Heads = []string{"data set"}
 	b.Columns = []Column{{"zero-shot", 2, false}, {"R-AMT", 2, false}, {"gain", 2, true}, {"sparsity, %", 2, false}}
 	var zero, tuned []Cell
-	line := func(id, label string, z, r Cell) {
+	line := func(id, label string, columns []string, z, r Cell) {
 		sparsity := Cell{}
 		for _, m := range r.Measures {
 			m.Quantity = Sparsity
@@ -16,14 +16,14 @@ func gains(b *builder) {
 			before, after := at(row, 0), at(row, 1)
 			return Stat{Mean: after.Mean - before.Mean}.whole(before, after)
 		}}
-		b.row(id, []string{label}, []string{id}, []string{"", "", "gain", "sparsity"}, z, r, more, sparsity)
+		b.row(id, []string{label}, []string{id}, columns, z, r, more, sparsity)
 	}
-	for _, s := range Sets() {
+	for _, s := range b.sets(Sets()) {
 		z, r := of(Accuracy, b.options.setup("zero-shot", s.ID, 16)), of(Accuracy, b.options.setup("r-amt", s.ID, 16))
 		zero, tuned = append(zero, z), append(tuned, r)
-		line(s.ID, b.options.World.title(s), z, r)
+		line(s.ID, b.options.World.title(s), []string{"", "", "gain", "sparsity"}, z, r)
 	}
-	line("average", "average", mean(zero...), mean(tuned...))
+	line("average", "average", []string{"", "", b.ofSets("gain"), b.ofSets("sparsity")}, mean(zero...), mean(tuned...))
 	b.note("Sparsity is the share of the masked weights that is off.")
 }
 

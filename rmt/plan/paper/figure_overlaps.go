@@ -21,7 +21,7 @@ func overlaps(b *builder) {
 	b.Heads = []string{"data set", "method"}
 	b.Columns = []Column{{"accuracy", 2, false}, {"sparsity, %", 2, false}}
 	for _, name := range overlapping {
-		for _, s := range Sets() {
+		for _, s := range b.sets(Sets()) {
 			setup := b.options.setup(name, s.ID, 16)
 			b.row(name, []string{b.options.World.title(s), titleOf(name)}, nil, []string{"", ""}, of(Accuracy, setup), of(Sparsity, setup))
 		}
@@ -36,7 +36,8 @@ func drawOverlaps(g *Graph, s *Sheet, results Results) (all []Panel, err error) 
 	}
 	s.Notes = append(s.Notes, "Overlap is |A∩B| / |A∪B| of "+what+", the mean over pairs of seeds; on the diagonal over pairs of different seeds, and empty with one. The paper does not say of which.")
 	s.Heads, s.Columns, s.Lines = []string{"method", "data set"}, nil, nil
-	for _, set := range Sets() {
+	sets := g.options.sets(Sets())
+	for _, set := range sets {
 		s.Columns = append(s.Columns, Column{Title: g.options.World.title(set), Digits: 3})
 	}
 	for _, name := range overlapping {
@@ -44,8 +45,8 @@ func drawOverlaps(g *Graph, s *Sheet, results Results) (all []Panel, err error) 
 			continue
 		}
 		p := Panel{Title: titleOf(name)}
-		masks := make([][]map[string]Zeros, len(Sets())) // by data set and seed
-		for i, set := range Sets() {
+		masks := make([][]map[string]Zeros, len(sets)) // by data set and seed
+		for i, set := range sets {
 			p.Names = append(p.Names, g.options.World.title(set))
 			for _, seed := range g.options.seeds() {
 				runs, err := g.options.runs(g.options.setup(name, set.ID, 16), seed)

@@ -32,11 +32,9 @@ func methods(b *builder) {
 	b.Heads = []string{"method"}
 	b.shots = methodShots
 	shots := b.options.shots(b.shots)
-	var sets []Set
-	for _, s := range Sets() {
-		if slices.Contains(methodSets, s.ID) {
-			sets = append(sets, s)
-		}
+	sets := b.sets(Sets())
+	if b.options.Sets == nil {
+		sets = slices.DeleteFunc(sets, func(s Set) bool { return !slices.Contains(methodSets, s.ID) })
 	}
 	for _, n := range shots {
 		for _, s := range sets {

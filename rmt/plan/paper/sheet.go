@@ -253,6 +253,9 @@ func (t *Table) reduced(p *plan.Plan) (notes []string) {
 	if all := t.shots; all != nil && !slices.Equal(o.shots(all), all) {
 		notes = append(notes, fmt.Sprintf("REDUCED: of %s shots, %s.", numbered(all), numbered(o.shots(all))))
 	}
+	if o.Sets != nil {
+		notes = append(notes, fmt.Sprintf("REDUCED: of %d data sets, %s. Means are of these; the paper's are of all, and left out.", len(t.several), strings.Join(titles(o.World, o.sets(t.several)), ", ")))
+	}
 	if o.Only != nil {
 		notes = append(notes, "REDUCED: rows that were not asked for are left out.")
 	}

@@ -2,7 +2,9 @@ package paper
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ type Options struct {
 	Seeds []uint64 // nil: 1, 2, 3
 	Shots []int    // of tables that have several, which others refuse; nil: all of them
 	Only  []string // rows to make, as r-amt or coop+r-amt; nil: all
+	Sets  []string // data sets of tables that have several, which others refuse; nil: all of them
 	// Budget is how many images a run may see, 0 for as many as published: methods that see more get fewer epochs.
 	Budget int
 
@@ -29,6 +32,14 @@ func (o *Options) seeds() []uint64 {
 		return []uint64{1, 2, 3}
 	}
 	return o.Seeds
+}
+
+// sets are those of several that are asked for, in their order.
+func (o *Options) sets(several []Set) []Set {
+	if o.Sets == nil {
+		return several
+	}
+	return slices.DeleteFunc(slices.Clone(several), func(s Set) bool { return !slices.Contains(o.Sets, s.ID) })
 }
 
 // shots are those that are asked for, or all that a table has.
@@ -104,6 +115,7 @@ type Table struct {
 	Notes   []string // what differs in setting
 	options *Options
 	shots   []int           // where it has several
+	several []Set           // data sets, where one may choose among them
 	barred  map[string]bool // why setups are not trained
 }
 
@@ -150,7 +162,10 @@ func (t *Table) Plan() (*plan.Plan, error) {
 				tests = append(tests, e)
 			}
 			runs, err := t.options.runs(m.Setup, seed, tests...)
-			if err != nil {
+			switch {
+			case errors.Is(err, fs.ErrNotExist) && t.several != nil:
+				return nil, fmt.Errorf("%s: %w; -sets takes the data sets that are there", t.Name, err)
+			case err != nil:
 				return nil, fmt.Errorf("%s: %w", t.Name, err)
 			}
 			all = append(all, runs...)

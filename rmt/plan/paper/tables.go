@@ -77,7 +77,12 @@ func New(name string, o Options) (*Table, error) {
 }
 
 func build(f form, source *Source, o Options) (*Table, error) {
-	o.Only = o.World.rows(o.Only)
+	o.Only, o.Sets = o.World.ids(o.Only), o.World.ids(o.Sets)
+	for _, id := range o.Sets {
+		if !slices.ContainsFunc(Sets(), func(s Set) bool { return s.ID == id }) {
+			return nil, fmt.Errorf("%s is none of the paper's data sets: %s", id, strings.Join(titles(o.World, Sets()), ", "))
+		}
+	}
 	b := &builder{Table: Table{Name: f.name, Title: f.title, options: &o}, source: source}
 	f.build(b)
 	if b.err != nil {
@@ -85,6 +90,9 @@ func build(f form, source *Source, o Options) (*Table, error) {
 	}
 	if o.Shots != nil && b.shots == nil {
 		return nil, fmt.Errorf("%s has one number of shots, or none: -shots is for table 17, figure 4 and %s", f.name, Methods)
+	}
+	if o.Sets != nil && b.several == nil {
+		return nil, fmt.Errorf("%s is not of several data sets that one could choose among: -sets is for tables 1, 3, 4, 7, 15, 16, 17 and %s, and figures 3, 4, 5 and 7", f.name, Methods)
 	}
 	for _, name := range o.Only {
 		if !slices.Contains(b.offered, name) {
@@ -100,6 +108,20 @@ type builder struct {
 	source  *Source
 	offered []string // rows that there are
 	err     error
+}
+
+// sets are those asked for of several that the table has, in their order.
+func (b *builder) sets(several []Set) []Set {
+	b.several = several
+	return b.options.sets(several)
+}
+
+// ofSets is a column of the paper's that is a mean over the data sets; "", which is none, where not all of them are asked for.
+func (b *builder) ofSets(column string) string {
+	if b.options.Sets != nil {
+		return ""
+	}
+	return column
 }
 
 // columns are the table's, of digits behind the point.
@@ -187,11 +209,11 @@ func baseToNew(b *builder) {
 	b.columns(2, "base", "new", "H")
 	for _, name := range comparedBaseToNew {
 		var base, fresh []Cell
-		for _, s := range Sets() {
+		for _, s := range b.sets(Sets()) {
 			x, y := b.halves(name, s.ID)
 			base, fresh = append(base, x), append(fresh, y)
 		}
-		b.row(name, []string{titleOf(name)}, []string{name}, []string{"base", "new", "h"}, mean(base...), mean(fresh...), h(len(b.Rows), 0, 1))
+		b.row(name, []string{titleOf(name)}, []string{name}, []string{b.ofSets("base"), b.ofSets("new"), b.ofSets("h")}, mean(base...), mean(fresh...), h(len(b.Rows), 0, 1))
 	}
 	b.noteBaseToNew()
 	b.note("H is the harmonic mean of the two averages, as in the paper, not the average of H.")
@@ -211,7 +233,7 @@ func (b *builder) noteTravel() {
 func baseToNewBySet(b *builder) {
 	b.Heads = []string{"data set", "method"}
 	b.columns(2, "base", "new", "H")
-	for _, s := range Sets() {
+	for _, s := range b.sets(Sets()) {
 		for _, name := range comparedBaseToNew {
 			base, fresh := b.halves(name, s.ID)
 			b.row(name, []string{b.options.World.title(s), titleOf(name)}, []string{s.ID, name}, []string{"base", "new", "h"}, base, fresh, h(len(b.Rows), 0, 1))
@@ -241,12 +263,12 @@ func shift(b *builder) {
 	b.note("The paper's linear probe is that of CoOp's paper here, 65.85; its Tables 11 and 17 have 56.03, at the level of an RN50. Its CoOp, 71.73, is 72.01 in Tables 3 and 17.")
 }
 
-// bySet are a row's cells of eleven data sets, and their average.
+// bySet are a row's cells of data sets, and their average.
 func (b *builder) bySet(sets []Set, setup func(set string) Setup) (cells []Cell, columns []string) {
 	for _, s := range sets {
 		cells, columns = append(cells, of(Accuracy, setup(s.ID))), append(columns, s.ID)
 	}
-	return append(cells, mean(cells...)), append(columns, "average")
+	return append(cells, mean(cells...)), append(columns, b.ofSets("average"))
 }
 
 func (b *builder) setColumns(sets []Set) {
@@ -258,12 +280,13 @@ func (b *builder) setColumns(sets []Set) {
 
 func stacks(b *builder) {
 	b.Heads = []string{"method"}
-	b.setColumns(Sets())
+	sets := b.sets(Sets())
+	b.setColumns(sets)
 	b.Columns = append(b.Columns, Column{Title: "gain", Digits: 2, Signed: true})
 	at := map[string]int{}
 	before := map[string]string{"r-amt": "zero-shot", "coop+r-amt": "coop", "tip+r-amt": "tip"}
 	for _, name := range []string{"zero-shot", "r-amt", "coop", "coop+r-amt", "tip", "tip+r-amt"} {
-		cells, columns := b.bySet(Sets(), func(set string) Setup { return b.options.setup(name, set, 16) })
+		cells, columns := b.bySet(sets, func(set string) Setup { return b.options.setup(name, set, 16) })
 		last := Cell{}
 		if from, ok := at[before[name]]; ok {
 			last = gain(len(b.Rows), from, len(cells)-1)
@@ -277,7 +300,8 @@ func stacks(b *builder) {
 
 func layers(b *builder, wide bool) {
 	b.Heads = []string{"method"}
-	b.setColumns(Sets())
+	sets := b.sets(Sets())
+	b.setColumns(sets)
 	b.Columns = append(b.Columns, Column{Title: "MB stored", Digits: 3})
 	source, err := Published("table15") // of which Table 4 is the means
 	if err != nil {
@@ -287,7 +311,7 @@ func layers(b *builder, wide bool) {
 	storage := b.source
 	b.source = source
 	for _, name := range []string{"r-amt", "r-mmt", "r-pmt", "r-dmt"} {
-		cells, columns := b.bySet(Sets(), func(set string) Setup { return b.options.setup(name, set, 16) })
+		cells, columns := b.bySet(sets, func(set string) Setup { return b.options.setup(name, set, 16) })
 		if !wide {
 			for i := range cells[:len(cells)-1] {
 				cells[i] = withoutSD(cells[i])
@@ -384,7 +408,11 @@ func thresholds(b *builder) {
 func statistics(b *builder) {
 	b.Heads = []string{"data set"}
 	b.columns(0, "classes", "train", "val", "test")
-	for _, s := range slices.Concat(Sets(), shifted) {
+	sets := b.sets(Sets())
+	if b.options.Sets == nil {
+		sets = append(sets, shifted...)
+	}
+	for _, s := range sets {
 		spec, ok := datasets.Lookup(s.ID)
 		if !ok {
 			continue
@@ -527,7 +555,7 @@ func sets17() (all []Set) {
 
 func curves(b *builder) {
 	b.Heads = []string{"shots", "method"}
-	sets := sets17()
+	sets := b.sets(sets17())
 	b.setColumns(sets)
 	cells, columns := b.bySet(sets, func(set string) Setup { return b.options.setup("zero-shot", set, 0) })
 	b.row("zero-shot", []string{"0", titleOf("zero-shot")}, []string{"0", "zero-shot"}, columns, cells...)

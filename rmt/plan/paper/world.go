@@ -72,8 +72,16 @@ func (w World) title(s Set) string {
 	return s.Title
 }
 
-// rows are names of rows as the paper has them, where some are as sheets print them: a data set's title, or the task that stands in for it.
-func (w World) rows(names []string) []string {
+// titles are the headings of data sets.
+func titles(w World, sets []Set) (all []string) {
+	for _, s := range sets {
+		all = append(all, w.title(s))
+	}
+	return all
+}
+
+// ids are names as the paper has them, where some data sets are as sheets print them: by title, or by the task that stands in for it.
+func (w World) ids(names []string) []string {
 	names = slices.Clone(names)
 	for i, n := range names {
 		for _, s := range Sets() {
