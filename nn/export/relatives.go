@@ -146,11 +146,14 @@ func (g *graph) attend(query, x, p string, width, heads int) string {
 	return g.linear(y, p+"out_proj.weight", p+"out_proj.bias")
 }
 
+// toEnd ends a slice where the sequence does, being more than any has.
+const toEnd = math.MaxInt32
+
 // tokenAt is one token of each sequence, [N, width].
 func (g *graph) tokenAt(x string, i, width int) string {
 	end := i + 1
 	if i < 0 {
-		end = math.MaxInt64
+		end = toEnd
 	}
 	return g.reshape(g.op("Slice", x, g.ints(i), g.ints(end), g.ints(1)), 0, width)
 }
@@ -181,7 +184,7 @@ func (g *graph) featured(x string) string {
 			first = 1
 		}
 		mean := func(x string) string {
-			own := g.op("Slice", x, g.ints(first), g.ints(math.MaxInt64), g.ints(1))
+			own := g.op("Slice", x, g.ints(first), g.ints(toEnd), g.ints(1))
 			return g.node("ReduceMean", []string{own}, "", attribute{"axes", []int{1}}, attribute{"keepdims", 0})
 		}
 		if vision.NormLast {
