@@ -46,12 +46,39 @@ done:
 	MOVD R0, ret+24(FP)
 	RET
 
+// EXPONENT is that of float32, in R1 and in every lane of V16.
+#define EXPONENT \
+	MOVD $0x7f800000, R1 \
+	VDUP R1, V16.S4
+
+// FINITE compares with R1 the largest exponent in V8 to V15: equal is one of an infinity or NaN. The WORD is umaxv s17, v17.4s.
+#define FINITE \
+	VAND V16.B16, V8.B16, V17.B16  \
+	VAND V16.B16, V9.B16, V18.B16  \
+	VAND V16.B16, V10.B16, V19.B16 \
+	VAND V16.B16, V11.B16, V20.B16 \
+	VAND V16.B16, V12.B16, V21.B16 \
+	VAND V16.B16, V13.B16, V22.B16 \
+	VAND V16.B16, V14.B16, V23.B16 \
+	VAND V16.B16, V15.B16, V24.B16 \
+	VUMAX V17.S4, V18.S4, V17.S4   \
+	VUMAX V19.S4, V20.S4, V19.S4   \
+	VUMAX V21.S4, V22.S4, V21.S4   \
+	VUMAX V23.S4, V24.S4, V23.S4   \
+	VUMAX V17.S4, V19.S4, V17.S4   \
+	VUMAX V21.S4, V23.S4, V21.S4   \
+	VUMAX V17.S4, V21.S4, V17.S4   \
+	WORD $0x6eb0aa31               \
+	FMOVS F17, R3                  \
+	CMPW R1, R3
+
 // func brainsNEON(n int, dst *float32, src *byte) int
 TEXT ·brainsNEON(SB), NOSPLIT, $0-32
 	MOVD n+0(FP), R2
 	MOVD dst+8(FP), R5
 	MOVD src+16(FP), R4
 	MOVD ZR, R0
+	EXPONENT
 block:
 	VLD1.P 64(R4), [V0.H8, V1.H8, V2.H8, V3.H8]
 	WORD $0x2e613808 // shll v8.4s, v0.4h, #16
@@ -62,11 +89,14 @@ block:
 	WORD $0x6e61384d // shll2 v13.4s, v2.8h, #16
 	WORD $0x2e61386e // shll v14.4s, v3.4h, #16
 	WORD $0x6e61386f // shll2 v15.4s, v3.8h, #16
+	FINITE
+	BEQ done
 	VST1.P [V8.S4, V9.S4, V10.S4, V11.S4], 64(R5)
 	VST1.P [V12.S4, V13.S4, V14.S4, V15.S4], 64(R5)
 	ADD $32, R0, R0
 	CMP R2, R0
 	BLT block
+done:
 	MOVD R0, ret+24(FP)
 	RET
 
@@ -76,56 +106,31 @@ TEXT ·floatsNEON(SB), NOSPLIT, $0-32
 	MOVD dst+8(FP), R5
 	MOVD src+16(FP), R4
 	MOVD ZR, R0
+	EXPONENT
+block:
+	VLD1.P 64(R4), [V8.B16, V9.B16, V10.B16, V11.B16]
+	VLD1.P 64(R4), [V12.B16, V13.B16, V14.B16, V15.B16]
+	FINITE
+	BEQ done
+	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(R5)
+	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(R5)
+	ADD $32, R0, R0
+	CMP R2, R0
+	BLT block
+done:
+	MOVD R0, ret+24(FP)
+	RET
+
+// func bytesNEON(n int, dst *byte, src *float32)
+TEXT ·bytesNEON(SB), NOSPLIT, $0-24
+	MOVD n+0(FP), R2
+	MOVD dst+8(FP), R5
+	MOVD src+16(FP), R4
 block:
 	VLD1.P 64(R4), [V0.B16, V1.B16, V2.B16, V3.B16]
 	VLD1.P 64(R4), [V4.B16, V5.B16, V6.B16, V7.B16]
 	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(R5)
 	VST1.P [V4.B16, V5.B16, V6.B16, V7.B16], 64(R5)
-	ADD $32, R0, R0
-	CMP R2, R0
-	BLT block
-	MOVD R0, ret+24(FP)
-	RET
-
-// func bytesNEON(n int, dst *byte, src *float32) int
-//
-// The same bytes, the other way.
-TEXT ·bytesNEON(SB), NOSPLIT, $0-32
-	B ·floatsNEON(SB)
-
-// func finiteNEON(n int, x *float32) int
-TEXT ·finiteNEON(SB), NOSPLIT, $0-24
-	MOVD n+0(FP), R2
-	MOVD x+8(FP), R4
-	MOVD ZR, R0
-	// The exponent of float32, in every lane.
-	MOVD $0x7f800000, R1
-	VDUP R1, V16.S4
-block:
-	VLD1.P 64(R4), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 64(R4), [V4.S4, V5.S4, V6.S4, V7.S4]
-	VAND V16.B16, V0.B16, V0.B16
-	VAND V16.B16, V1.B16, V1.B16
-	VAND V16.B16, V2.B16, V2.B16
-	VAND V16.B16, V3.B16, V3.B16
-	VAND V16.B16, V4.B16, V4.B16
-	VAND V16.B16, V5.B16, V5.B16
-	VAND V16.B16, V6.B16, V6.B16
-	VAND V16.B16, V7.B16, V7.B16
-	VUMAX V0.S4, V1.S4, V0.S4
-	VUMAX V2.S4, V3.S4, V2.S4
-	VUMAX V4.S4, V5.S4, V4.S4
-	VUMAX V6.S4, V7.S4, V6.S4
-	VUMAX V0.S4, V2.S4, V0.S4
-	VUMAX V4.S4, V6.S4, V4.S4
-	VUMAX V0.S4, V4.S4, V0.S4
-	WORD $0x6eb0a800 // umaxv s0, v0.4s
-	FMOVS F0, R3
-	CMPW R1, R3
-	BEQ done
-	ADD $32, R0, R0
-	CMP R2, R0
-	BLT block
-done:
-	MOVD R0, ret+16(FP)
+	SUBS $32, R2, R2
+	BGT block
 	RET
