@@ -352,8 +352,8 @@ func TestDecoderFault(t *testing.T) {
 	for _, p := range good {
 		f.engine.decoders <- p
 	}
-	if got := f.infer("m", "logits", oipJSON(picture(1), picture(2))); !slices.Equal(got, want) || f.engine.queue.length() != 0 {
-		t.Errorf("then %v, before %v; %d places are taken", got, want, f.engine.queue.length())
+	if got := f.infer("m", "logits", oipJSON(picture(1), picture(2))); !slices.Equal(got, want) || f.engine.places() != 0 {
+		t.Errorf("then %v, before %v; %d places are taken", got, want, f.engine.places())
 	}
 }
 
@@ -374,10 +374,8 @@ func TestEnded(t *testing.T) {
 		_, err := f.engine.classify(context.Background(), [][]byte{picture(1)}, task.way)
 		answer <- err
 	}()
-	for places := 0; places == 0; runtime.Gosched() {
-		f.engine.mu.Lock()
-		places = f.engine.queue.length()
-		f.engine.mu.Unlock()
+	for f.engine.places() == 0 {
+		runtime.Gosched()
 	}
 	f.engine.later(func() { panic("a fault") })
 	<-ended

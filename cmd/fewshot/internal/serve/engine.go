@@ -221,6 +221,13 @@ func (e *engine) admit(n int) error {
 	return nil
 }
 
+// places is how many are taken in the queue.
+func (e *engine) places() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.queue.length()
+}
+
 func (e *engine) withdraw(n int) {
 	e.mu.Lock()
 	e.queue.withdraw(n)

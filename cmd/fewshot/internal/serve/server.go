@@ -72,11 +72,7 @@ func newServer(c Config, o Options, now clock) (*Server, error) {
 		s.repository.entries[spec.Name] = &entry{spec: spec}
 		s.given = append(s.given, spec.Name)
 	}
-	mt.gauges(func() int {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return e.queue.length()
-	}, s.repository.loaded, s.bodies.used.Load, func() int { return int(s.connections.Load()) })
+	mt.gauges(e.places, s.repository.loaded, s.bodies.used.Load, func() int { return int(s.connections.Load()) })
 	s.handler = s.middleware(s.routes())
 	return s, nil
 }

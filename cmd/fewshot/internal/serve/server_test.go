@@ -196,10 +196,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: headers %v", c.path, h)
 		}
 	}
-	f.engine.mu.Lock()
-	places := f.engine.queue.length()
-	f.engine.mu.Unlock()
-	if places != 0 || f.bodies.used.Load() != 0 {
+	if places := f.engine.places(); places != 0 || f.bodies.used.Load() != 0 {
 		t.Errorf("%d places and %d bytes are still taken", places, f.bodies.used.Load())
 	}
 	for _, host := range []string{"localhost", "localhost:8000", "127.0.0.1:1", "[::1]:8000", "LOCALHOST."} {
