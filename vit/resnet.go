@@ -197,7 +197,7 @@ func (e *ResNet) stemOf(images *autograd.Var) *autograd.Var {
 	return images.Tape().Scope(func() *autograd.Var {
 		x := autograd.ChannelsLast(images)
 		for _, c := range e.stem {
-			x = c.ForwardReLU(x, nil)
+			x = done(x, c.ForwardReLU(x, nil))
 		}
 		return autograd.AvgPool(x, 2)
 	})
@@ -214,20 +214,26 @@ type bottleneck struct {
 func (b bottleneck) forward(x *autograd.Var) *autograd.Var {
 	return x.Tape().Scope(func() *autograd.Var {
 		y := b.conv[0].ForwardReLU(x, nil)
-		y = pooled(b.conv[1].ForwardReLU(y, nil), b.stride)
+		y = done(y, b.conv[1].ForwardReLU(y, nil))
 		short := x
+		if b.stride > 1 {
+			y = done(y, autograd.AvgPool(y, b.stride))
+			short = autograd.AvgPool(x, b.stride)
+		}
 		if b.shortcut != nil {
-			short = b.shortcut.Forward(pooled(x, b.stride), nil)
+			in := short
+			if short = b.shortcut.Forward(in, nil); in != x {
+				done(in, short)
+			}
 		}
 		return b.conv[2].ForwardReLU(y, short)
 	})
 }
 
-func pooled(x *autograd.Var, size int) *autograd.Var {
-	if size == 1 {
-		return x
-	}
-	return autograd.AvgPool(x, size)
+// done is y, for which x was the last time needed: maps of pixels are the most that an encoder has in memory.
+func done(x, y *autograd.Var) *autograd.Var {
+	x.Tape().Done(x)
+	return y
 }
 
 // attentionPool lets the mean of all pixels attend to them and itself.
