@@ -82,17 +82,17 @@ for picture in data/synth_digits/images/*/*; do # one that the runs on few image
 	cp "$picture" kept
 	: >"$picture"
 	rm -rf alone
-	fewshot run plan.jsonl -data data -out alone -index 0 >/dev/null && fewshot run plan.jsonl -data data -out alone -index 1 >/dev/null && break
+	fewshot run plan.jsonl -data data -runs alone -index 0 >/dev/null && fewshot run plan.jsonl -data data -runs alone -index 1 >/dev/null && break
 	cp kept "$picture"
 done
 rm -rf alone
-fewshot run plan.jsonl -data data -out alone || echo "exit code $?"
-"$work/fewshot" collect plan.jsonl -out alone >alone.txt 2>&1
+fewshot run plan.jsonl -data data -runs alone || echo "exit code $?"
+"$work/fewshot" collect plan.jsonl -runs alone >alone.txt 2>&1
 
 say "the script"
 time=(-time 10)
 [ "${1:-}" != limit ] || time=(-time 2 -lead 30)
-fewshot plan emit slurm plan.jsonl -out 'a "cluster"' -parallel 3 -cpus 1 "${time[@]}" -- -data data -save-every 1s >runs.sh
+fewshot plan emit slurm plan.jsonl -runs 'a "cluster"' -parallel 3 -cpus 1 "${time[@]}" -- -data data -save-every 1s >runs.sh
 cat runs.sh
 bash runs.sh | tee submitted.txt
 array=$(sed -n 's/^array \([0-9]*\).*/\1/p' submitted.txt)
@@ -114,7 +114,7 @@ gone() { [ -z "$(squeue -h)" ]; }
 until_ 60 "the queue to be empty" gone
 for log in 'a "cluster"'/slurm/*; do
 	echo "-- ${log##*/}"
-	grep -v travel "$log"
+	grep -v -e travel -e 'called by numbers' "$log"
 done
 scontrol -o show job | sed -E 's/^(JobId=[0-9]+)( ArrayJobId=[0-9]+)?( ArrayTaskId=[0-9]+)?.* (JobState=[A-Z]+).* (Restarts=[0-9]+).* (ExitCode=[0-9:]+) .*/\1\3 \4 \5 \6/'
 

@@ -92,13 +92,13 @@ echo "Kubernetes $release"
 plan -datasets synth:things -methods tip-adapter -shots 1,2 -seeds 1,2,3 -open=false -out plan.jsonl >/dev/null
 plan -datasets synth:things -methods tip-adapter,coop -below none,r-amt -seeds 1,2,3 -open=false -out below.jsonl >/dev/null
 plan -datasets synth:things -methods tip-adapter -seeds "$(seq -s, 1 12000)" -open=false -out many.jsonl >/dev/null
-plan emit kubernetes plan.jsonl -at /work/plan.jsonl -out /work/runs -image registry.example/fewshot:1.0 -volume work:/work >"$work/plain.yaml"
-plan emit kubernetes plan.jsonl -name table-1 -at "/plans/it's a \$(plan) \"1\": yes.jsonl" -out /results/no -tasks 4 -parallel 2 -cpus 8 -mem 32G -gpus 1 \
+plan emit kubernetes plan.jsonl -at /work/plan.jsonl -runs /work/runs -image registry.example/fewshot:1.0 -volume work:/work >"$work/plain.yaml"
+plan emit kubernetes plan.jsonl -name table-1 -at "/plans/it's a \$(plan) \"1\": yes.jsonl" -runs /results/no -tasks 4 -parallel 2 -cpus 8 -mem 32G -gpus 1 \
 	-image registry.example/fewshot@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef -user 1000:1000 -retries 3 -grace 600 \
 	-env HF_HOME=/models -env ON=yes -env N=1 -volume plans:/plans:ro -volume results.v1:/results -volume models:/models:ro \
 	-- -data '/models/sets of images' -device cuda:0 >"$work/all-flags.yaml"
-plan emit kubernetes below.jsonl -at /work/plan.jsonl -out /work/runs -image fewshot -volume work:/work >"$work/runs-that-need-others.yaml"
-plan emit kubernetes many.jsonl -name "$(printf 'a%.0s' $(seq 57))" -at /work/plan.jsonl -out /work/runs -image fewshot -volume work:/work >"$work/12000-runs-name-of-57.yaml"
+plan emit kubernetes below.jsonl -at /work/plan.jsonl -runs /work/runs -image fewshot -volume work:/work >"$work/runs-that-need-others.yaml"
+plan emit kubernetes many.jsonl -name "$(printf 'a%.0s' $(seq 57))" -at /work/plan.jsonl -runs /work/runs -image fewshot -volume work:/work >"$work/12000-runs-name-of-57.yaml"
 for f in plain all-flags runs-that-need-others 12000-runs-name-of-57; do
 	is "$work/$f.yaml" accepted
 done

@@ -34,6 +34,14 @@ func (b *builder) columns(digits int, titles ...string) {
 	}
 }
 
+// accuracies are columns in percent, the highest of which is shown to be so.
+func (b *builder) accuracies(titles ...string) {
+	b.columns(2, titles...)
+	for i := range titles {
+		b.Columns[len(b.Columns)-1-i].Best = true
+	}
+}
+
 // row appends a row, if it is asked for. at names it in the paper's table, and columns the paper's columns of its cells, "" for none.
 func (b *builder) row(name string, labels, at, columns []string, cells ...Cell) bool {
 	if !slices.Contains(b.offered, name) {
@@ -96,11 +104,9 @@ func h(row, base, fresh int) Cell {
 // imagenet is a setup of 16 shots of ImageNet.
 func (b *builder) imagenet(row string) Setup { return b.options.setup(row, "imagenet", 16) }
 
+// setColumns are a column a data set, and one of their average.
 func (b *builder) setColumns(sets []Set) {
-	for _, s := range sets {
-		b.columns(2, b.options.World.title(s))
-	}
-	b.columns(2, "average")
+	b.accuracies(append(titles(b.options.World, sets), "average")...)
 }
 
 // bySet are a row's cells of data sets, and their average.

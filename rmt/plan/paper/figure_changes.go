@@ -13,7 +13,7 @@ import (
 // changes is PMT, which is cross-entropy alone on all weights, on all data sets. Its rows are made when results tell what layers there are.
 func changes(b *builder) {
 	b.Heads = []string{"data set"}
-	b.Columns = []Column{{"accuracy", 2, false}, {"sparsity, %", 2, false}}
+	b.columns(2, "accuracy", "sparsity, %")
 	for _, s := range b.sets(Sets()) {
 		setup := b.options.setup("pmt", s.ID, 16)
 		b.row(s.ID, []string{b.options.World.title(s)}, nil, []string{"", ""}, of(Accuracy, setup), of(Sparsity, setup))

@@ -3,7 +3,8 @@ package paper
 // gains is R-AMT's by data set.
 func gains(b *builder) {
 	b.Heads = []string{"data set"}
-	b.Columns = []Column{{"zero-shot", 2, false}, {"R-AMT", 2, false}, {"gain", 2, true}, {"sparsity, %", 2, false}}
+	b.columns(2, "zero-shot", "R-AMT", "gain", "sparsity, %")
+	b.Columns[2].Signed = true
 	var zero, tuned []Cell
 	line := func(id, label string, columns []string, z, r Cell) {
 		sparsity := Cell{}

@@ -19,7 +19,7 @@ var overlapping = []string{"amt", "r-amt"}
 // overlaps needs the masks of AMT and R-AMT on all data sets.
 func overlaps(b *builder) {
 	b.Heads = []string{"data set", "method"}
-	b.Columns = []Column{{"accuracy", 2, false}, {"sparsity, %", 2, false}}
+	b.columns(2, "accuracy", "sparsity, %")
 	for _, name := range overlapping {
 		for _, s := range b.sets(Sets()) {
 			setup := b.options.setup(name, s.ID, 16)

@@ -42,6 +42,9 @@ func methods(b *builder) {
 		}
 		b.columns(1, meanOf+strconv.Itoa(n)+" shots")
 	}
+	for j := range b.Columns {
+		b.Columns[j].Best = true
+	}
 	b.columns(2, "CPU s a run")
 	b.columns(1, "kB stored")
 	for _, name := range methodRows() {

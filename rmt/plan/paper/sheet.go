@@ -3,6 +3,7 @@ package paper
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +40,11 @@ type Shown struct {
 	HasSD  bool    `json:"has_sd,omitempty"`
 	Digits int     `json:"digits"` // behind the point
 	Signed bool    `json:"signed,omitempty"`
+	Best   bool    `json:"best,omitempty"` // of its column, and of its data set or number of shots where rows are of several
 }
+
+// rounded is the figure as it is written, in units of its last digit.
+func (s *Shown) rounded() float64 { return math.Round(s.Mean * math.Pow10(s.Digits)) }
 
 // String is the figure as it is printed, 83.96±0.30.
 func (s *Shown) String() string {
@@ -71,20 +76,21 @@ func (t *Table) Fill(results Results) (*Sheet, error) {
 	if beside {
 		s.Heads = append(slices.Clone(t.Heads), "figures")
 	}
+	measured := make([][]*Shown, len(t.Rows))
 	for i, r := range t.Rows {
 		here, paper := make([]*Shown, len(t.Columns)), make([]*Shown, len(t.Columns))
 		printed := false
 		for j, c := range r.Cells {
 			column := t.Columns[j]
 			if st := stats[i][j]; st.known() {
-				here[j] = &Shown{Mean: st.Mean, Digits: column.Digits, Signed: column.Signed}
-				if st.N > 1 && len(c.Measures) == 1 {
+				here[j] = &Shown{Mean: st.Mean, Digits: column.Digits, Signed: column.Signed || c.Signed}
+				if st.N > 1 && len(c.Measures) == 1 && !c.Plain {
 					here[j].SD, here[j].HasSD = st.SD, true
 				}
 			}
 			if f := c.Paper; f != nil {
 				printed = true
-				paper[j] = &Shown{Mean: f.Mean, SD: f.SD, HasSD: f.HasSD, Digits: f.Digits, Signed: column.Signed}
+				paper[j] = &Shown{Mean: f.Mean, SD: f.SD, HasSD: f.HasSD && !c.Plain, Digits: f.Digits, Signed: column.Signed || c.Signed}
 			}
 		}
 		labels := func(of string) []string {
@@ -93,11 +99,13 @@ func (t *Table) Fill(results Results) (*Sheet, error) {
 			}
 			return append(slices.Clone(r.Labels), of)
 		}
+		measured[i] = here
 		s.Lines = append(s.Lines, Line{Labels: labels("here"), Cells: here})
 		if printed {
 			s.Lines = append(s.Lines, Line{Labels: labels("paper"), Paper: true, Cells: paper})
 		}
 	}
+	t.markBest(measured)
 	var done []*plan.Outcome
 	for i := range p.Len() {
 		if o := results[p.ID(i)]; o != nil && o.State == plan.Done {
@@ -108,6 +116,44 @@ func (t *Table) Fill(results Results) (*Sheet, error) {
 	s.Notes = t.notes(p, done)
 	s.settleNotes()
 	return s, nil
+}
+
+// markBest marks the best of each column among rows that compare: all, or those of a data set or a number of shots where labels begin with
+// one. Figures that are written alike are equally good, one alone is not the best of anything, and what chose by test images is not in it.
+func (t *Table) markBest(measured [][]*Shown) {
+	groups := map[string][]int{}
+	for i, r := range t.Rows {
+		group := ""
+		if len(t.Heads) > 1 {
+			group = r.Labels[0]
+		}
+		groups[group] = append(groups[group], i)
+	}
+	for j, column := range t.Columns {
+		if !column.Best {
+			continue
+		}
+		for _, rows := range groups {
+			var among []*Shown
+			best := math.Inf(-1)
+			for _, i := range rows {
+				if v := measured[i][j]; v != nil && !v.Signed && !t.Rows[i].Cells[j].peeks() {
+					among, best = append(among, v), max(best, v.rounded())
+				}
+			}
+			for _, v := range among {
+				v.Best = len(among) > 1 && v.rounded() == best
+			}
+		}
+	}
+}
+
+// peeks reports whether a figure was chosen by the images that it is of.
+func (c Cell) peeks() bool {
+	return slices.ContainsFunc(c.Measures, func(m Measure) bool {
+		of, err := run.Lookup(m.Setup.Method)
+		return err == nil && of.Peeks
+	})
 }
 
 // besidePaper reports whether the paper printed any of it.

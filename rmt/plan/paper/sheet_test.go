@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/csv"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,36 +142,142 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// The untouched figures of the paper's own averages come out of ours, where ours are the paper's figures: averages and H are computed alike.
-func TestFillsThePapersAverages(t *testing.T) {
-	table, err := New("17", Options{World: realWorld(), Only: []string{"zero-shot", "amt", "r-amt"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, _ := Published("table17")
-	p, _ := table.Plan()
+// asPrinted are outcomes that have the paper's own figures, where a table has them of a run.
+func asPrinted(t *testing.T, table *Table) Results {
+	t.Helper()
 	results := Results{}
-	for i, r := range p.All() {
-		shots := "0"
-		if r.Data.Shots > 0 {
-			shots = map[int]string{1: "1", 2: "2", 4: "4", 8: "8", 16: "16"}[r.Data.Shots]
+	for _, r := range table.Rows {
+		for _, c := range r.Cells {
+			if len(c.Measures) != 1 || c.Paper == nil || c.Measures[0].Quantity != Accuracy {
+				continue
+			}
+			m := c.Measures[0]
+			for _, seed := range table.options.seedsOf(m.Setup) {
+				runs, err := table.options.runs(m.Setup, seed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				last := runs[len(runs)-1]
+				o := results[last.ID()]
+				if o == nil {
+					o = &plan.Outcome{ID: last.ID(), Run: last, State: plan.Done, Result: &run.Result{}, Evaluations: map[string]*plan.Evaluated{}}
+					results[o.ID] = o
+				}
+				test := &run.Accuracy{Accuracy: c.Paper.Mean}
+				if e, other := table.options.evaluation(m.Test); other {
+					o.Evaluations[e.Key()] = &plan.Evaluated{Test: test}
+				} else {
+					o.Result.Test = test
+				}
+			}
 		}
-		f, ok := source.Figure([]string{shots, r.Method}, r.Data.Name)
-		if !ok {
-			t.Fatalf("no figure of %s", &r)
-		}
-		results[p.ID(i)] = &plan.Outcome{ID: p.ID(i), State: plan.Done, Run: r, Result: &run.Result{Test: &run.Accuracy{Accuracy: f.Mean}}}
 	}
-	s, err := table.Fill(results)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := len(s.Columns) - 1
-	for i := 0; i < len(s.Lines); i += 2 {
-		here, printed := s.Lines[i].Cells[last], s.Lines[i+1].Cells[last]
-		if d := here.Mean - printed.Mean; d > 0.0051 || d < -0.0051 {
-			t.Errorf("%v: average %v, the paper has %v", s.Lines[i].Labels, here, printed)
+	return results
+}
+
+// Where runs have the paper's figures, the paper's averages, H and gains come out: they are computed alike, of the same rows and columns.
+func TestFillsThePapersAverages(t *testing.T) {
+	for _, c := range []struct {
+		name, of string // the table whose figures runs have
+		slack    float64
+		computed int // figures that both have
+	}{
+		{"1", "16", 0.0101, 18}, {"16", "16", 0.0151, 18 + 66}, {"2", "2", 0.0101, 7}, {"3", "3", 0.0101, 6 + 3}, {"4", "15", 0.0101, 4}, {"5", "5", 0.0101, 8}, {"9", "9", 0.0101, 4},
+		{"10", "10", 0.0101, 4}, {"12", "12", 0.0101, 5}, {"17", "17", 0.0101, 41},
+	} {
+		table, err := New(c.name, Options{World: drawnWorld()})
+		if err != nil {
+			t.Fatal(err)
 		}
+		of, err := New(c.of, Options{World: drawnWorld()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := table.Fill(asPrinted(t, of))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, line := 0, 0
+		for _, r := range table.Rows {
+			for j, cell := range r.Cells {
+				if derived := cell.Derive != nil || len(cell.Measures) > 1; !derived || cell.Paper == nil || table.Columns[j].Title == "MB stored" {
+					continue
+				}
+				n++
+				if here := s.Lines[line].Cells[j]; here == nil || math.Abs(here.Mean-cell.Paper.Mean) > c.slack {
+					t.Errorf("table %s, %v, %s: %v, the paper has %v", c.name, r.Labels, table.Columns[j].Title, here, cell.Paper.Mean)
+				}
+			}
+			if line++; line < len(s.Lines) && s.Lines[line].Paper {
+				line++
+			}
+		}
+		if n != c.computed {
+			t.Errorf("table %s: %d figures are computed of others, want %d", c.name, n, c.computed)
+		}
+	}
+}
+
+// The best of a column is marked where there are others: in its data set, or at its number of shots; equal ones both; and never one that was
+// chosen on test images.
+func TestBest(t *testing.T) {
+	best := func(s *Sheet, label, column int) (all []string) {
+		for _, l := range s.Lines {
+			if c := l.Cells[column]; c != nil && c.Best {
+				if l.Paper {
+					t.Errorf("%s: a figure of the paper is the best of ours", s.Name)
+				}
+				all = append(all, l.Labels[label])
+			}
+		}
+		return all
+	}
+	fill := func(name string, change func(r plan.Run, o *plan.Outcome)) *Sheet {
+		table, err := New(name, Options{World: drawnWorld(), Seeds: []uint64{1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := table.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := asPrinted(t, table)
+		for i, r := range p.All() {
+			if o := results[p.ID(i)]; o == nil {
+				results[p.ID(i)] = &plan.Outcome{ID: p.ID(i), Run: r, State: plan.Done, Result: &run.Result{Test: &run.Accuracy{}}}
+			}
+			change(r, results[p.ID(i)])
+		}
+		s, err := table.Fill(results)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	asIs := func(plan.Run, *plan.Outcome) {}
+	for _, c := range []struct {
+		name          string
+		label, column int
+		want          []string
+	}{
+		{"2", 0, 0, []string{"TIP-Adapter"}}, {"2", 0, 3, []string{"R-AMT"}}, {"14", 0, 0, []string{"weight"}},
+		{"10", 0, 0, []string{"R-PMT"}},                                     // and not its gain
+		{"17", 1, 0, []string{"AMT", "AMT", "AMT", "TIP-Adapter", "R-AMT"}}, // at 16, 8, 4, 2 shots and at 1
+		{"8", 0, 0, nil}, // rates of a machine
+	} {
+		if got := best(fill(c.name, asIs), c.label, c.column); !slices.Equal(got, c.want) {
+			t.Errorf("table %s, column %d: the best is %q, want %q", c.name, c.column, got, c.want)
+		}
+	}
+	peeks := fill(Methods, func(r plan.Run, o *plan.Outcome) {
+		if r.Below == "" {
+			o.Result.Test.Accuracy = map[string]float64{"tip-adapter-f-test-selected": 99, "coop": 80.04, "maple": 79.96}[r.Method]
+		}
+	})
+	got := best(peeks, 0, 0)
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"coop", "maple"}) {
+		t.Errorf("of methods the best is %q", got)
 	}
 }
 

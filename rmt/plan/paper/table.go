@@ -84,9 +84,11 @@ func (s Stat) known() bool { return s.N > 0 && s.N == s.Of }
 
 // Cell is a place in a table.
 type Cell struct {
-	Measures []Measure // what is shown is the mean of their means; ± where it is one
+	Measures []Measure // what is shown is the mean of their means; ± where it is one, and the cell not plain
+	Plain    bool
 	// Derive computes it from other cells, which stand at their row and column, in place of Measures.
 	Derive func(at func(row, column int) Stat) Stat
+	Signed bool     // a gain, where the column's others are none
 	Fixed  *float64 // a number that needs no run
 	Paper  *Figure
 }
@@ -96,6 +98,7 @@ type Column struct {
 	Title  string `json:"title"`
 	Digits int    `json:"digits"`           // behind the point
 	Signed bool   `json:"signed,omitempty"` // a gain
+	Best   bool   `json:"-"`                // the highest is shown to be so
 }
 
 // Row is one of a table.

@@ -13,28 +13,31 @@ func (b *builder) halves(name, set string) (base, fresh Cell) {
 
 func baseToNew(b *builder) {
 	b.Heads = []string{"method"}
-	b.columns(2, "base", "new", "H")
+	b.accuracies("base", "new", "H")
+	b.averageHalves(func(name string) (labels, at []string) { return []string{titleOf(name)}, []string{name} })
+	b.noteBaseToNew()
+}
+
+// averageHalves are a row a method, of averages over the data sets.
+func (b *builder) averageHalves(row func(name string) (labels, at []string)) {
 	for _, name := range comparedBaseToNew {
 		var base, fresh []Cell
 		for _, s := range b.sets(Sets()) {
 			x, y := b.halves(name, s.ID)
 			base, fresh = append(base, x), append(fresh, y)
 		}
-		b.row(name, []string{titleOf(name)}, []string{name}, []string{b.ofSets("base"), b.ofSets("new"), b.ofSets("h")}, mean(base...), mean(fresh...), h(len(b.Rows), 0, 1))
+		labels, at := row(name)
+		b.row(name, labels, at, []string{b.ofSets("base"), b.ofSets("new"), b.ofSets("h")}, mean(base...), mean(fresh...), h(len(b.Rows), 0, 1))
 	}
-	b.noteBaseToNew()
-	b.note("H is the harmonic mean of the two averages, as in the paper, not the average of H.")
-}
-
-func (b *builder) noteBaseToNew() {
-	b.note("Trained on the first half of the classes, tested on these alone, and on the others alone. The leak is 1.")
-	b.note("The paper's rows of zero-shot CLIP and CoCoOp are those that CoCoOp published.")
-	b.noteTravel()
+	b.note("H of the averages is their harmonic mean, as in the paper, not the average of H.")
 }
 
 func baseToNewBySet(b *builder) {
 	b.Heads = []string{"data set", "method"}
-	b.columns(2, "base", "new", "H")
+	b.accuracies("base", "new", "H")
+	b.averageHalves(func(name string) (labels, at []string) {
+		return []string{"average", titleOf(name)}, []string{"average", name}
+	})
 	for _, s := range b.sets(Sets()) {
 		for _, name := range comparedBaseToNew {
 			base, fresh := b.halves(name, s.ID)
@@ -42,4 +45,10 @@ func baseToNewBySet(b *builder) {
 		}
 	}
 	b.noteBaseToNew()
+}
+
+func (b *builder) noteBaseToNew() {
+	b.note("Trained on the first half of the classes, tested on these alone, and on the others alone. The leak is 1.")
+	b.note("The paper's rows of zero-shot CLIP and CoCoOp are those that CoCoOp published.")
+	b.noteTravel()
 }

@@ -13,10 +13,9 @@ func shift(b *builder) {
 	sets := slices.Concat(Sets()[:1], shifted)
 	var ids []string
 	for _, s := range sets {
-		b.columns(2, b.options.World.title(s))
 		ids = append(ids, s.ID)
 	}
-	b.columns(2, "average")
+	b.setColumns(sets)
 	for _, name := range []string{"zero-shot", "linear-probe", "coop", "clip-adapter", "tip", "amt", "r-amt"} {
 		s := b.imagenet(name)
 		cells := []Cell{of(Accuracy, s)}
@@ -42,7 +41,8 @@ func (b *builder) settingsRow(name, label string, s Setup, before int) {
 
 func rules(b *builder) {
 	b.Heads = []string{"rule"}
-	b.Columns = []Column{{"accuracy", 2, false}, {"gain over AMT", 2, true}, {"sparsity, %", 2, false}}
+	b.accuracies("accuracy")
+	b.Columns = append(b.Columns, Column{Title: "gain over AMT", Digits: 2, Signed: true}, Column{Title: "sparsity, %", Digits: 2})
 	amt := b.imagenet("amt")
 	b.settingsRow("amt", "AMT: cross-entropy alone", amt, -1)
 	with := func(rule string) Setup {
@@ -76,7 +76,8 @@ func rules(b *builder) {
 
 func thresholds(b *builder) {
 	b.Heads = []string{"α"}
-	b.Columns = []Column{{"accuracy", 2, false}, {"sparsity, %", 2, false}}
+	b.accuracies("accuracy")
+	b.columns(2, "sparsity, %")
 	for _, a := range []string{"0.004", "0.005", "0.006"} {
 		s := b.imagenet("r-amt")
 		if a != "0.005" {
@@ -100,7 +101,8 @@ func speed(b *builder) {
 
 func ensembles(b *builder) {
 	b.Heads = []string{"method"}
-	b.Columns = []Column{{"accuracy", 2, false}, {"gain", 2, true}}
+	b.accuracies("accuracy")
+	b.Columns = append(b.Columns, Column{Title: "gain", Digits: 2, Signed: true})
 	at := map[string]int{}
 	before := map[string]string{"r-amt": "zero-shot", "r-pmt": "zero-shot", "tip+r-amt": "tip", "tip+r-pmt": "tip"}
 	for _, name := range []string{"zero-shot", "r-amt", "r-pmt", "tip", "tip+r-amt", "tip+r-pmt"} {
@@ -121,30 +123,64 @@ func ensembles(b *builder) {
 func backbones(b *builder) {
 	b.Heads = []string{"method"}
 	for _, m := range Backbones() {
-		b.columns(2, m)
+		b.accuracies(m)
 		if b.options.World.Backbones[m].Name == "" && b.err == nil {
 			b.err = fmt.Errorf("there is no backbone %s; give, by -backbones, a folder with models of these kinds in it; fewshot pretrain -arch %[1]s -out FOLDER/%[2]s makes a small one", m, strings.ReplaceAll(m, "/", "-"))
 		}
 	}
-	for _, name := range []string{"zero-shot", "vpt-deep", "coop", "clip-adapter", "tip", "upt", "plot", "r-amt", "r-pmt"} {
+	methods := []string{"zero-shot", "vpt-deep", "coop", "clip-adapter", "tip", "upt", "plot", "r-amt", "r-pmt"}
+	var others []int // rows that are not of the paper's own methods
+	for _, name := range methods {
 		var cells []Cell
 		for _, m := range Backbones() {
 			s := b.imagenet(name)
 			s.Backbone = m
-			c := of(Accuracy, s)
-			if resnet := strings.HasPrefix(m, "RN"); resnet && slices.Contains([]string{"r-amt", "vpt-deep", "upt"}, name) || !resnet && name == "plot" || m == "ViT-B/32" && slices.Contains([]string{"vpt-deep", "upt"}, name) || m == "RN101" && name == "plot" {
-				c = Cell{} // as in the paper: without attention blocks there is nothing to mask, or no place for tokens
+			c := Cell{}
+			if !slices.Contains(blank[m], name) {
+				c = of(Accuracy, s)
 			}
 			cells = append(cells, c)
 		}
-		b.row(name, []string{titleOf(name)}, []string{name}, Backbones(), cells...)
+		if b.row(name, []string{titleOf(name)}, []string{name}, Backbones(), cells...) && !isMask(name) {
+			others = append(others, len(b.Rows)-1)
+		}
+	}
+	if last := len(b.Rows) - 1; last >= 0 && b.Rows[last].Name == "r-pmt" && len(others) == len(methods)-2 {
+		b.gains(last, others)
 	}
 	b.note("R-AMT masks the attention of transformers, of which a ResNet has none. Rows of methods that the paper took from elsewhere are filled where it filled them.")
 }
 
+// blank are the places that the paper left empty in Table 10: a ResNet has no blocks whose attention could be masked, and none to put tokens
+// into; others were not published.
+var blank = map[string][]string{
+	"RN50":     {"vpt-deep", "upt", "r-amt"},
+	"RN101":    {"vpt-deep", "upt", "plot", "r-amt"},
+	"ViT-B/16": {"plot"},
+	"ViT-B/32": {"vpt-deep", "upt", "plot"},
+}
+
+// gains is a row of how far a row is above the best of others, by column.
+func (b *builder) gains(row int, others []int) {
+	var cells []Cell
+	for j := range b.Columns {
+		cells = append(cells, Cell{Signed: true, Derive: func(at func(row, column int) Stat) Stat {
+			parts := []Stat{at(row, j)}
+			best := 0.0
+			for _, i := range others {
+				if len(b.Rows[i].Cells[j].Measures) > 0 {
+					parts, best = append(parts, at(i, j)), max(best, at(i, j).Mean)
+				}
+			}
+			return Stat{Mean: parts[0].Mean - best}.whole(parts...)
+		}})
+	}
+	b.row("r-pmt", []string{"gain over the best other method"}, []string{"gain"}, Backbones(), cells...)
+}
+
 func finetuning(b *builder) {
 	b.Heads = []string{"method"}
-	b.columns(2, "accuracy")
+	b.accuracies("accuracy")
 	for _, name := range []string{"zero-shot", "finetune", "linear-probe", "amt", "r-amt"} {
 		b.row(name, []string{titleOf(name)}, []string{name}, []string{"accuracy"}, of(Accuracy, b.imagenet(name)))
 	}
@@ -153,7 +189,8 @@ func finetuning(b *builder) {
 
 func encoders(b *builder) {
 	b.Heads = []string{"encoder"}
-	b.Columns = []Column{{"accuracy", 2, false}, {"seconds an image", 4, false}}
+	b.accuracies("accuracy")
+	b.columns(4, "seconds an image")
 	for _, e := range rmt.Encoders() {
 		s := b.imagenet("r-amt")
 		if e != "image" {
@@ -166,7 +203,7 @@ func encoders(b *builder) {
 
 func granularities(b *builder) {
 	b.Heads = []string{"granularity"}
-	b.columns(2, "accuracy")
+	b.accuracies("accuracy")
 	b.row("zero-shot", []string{titleOf("zero-shot")}, []string{"zero-shot"}, []string{"accuracy"}, of(Accuracy, b.imagenet("zero-shot")))
 	for _, g := range []string{"filter", "channel", "weight"} {
 		s := b.imagenet("r-amt")

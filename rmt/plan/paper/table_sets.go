@@ -5,6 +5,7 @@ import (
 	"strconv"
 )
 
+// stacks is methods alone, and trained on the encoder that R-AMT has masked.
 func stacks(b *builder) {
 	b.Heads = []string{"method"}
 	sets := b.sets(Sets())
@@ -18,13 +19,14 @@ func stacks(b *builder) {
 		if from, ok := at[before[name]]; ok {
 			last = gain(len(b.Rows), from, len(cells)-1)
 		}
-		if b.row(name, []string{titleOf(name)}, []string{name}, append(columns, ""), append(cells, last)...) {
+		if b.row(name, []string{titleOf(name)}, []string{name}, append(columns, b.ofSets("gain")), append(cells, last)...) {
 			at[name] = len(b.Rows) - 1
 		}
 	}
 	b.note("The gain is that of the average: of R-AMT over zero-shot CLIP, of a stack over the method alone. What is stacked is trained on the masked encoder, with the same images.")
 }
 
+// layers compares the kinds of layers that are masked, wide with standard deviations.
 func layers(b *builder, wide bool) {
 	b.Heads = []string{"method"}
 	sets := b.sets(Sets())
@@ -39,17 +41,13 @@ func layers(b *builder, wide bool) {
 	b.source = source
 	for _, name := range []string{"r-amt", "r-mmt", "r-pmt", "r-dmt"} {
 		cells, columns := b.bySet(sets, func(set string) Setup { return b.options.setup(name, set, 16) })
-		if !wide {
-			for i := range cells[:len(cells)-1] {
-				cells[i] = withoutSD(cells[i])
-			}
+		for i := range cells {
+			cells[i].Plain = !wide
 		}
-		size := Cell{}
-		for _, c := range cells[:len(cells)-1] {
-			for _, m := range c.Measures {
-				m.Quantity = Size
-				size.Measures = append(size.Measures, m)
-			}
+		size := Cell{Plain: true}
+		for _, m := range cells[len(cells)-1].Measures {
+			m.Quantity = Size
+			size.Measures = append(size.Measures, m)
 		}
 		if !b.row(name, []string{titleOf(name)}, []string{name}, append(columns, ""), append(cells, size)...) {
 			continue
@@ -58,20 +56,9 @@ func layers(b *builder, wide bool) {
 		if f, ok := storage.Figure([]string{name}, "storage_mb"); ok && !wide {
 			row.Cells[len(row.Cells)-1].Paper = &f
 		}
-		for i := range row.Cells {
-			if p := row.Cells[i].Paper; p != nil && !wide {
-				p.HasSD = false
-			}
-		}
 	}
 	b.note("MB stored is the mean size of a mask file. Ours are compressed; the paper's 6.7, 14 and 19 MB are bits that its code pickles at about twice their size.")
 	b.note("R-DMT's layers are chosen by the sign of the mean gradient; what counts as a layer is not published: here each weight tensor.")
-}
-
-// withoutSD is a cell that shows no ±: a mean of one measure and nothing else.
-func withoutSD(c Cell) Cell {
-	m := c.Measures
-	return Cell{Derive: nil, Measures: append(slices.Clone(m), m...)}
 }
 
 // inTable17 is the order of Table 17.
@@ -89,6 +76,7 @@ func sets17() (all []Set) {
 	return all
 }
 
+// curves are all numbers of shots.
 func curves(b *builder) {
 	b.Heads = []string{"shots", "method"}
 	sets := b.sets(sets17())

@@ -52,6 +52,15 @@ func (s *Sheet) grid() [][]string {
 	return all
 }
 
+// best reports whether a word of the grid is the best of its column.
+func (s *Sheet) best(row, column int) bool {
+	if row == 0 || column < len(s.Heads) {
+		return false
+	}
+	c := s.Lines[row-1].Cells[column-len(s.Heads)]
+	return c != nil && c.Best
+}
+
 func (s *Sheet) text(b *strings.Builder) {
 	fmt.Fprintf(b, "%s\n\n", s.heading())
 	grid := s.grid()
@@ -146,6 +155,11 @@ func (s *Sheet) markdown(b *strings.Builder) {
 				}
 			}
 		}
+		for j := range row {
+			if s.best(i, j) {
+				row[j] = "**" + row[j] + "**"
+			}
+		}
 		for j, cell := range row {
 			row[j] = strings.ReplaceAll(cell, "|", "\\|")
 		}
@@ -175,6 +189,9 @@ func (s *Sheet) latex(b *strings.Builder) {
 			row[j] = latexEscapes.Replace(cell)
 			if i > 0 && s.Lines[i-1].Paper && cell != "" && j >= len(s.Heads)-1 {
 				row[j] = `\textit{` + row[j] + "}"
+			}
+			if s.best(i, j) {
+				row[j] = `\textbf{` + row[j] + "}"
 			}
 		}
 		b.WriteString(strings.Join(row, " & ") + ` \\` + "\n")
