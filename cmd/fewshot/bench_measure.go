@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"fewshot/rmt/run"
+	"fewshot/rmt/cputime"
 	"fewshot/tensor"
 )
 
@@ -148,7 +148,7 @@ func (c *benchCase) sample() (sample, error) {
 		}
 	}
 	runtime.ReadMemStats(&before)
-	start, cpu := time.Now(), run.ProcessorTime()
+	start, cpu := time.Now(), cputime.Used()
 	for range n {
 		if err := c.call(); err != nil {
 			return sample{}, err
@@ -158,7 +158,7 @@ func (c *benchCase) sample() (sample, error) {
 		return sample{}, err
 	}
 	took := time.Since(start)
-	cpu = run.ProcessorTime() - cpu
+	cpu = cputime.Used() - cpu
 	runtime.ReadMemStats(&after)
 	return sample{took.Seconds() / float64(n), cpu.Seconds() / float64(n), float64(after.Mallocs-before.Mallocs) / float64(n), float64(after.TotalAlloc-before.TotalAlloc) / float64(n)}, nil
 }

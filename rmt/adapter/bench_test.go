@@ -1,24 +1,13 @@
-//go:build unix
-
 package adapter
 
 import (
-	"syscall"
 	"testing"
 
+	"fewshot/rmt/cputime"
 	"fewshot/rmt/probe"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
-
-// processorSeconds is what this process has used.
-func processorSeconds() float64 {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0
-	}
-	return float64(r.Utime.Sec+r.Stime.Sec) + float64(r.Utime.Usec+r.Stime.Usec)/1e6
-}
 
 // BenchmarkTipFEpoch is an epoch of Tip-Adapter-F on cached features of 100 classes, 16 images each, of 512 numbers, batches of 256: what
 // tests/peers/heads.py measures beside PyTorch.
@@ -54,11 +43,11 @@ func BenchmarkTipFEpoch(b *testing.B) {
 		b.Fatal(err)
 	}
 	run.Epochs += b.N
-	before := processorSeconds()
+	before := cputime.Used()
 	b.ResetTimer()
 	if err := run.Train(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 	b.StopTimer()
-	b.ReportMetric((processorSeconds()-before)/float64(b.N), "cpu-s/op")
+	b.ReportMetric((cputime.Used()-before).Seconds()/float64(b.N), "cpu-s/op")
 }

@@ -1,14 +1,12 @@
-//go:build unix
-
 package probe
 
 import (
 	"encoding/binary"
 	"math"
 	"os"
-	"syscall"
 	"testing"
 
+	"fewshot/rmt/cputime"
 	"fewshot/tensor"
 )
 
@@ -33,15 +31,6 @@ func benchFeatures(b *testing.B, dev *tensor.Device) (train, val Features) {
 	return train, val
 }
 
-// processorSeconds is what this process has used.
-func processorSeconds() float64 {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0
-	}
-	return float64(r.Utime.Sec+r.Stime.Sec) + float64(r.Utime.Usec+r.Stime.Usec)/1e6
-}
-
 // BenchmarkSearchC is the whole search for C.
 func BenchmarkSearchC(b *testing.B) {
 	dev, err := tensor.Open("cpu", tensor.Options{})
@@ -50,7 +39,7 @@ func BenchmarkSearchC(b *testing.B) {
 	}
 	defer dev.Close()
 	train, val := benchFeatures(b, dev)
-	before, times := processorSeconds(), 0
+	before, times := cputime.Used(), 0
 	for b.Loop() {
 		times++
 		h, s, err := SearchC(train, val, 100, DefaultSearch())
@@ -68,5 +57,5 @@ func BenchmarkSearchC(b *testing.B) {
 		b.ReportMetric(float64(s.Correct), "correct/op")
 		h.Release()
 	}
-	b.ReportMetric((processorSeconds()-before)/float64(times), "cpu-s/op")
+	b.ReportMetric((cputime.Used()-before).Seconds()/float64(times), "cpu-s/op")
 }

@@ -3,6 +3,7 @@ package run
 import (
 	"time"
 
+	"fewshot/rmt/cputime"
 	"fewshot/rmt/train"
 )
 
@@ -14,7 +15,7 @@ type meter struct {
 	unknown   bool // what processors spent before is
 }
 
-func startMeter() *meter { return &meter{start: time.Now(), processor: ProcessorTime()} }
+func startMeter() *meter { return &meter{start: time.Now(), processor: cputime.Used()} }
 
 // add counts what another process, or another part of the run, has spent; nil is one that did not say.
 func (m *meter) add(c *train.Cost) {
@@ -29,7 +30,7 @@ func (m *meter) add(c *train.Cost) {
 // cost is what the run has cost until now.
 func (m *meter) cost() train.Cost {
 	c := train.Cost{Seconds: m.before.Seconds + time.Since(m.start)}
-	if now := ProcessorTime(); now > 0 && !m.unknown {
+	if now := cputime.Used(); now > 0 && !m.unknown {
 		c.Processor = m.before.Processor + now - m.processor
 	}
 	return c

@@ -1,4 +1,4 @@
-package run
+package cputime
 
 import (
 	"time"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// ProcessorTime is what all processors have spent on this process, for itself and for the system on its behalf.
-func ProcessorTime() time.Duration {
+// Used is what all processors have spent on this process, for itself and for the system on its behalf.
+func Used() time.Duration {
 	var created, exited, kernel, user windows.Filetime
 	if windows.GetProcessTimes(windows.CurrentProcess(), &created, &exited, &kernel, &user) != nil {
 		return 0
