@@ -47,17 +47,20 @@ var gradients = map[string][]struct {
 	},
 	"LowRank": {
 		{[][]int{{2, 3, 5}, {2, 5}, {4, 2}, {1, 5}, {3, 1}}, on(func(v []*autograd.Var) *autograd.Var {
-			return autograd.LowRank(v[0], 8, 0.7, []autograd.Path{{A: v[1], B: v[2]}, {A: v[3], B: v[4], At: 5}})
+			return lowRank(v[0], 8, []autograd.Path{{A: v[1], B: v[2]}, {A: v[3], B: v[4], At: 5}})
 		})},
 		{[][]int{{2, 3, 5}, {2, 5}, {4, 2}, {1, 5}, {4, 1}}, func(t *autograd.Tape, v []*autograd.Var) *autograd.Var {
-			u := t.Device().New(tensor.Full, 7, 5)
-			tensor.Uniform(u, tensor.NewKey(8))
-			drop := &autograd.Dropout{Uniform: u, Rows: []int32{3, 0, 6, 1, 2, 5}, P: 0.4}
-			return autograd.LowRank(v[0], 8, 0.7, []autograd.Path{{A: v[1], B: v[2], Drop: drop}, {A: v[3], B: v[4], At: 4}})
+			return lowRank(v[0], 8, []autograd.Path{{A: v[1], B: v[2], Drop: drop(t, 3, 0, 6, 1, 2, 5)}, {A: v[3], B: v[4], At: 4}})
+		}},
+		{[][]int{{2, 3, 5}, {2, 5}, {4, 2}}, func(t *autograd.Tape, v []*autograd.Var) *autograd.Var { // numbers as they lie
+			return lowRank(v[0], 4, []autograd.Path{{A: v[1], B: v[2], Drop: drop(t, 1, 2, 3, 4, 5, 6)}})
 		}},
 		{[][]int{{3, 5}, {2, 5}, {4, 2}}, scoped(func(v []*autograd.Var) *autograd.Var { // the input is computed again
-			return autograd.LowRank(autograd.Activate(v[0], tensor.GELU), 4, 1, []autograd.Path{{A: v[1], B: v[2]}})
+			return lowRank(autograd.Activate(v[0], tensor.GELU), 4, []autograd.Path{{A: v[1], B: v[2]}})
 		})},
+	},
+	"LowRankAdd": {
+		{[][]int{{2, 3, 2}, {4, 2}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LowRankAdd(v[0], v[1], v[2], tensor.Full) })},
 	},
 	"LayerNorm": {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
 	"Transport": { // where the plan does not depend on the similarities, which it is taken not to
@@ -181,6 +184,19 @@ func scoped(f func(v []*autograd.Var) *autograd.Var) gradcheck.Func {
 	return func(t *autograd.Tape, v []*autograd.Var) *autograd.Var {
 		return t.Scope(func() *autograd.Var { return f(v) })
 	}
+}
+
+// lowRank is a product of low rank.
+func lowRank(x *autograd.Var, width int, paths []autograd.Path) *autograd.Var {
+	h, w := autograd.LowRank(x, width, 0.7, paths)
+	return autograd.LowRankAdd(h, w, nil, tensor.Compute)
+}
+
+// drop hides elements of rows of 5 by these rows of its numbers.
+func drop(t *autograd.Tape, rows ...int32) *autograd.Dropout {
+	u := t.Device().New(tensor.Full, 7, 5)
+	tensor.Uniform(u, tensor.NewKey(8))
+	return &autograd.Dropout{Uniform: u, Rows: rows, P: 0.4}
 }
 
 func TestGradients(t *testing.T) {

@@ -10,9 +10,12 @@ import (
 func Linear(x, w, b *Var) *Var { return LinearAdd(x, w, b, nil) }
 
 // LinearAdd is x·wᵀ + b + r, for a residual r [..., out] or nil, which is added as the product is made: no pass over memory of its own.
-func LinearAdd(x, w, b, r *Var) *Var {
+func LinearAdd(x, w, b, r *Var) *Var { return linear(x.Value.Kind(), x, w, b, r) }
+
+// linear is LinearAdd with a result of the given kind.
+func linear(k tensor.Kind, x, w, b, r *Var) *Var {
 	t := x.tape
-	out := t.New(x.Value.Kind(), replaceLast(x.Shape(), w.Shape()[0])...)
+	out := t.New(k, replaceLast(x.Shape(), w.Shape()[0])...)
 	o := tensor.GemmOptions{TransB: true}
 	inputs := []*Var{x, w}
 	if b != nil {

@@ -3,7 +3,6 @@ package autograd
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"fewshot/tensor"
 )
@@ -24,17 +23,31 @@ func (d *Dropout) rate() float64 {
 	return 1 / (1 - d.P)
 }
 
+// numbers are those of the rows; release gives back what they took.
+func (d *Dropout) numbers() (u *tensor.Tensor, release func()) {
+	first, n := d.Rows[0], len(d.Rows)
+	inOrder := true
+	for i, r := range d.Rows {
+		inOrder = inOrder && r == first+int32(i)
+	}
+	if inOrder { // as they lie there
+		return d.Uniform.Rows(int(first), int(first)+n), func() {}
+	}
+	u = d.Uniform.Device().New(tensor.Full, n, d.Uniform.Dim(1))
+	tensor.Gather(u, d.Uniform, d.Rows)
+	return u, u.Release
+}
+
 // hide is dst = x where it is kept and 0 elsewhere, by rows, for x [K, …, D] of any number of lanes.
 func (d *Dropout) hide(dst, x *tensor.Tensor) {
-	u := x.Device().New(tensor.Full, len(d.Rows), x.Dim(1))
-	tensor.Gather(u, d.Uniform, d.Rows)
+	u, release := d.numbers()
+	defer release()
 	// U ≥ P is U > t for the number t before P.
 	t, n := (math.Ceil(d.P*(1<<24))-1)/(1<<24), u.Len()
 	for k := range x.Len() / n {
 		part := func(y *tensor.Tensor) *tensor.Tensor { return y.View(x.Len()/n, n).Index(k) }
 		tensor.Mask(part(dst), part(x), u, t)
 	}
-	u.Release()
 }
 
 // Path is one product of two thin matrices: x·Aᵀ·Bᵀ for A [r, D] and B [n, r], which goes to columns from At on.
@@ -44,13 +57,15 @@ type Path struct {
 	Drop *Dropout // of x, for this path alone; what is left is divided by 1 − P
 }
 
-// LowRank is the sum over paths of scale·drop(x)·Aᵀ·Bᵀ, for x [..., D], in their columns of the result [..., width]; columns of different
-// paths are apart. No weight gradient as large as Bᵀ·A is ever made.
-func LowRank(x *Var, width int, scale float64, paths []Path) *Var {
-	t, d := x.tape, x.Value.Dim(1)
+// LowRank is a product of low rank in its two factors: h [..., rank] and w [width, rank], for x [..., D], with
+//
+//	h·wᵀ = Σ scale·drop(x)·Aᵀ·Bᵀ
+//
+// over the paths, each in its columns of the result, which are apart. [LowRankAdd] multiplies them. No weight gradient as large as Bᵀ·A is ever made.
+func LowRank(x *Var, width int, scale float64, paths []Path) (h, w *Var) {
+	d := x.Value.Dim(1)
 	rows := x.Value.Len() / d
 	l := &lowRank{x: x, width: width, paths: paths}
-	inputs := []*Var{x}
 	for i, p := range paths {
 		r, n := p.A.Shape()[0], p.B.Shape()[0]
 		if p.A.Value.Dim(1) != d || p.B.Shape()[1] != r || p.At < 0 || p.At+n > width || p.Drop != nil && len(p.Drop.Rows) != rows {
@@ -60,25 +75,14 @@ func LowRank(x *Var, width int, scale float64, paths []Path) *Var {
 		l.rank += r
 		l.dropped = l.dropped || p.Drop != nil
 		l.factor = append(l.factor, scale*p.Drop.rate())
-		inputs = append(inputs, p.A, p.B)
 	}
-	out := t.New(x.Value.Kind(), replaceLast(x.Shape(), width)...)
-	h := t.New(tensor.Full, rows, l.rank)
-	l.inner(h, x.Value)
-	b := l.outer(t.dev)
-	tensor.Gemm(matrix(out), h, b, tensor.GemmOptions{TransB: true})
-	b.Release()
-	keep := slices.Concat([]*tensor.Tensor{h}, x.sources())
-	for _, p := range paths {
-		keep = append(keep, p.A.Value, p.B.Value)
-		if p.Drop != nil {
-			keep = append(keep, p.Drop.Uniform)
-		}
-	}
-	return t.Record(out, inputs, keep, func(s *Sweep, ct *tensor.Tensor) { l.pull(s, ct, h) })
+	return l.inner(), l.outer()
 }
 
-// lowRank is a LowRank at work. Its paths lie beside each other: h [rows, rank] has the columns of each from at[i] on.
+// LowRankAdd is h·wᵀ + r for the factors of a LowRank and a residual r [..., width] or nil, in the given kind, which is r's.
+func LowRankAdd(h, w, r *Var, k tensor.Kind) *Var { return linear(k, h, w, nil, r) }
+
+// lowRank is a LowRank at work. Its paths lie beside each other: h and w have the columns of each from at[i] on.
 type lowRank struct {
 	x       *Var
 	width   int
@@ -89,8 +93,32 @@ type lowRank struct {
 	dropped bool
 }
 
-// inner is h = x·Aᵀ.
-func (l *lowRank) inner(h, x *tensor.Tensor) {
+// inner is h, drop(x)·Aᵀ.
+func (l *lowRank) inner() *Var {
+	x := l.x.Value
+	h := l.x.tape.New(tensor.Full, replaceLast(l.x.Shape(), l.rank)...)
+	l.project(matrix(h), x)
+	inputs, keep := []*Var{l.x}, l.x.sources()
+	keep = keep[:len(keep):len(keep)]
+	for _, p := range l.paths {
+		inputs, keep = append(inputs, p.A), append(keep, p.A.Value)
+		if p.Drop != nil {
+			keep = append(keep, p.Drop.Uniform)
+		}
+	}
+	return l.x.tape.Record(h, inputs, keep, func(s *Sweep, dh *tensor.Tensor) {
+		x := s.recall(l.x)
+		if l.dropped {
+			l.pullDropped(s, lanes(dh), x)
+		} else {
+			l.pull(s, lanes(dh), x)
+		}
+		x.Release()
+	})
+}
+
+// project makes h [rows, rank].
+func (l *lowRank) project(h, x *tensor.Tensor) {
 	dev := x.Device()
 	if !l.dropped {
 		a := l.stacked(dev)
@@ -123,65 +151,55 @@ func (l *lowRank) stacked(dev *tensor.Device) *tensor.Tensor {
 	return a
 }
 
-// outer are the B of all paths with their factors, each in its place, [width, rank].
-func (l *lowRank) outer(dev *tensor.Device) *tensor.Tensor {
-	b := dev.Zeros(tensor.Full, l.width, l.rank)
-	tensor.Fill(b, 0)
+// outer is w, the B of all paths with their factors, each in its place.
+func (l *lowRank) outer() *Var {
+	t := l.x.tape
+	w := t.New(tensor.Full, l.width, l.rank)
+	tensor.Fill(w, 0)
+	var inputs []*Var
 	for i, p := range l.paths {
 		n, r := p.B.Shape()[0], p.B.Shape()[1]
-		part := dev.New(tensor.Full, n, r)
+		part := t.dev.New(tensor.Full, n, r)
 		tensor.Scale(part, p.B.Value, l.factor[i])
-		tensor.CopyBlocks(b, part, n, r, p.At*l.rank+l.at[i], l.rank, 0, r)
+		tensor.CopyBlocks(w, part, n, r, p.At*l.rank+l.at[i], l.rank, 0, r)
 		part.Release()
+		inputs = append(inputs, p.B)
 	}
-	return b
+	return t.Record(w, inputs, nil, func(s *Sweep, dw *tensor.Tensor) {
+		for i, p := range l.paths {
+			if p.B.NeedsGrad() {
+				n, r := p.B.Shape()[0], p.B.Shape()[1]
+				g := s.NewLike(tensor.Full, n, r)
+				for k := range s.lanes {
+					tensor.CopyBlocks(g.Index(k), dw.Index(k), n, r, 0, r, p.At*l.rank+l.at[i], l.rank)
+				}
+				tensor.Scale(g, g, l.factor[i])
+				s.Give(p.B, g)
+			}
+		}
+	})
 }
 
-func (l *lowRank) pull(s *Sweep, ct, h *tensor.Tensor) {
-	dev, d, rows := s.tape.dev, l.x.Value.Dim(1), h.Shape()[0]
-	b := l.outer(dev)
-	dh := s.NewLike(tensor.Full, rows, l.rank)
-	tensor.Gemm(matrix(dh), matrix(ct), b, tensor.GemmOptions{})
-	b.Release()
-	db := s.NewLike(tensor.Full, l.width, l.rank)
-	tensor.Gemm(db, lanes(ct), h, tensor.GemmOptions{TransA: true})
+// pull takes the gradient dh [K, rows, rank] on where nothing is dropped.
+func (l *lowRank) pull(s *Sweep, dh, x *tensor.Tensor) {
+	da := s.NewLike(tensor.Full, l.rank, x.Dim(1))
+	tensor.Gemm(da, dh, matrix(x), tensor.GemmOptions{TransA: true})
 	for i, p := range l.paths {
-		if p.B.NeedsGrad() {
-			n, r := p.B.Shape()[0], p.B.Shape()[1]
-			g := s.NewLike(tensor.Full, n, r)
+		if p.A.NeedsGrad() {
+			g := s.NewLike(tensor.Full, p.A.Shape()...)
 			for k := range s.lanes {
-				tensor.CopyBlocks(g.Index(k), db.Index(k), n, r, 0, r, p.At*l.rank+l.at[i], l.rank)
+				tensor.Copy(g.Index(k), da.Index(k).Rows(l.at[i], l.at[i]+p.A.Shape()[0]))
 			}
-			tensor.Scale(g, g, l.factor[i])
-			s.Give(p.B, g)
+			s.Give(p.A, g)
 		}
 	}
-	db.Release()
-	x := s.recall(l.x)
-	if l.dropped {
-		l.pullDropped(s, dh, x)
-	} else {
-		da := s.NewLike(tensor.Full, l.rank, d)
-		tensor.Gemm(da, dh, matrix(x), tensor.GemmOptions{TransA: true})
-		for i, p := range l.paths {
-			if p.A.NeedsGrad() {
-				g := s.NewLike(tensor.Full, p.A.Shape()...)
-				for k := range s.lanes {
-					tensor.Copy(g.Index(k), da.Index(k).Rows(l.at[i], l.at[i]+p.A.Shape()[0]))
-				}
-				s.Give(p.A, g)
-			}
-		}
-		da.Release()
-		if l.x.NeedsGrad() {
-			a, dx := l.stacked(dev), s.New(l.x)
-			tensor.Gemm(matrix(dx), matrix(dh), a, tensor.GemmOptions{})
-			a.Release()
-			s.Give(l.x, dx)
-		}
+	da.Release()
+	if l.x.NeedsGrad() {
+		a, dx := l.stacked(s.tape.dev), s.New(l.x)
+		tensor.Gemm(matrix(dx), matrix(dh), a, tensor.GemmOptions{})
+		a.Release()
+		s.Give(l.x, dx)
 	}
-	x.Release()
-	dh.Release()
 }
 
 // pullDropped takes the gradient of h on, path by path: each sees another x.

@@ -83,6 +83,58 @@ func TestForwardFirstGradients(t *testing.T) {
 	}
 }
 
+// The same with a second path of low rank on the input projection, whose factors get gradients, too.
+func TestForwardFirstOfLowRank(t *testing.T) {
+	dev := open(t)
+	const d, rank = firstWidth, 2
+	a, x := firstRig(dev)
+	var factors []*tensor.Tensor
+	for i, shape := range [][]int{{rank, d}, {d, rank}, {rank, d}, {d, rank}, {rank, d}, {d, rank}} {
+		f := dev.New(tensor.Full, shape...)
+		tensor.Normal(f, tensor.NewKey(uint64(20+i)))
+		tensor.Scale(f, f, 1/math.Sqrt(float64(shape[1])))
+		factors = append(factors, f)
+	}
+	u := dev.New(tensor.Full, firstBatch*firstLength, d)
+	tensor.Uniform(u, tensor.NewKey(30))
+	drop := &autograd.Dropout{Uniform: u, P: 0.25}
+	for i := range firstBatch * firstLength {
+		drop.Rows = append(drop.Rows, int32(i))
+	}
+	a.InW.Extend(func(x *autograd.Var) (h, w *autograd.Var) {
+		var paths []autograd.Path
+		for i := range 3 {
+			paths = append(paths, autograd.Path{A: x.Tape().Leaf(factors[2*i]), B: x.Tape().Leaf(factors[2*i+1]), At: i * d, Drop: drop})
+		}
+		return autograd.LowRank(x, 3*d, 0.7, paths)
+	})
+	run := func(f func(x *autograd.Var) *autograd.Var) (all [][]float64) {
+		tape := autograd.NewTape(dev)
+		defer tape.Release()
+		y := f(tape.Leaf(x))
+		cts := dev.New(y.Value.Kind(), append([]int{2}, y.Shape()...)...)
+		tensor.Normal(cts, tensor.NewKey(31))
+		defer cts.Release()
+		g := autograd.Pullback(y, cts)
+		all = append(all, y.Value.Float64s())
+		for _, leaf := range append([]*tensor.Tensor{x, a.InW.Value, a.InB.Value}, factors...) {
+			all = append(all, g.Of(leaf).Float64s())
+		}
+		return all
+	}
+	want := run(func(x *autograd.Var) *autograd.Var { return autograd.FirstToken(a.Forward(x, nil)) })
+	// As in TestForwardFirstGradients, with a few products more in each sum.
+	const terms = max(firstWidth+3*rank, firstBatch*firstLength)
+	const tolerance = 2 * 12 * terms * terms * 0x1p-53
+	for i, got := range run(first(a)) {
+		for j, v := range got {
+			if !(math.Abs(v-want[i][j]) <= tolerance) {
+				t.Fatalf("result %d, element %d: %.17g alone, %.17g among all", i, j, v, want[i][j])
+			}
+		}
+	}
+}
+
 // In bfloat16, attention of one query is about as near to what float64 makes of the same numbers as attention by keys and values of
 // all tokens. Those are rounded, and so is the result; of such roundings there may be one more here, where a processor without
 // products of bfloat16 keeps all probabilities in float32, so that errors are at most √(3/2) times as large.

@@ -109,16 +109,17 @@ func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd
 //	Σ_j pᵢⱼ·(Wvᵢ·x_j + bvᵢ) = Wvᵢ·cᵢ + bvᵢ       with cᵢ = Σ_j pᵢⱼ·x_j, as Σ_j pᵢⱼ = 1
 //
 // and the softmax over j does not see qᵢ·bkᵢ, so that bk has no part in this. Each head is a query u to the tokens themselves.
-// Not so where the input projection has a second path, which may be no matrix, nor where keys are turned, each in its own way.
+// A second path of low rank, h·wᵀ, makes tokens [x_j h_j] and weights [W w] of these. Not so where keys are turned, each in its own way.
 func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
-	if a.InW.path != nil || a.rotary != nil {
+	if a.rotary != nil {
 		return a.out(autograd.FirstToken(autograd.Attention(a.project(x), a.heads, a.causal)), residual)
 	}
-	w, b := a.InW.On(t), a.InB.On(t)
+	x, w := a.InW.beside(x)
+	b := a.InB.On(t)
 	q := autograd.Linear(autograd.FirstToken(x), autograd.Rows(w, 0, d), autograd.Rows(b, 0, d)) // [B, width]
-	u := autograd.SplitHeads(q, autograd.Rows(w, d, 2*d), a.heads)                               // [B, heads, width]
-	c := autograd.Attend(u, x, 1/math.Sqrt(float64(d/a.heads)))                                  // [B, heads, width]
+	u := autograd.SplitHeads(q, autograd.Rows(w, d, 2*d), a.heads)                               // [B, heads, width + rank]
+	c := autograd.Attend(u, x, 1/math.Sqrt(float64(d/a.heads)))                                  // [B, heads, width + rank]
 	heads := autograd.JoinHeads(c, autograd.Rows(w, 2*d, 3*d), autograd.Rows(b, 2*d, 3*d))       // [B, width]
 	return a.out(heads, residual)
 }

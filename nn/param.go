@@ -14,7 +14,7 @@ type Param struct {
 	Trainable bool // a leaf of recording tapes; otherwise constant
 
 	view func(*autograd.Tape, *autograd.Var) *autograd.Var
-	path func(x *autograd.Var) *autograd.Var
+	path func(x *autograd.Var) (h, w *autograd.Var)
 
 	changes int // of view and path
 
@@ -63,9 +63,9 @@ func (p *Param) Changed(loaded *tensor.Tensor) bool {
 // Parametrized reports whether layers see the parameter through something.
 func (p *Param) Parametrized() bool { return p.view != nil }
 
-// Extend gives the parameter, a layer's weight W [out, in], a second path: a layer that makes x·Wᵀ of its input x [..., in] adds
-// f(x) [..., out] to that, as LoRA does. nil takes it off again. A view and a path do not know of each other.
-func (p *Param) Extend(f func(x *autograd.Var) *autograd.Var) {
+// Extend gives the parameter, a layer's weight W [out, in], a second path of low rank: a layer that makes x·Wᵀ of its input x [..., in]
+// adds h·wᵀ to that, with h [..., rank] and w [out, rank] from f, as LoRA does. nil takes it off again. A view and a path do not know of each other.
+func (p *Param) Extend(f func(x *autograd.Var) (h, w *autograd.Var)) {
 	p.path = f
 	p.changes++
 }
@@ -73,13 +73,20 @@ func (p *Param) Extend(f func(x *autograd.Var) *autograd.Var) {
 // product is x·Wᵀ + b + residual, either of which may be nil, with what the second path makes of x.
 func (p *Param) product(x, b, residual *autograd.Var) *autograd.Var {
 	if p.path != nil {
-		y := p.path(x)
-		if residual != nil {
-			y = autograd.Add(residual, y)
-		}
-		residual = y
+		h, w := p.path(x)
+		residual = autograd.LowRankAdd(h, w, residual, x.Value.Kind())
 	}
 	return autograd.LinearAdd(x, p.On(x.Tape()), b, residual)
+}
+
+// beside is x and the parameter such that x·Wᵀ is all that product makes of them: with a second path both have the columns of its factors, too.
+func (p *Param) beside(x *autograd.Var) (wider, weight *autograd.Var) {
+	weight = p.On(x.Tape())
+	if p.path == nil {
+		return x, weight
+	}
+	h, w := p.path(x)
+	return autograd.Concat(x, h), autograd.Concat(weight, w)
 }
 
 // Pack prepares the parameter, a layer's weight, for inputs of few rows, and if grad for their gradients too; see [tensor.Pack]. One
@@ -126,8 +133,7 @@ func (p *Param) On(t *autograd.Tape) *autograd.Var {
 }
 
 // Folded is the matrix [out, in] that a layer multiplies its input by in all: the weight as layers see it and, added to it, what
-// the second path makes of the unit vectors. That is all of a path that is linear, as low-rank ones are. Of any other
-// parameter it is the tensor as layers see it.
+// the second path makes of the unit vectors. Of any other parameter it is the tensor as layers see it.
 func (p *Param) Folded(t *autograd.Tape) []float32 {
 	w := slices.Clone(p.On(t).Value.Floats())
 	if p.path == nil {
@@ -138,7 +144,8 @@ func (p *Param) Folded(t *autograd.Tape) []float32 {
 	for i := range in {
 		units[i*in+i] = 1
 	}
-	columns := p.path(t.Const(p.Value.Device().From(units, in, in))).Value.Floats() // [in, out]
+	h, b := p.path(t.Const(p.Value.Device().From(units, in, in)))
+	columns := autograd.LowRankAdd(h, b, nil, tensor.Full).Value.Floats() // [in, out]
 	for o := range out {
 		for i := range in {
 			w[o*in+i] += columns[i*out+o]

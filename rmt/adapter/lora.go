@@ -101,10 +101,12 @@ type LoRA struct {
 	sites   []*site
 	group   train.Group
 
-	first, images, batch int           // of the part of a batch that is being computed, and of that
-	firstText, texts     int           // of the part of the prompts
-	learning             bool          // features of prompts, of which some are computed twice, the first time without a recording tape
-	classes              *autograd.Var // on the tape that is being recorded
+	first, images, batch int            // of the part of a batch that is being computed, and of that
+	textRows, textEnds   []int32        // of the part of the prompts: the dropout's rows for the encoder's, and for those that become features
+	learning             bool           // features of prompts, of which some are computed twice, the first time without a recording tape
+	classes              *autograd.Var  // on the tape that is being recorded
+	drawn                *tensor.Tensor // numbers of a path of the image encoder, by token and then by image; nil without
+	order                []int32        // its rows by image and then by token, for a batch of so many
 }
 
 // site is a weight with its paths.
@@ -118,7 +120,7 @@ type path struct {
 	name    string // <block>.attn.q_proj
 	at      int    // column of the packed projection
 	a, b    *nn.Param
-	uniform *tensor.Tensor // numbers of the dropout, by token and then by image or class; nil without
+	uniform *tensor.Tensor // numbers of the dropout, by image and then by token, or by token and then by class; nil without
 }
 
 // NewLoRA puts paths on the encoders, Detach takes them off. prompts are the classes', tokenised; where the text encoder is frozen, the
@@ -132,6 +134,9 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 		l.attach(image.Params(), false, c.Batch*image.Sizes().Tokens)
 		if len(l.sites) == 0 {
 			return nil, fmt.Errorf("clip-lora changes the attention of transformers, and this image encoder is none; encoder text would leave it alone")
+		}
+		if u := l.sites[0].paths[0].uniform; u != nil {
+			l.drawn = u.Device().Zeros(tensor.Full, u.Shape()...)
 		}
 	}
 	if c.Encoder != "vision" {
@@ -152,7 +157,7 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 		for _, p := range s.paths {
 			l.group.Params = append(l.group.Params, p.a, p.b)
 		}
-		s.weight.Extend(func(x *autograd.Var) *autograd.Var { return l.along(s, x) })
+		s.weight.Extend(func(x *autograd.Var) (h, w *autograd.Var) { return l.along(s, x) })
 	}
 	return l, nil
 }
@@ -198,8 +203,8 @@ func (l *LoRA) path(dev *tensor.Device, name string, at, width, rows int) *path 
 	return p
 }
 
-// along is what a site's paths make of an input. Where nothing is being learned nothing is dropped.
-func (l *LoRA) along(s *site, x *autograd.Var) *autograd.Var {
+// along is what a site's paths make of an input, in its factors. Where nothing is being learned nothing is dropped.
+func (l *LoRA) along(s *site, x *autograd.Var) (h, w *autograd.Var) {
 	t, width := x.Tape(), s.weight.Value.Shape()[0]
 	var rows []int32
 	if l.Config.Dropout > 0 && (t.Recording() || l.learning) {
@@ -217,25 +222,18 @@ func (l *LoRA) along(s *site, x *autograd.Var) *autograd.Var {
 }
 
 // rows says which numbers of the dropout are those of n rows: all tokens of all images or texts, or one of each, the one that becomes
-// the feature. The numbers are ordered by token first.
+// the feature.
 func (l *LoRA) rows(ofText bool, n int) []int32 {
-	rows := make([]int32, 0, n)
 	switch {
-	case ofText && n == l.texts:
-		for c, end := range l.ends[l.firstText:][:n] {
-			rows = append(rows, end*int32(len(l.prompts))+int32(l.firstText+c))
-		}
+	case ofText && n == len(l.textEnds):
+		return l.textEnds
 	case ofText:
-		for c := range l.texts {
-			for j := range n / l.texts {
-				rows = append(rows, int32(j*len(l.prompts)+l.firstText+c))
-			}
-		}
-	default:
-		for i := range l.images {
-			for j := range n / l.images {
-				rows = append(rows, int32(j*l.batch+l.first+i))
-			}
+		return l.textRows
+	}
+	rows, tokens := make([]int32, 0, n), l.image.Sizes().Tokens
+	for i := range l.images {
+		for j := range n / l.images {
+			rows = append(rows, int32((l.first+i)*tokens+j))
 		}
 	}
 	return rows
@@ -283,20 +281,27 @@ func (l *LoRA) encodePart(t *autograd.Tape, prompts [][]int32, first int) *autog
 	if l.Config.Dropout == 0 || !t.Recording() && !l.learning {
 		return l.text.Encode(t, prompts)
 	}
-	l.firstText, l.texts = first, len(prompts)
 	run, ends := l.text.Run(prompts)
-	length := 0
-	for _, p := range run {
-		length = max(length, len(p))
+	lengths := make([]int, len(run))
+	for i, p := range run {
+		lengths[i] = len(p)
 	}
-	ids := make([]int32, 0, len(prompts)*length)
-	for _, p := range run {
-		row := make([]int32, length) // what lies behind a text's end is never looked at
-		copy(row, p)
-		ids = append(ids, row...)
+	layout, where := text.Continued(0, lengths)
+	ids := make([]int32, layout.Rows())
+	l.textRows, l.textEnds = make([]int32, layout.Rows()), make([]int32, len(run))
+	number := func(i, j int) int32 { return int32(j*len(l.prompts) + first + i) } // of token j of text i, by token first
+	for i, p := range run {
+		copy(ids[where[i]:], p)
+		for j := range p {
+			l.textRows[where[i]+j] = number(i, j)
+		}
+		l.textEnds[i] = number(i, int(ends[i]))
 	}
-	x := autograd.Reshape(l.text.Embeddings(t, ids), len(prompts), length, l.text.Width)
-	return l.text.EncodeEmbeddings(x, ends)
+	if l.text.Full { // all are equally long, and end where they will
+		return l.text.EncodeEmbeddings(autograd.Reshape(l.text.Embeddings(t, ids), len(run), l.text.Context, l.text.Width), ends)
+	}
+	x := t.Scope(func() *autograd.Var { return l.text.Place(l.text.Embeddings(t, ids), layout) })
+	return l.text.EncodeRows(x, layout, nn.Prompts{})
 }
 
 // Losses are the cross-entropy.
@@ -311,18 +316,30 @@ func (l *LoRA) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autogra
 	return []*autograd.Var{autograd.CrossEntropy(logits, p.Labels)}, logits
 }
 
-// Begin draws the dropout of a step.
+// Begin draws the dropout of a step: numbers are by token first, as the released program's activations are. Those of images are put into
+// the order in which the image encoder has its rows, so that a part of a batch finds its own in one piece.
 func (l *LoRA) Begin(step int) {
+	tokens := l.image.Sizes().Tokens
+	if l.drawn != nil && len(l.order) != l.batch*tokens {
+		l.order = l.order[:0]
+		for i := range l.batch {
+			for j := range tokens {
+				l.order = append(l.order, int32(j*l.batch+i))
+			}
+		}
+	}
 	for _, s := range l.sites {
 		for _, p := range s.paths {
 			if p.uniform == nil {
 				continue
 			}
-			rows := len(l.prompts) * l.length
-			if !s.text {
-				rows = l.batch * l.image.Sizes().Tokens
+			key := l.Key.Name("dropout").Fold(uint64(step)).Name(p.name + ".dropout")
+			if s.text {
+				tensor.Uniform(p.uniform, key)
+				continue
 			}
-			tensor.Uniform(p.uniform.Rows(0, rows), l.Key.Name("dropout").Fold(uint64(step)).Name(p.name+".dropout"))
+			tensor.Uniform(l.drawn.Rows(0, len(l.order)), key)
+			tensor.Gather(p.uniform.Rows(0, len(l.order)), l.drawn.Rows(0, len(l.order)), l.order)
 		}
 	}
 }
