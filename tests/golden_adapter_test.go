@@ -244,7 +244,12 @@ func goldenLoRA(g *goldenCase, model string) {
 	if c.Decay != want.AdamW.Decay {
 		g.Refuse("it has decay %g", want.AdamW.Decay)
 	}
-	head := train.Head{Classes: clip.classes(g.Dev, want.Tokens), Scale: want.Scale}
+	if model == smallCLIP {
+		c.LogitScale = want.Scale
+	} else if c.LogitScale != want.Scale {
+		g.Refuse("it multiplies cosines by %g", want.Scale)
+	}
+	head := train.Head{Classes: clip.classes(g.Dev, want.Tokens), Scale: clip.scale}
 	l, err := adapter.NewLoRA(clip.image, clip.text, want.Tokens, head, c)
 	if err != nil {
 		g.Fatal(err)

@@ -324,7 +324,7 @@ func (f folded) Names() []string { return f.m.Weights.Values().Names() }
 func (f folded) Shape(name string) ([]int, bool) { return f.m.Weights.Values().Shape(name) }
 
 func (f folded) Read(name string, dst []float32) error {
-	for _, params := range [][]*nn.Param{f.m.Image.Params(), f.m.Text.Params()} {
+	for _, params := range [][]*nn.Param{f.m.Image.Params(), f.m.Text.Params(), {f.m.LogitScale}} {
 		if i := slices.IndexFunc(params, func(p *nn.Param) bool { return p.Name == name }); i >= 0 {
 			t := autograd.NoGrad(params[i].Value.Device())
 			defer t.Release()

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"fewshot/nn/checkpoint"
 )
 
 // TestExportFoldsMask: what a program computes that opens the export is what this one computes with the mask.
@@ -160,7 +163,7 @@ func TestExportFoldsLoRA(t *testing.T) {
 	run, out := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "out")
 	data := []string{"-data", tinyData(t), "-dataset", "few"}
 	must(t, append([]string{"train", "-method", "clip-lora", "-model", tiny(t), "-shots", "4", "-batch-size", "8", "-iterations", "20", "-lr", "1e-2",
-		"-zeroshot=false", "-out", run}, data...)...)
+		"-logit-scale", "30", "-zeroshot=false", "-out", run}, data...)...)
 	must(t, "export", "-model", tiny(t), "-tuned", run, "-to", "open_clip", "-out", out)
 	test := func(args ...string) evalResult {
 		t.Helper()
@@ -169,6 +172,15 @@ func TestExportFoldsLoRA(t *testing.T) {
 	want, got, bare := test("eval", "-model", tiny(t), "-tuned", run), test("zeroshot", "-model", out), test("zeroshot", "-model", tiny(t))
 	if got.Test != want.Test {
 		t.Errorf("%+v with the tuned file, %+v exported", want.Test, got.Test)
+	}
+	exported, err := checkpoint.OpenModel(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exported.Close()
+	var scale [1]float32
+	if err := exported.Read("logit_scale", scale[:]); err != nil || scale[0] != float32(math.Log(30)) {
+		t.Errorf("logit scale %g, %v: want log 30, by which cosines are multiplied", scale[0], err)
 	}
 	if bare.Test == want.Test {
 		t.Errorf("%+v untouched: nothing was learned, and the test shows nothing", bare.Test)

@@ -20,8 +20,9 @@ type LoRAConfig struct {
 	Encoder    string   `json:"encoder"` // vision, text or both
 	Params     []string `json:"params"`  // of q, k, v and o, the projections that get a path, in every block
 	Rank       int      `json:"rank"`
-	Alpha      float64  `json:"alpha"`   // what a path says counts by alpha/√rank
-	Dropout    float64  `json:"dropout"` // of the paths' inputs
+	Alpha      float64  `json:"alpha"`       // what a path says counts by alpha/√rank
+	Dropout    float64  `json:"dropout"`     // of the paths' inputs
+	LogitScale float64  `json:"logit_scale"` // what cosines are multiplied by; 0 for what the model does
 	Iterations int      `json:"iterations"`
 	LR         float64  `json:"lr"`
 	LeastLR    float64  `json:"least_lr"` // where the cosine ends
@@ -32,7 +33,7 @@ type LoRAConfig struct {
 
 // DefaultLoRA has the published settings, which are the same for all data sets.
 func DefaultLoRA(shots int) LoRAConfig {
-	return LoRAConfig{Encoder: "both", Params: []string{"q", "k", "v"}, Rank: 2, Alpha: 1, Dropout: 0.25, Iterations: 500 * max(shots, 1),
+	return LoRAConfig{Encoder: "both", Params: []string{"q", "k", "v"}, Rank: 2, Alpha: 1, Dropout: 0.25, LogitScale: 100, Iterations: 500 * max(shots, 1),
 		LR: 2e-4, LeastLR: 1e-6, Decay: 0.01, Batch: 32, Seed: 1}
 }
 
@@ -68,6 +69,8 @@ func (c LoRAConfig) Validate() error {
 		return fmt.Errorf("alpha %g: a path needs a factor other than 0", c.Alpha)
 	case !(c.Dropout >= 0 && c.Dropout < 1):
 		return fmt.Errorf("dropout %g must lie in [0, 1)", c.Dropout)
+	case !(c.LogitScale >= 0) || math.IsInf(c.LogitScale, 0):
+		return fmt.Errorf("logit scale %g: cosines are multiplied by a number above 0, or with 0 by the model's own", c.LogitScale)
 	case !(c.LeastLR >= 0 && c.LeastLR <= c.LR):
 		return fmt.Errorf("the learning rate goes from %g to %g, which must be no more and not negative", c.LR, c.LeastLR)
 	}
@@ -90,7 +93,7 @@ func (c LoRAConfig) Schedule() optim.Schedule { return optim.CosineTo(c.LR, c.Le
 type LoRA struct {
 	train.Base
 	Config LoRAConfig
-	Head   train.Head // classes of a frozen text encoder; otherwise only its Scale counts
+	Head   train.Head // classes of a frozen text encoder; otherwise only its Scale counts, which is the settings' where they have one
 	Key    tensor.Key // of the dropout
 
 	image   vit.Image
@@ -130,6 +133,9 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 		return nil, err
 	}
 	l := &LoRA{Config: c, Head: head, image: image, text: txt, prompts: prompts, Key: tensor.NewKey(c.Seed).Name("clip-lora")}
+	if c.LogitScale > 0 {
+		l.Head.Scale = c.LogitScale
+	}
 	if c.Encoder != "text" {
 		l.attach(image.Params(), false, c.Batch*image.Sizes().Tokens)
 		if len(l.sites) == 0 {

@@ -116,7 +116,7 @@ func (c toyCLIP) images(n int) (*tensor.Tensor, []int32) {
 func (c toyCLIP) start(t *testing.T, change func(*LoRAConfig)) *LoRA {
 	t.Helper()
 	s := DefaultLoRA(1)
-	s.Batch, s.Params = 6, []string{"q", "k", "v", "o"}
+	s.Batch, s.Params, s.LogitScale = 6, []string{"q", "k", "v", "o"}, 0
 	if change != nil {
 		change(&s)
 	}
@@ -178,7 +178,7 @@ func TestLoRAOfManyPrompts(t *testing.T) {
 	images, labels := c.images(3)
 	for _, dropout := range []float64{0, 0.25} {
 		s := DefaultLoRA(1)
-		s.Batch, s.Dropout, s.Encoder = 3, dropout, "text"
+		s.Batch, s.Dropout, s.Encoder, s.LogitScale = 3, dropout, "text", 20
 		l, err := NewLoRA(c.image, c.text, many, train.Head{Classes: whole, Scale: 20}, s)
 		if err != nil {
 			t.Fatal(err)
@@ -288,6 +288,37 @@ func TestLoRAIsASum(t *testing.T) {
 	}
 }
 
+// Cosines are multiplied by the same number in the loss and in the classifier that is left: the settings', whatever the model's is, as
+// published, or with 0 the model's.
+func TestLoRALogitScale(t *testing.T) {
+	c := newToyCLIP(t, "ref")
+	images, labels := c.images(3)
+	for _, encoder := range LoRAEncoders() {
+		for set, want := range map[float64]float64{0: 20, 30: 30, DefaultLoRA(1).LogitScale: 100} {
+			l := c.start(t, func(s *LoRAConfig) { s.Encoder, s.LogitScale, s.Dropout = encoder, set, 0 })
+			tape := autograd.NoGrad(c.dev)
+			m := l.Model()
+			loss := autograd.CrossEntropy(m.Logits(tape.Const(images)), labels).Value.Item()
+			if m.Head.Scale != want {
+				t.Errorf("encoder %s, logit scale %g: cosines are multiplied by %g, want %g", encoder, set, m.Head.Scale, want)
+			}
+			tape.Release()
+			tr := train.New(c.dev, l, tensor.NewKey(1), 0)
+			stats, _, err := tr.Gradients(t.Context(), images, labels)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if math.Abs(stats.Loss-loss) > 1e-12 {
+				t.Errorf("encoder %s, logit scale %g: the loss in training is %.15g, the classifier's %.15g", encoder, set, stats.Loss, loss)
+			}
+			if err := tr.Release(); err != nil {
+				t.Fatal(err)
+			}
+			l.Detach()
+		}
+	}
+}
+
 // A run that is stopped anywhere goes on to the same bits: the dropout of a step depends on nothing but its number.
 func TestLoRAResume(t *testing.T) {
 	c := newToyCLIP(t, "cpu")
@@ -335,6 +366,7 @@ func TestLoRABadInput(t *testing.T) {
 		"no projection to change":                     func(s *LoRAConfig) { s.Params = nil },
 		"rank 0":                                      func(s *LoRAConfig) { s.Rank = 0 },
 		"dropout 1 must lie in [0, 1)":                func(s *LoRAConfig) { s.Dropout = 1 },
+		"logit scale -1":                              func(s *LoRAConfig) { s.LogitScale = -1 },
 		"alpha NaN":                                   func(s *LoRAConfig) { s.Alpha = math.NaN() },
 		"must be no more and not negative":            func(s *LoRAConfig) { s.LeastLR = 1 },
 	} {

@@ -432,6 +432,7 @@ func (c *LoRASettings) Declare(fs *flag.FlagSet) {
 	fs.IntVar(&c.Rank, "r", c.Rank, "rank")
 	fs.Float64Var(&c.Alpha, "alpha", c.Alpha, "what a path says counts by alpha/√r")
 	fs.Float64Var(&c.Dropout, "dropout", c.Dropout, "of the paths' inputs")
+	fs.Float64Var(&c.LogitScale, "logit-scale", c.LogitScale, "cosines are multiplied by it, as published whatever the model; 0 for the model's own")
 	fs.IntVar(&c.Iterations, "iterations", c.Iterations, "steps (500 a shot)")
 	fs.Float64Var(&c.LR, "lr", c.LR, "learning rate of AdamW")
 	fs.Float64Var(&c.Decay, "wd", c.Decay, "weight decay")
@@ -460,6 +461,7 @@ func (l paths) Tensors() []optim.Named { return method.Named(l.Groups()[0].Param
 func (l paths) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
 	if l.Config.Encoder == "vision" {
 		head, err := l.job.HeadOf(ctx, classes)
+		head.Scale = l.Head.Scale
 		return train.Model{Encoder: l.job.Model.Image, Head: head}, err
 	}
 	prompts, err := l.job.Tokens(classes)
@@ -468,6 +470,9 @@ func (l paths) Classifier(ctx context.Context, classes []string) (train.Classifi
 	}
 	return l.ModelOf(prompts), nil
 }
+
+// Scale is what cosines are multiplied by; see [method.Scaled].
+func (l paths) Scale() float64 { return l.Head.Scale }
 
 func newPaths(ctx context.Context, j *method.Job) (paths, error) {
 	c := j.Settings.(*LoRASettings)

@@ -266,6 +266,9 @@ type Learned interface {
 	Classifier(ctx context.Context, classes []string) (train.Classifier, error)
 }
 
+// Scaled is Learned that multiplies cosines by a number of its own, where others do by the model's.
+type Scaled interface{ Scale() float64 }
+
 // ErrClasses says that what was learned is bound to the classes it was learned on.
 var ErrClasses = errors.New("it was learned for its own classes and has nothing to say of others")
 
