@@ -159,9 +159,9 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 
 // rowOf is the name of a method's row.
 func rowOf(all []*plan.Outcome, method string) string {
-	for _, o := range all {
-		if o.Run.Method == method {
-			return plan.RowName(o, all)
+	for i, name := range plan.RowNames(all) {
+		if all[i].Run.Method == method {
+			return name
 		}
 	}
 	return method

@@ -210,8 +210,15 @@ func variation(all []*Outcome) varying {
 // plain says that columns are data sets and nothing else.
 func (v varying) plain() bool { return v.shots == nil && !v.classes && !v.transfers }
 
-// RowName is the name of an outcome's row in the table of all of them.
-func RowName(o *Outcome, all []*Outcome) string { return rowName(o, variation(all)) }
+// RowNames are the names of outcomes' rows in the table of all of them.
+func RowNames(all []*Outcome) []string {
+	varies := variation(all)
+	names := make([]string, len(all))
+	for i, o := range all {
+		names[i] = rowName(o, varies)
+	}
+	return names
+}
 
 // rowName is the method with all that is special about it.
 func rowName(o *Outcome, v varying) string {

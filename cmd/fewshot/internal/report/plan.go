@@ -160,29 +160,20 @@ func (q *planPage) bars() error {
 	return err
 }
 
-// lineName is what a curve is called: a method, with the settings that were given.
-func lineName(r *plan.Run) string {
-	name := r.Method
-	for _, k := range slices.Sorted(maps.Keys(r.Settings)) {
-		name += " " + k + "=" + r.Settings[k]
-	}
-	if r.Below != "" || r.Mask != nil {
-		name += " under a mask"
-	}
-	return name
-}
-
-// curves show accuracy against shots, for each data set with several.
+// curves show accuracy against shots, for each data set with several: a line for each row of the table, and a level one for the untouched
+// model.
 func (q *planPage) curves() error {
 	type place struct {
 		data, line string
 		shots      int
 	}
 	values := map[place]plan.Sample{}
-	untouched := map[string]float64{}
-	var data, lines []string
+	type level struct{ data, line string }
+	untouched := map[level]float64{}
+	var data, lines, levels []string
 	shots := map[string]map[int]bool{}
-	for _, o := range q.Outcomes {
+	names := plan.RowNames(q.Outcomes)
+	for i, o := range q.Outcomes {
 		if o.Result == nil || o.Result.Test == nil {
 			continue
 		}
@@ -191,13 +182,16 @@ func (q *planPage) curves() error {
 			d += ", " + o.Run.Data.Classes + " classes"
 		}
 		if o.Run.Method == plan.ZeroShot {
-			untouched[d] = o.Result.Test.Accuracy
+			untouched[level{d, names[i]}] = o.Result.Test.Accuracy
+			if !slices.Contains(levels, names[i]) {
+				levels = append(levels, names[i])
+			}
 			continue
 		}
 		if o.Run.Data.Shots < 1 {
 			continue
 		}
-		at := place{d, lineName(&o.Run), o.Run.Data.Shots}
+		at := place{d, names[i], o.Run.Data.Shots}
 		values[at] = append(values[at], o.Result.Test.Accuracy)
 		if !slices.Contains(data, d) {
 			data = append(data, d)
@@ -209,7 +203,7 @@ func (q *planPage) curves() error {
 		shots[d][at.shots] = true
 	}
 	for _, d := range data {
-		if len(shots[d]) < 2 || len(q.Curves) == mostCurves || len(lines) > mostSeries {
+		if len(shots[d]) < 2 || len(q.Curves) == mostCurves || len(lines)+len(levels) > mostSeries+1 {
 			continue
 		}
 		f := draw.Curves{Title: d, X: "labelled images per class", Y: "accuracy, %", Log: true, W: 340, H: 240}
@@ -228,12 +222,14 @@ func (q *planPage) curves() error {
 				f.Lines = append(f.Lines, l)
 			}
 		}
-		if v, ok := untouched[d]; ok {
-			l := draw.Line{Name: plan.ZeroShot, X: f.Ticks}
-			for range f.Ticks {
-				l.Y = append(l.Y, v)
+		for _, name := range levels {
+			if v, ok := untouched[level{d, name}]; ok {
+				l := draw.Line{Name: name, X: f.Ticks}
+				for range f.Ticks {
+					l.Y = append(l.Y, v)
+				}
+				f.Lines = append(f.Lines, l)
 			}
-			f.Lines = append(f.Lines, l)
 		}
 		out, err := drawn(f, fmt.Sprintf("%s: accuracy by shots, %s.", text(d), strings.Trim(strings.ReplaceAll(fmt.Sprint(all), " ", ", "), "[]")))
 		if err != nil {

@@ -197,3 +197,38 @@ func TestPlanPageZeroShot(t *testing.T) {
 		t.Errorf("%v, %d", err, strings.Count(b.String(), `<td class="n">40.00`))
 	}
 }
+
+// What differs among runs makes lines of their own, as it makes rows: models, masks below, settings. Two of them in one line would be averaged.
+func TestPlanPageLines(t *testing.T) {
+	p := &Plan{Name: "p"}
+	add := func(method, model, below string, shots int, accuracy float64) {
+		r := plan.Run{Method: method, Below: below, Model: plan.Model{Name: model}, Data: plan.Data{Name: "d", Classes: "all", Shots: shots}}
+		p.Outcomes = append(p.Outcomes, &plan.Outcome{ID: r.ID(), Run: r, State: plan.Done, Result: &run.Result{Test: &run.Accuracy{Accuracy: accuracy, Images: 10}}})
+	}
+	for i, model := range []string{"ViT-B/16", "ViT-B/32"} {
+		add(plan.ZeroShot, model, "", 0, 40+float64(i))
+		for _, shots := range []int{1, 4} {
+			add("coop", model, "", shots, 50+10*float64(i))
+		}
+	}
+	for i, mask := range []string{"first", "second"} {
+		for _, shots := range []int{1, 4} {
+			add("coop", "ViT-B/16", mask, shots, 70+10*float64(i))
+		}
+	}
+	p.Table = plan.Tabulate(p.Outcomes)
+	var b bytes.Buffer
+	if err := p.HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	_, curves, _ := strings.Cut(b.String(), `<h2 id="shots">`)
+	curves, _, _ = strings.Cut(curves, "<section")
+	for _, r := range p.Table.Rows {
+		if !strings.Contains(curves, ">"+r.Name+"<") {
+			t.Errorf("the row %s has no line", r.Name)
+		}
+	}
+	if len(p.Table.Rows) != 6 {
+		t.Errorf("%d rows", len(p.Table.Rows))
+	}
+}
