@@ -125,6 +125,9 @@ func Pack(w *Tensor, transB bool) {
 	w.dev.hold(bytes)
 }
 
+// PackedBytes is how much memory Pack and Quantize have taken for w.
+func (w *Tensor) PackedBytes() int64 { return w.packed }
+
 // Unpack gives packed copies up.
 func Unpack(w *Tensor) {
 	w.dev.hold(-w.packed)

@@ -53,12 +53,17 @@ func (r *Resident) scores() {
 	r.masks = nil
 }
 
-// Bytes is about how much memory the classifier has for itself: weights under masks, and what its method learned.
+// Pack prepares the image encoder's weights for batches of a few images (see [tensor.Pack]), those that others have packed already excepted.
+func (r *Resident) Pack() { r.job.Model.Image.Pack(false) }
+
+// Bytes is about how much memory the classifier has for itself: weights under masks, with what [Resident.Pack] and quantisation made of them,
+// and what its method learned.
 func (r *Resident) Bytes() int64 {
 	var n int64
 	each := func(t *tensor.Tensor) { n += int64(t.Len()) * int64(t.Buf().Size) }
 	for _, t := range r.settled {
 		each(t)
+		n += t.PackedBytes()
 	}
 	if r.learned != nil {
 		for _, named := range r.learned.Tensors() {

@@ -24,6 +24,7 @@ import (
 	"fewshot/rmt/method"
 	"fewshot/rmt/run"
 	"fewshot/tensor"
+	"fewshot/vit"
 )
 
 // saveProbe writes a linear probe of the model, trained under a mask of that digest; "" for none.
@@ -185,6 +186,36 @@ func TestRepository(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// TestPacked: weights are packed for few images, those of the backbone once for all tasks, those under masks for each, which counts them.
+func TestPacked(t *testing.T) {
+	f := start(t, nil)
+	f.engine.do(context.Background(), func() error {
+		w := f.engine.dev.New(tensor.Compute, 64, 64)
+		defer w.Release()
+		tensor.Pack(w, true)
+		packs := w.PackedBytes() > 0 // there are kernels
+		task := f.repository.entries["m"].task
+		shared := map[*tensor.Tensor]bool{}
+		for _, p := range f.engine.model.Image.Params() {
+			shared[p.Value] = true
+		}
+		var own int64
+		for _, p := range task.way.tower.encoder.(vit.Image).Params() {
+			size := int64(p.Value.Len()) * int64(p.Value.Buf().Size)
+			if linear := strings.HasSuffix(p.Name, "weight") && p.Value.Rank() == 2; linear && packs && p.Value.PackedBytes() < size {
+				t.Errorf("%s: packed in %d bytes, of %d", p.Name, p.Value.PackedBytes(), size)
+			}
+			if !shared[p.Value] {
+				own += size + p.Value.PackedBytes()
+			}
+		}
+		if own == 0 || task.bytes != own {
+			t.Errorf("the task says that it has %d bytes, and has %d", task.bytes, own)
+		}
+		return nil
+	})
 }
 
 // TestBatches: requests that come while the device is busy are one batch, tasks of their own encoders apart; when the queue is full others

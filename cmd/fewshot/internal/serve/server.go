@@ -59,6 +59,7 @@ func New(c Config, o Options) (*Server, error) {
 
 func newServer(c Config, o Options, now clock) (*Server, error) {
 	mt := newMetrics()
+	c.Model.Image.Pack(false) // once, for all tasks and batches to come
 	e := newEngine(c.Dev, c.Model, o, now, mt)
 	s := &Server{opt: o, engine: e, texts: newTexts(e), metrics: mt, bodies: budget{most: o.Bodies}, note: serial(c.Note)}
 	s.repository = &repository{engine: e, folder: c.Folder, masks: c.Masks, note: s.note, entries: map[string]*entry{}}

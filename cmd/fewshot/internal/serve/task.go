@@ -108,8 +108,10 @@ func (e *engine) load(ctx context.Context, spec Spec) (*task, error) {
 	}
 	instead, err := files.Instead(classes)
 	if err != nil {
+		r.Release()
 		return nil, err
 	}
+	r.Pack()
 	t := &task{name: spec.Name, method: top.Spec.Method, title: top.Spec.Data.Title, classes: classes, template: templates[0], bytes: r.Bytes(), resident: r}
 	if instead != "" {
 		t.template = "" // it has no part in what the task says
