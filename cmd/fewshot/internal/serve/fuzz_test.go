@@ -1,12 +1,17 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
+
+	"fewshot/nn/quote"
 )
 
 // recordedBodies are those of clients.json.
@@ -66,6 +71,102 @@ func FuzzInference(f *testing.F) {
 		}
 		if _, err := r.images(); err != nil {
 			clientsMistake(t, err)
+		}
+	})
+}
+
+// tokenStrings is stringsOf by the tokens of encoding/json.
+func tokenStrings(data json.RawMessage, n int) ([][]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	var all [][]byte
+	depth := 0
+	for {
+		tok, err := d.Token()
+		if err != nil {
+			return nil, fmt.Errorf("data: %s", quote.Text(err.Error()))
+		}
+		switch tok := tok.(type) {
+		case json.Delim:
+			switch tok {
+			case '[':
+				depth++
+			case ']':
+				depth--
+			default:
+				return nil, errors.New("data has an object; it is a list of strings")
+			}
+			if depth > 2 {
+				return nil, errors.New("data is nested more deeply than [N, 1]")
+			}
+		case string:
+			if len(all) == n {
+				return nil, fmt.Errorf("data has more elements than the shape, %d", n)
+			}
+			all = append(all, []byte(tok))
+		default:
+			return nil, fmt.Errorf("data has %s; it is a list of strings", quote.String(fmt.Sprint(tok)))
+		}
+		if depth == 0 {
+			break
+		}
+	}
+	if len(all) != n {
+		return nil, fmt.Errorf("data has %d elements, the shape %d", len(all), n)
+	}
+	return all, nil
+}
+
+// FuzzStrings: the strings of a list are those that encoding/json reads, and what it refuses is refused.
+func FuzzStrings(f *testing.F) {
+	for _, s := range []string{`["a"]`, `[["a"],["b\u0020\"\\"]]`, `"a"`, `[ "\ud83d\ude00" , "\n" ]`, `["a",null]`, `[1e3]`, `[[["a"]]]`, `[{"a":1}]`, `[]`, "[\"\xff\"]", `true`} {
+		f.Add([]byte(s), 2)
+		f.Add([]byte(s), 1)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		if !json.Valid(b) || n < 0 || n > 9 {
+			return
+		}
+		got, err := stringsOf(b, n)
+		want, wrong := tokenStrings(b, n)
+		if (err == nil) != (wrong == nil) || !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Fatalf("%q, %v; by tokens %q, %v", got, err, want, wrong)
+		}
+	})
+}
+
+// BenchmarkImages reads a request with an image of 100 kB in each of the forms that images come in.
+func BenchmarkImages(b *testing.B) {
+	img := make([]byte, 100_000)
+	for i := range img {
+		img[i] = byte(i * i >> 3)
+	}
+	read := func(body []byte, header int) {
+		r, err := parseInference(body, header, 1, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := r.images(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("binary", func(b *testing.B) {
+		body, header := oipBinary(img)
+		for b.Loop() {
+			read(body, header)
+		}
+	})
+	b.Run("json", func(b *testing.B) {
+		b.ReportAllocs()
+		for body := oipJSON(img); b.Loop(); {
+			read(body, -1)
+		}
+	})
+	b.Run("hf", func(b *testing.B) {
+		b.ReportAllocs()
+		for body := []byte(`{"inputs":"` + base64.StdEncoding.EncodeToString(img) + `"}`); b.Loop(); {
+			if _, err := parseHF(body); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"fewshot/nn/quote"
 )
@@ -229,45 +230,57 @@ func framed(b []byte, n int) (all [][]byte, err error) {
 	return all, nil
 }
 
-// stringsOf are n strings of JSON, flat or nested as the shape is.
-func stringsOf(data json.RawMessage, n int) ([][]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	var all [][]byte
+// stringsOf are n strings of JSON that has been found to be such, flat or nested as the shape is. Images are long: what has no escapes is not copied.
+func stringsOf(data json.RawMessage, n int) (all [][]byte, err error) {
 	depth := 0
-	for {
-		tok, err := d.Token()
-		if err != nil {
-			return nil, fmt.Errorf("data: %s", quote.Text(err.Error()))
-		}
-		switch tok := tok.(type) {
-		case json.Delim:
-			switch tok {
-			case '[':
-				depth++
-			case ']':
-				depth--
-			default:
-				return nil, errors.New("data has an object; it is a list of strings")
-			}
-			if depth > 2 {
+	for at := 0; at < len(data); at++ {
+		switch c := data[at]; c {
+		case ' ', '\t', '\r', '\n', ',':
+		case '[':
+			if depth++; depth > 2 {
 				return nil, errors.New("data is nested more deeply than [N, 1]")
 			}
-		case string:
+		case ']':
+			depth--
+		case '{':
+			return nil, errors.New("data has an object; it is a list of strings")
+		case '"':
 			if len(all) == n {
 				return nil, fmt.Errorf("data has more elements than the shape, %d", n)
 			}
-			all = append(all, []byte(tok))
+			text, length := stringAt(data[at:])
+			all = append(all, text)
+			at += length - 1
 		default:
-			return nil, fmt.Errorf("data has %s; it is a list of strings", quote.String(fmt.Sprint(tok)))
-		}
-		if depth == 0 {
-			break
+			word := data[at:]
+			if end := bytes.IndexAny(word, ", \t\r\n]"); end >= 0 {
+				word = word[:end]
+			}
+			return nil, fmt.Errorf("data has %s; it is a list of strings", quote.String(string(word)))
 		}
 	}
 	if len(all) != n {
 		return nil, fmt.Errorf("data has %d elements, the shape %d", len(all), n)
 	}
 	return all, nil
+}
+
+// stringAt is the string that JSON begins with, and how many bytes that takes there, quotes included.
+func stringAt(data []byte) (text []byte, length int) {
+	end := 1
+	for data[end] != '"' {
+		if data[end] == '\\' {
+			end++
+		}
+		end++
+	}
+	text = data[1:end:end]
+	if bytes.IndexByte(text, '\\') >= 0 || !utf8.Valid(text) {
+		var s string
+		_ = json.Unmarshal(data[:end+1], &s) // a string, as whoever calls knows
+		text = []byte(s)
+	}
+	return text, end + 1
 }
 
 // images are the encoded images of a request.
