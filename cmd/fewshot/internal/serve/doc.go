@@ -5,7 +5,8 @@
 // A [Server] holds one model and any number of tasks, each a tuned file or a mask of that model. Masks change weights, so tasks cannot run
 // under one set of them; nor is a mask worth putting on and off with each batch, which would read and write all masked weights each
 // time. So a task has its masked weights in memory of its own, W ⊙ M computed once when it is loaded, and shares all others with the
-// backbone: of a ViT-B/16 with masks on attention that is 113 MB a task beside 600 MB that all share. A task that is learned behind the
+// backbone. Weights are packed, too, for batches of few images, which takes as much memory again: of a ViT-B/16 with masks on attention a task
+// has 226 MB beside 940 MB that all share. A task that is learned behind the
 // encoder (probes, adapters, prompts of texts) has nothing but its head for itself.
 //
 // # Batches
@@ -15,7 +16,8 @@
 // classes, and of comparisons with the untouched model share theirs, and part only at the heads.
 //
 // A batch begins as soon as the device is free and there is nobody to wait for: when it is full, when no other image is being decoded and all
-// are there again who were answered last, or when the deadline has passed while the device was free. The queue (queue.go) is a function
+// are there again who were answered last, or when the deadline has passed while the device was free, which for what is being decoded grows with the
+// time that batches take. The queue (queue.go) is a function
 // of times that it is given, so that tests need no clock.
 //
 // # Strangers

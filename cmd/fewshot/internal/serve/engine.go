@@ -396,7 +396,7 @@ func (e *engine) compute(batch []*item) error {
 	e.metrics.batch(len(batch), took.Seconds())
 	e.mu.Lock()
 	e.each = took / time.Duration(len(batch))
-	e.queue.finished(tower, len(batch), now)
+	e.queue.finished(tower, len(batch), took, now)
 	e.mu.Unlock()
 	errs := make([]error, len(batch))
 	for i := range batch {

@@ -31,6 +31,8 @@ import (
 //	go test -run - -bench Serve -benchtime 8000x ./cmd/fewshot/internal/serve
 //	FEWSHOT_SERVE_MODEL=ViT-B-32.safetensors go test -run - -bench Serve -benchtime 300x ./cmd/fewshot/internal/serve
 //
+// FEWSHOT_SERVE_VOCAB is the vocabulary of a model that has none beside it, and FEWSHOT_SERVE_PROFILE the file for a profile of the server's time.
+//
 // Of the images' forms, small has the model's size, and photo is JPEG of 500 by 375 pixels. What has 32 in its name is of batches of 32 images; what
 // has same, of as many as there are clients, which are the largest that a server can make of their requests.
 func BenchmarkServe(b *testing.B) {
@@ -81,6 +83,9 @@ type process struct {
 // startProcess starts the test program anew, as a server of a mask as task m, which lives as long as its standard input.
 func startProcess(b *testing.B, mask string) process {
 	c := exec.Command(os.Args[0], "-test.run", "^TestServerProcess$")
+	if path := os.Getenv("FEWSHOT_SERVE_PROFILE"); path != "" {
+		c.Args = append(c.Args, "-test.cpuprofile", path)
+	}
 	c.Env = append(os.Environ(), "FEWSHOT_SERVE_MASK="+mask)
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
@@ -230,7 +235,7 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, p process, images [][
 	}
 	serve(2 * clients)
 	took = nil
-	imagesBefore, batchesBefore := batchCounts(b, p)
+	before := batchCounts(b, p)
 	var f figures
 	var ratio []float64
 	n := max(b.N/rounds, 1)
@@ -245,34 +250,36 @@ func load(b *testing.B, dev *tensor.Device, m *clip.Model, p process, images [][
 	}
 	slices.Sort(took)
 	slices.Sort(ratio)
-	imagesAfter, batchesAfter := batchCounts(b, p)
+	after, serving := batchCounts(b, p), 0.0
+	for _, v := range f.speed {
+		serving += float64(n) / v
+	}
 	for name, v := range map[string]float64{
 		"served/s": median(f.speed), "batched32/s": median(whole.speed), "batchedsame/s": median(same.speed),
 		"least-%": ratio[0], "ratio-%": ratio[rounds/2], "most-%": ratio[rounds-1],
 		"p50-ms": took[len(took)/2], "p99-ms": took[len(took)*99/100],
 		"server-cpu-ms": median(f.server), "client-cpu-ms": median(f.client), "cpu32-ms": median(whole.server), "cpusame-ms": median(same.server),
 		"cpu32-%": 100 * median(whole.server) / median(f.server), "cpusame-%": 100 * median(same.server) / median(f.server),
-		"images/batch": (imagesAfter - imagesBefore) / (batchesAfter - batchesBefore),
+		"images/batch": (after.images - before.images) / (after.batches - before.batches), "computing-%": 100 * (after.seconds - before.seconds) / serving,
 	} {
 		b.ReportMetric(v, name)
 	}
 	b.ReportMetric(0, "ns/op")
 }
 
-// batchCounts are how many images a server has computed, and in how many batches.
-func batchCounts(b *testing.B, p process) (images, batches float64) {
+// batchCounts are how many images a server has computed, in how many batches, and in how many seconds.
+func batchCounts(b *testing.B, p process) (c struct{ images, batches, seconds float64 }) {
 	r, err := http.Get(p.address + "/metrics")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer r.Body.Close()
+	of := map[string]*float64{"fewshot_batch_images_sum": &c.images, "fewshot_batch_images_count": &c.batches, "fewshot_batch_seconds_sum": &c.seconds}
 	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-		if v, ok := strings.CutPrefix(lines.Text(), "fewshot_batch_images_sum "); ok {
-			images, _ = strconv.ParseFloat(v, 64)
-		}
-		if v, ok := strings.CutPrefix(lines.Text(), "fewshot_batch_images_count "); ok {
-			batches, _ = strconv.ParseFloat(v, 64)
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		if to := of[name]; to != nil {
+			*to, _ = strconv.ParseFloat(value, 64)
 		}
 	}
-	return images, batches
+	return c
 }

@@ -29,10 +29,11 @@ type queue struct {
 
 // company is what a queue knows of those who ask a tower.
 type company struct {
-	expected int  // images that there are if all ask again who were answered last
-	waited   bool // for them, this time
-	misses   int  // times that waiting was in vain, as 2^n - 1
-	skip     int  // batches until it is tried again
+	took     time.Duration // of the last batch, on the device
+	expected int           // images that there are if all ask again who were answered last
+	waited   bool          // for them, this time
+	misses   int           // times that waiting was in vain, as 2^n - 1
+	skip     int           // batches until it is tried again
 }
 
 // length is how many images there are, with those on their way.
@@ -65,6 +66,9 @@ func (q *queue) add(now time.Time, items ...*item) {
 // If others may be worth waiting for while the device is free, it says how long: some are being decoded, or those who were answered last
 // may ask again. Clients that do so stay together, where else they would fall into groups that take turns. One that asks alone never waits;
 // and where waiting was in vain it is tried again after one batch more, then after three, seven and so on, up to 63.
+//
+// The deadline is for what may not come. What is being decoded will, and of a large model's batch it is worth more than the deadline: an eighth of
+// the time that the last one took. Nor is it worth half a batch's time to wait for who may ask again.
 func (q *queue) next(now time.Time) (batch []*item, wait time.Duration) {
 	kept := q.items[:0]
 	for _, it := range q.items {
@@ -92,8 +96,17 @@ func (q *queue) next(now time.Time) (batch []*item, wait time.Duration) {
 	c := &first.tower.company
 	missing := same < min(c.expected, q.batch)
 	alone := same == len(q.items) // who else waits could be computed meanwhile
-	if wait = from.Add(q.delay).Sub(now); wait > 0 && same < q.batch && alone && (q.coming > 0 || missing && c.skip == 0) {
-		c.waited = c.waited || missing && c.skip == 0
+	asking := missing && c.skip == 0
+	var patience time.Duration
+	switch {
+	case q.delay == 0: // whoever wants no batches gets none
+	case q.coming > 0:
+		patience = max(q.delay, c.took/8)
+	case asking:
+		patience = min(q.delay, c.took/2)
+	}
+	if wait = from.Add(patience).Sub(now); wait > 0 && same < q.batch && alone {
+		c.waited = c.waited || asking
 		return nil, wait
 	}
 	c.taken(missing)
@@ -124,10 +137,10 @@ func (c *company) taken(missing bool) {
 	c.waited = false
 }
 
-// finished is told when n images of a tower have been computed and are about to be answered.
-func (q *queue) finished(t *tower, n int, now time.Time) {
+// finished is told when n images of a tower have been computed, for how long, and are about to be answered.
+func (q *queue) finished(t *tower, n int, took time.Duration, now time.Time) {
 	q.free = now
-	t.company.expected = n
+	t.company.took, t.company.expected = took, n
 	for _, it := range q.items {
 		if it.tower == t {
 			t.company.expected++

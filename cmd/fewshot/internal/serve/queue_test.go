@@ -83,28 +83,28 @@ func TestQueue(t *testing.T) {
 	queued(q, ms(0), a)
 	take(0, 1, 0)
 	queued(q, ms(1), a) // another, while the first is computed
-	q.finished(a, 1, ms(100))
+	q.finished(a, 1, 16*time.Millisecond, ms(100))
 	take(101, 0, 4*time.Millisecond)
 	queued(q, ms(102), a) // the first again
 	take(102, 2, 0)
-	q.finished(a, 2, ms(200))
+	q.finished(a, 2, 16*time.Millisecond, ms(200))
 	queued(q, ms(200), a)
 	take(202, 0, 3*time.Millisecond)
 	take(205, 1, 0) // in vain
 	queued(q, ms(206), a)
-	q.finished(a, 1, ms(300))
+	q.finished(a, 1, 16*time.Millisecond, ms(300))
 	take(301, 1, 0) // not tried
 	queued(q, ms(302), a)
-	q.finished(a, 1, ms(400))
+	q.finished(a, 1, 16*time.Millisecond, ms(400))
 	take(401, 0, 4*time.Millisecond) // tried again
 	take(405, 1, 0)
 	for i := range 3 {
 		queued(q, ms(406), a)
-		q.finished(a, 1, ms(500+i))
+		q.finished(a, 1, 16*time.Millisecond, ms(500+i))
 		take(500+i, 1, 0)
 	}
 	queued(q, ms(600), a)
-	q.finished(a, 1, ms(600))
+	q.finished(a, 1, 16*time.Millisecond, ms(600))
 	take(601, 0, 4*time.Millisecond)
 	queued(q, ms(601), b)
 	take(601, 1, 0) // others wait
@@ -112,12 +112,35 @@ func TestQueue(t *testing.T) {
 	q = fresh()
 	queued(q, ms(0), a)
 	take(0, 1, 0)
-	q.finished(a, 1, ms(10))
+	q.finished(a, 1, 16*time.Millisecond, ms(10))
 	for i := range 5 { // a client alone never waits
 		queued(q, ms(20+i), a)
 		take(20+i, 1, 0)
-		q.finished(a, 1, ms(20+i))
+		q.finished(a, 1, 16*time.Millisecond, ms(20+i))
 	}
+
+	// Of long batches those that are being decoded are waited for longer, and of short ones nobody that may not come for long.
+	q = fresh()
+	queued(q, ms(0), a)
+	take(0, 1, 0)
+	q.finished(a, 1, 800*time.Millisecond, ms(800))
+	queued(q, ms(801), a)
+	q.admit(1)
+	take(810, 0, 91*time.Millisecond)
+	q.withdraw(1) // a bad image
+	take(811, 1, 0)
+	q.finished(a, 1, 2*time.Millisecond, ms(820))
+	a.company.expected = 2
+	queued(q, ms(820), a)
+	take(820, 0, time.Millisecond)
+	take(821, 1, 0)
+
+	q = fresh()
+	q.delay = 0
+	queued(q, ms(0), a)
+	q.finished(a, 2, 800*time.Millisecond, ms(0))
+	q.admit(1)
+	take(0, 1, 0)
 
 	// Who has gone is dropped and told.
 	q = fresh()
