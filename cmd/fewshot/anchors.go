@@ -131,11 +131,16 @@ func (f *trainFlags) anchors(ctx context.Context, u *ui, baseToNew bool) error {
 	case m.Activation != tensor.QuickGELU && !strings.HasPrefix(r.Backbone, "RN"):
 		return fmt.Errorf("%s has the activation %v, and the published accuracies are of OpenAI's weights, which have quickgelu", m.Name, m.Activation)
 	}
+	if len(wanted) > 0 {
+		all = slices.DeleteFunc(all, func(a anchor) bool { return !slices.Contains(wanted, a.Dataset) })
+	}
+	return f.measure(ctx, u, dev, m, r, all)
+}
+
+// measure measures what anchors say, and prints the two side by side.
+func (f *trainFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model, r *anchorResult, all []anchor) error {
 	measured := false
 	for _, a := range all {
-		if len(wanted) > 0 && !slices.Contains(wanted, a.Dataset) {
-			continue
-		}
 		if err := f.anchor(ctx, u, dev, m, &a); err != nil {
 			return err
 		}

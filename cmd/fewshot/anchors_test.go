@@ -82,6 +82,23 @@ func TestAnchors(t *testing.T) {
 	if a := measure("dtd", "all", 50); a.Verdict != "missing" || a.Accuracy != nil {
 		t.Errorf("%+v", a)
 	}
+	// What is printed, and the error: where there is some of the data, and none of it.
+	print := func(all ...anchor) (string, error) {
+		var out strings.Builder
+		u := newUI(&out, io.Discard, false)
+		err := f.measure(t.Context(), u, dev, m, &anchorResult{Kind: "result", Backbone: "ViT-B/16", Tolerance: anchorTolerance}, all)
+		return out.String(), err
+	}
+	gone := anchor{Dataset: "dtd", Classes: "all", Published: 44.39, Source: "R-AMT, Table 3"}
+	out, err := print(anchor{Dataset: "oxford_pets", Classes: "all", Published: 89.21, Source: "R-AMT, Table 3"}, gone)
+	if err == nil || err.Error() != "not all zero-shot accuracies are the published ones" || !strings.Contains(out, "other images") ||
+		!strings.Contains(out, "oxford_pets: 24 test images of 12 classes, and published are 3669 of 37") || !strings.Contains(out, "missing: fewshot data check -dataset NAME") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = print(gone)
+	if err == nil || !strings.Contains(err.Error(), "none of the data sets is in "+root) || !strings.Contains(out, "44.39") || !strings.Contains(out, "missing") {
+		t.Errorf("%v\n%s", err, out)
+	}
 	if err := os.WriteFile(filepath.Join(pets, "split_zhou_OxfordPets.json"), []byte("{"), 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -294,7 +294,7 @@ func TestDamage(t *testing.T) {
 		"is the result of another run: its data set": func(dir string) error {
 			return errors.Join(os.RemoveAll(filepath.Join(dir, p.ID(0))), os.Rename(filepath.Join(dir, p.ID(1)), filepath.Join(dir, p.ID(0))))
 		},
-		"is no result of a run": func(dir string) error {
+		"is no result of a run: unexpected end of JSON input; remove the folder": func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, p.ID(0), run.ResultName), []byte("{"), 0o666)
 		},
 	} {

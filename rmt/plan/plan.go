@@ -104,8 +104,8 @@ func Union(plans ...*Plan) (*Plan, error) {
 }
 
 var (
-	errTwice = errors.New("is in the plan twice")
-	errBelow = errors.New("is to be trained under the mask of another run, which must be before it in the plan, and is not")
+	errTwice = errors.New("the run is in the plan twice")
+	errBelow = errors.New("the run is to be trained under the mask of another, which must stand before it in the plan and does not")
 )
 
 // add appends a run to the index.
@@ -283,17 +283,17 @@ func read(r io.Reader, lines io.ReaderAt, program string) (*Plan, error) {
 		}
 		number := len(p.index) + 2
 		if err == nil && len(p.index) == h.Runs {
-			return nil, fmt.Errorf(", line %d: the plan has %s by its header; it was changed", number, words.Count(h.Runs, "run"))
+			return nil, fmt.Errorf(", line %d: the plan has %s by its header: it was changed; make the plan again", number, words.Count(h.Runs, "run"))
 		}
-		var l line
-		if err == nil {
-			l, err = parseLine(b)
+		if err != nil {
+			return nil, fmt.Errorf(", line %d: %w", number, err)
 		}
+		l, err := parseLine(b)
 		if err == nil {
 			err = p.add(&l.Run, l.ID, at, len(b))
 		}
 		if err != nil {
-			return nil, fmt.Errorf(", line %d: %w", number, err)
+			return nil, fmt.Errorf(", line %d: %w; make the plan again", number, err)
 		}
 		sum.Write(b)
 		at += int64(len(b))
@@ -319,7 +319,7 @@ func readLine(in *bufio.Reader, limit int) ([]byte, error) {
 		case bufio.ErrBufferFull:
 		case io.EOF:
 			if len(all) > 0 {
-				return nil, errors.New("the line is cut off")
+				return nil, errors.New("the line is cut off; make the plan again")
 			}
 			return nil, io.EOF
 		default:
@@ -344,10 +344,10 @@ func parseLine(b []byte) (line, error) {
 		return l, err
 	}
 	if id := l.Run.ID(); id != l.ID {
-		return l, fmt.Errorf("the run's id is %s, and what the line says has the id %s: it was changed; make the plan again", quote.String(l.ID), id)
+		return l, fmt.Errorf("the run's id is %s, and what the line says has the id %s: it was changed", quote.String(l.ID), id)
 	}
 	if !bytes.Equal(append(canonical(line{l.ID, l.Run.With()}), '\n'), b) {
-		return l, errors.New("is not written as this program writes it: it was changed; make the plan again")
+		return l, errors.New("is not written as this program writes it: it was changed")
 	}
 	return l, nil
 }

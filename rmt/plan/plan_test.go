@@ -292,12 +292,15 @@ func TestRefusals(t *testing.T) {
 		fmt.Sprintf("line %d: the plan has %d", len(lines)+1, len(lines)-1): good + lines[1],
 		"is in the plan twice":                                              join(lines[:2], lines[1:2], lines[3:]),
 		"was changed or cut off":                                            join(lines[:1], lines[2:3], lines[1:2], lines[3:]),
-		"which must be before it in the plan":                               join(lines[:1], lines[under:under+1]),
+		"another, which must stand before it":                               join(lines[:1], lines[under:under+1]),
 		"is longer than":                                                    lines[0] + strings.Repeat(" ", maxLine+1) + "\n",
 	} {
 		_, err := read(strings.NewReader(text), strings.NewReader(text), "v1")
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "\n") > 0 {
 			t.Errorf("%v\nwant %q", err, want)
+		}
+		if strings.Contains(fmt.Sprint(err), ", line ") && want != "is longer than" && !strings.HasSuffix(err.Error(), "make the plan again") {
+			t.Errorf("%v does not say what to do", err)
 		}
 	}
 	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "none")} {

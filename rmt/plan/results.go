@@ -150,7 +150,7 @@ func Load(dir string, r Run, program string) (*Outcome, error) {
 	}
 	if there[run.ResultName] {
 		if o.Result, err = readResult(folder); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w; remove the folder %s, and run the plan again", err, folder)
 		}
 		if err := fits(&r, o.Result); err != nil {
 			return nil, fmt.Errorf("%s: %w", filepath.Join(folder, run.ResultName), err)
@@ -213,7 +213,7 @@ func fits(r *Run, is *run.Result) error {
 		{"weights", r.Model.Digest, is.Backbone},
 	} {
 		if f.want != f.is && f.want != "" {
-			return fmt.Errorf("is the result of another run: its %s is %s, the plan says %s; remove the folder, or give another -out", f.what, quote.String(f.is), quote.String(f.want))
+			return fmt.Errorf("is the result of another run: its %s is %s, the plan says %s; remove its folder, or give the plan another one for its runs", f.what, quote.String(f.is), quote.String(f.want))
 		}
 	}
 	return nil
