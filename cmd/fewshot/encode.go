@@ -14,6 +14,7 @@ import (
 	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
+	"fewshot/rmt/method"
 	"fewshot/rmt/run"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
@@ -33,6 +34,7 @@ type encodeFlags struct {
 	device   deviceFlags
 	model    modelFlags
 	mask     string
+	tuned    string
 	texts    []string
 	images   []string
 	truncate bool
@@ -50,6 +52,7 @@ func setupEncode(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	})
 	fs.BoolVar(&f.truncate, "truncate", false, "cut texts that are too long for the model, instead of refusing them")
 	fs.StringVar(&f.mask, "mask", "", "mask `file` to put on the encoders, or the folder of its run")
+	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` of clip-lora or finetune, or the folder of its run: encode as what was learned does")
 	fs.IntVar(&f.batch, "batch-size", 32, "images a batch; fewer are taken where they are large")
 	fs.IntVar(&f.decoders, "decoders", 0, "images decoded at the same time, 0 for one a core")
 	return func(ctx context.Context, u *ui, args []string) error {
@@ -78,16 +81,18 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 		return err
 	}
 	defer dev.Close()
-	f.model.NoDigest = f.mask == ""
-	f.model.ImagesOnly = f.model.NoDigest && len(f.texts) == 0 // a mask knows both encoders of its model
+	f.model.NoDigest = f.mask == "" && f.tuned == ""
+	f.model.ImagesOnly = f.model.NoDigest && len(f.texts) == 0 // what was learned knows both encoders of its model
 	m, err := f.model.open(ctx, dev, u)
 	if err != nil {
 		return err
 	}
-	if f.mask != "" {
-		if err := f.putMask(m); err != nil {
+	if !f.model.NoDigest {
+		close, err := f.fold(ctx, dev, m)
+		if err != nil {
 			return err
 		}
+		defer close()
 	}
 	if dev.Precision() == "int8" {
 		for _, p := range m.Image.Params() {
@@ -111,23 +116,33 @@ func (f *encodeFlags) run(ctx context.Context, u *ui) error {
 	return f.encodeImages(ctx, u, dev, m)
 }
 
-// putMask puts the mask on the model.
-func (f *encodeFlags) putMask(m *clip.Model) error {
-	l, err := run.OpenLoaded(f.mask, "")
+// fold puts what was learned on the model, as export does. The caller calls close when all is encoded.
+func (f *encodeFlags) fold(ctx context.Context, dev *tensor.Device, m *clip.Model) (close func(), err error) {
+	l, err := run.OpenLoaded(f.mask, f.tuned)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer l.Close()
-	masks, err := l.PutMask(m, false)
-	if err != nil {
-		return err
+	job := &method.Job{Dev: dev, Model: m, Templates: []string{"a photo of a {}."}} // of a classifier that nobody asks for
+	masks, err := l.Fold(ctx, job, false)
+	if err == nil && l.Mask != nil {
+		err = f.maskShows(m, l.Mask, masks)
 	}
+	if err != nil {
+		job.Close()
+		return nil, err
+	}
+	return job.Close, nil
+}
+
+// maskShows refuses a mask that changes nothing of what is encoded.
+func (f *encodeFlags) maskShows(m *clip.Model, mask *run.Tuned, masks []*rmt.Mask) error {
 	ofImages := func(k *rmt.Mask) bool { return slices.Contains(m.Image.Params(), k.Param) }
 	switch {
 	case len(f.images) == 0 && !slices.ContainsFunc(masks, func(k *rmt.Mask) bool { return !ofImages(k) }):
-		return fmt.Errorf("%s is a mask of the image encoder, and no image is given", l.Mask.Path)
+		return fmt.Errorf("%s is a mask of the image encoder, and no image is given", mask.Path)
 	case len(f.texts) == 0 && !slices.ContainsFunc(masks, ofImages):
-		return fmt.Errorf("%s is a mask of the text encoder, and no -text is given", l.Mask.Path)
+		return fmt.Errorf("%s is a mask of the text encoder, and no -text is given", mask.Path)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ import (
 var exportCommand = command{
 	example: "fewshot export -model ViT-B/16 -mask runs/pets -to transformers -out pets-clip",
 	name:    "export", summary: "write a model, with what was learned folded in, for other programs",
-	about: `Writes a CLIP in the form of another program, with a mask or LoRA folded into its weights, and reads it back before it says
+	about: `Writes a CLIP in the form of another program, with a mask, LoRA or fine-tuned weights folded in, and reads it back before it says
 so. All values are float32.
 
   transformers   a folder for CLIPModel and AutoProcessor of Hugging Face
@@ -62,8 +62,8 @@ func setupExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 	f.model.declare(fs)
 	fs.StringVar(&f.to, "to", "", "the `form`: "+strings.Join(exportForms, ", "))
 	fs.StringVar(&f.out, "out", "", "`folder` to write, which must not exist yet or be empty")
-	fs.StringVar(&f.mask, "mask", "", "mask `file` to fold into the weights")
-	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` of LoRA to fold into the weights")
+	fs.StringVar(&f.mask, "mask", "", "mask `file` to fold into the weights, or the folder of its run")
+	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` of clip-lora or finetune to fold in, or the folder of its run")
 	fs.StringVar(&f.classes, "classes", "", "`file` with a class name a line: onnx then classifies images among these")
 	fs.StringVar(&f.template, "template", "a photo of a {}.", "prompt that -classes are put into")
 	fs.BoolVar(&f.image, "image-only", false, "onnx without a text encoder, from pixels to the embedding")

@@ -33,6 +33,9 @@ func TestExportFoldsMask(t *testing.T) {
 		if got := must(t, "encode", "-json", "-model", path, picture); got != want {
 			t.Errorf("%s: other features than with the mask\n%.200s\n%.200s", form, got, want)
 		}
+		if code, _, errw := cli(t, "encode", "-model", path, "-text", "a star"); code != exitDone {
+			t.Errorf("%s: texts cannot be read with it: %s", form, errw)
+		}
 		for _, name := range r.Files {
 			if st, err := os.Lstat(filepath.Join(out, name)); err != nil || !st.Mode().IsRegular() {
 				t.Errorf("%s: %s is no regular file: %v", form, name, err)
@@ -158,13 +161,29 @@ func TestExportResNet(t *testing.T) {
 	}
 }
 
-// TestExportFoldsLoRA: the exported model alone answers as the model with its tuned file does.
-func TestExportFoldsLoRA(t *testing.T) {
+// TestExportFoldsWeights: the exported model alone answers as the model with its tuned file does, in classes and in features.
+func TestExportFoldsWeights(t *testing.T) {
+	for _, settings := range [][]string{{"clip-lora", "-iterations", "20", "-lr", "1e-2", "-logit-scale", "30"}, {"finetune", "-epochs", "3", "-lr", "1e-3", "-wise", "0.5"}} {
+		t.Run(settings[0], func(t *testing.T) { exportFolds(t, settings) })
+	}
+}
+
+func exportFolds(t *testing.T, settings []string) {
 	run, out := filepath.Join(t.TempDir(), "run"), filepath.Join(t.TempDir(), "out")
 	data := []string{"-data", tinyData(t), "-dataset", "few"}
-	must(t, append([]string{"train", "-method", "clip-lora", "-model", tiny(t), "-shots", "4", "-batch-size", "8", "-iterations", "20", "-lr", "1e-2",
-		"-logit-scale", "30", "-zeroshot=false", "-out", run}, data...)...)
+	must(t, slices.Concat([]string{"train", "-model", tiny(t), "-shots", "4", "-batch-size", "8", "-zeroshot=false", "-out", run, "-method"}, settings, data)...)
 	must(t, "export", "-model", tiny(t), "-tuned", run, "-to", "open_clip", "-out", out)
+	encode := func(model string, more ...string) []encoded {
+		t.Helper()
+		return objects(t, must(t, append([]string{"encode", "-json", "-model", model, "-text", "a star", firstImage(t, filepath.Join(tinyData(t), "few"))}, more...)...))
+	}
+	was, with, alone := encode(tiny(t)), encode(tiny(t), "-tuned", run), encode(out)
+	if e := furthest(with, alone); e > 1e-5 {
+		t.Errorf("features differ by %g between the tuned file and what was exported", e)
+	}
+	if e := furthest(was[1:], with[1:]); e < 1e-4 {
+		t.Errorf("features of the image differ by %g from the untouched model's: the test shows nothing", e)
+	}
 	test := func(args ...string) evalResult {
 		t.Helper()
 		return last[evalResult](t, must(t, append(append(args, "-json"), data...)...))
@@ -190,6 +209,18 @@ func TestExportFoldsLoRA(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errw, "cannot be folded") {
 		t.Errorf("a probe: exit code %d, %s", code, errw)
 	}
+}
+
+// furthest is the largest difference of two lists of features, relative to the largest element.
+func furthest(a, b []encoded) (far float64) {
+	for i := range a {
+		most, d := 0.0, 0.0
+		for j, v := range a[i].Feature {
+			most, d = max(most, math.Abs(float64(v))), max(d, math.Abs(float64(v-b[i].Feature[j])))
+		}
+		far = max(far, d/most)
+	}
+	return far
 }
 
 func firstImage(t *testing.T, folder string) (path string) {

@@ -11,8 +11,9 @@ import (
 
 func crcOf(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
-// OpenAI is one file, as torch.save writes a state dict: what clip.load, open_clip's load_openai_model and its
-// create_model(NAME, pretrained=FILE) open. These take the number of heads from the width and QuickGELU for granted.
+// OpenAI is a file, as torch.save writes a state dict: what clip.load, open_clip's load_openai_model and its
+// create_model(NAME, pretrained=FILE) open. These take the number of heads from the width and QuickGELU for granted, and have their
+// vocabulary built in; this program finds it beside the file.
 func (m *Model) OpenAI(name string) ([]File, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
@@ -39,7 +40,14 @@ func (m *Model) OpenAI(name string) ([]File, error) {
 		m.Preprocessing.Mean != checkpoint.OpenAIPreprocessing.Mean || m.Preprocessing.Std != checkpoint.OpenAIPreprocessing.Std {
 		return nil, fmt.Errorf("export to openai: the model wants its images otherwise than OpenAI's, which that layout cannot say: use -to open_clip")
 	}
-	return []File{{name, m.writeStateDict}}, nil
+	files := []File{{name, m.writeStateDict}}
+	if m.Merges != nil && m.Vocab != nil {
+		files = append(files, m.merges())
+		if !m.OpenAIVocabulary {
+			files = append(files, text("vocab.json", m.Vocab))
+		}
+	}
+	return files, nil
 }
 
 // writeStateDict writes the tensors under OpenAI's names. The three integers of OpenAI's own archives are left out: no

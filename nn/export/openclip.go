@@ -51,7 +51,7 @@ func (m *Model) OpenCLIP() ([]File, error) {
 		vision["patch_size"], vision["head_width"] = m.patch, m.image.width/m.image.heads
 	}
 	texts["context_length"], texts["vocab_size"], texts["heads"] = m.text.tokens, m.vocab, m.text.heads
-	var files []File
+	files := []File{m.merges()}
 	if !m.OpenAIVocabulary {
 		texts["hf_tokenizer_name"] = "." // of a folder it takes the folder's own
 		files = m.tokenizerFiles()

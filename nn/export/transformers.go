@@ -111,10 +111,13 @@ func (m *Model) tokenizerFiles() []File {
 		}),
 		jsonFile("special_tokens_map.json", map[string]any{"bos_token": start, "eos_token": end, "unk_token": end, "pad_token": end}),
 		text("vocab.json", m.Vocab),
-		text("merges.txt", m.Merges),
+		m.merges(),
 		{"tokenizer.json", m.writeTokenizer},
 	}
 }
+
+// merges is the vocabulary for whoever has none built in, as this program: neither clip nor open_clip looks at the file where it is OpenAI's.
+func (m *Model) merges() File { return text("merges.txt", m.Merges) }
 
 // writeTokenizer writes the same vocabulary for programs without Python, in the form of the tokenizers library: which
 // steps a text goes through, and the tables.

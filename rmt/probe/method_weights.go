@@ -74,12 +74,8 @@ func beginFinetune(ctx context.Context, j *method.Job) (*method.Training, error)
 	return t, nil
 }
 
-func loadFinetune(ctx context.Context, j *method.Job, read func(string) (*tensor.Tensor, error)) (method.Learned, error) {
-	head, err := j.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l, err := NewFinetune(j.Model.Image, head, j.Settings.(*FinetuneSettings).FinetuneConfig)
+func loadFinetune(_ context.Context, j *method.Job, read func(string) (*tensor.Tensor, error)) (method.Learned, error) {
+	l, err := NewFinetune(j.Model.Image, train.Head{}, j.Settings.(*FinetuneSettings).FinetuneConfig)
 	if err != nil {
 		return nil, err
 	}
