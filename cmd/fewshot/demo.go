@@ -108,8 +108,23 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 		}
 		seeds = append(seeds, n)
 	}
-	if !(f.travel > 0) {
+	for _, task := range tasks {
+		if _, _, ok := lookupTask(task); !ok {
+			return usagef("-tasks %s: there is no task %q; there are all, or of %s", f.tasks, task, strings.Join(taskNames(), ", "))
+		}
+	}
+	for _, name := range strings.Split(f.methods, ",") {
+		if _, err := run.Lookup(name); err != nil {
+			return usagef("-methods %s: %v", f.methods, err)
+		}
+	}
+	switch {
+	case !(f.travel > 0):
 		return usagef("-travel %g: a positive ratio", f.travel)
+	case f.batch < 1 || f.epochs < 1:
+		return usagef("-batch-size %d, -epochs %d: at least 1", f.batch, f.epochs)
+	case f.shots < 0:
+		return usagef("-shots %d: a number of images, or 0 for all", f.shots)
 	}
 	if f.split != "test" && f.split != "val" {
 		return usagef("-split %q: test or val", f.split)

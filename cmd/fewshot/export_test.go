@@ -192,14 +192,8 @@ func exportFolds(t *testing.T, settings []string) {
 	if got.Test != want.Test {
 		t.Errorf("%+v with the tuned file, %+v exported", want.Test, got.Test)
 	}
-	exported, err := checkpoint.OpenModel(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer exported.Close()
-	var scale [1]float32
-	if err := exported.Read("logit_scale", scale[:]); err != nil || scale[0] != float32(math.Log(30)) {
-		t.Errorf("logit scale %g, %v: want log 30, by which cosines are multiplied", scale[0], err)
+	if scale := logScale(t, out); settings[0] == "clip-lora" && scale != float32(math.Log(30)) || settings[0] != "clip-lora" && scale != logScale(t, tiny(t)) {
+		t.Errorf("logit scale %g: want log 30 of clip-lora, by which cosines are multiplied, and else the model's", scale)
 	}
 	if bare.Test == want.Test {
 		t.Errorf("%+v untouched: nothing was learned, and the test shows nothing", bare.Test)
@@ -209,6 +203,21 @@ func exportFolds(t *testing.T, settings []string) {
 	if code != exitFailed || !strings.Contains(errw, "cannot be folded") {
 		t.Errorf("a probe: exit code %d, %s", code, errw)
 	}
+}
+
+// logScale is a model's logit scale as it is written.
+func logScale(t *testing.T, path string) float32 {
+	t.Helper()
+	m, err := checkpoint.OpenModel(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var scale [1]float32
+	if err := m.Read("logit_scale", scale[:]); err != nil {
+		t.Fatal(err)
+	}
+	return scale[0]
 }
 
 // furthest is the largest difference of two lists of features, relative to the largest element.

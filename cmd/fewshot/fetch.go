@@ -56,7 +56,7 @@ func (m *modelFlags) fetch(ctx context.Context, u *ui) error {
 			}
 			return fmt.Errorf("%s is no file or folder here, and as a model's name it is in no cache: %w", m.Path, err)
 		}
-		if near := nearest(m.Path, hub.OpenAINames()); near != "" {
+		if near := nearest(m.Path, hub.OpenAINames()); near != "" && name.OpenAI == "" {
 			err = fmt.Errorf("%w (OpenAI's own is called %s)", err, near)
 		}
 		return fmt.Errorf("%s is no file or folder here, and as a model's name: %w", m.Path, err)

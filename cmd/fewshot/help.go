@@ -97,9 +97,17 @@ func describe(out io.Writer, c command, fs *flag.FlagSet) {
 
 // flagText is a flag with the name of its value, and what it means, with its default.
 func flagText(f *flag.Flag) (head, text string) {
-	value, text := flag.UnquoteUsage(f)
+	named := *f
+	if s, ok := f.Value.(*setting); ok {
+		named.Value = s.Value // package flag names a value by its type
+	}
+	value, text := flag.UnquoteUsage(&named)
 	head = "-" + f.Name
-	if value != "" {
+	switch b, ok := named.Value.(interface{ IsBoolFlag() bool }); {
+	case value == "":
+	case ok && b.IsBoolFlag(): // a word behind a blank would be an argument
+		head += "=" + value
+	default:
 		head += " " + value
 	}
 	if d := f.DefValue; d != "" && d != "false" && d != "0" && !strings.Contains(text, "(default") {
@@ -147,12 +155,18 @@ func (c command) flagSet(args []string) *flag.FlagSet {
 func unparsed(err error, fs *flag.FlagSet) error {
 	head, ok := strings.CutSuffix(err.Error(), ": parse error")
 	_, name, found := strings.Cut(head, " for flag -")
+	if !found { // of booleans
+		_, name, found = strings.Cut(head, " for -")
+	}
 	f := fs.Lookup(name)
 	if !ok || !found || f == nil {
 		return err
 	}
-	wants := ""
-	if v, ok := f.Value.(flag.Getter); ok {
+	wants, value := "", f.Value
+	if s, ok := value.(*setting); ok {
+		value = s.Value
+	}
+	if v, ok := value.(flag.Getter); ok {
 		switch v.Get().(type) {
 		case int, int64:
 			wants = ": a whole number is wanted"

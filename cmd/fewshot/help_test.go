@@ -45,6 +45,18 @@ func TestHelpReadsWell(t *testing.T) {
 	}
 }
 
+// TestHelpOfTwoWords: the first word of two has help, too, which lists the second ones.
+func TestHelpOfTwoWords(t *testing.T) {
+	for _, args := range [][]string{{"help", "data"}, {"data", "-help"}, {"data", "-h"}} {
+		if out := must(t, args...); !strings.Contains(out, "data check") || !strings.Contains(out, "data export") || strings.Contains(out, "train") {
+			t.Errorf("%v:\n%s", args, out)
+		}
+	}
+	if out := must(t, "plan", "-help"); !strings.Contains(out, "usage: fewshot plan [flags]") {
+		t.Errorf("plan is a command by itself, too:\n%s", out)
+	}
+}
+
 // TestFlagGroups: what stands in a group is a flag of some command.
 func TestFlagGroups(t *testing.T) {
 	known := map[string]bool{}
@@ -87,6 +99,9 @@ func TestHelpOfMethods(t *testing.T) {
 		s.Declare(of)
 		out := must(t, "train", "-method", m.Name, "-help")
 		of.VisitAll(func(f *flag.Flag) {
+			if kind, _ := flag.UnquoteUsage(f); !strings.Contains(out, "\n  -"+strings.TrimSpace(f.Name+" "+kind)) {
+				t.Errorf("%s: the help of -%s does not say that it takes a %s", m.Name, f.Name, kind)
+			}
 			if !strings.Contains(out, "\n  -"+f.Name+" ") && !strings.Contains(out, "\n  -"+f.Name+"\n") {
 				t.Errorf("%s: nothing about -%s", m.Name, f.Name)
 			}

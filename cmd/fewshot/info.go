@@ -67,6 +67,9 @@ func (m *modelFlags) describe() (description, error) {
 		return m.describeModel()
 	}
 	s, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no such file or folder", path)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -92,13 +92,11 @@ func find(args []string) (c command, rest []string, err error) {
 			return all[i], args[words:], nil
 		}
 	}
-	var second []string
-	for _, c := range all {
-		if first, rest, two := strings.Cut(c.name, " "); two && first == args[0] {
-			second = append(second, rest)
+	if pair := beginning(args[0]); pair != nil {
+		var second []string
+		for _, c := range pair {
+			second = append(second, strings.TrimPrefix(c.name, args[0]+" "))
 		}
-	}
-	if second != nil {
 		return c, nil, usagef("%s needs one of %s after it", args[0], strings.Join(second, ", "))
 	}
 	names := []string{"help", "version"}
@@ -109,6 +107,19 @@ func find(args []string) (c command, rest []string, err error) {
 		return c, nil, usagef("no command %q; did you mean %s?", args[0], near)
 	}
 	return c, nil, usagef("no command %q", args[0])
+}
+
+// beginning are the commands of two words whose first is this one, if that is none by itself.
+func beginning(word string) (of []command) {
+	for _, c := range commands() {
+		if c.name == word {
+			return nil
+		}
+		if strings.HasPrefix(c.name, word+" ") {
+			of = append(of, c)
+		}
+	}
+	return of
 }
 
 // usageError is a mistake on the command line.
@@ -152,6 +163,8 @@ func dispatch(ctx context.Context, out, errw io.Writer, args []string) int {
 		return help(out, errw, nil)
 	case args[0] == "help":
 		return help(out, errw, args[1:])
+	case len(args) == 2 && asksHelp(args[1]) && beginning(args[0]) != nil:
+		return help(out, errw, args[:1])
 	}
 	c, args, err := find(args)
 	if err != nil {
@@ -226,7 +239,19 @@ func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	}
 }
 
+// summaries are a line for each command.
+func summaries(out io.Writer, all []command) {
+	for _, c := range all {
+		fmt.Fprintf(out, "  %-12s %s\n", c.name, c.summary)
+	}
+}
+
 func help(out, errw io.Writer, args []string) int {
+	if len(args) == 1 && beginning(args[0]) != nil {
+		summaries(out, beginning(args[0]))
+		fmt.Fprintf(out, "\nfewshot %s WORD -help lists the flags of one\n", args[0])
+		return exitDone
+	}
 	if len(args) > 0 {
 		c, rest, err := find(args)
 		if err == nil && len(rest) > 0 {
@@ -245,9 +270,7 @@ func help(out, errw io.Writer, args []string) int {
 usage: fewshot [command] [flags]
 
 `)
-	for _, c := range commands() {
-		fmt.Fprintf(out, "  %-12s %s\n", c.name, c.summary)
-	}
+	summaries(out, commands())
 	fmt.Fprint(out, `
 Without a command the demo runs. fewshot COMMAND -help lists a command's flags, fewshot -version names this build.
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -165,6 +166,9 @@ func (c *Client) archive(ctx context.Context, name, path, from, sum string) erro
 		return nil
 	}
 	if c.Offline {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("there is no %s", path)
+		}
 		return fmt.Errorf("%w, and the network is not used (-offline, HF_HUB_OFFLINE)", err)
 	}
 	if !errors.Is(err, os.ErrNotExist) {

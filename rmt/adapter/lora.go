@@ -139,7 +139,7 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 	if c.Encoder != "text" {
 		l.attach(image.Params(), false, c.Batch*image.Sizes().Tokens)
 		if len(l.sites) == 0 {
-			return nil, fmt.Errorf("clip-lora changes the attention of transformers, and this image encoder is none; encoder text would leave it alone")
+			return nil, fmt.Errorf("clip-lora changes the attention of transformers, and this image encoder is none; -encoder text would leave it alone")
 		}
 		if u := l.sites[0].paths[0].uniform; u != nil {
 			l.drawn = u.Device().Zeros(tensor.Full, u.Shape()...)

@@ -146,7 +146,7 @@ func (m *Model) NeedText() error {
 		return optionf("no tokenizer beside %s, whose texts are cut by %q: put that one's tokenizer.json, spiece.model, tokenizer.model or vocab.txt into %s, or name it with -vocab",
 			m.Name, m.Source.Settings().Text.Tokenizer, filepath.Clean(m.Source.Dir()))
 	case m.Tokenizer == nil:
-		return optionf("no BPE vocabulary beside %s: put bpe_simple_vocab_16e6.txt.gz (from OpenAI's CLIP repository), merges.txt or tokenizer.json into %s, or name it with -vocab",
+		return optionf("no BPE vocabulary beside %s: put bpe_simple_vocab_16e6.txt.gz (it lies in OpenAI's CLIP repository, and in the Python packages clip and open_clip), merges.txt or tokenizer.json into %s, or name it with -vocab",
 			m.Name, filepath.Clean(m.Source.Dir()))
 	}
 	return nil
