@@ -16,6 +16,7 @@ import (
 
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/quote"
+	"fewshot/optim"
 )
 
 // StateFormat is the metadata "format" of a training checkpoint.
@@ -147,6 +148,9 @@ func (t *Trainer) restore(path string, run map[string]string) (s State, err erro
 	// Read everything before changing anything.
 	var values [][]float32
 	state := t.state()
+	if err := holds(f, state); err != nil {
+		return s, err
+	}
 	for _, of := range state {
 		v := make([]float32, of.Tensor.Len())
 		if err := f.Read(of.Name, v); err != nil {
@@ -159,6 +163,33 @@ func (t *Trainer) restore(path string, run map[string]string) (s State, err erro
 	}
 	t.setSteps(s.Steps)
 	return s, nil
+}
+
+// otherVersion is what to do about a checkpoint that another version of the program wrote, which knew less of a run, or more: from what it
+// holds nobody could go on as if nothing had been.
+const otherVersion = "; go on with the version of the program that wrote it, or remove the folder's " + statePrefix + "*" + stateSuffix + " to begin anew"
+
+// holds refuses a checkpoint of the run that holds other tensors than those that make its state.
+func holds(f *checkpoint.File, state []optim.Named) error {
+	refuse := func(name, problem string) error {
+		return &checkpoint.Error{Path: f.Path(), Entry: name, Offset: -1, Kind: checkpoint.Mismatch, Problem: problem + otherVersion}
+	}
+	known := map[string]bool{}
+	for _, of := range state {
+		known[of.Name] = true
+		switch info, there := f.Info(of.Name); {
+		case !there:
+			return refuse(of.Name, "the training checkpoint lacks what this version of the program keeps")
+		case info.DType != checkpoint.F32 || !slices.Equal(info.Shape, of.Tensor.Shape()):
+			return refuse(of.Name, fmt.Sprintf("the training checkpoint has it as %v of shape %v, this version of the program as F32 of shape %v", info.DType, info.Shape, of.Tensor.Shape()))
+		}
+	}
+	for _, name := range f.Names() {
+		if name != checkpoint.SealName && !known[name] {
+			return refuse(name, "the training checkpoint has what this version of the program does not know")
+		}
+	}
+	return nil
 }
 
 // State is what a training checkpoint says of itself.
@@ -186,7 +217,7 @@ func readState(f *checkpoint.File) (s State, err error) {
 	}
 	meta := f.Metadata()
 	if meta["format"] != StateFormat || meta["version"] != stateVersion {
-		return s, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "not a training checkpoint of this version of the program"}
+		return s, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "no training checkpoint of this version of the program" + otherVersion}
 	}
 	s.Steps, err = strconv.Atoi(meta["steps"])
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/tensor"
 )
 
 // stepped is a trainer after some steps, with what it is to be compared by.
@@ -222,6 +223,41 @@ func TestOtherRun(t *testing.T) {
 	b.name = "weight"
 	if _, _, err := RestoreState(dir, c, map[string]string{"x": "y"}, none(t)); !errors.Is(err, checkpoint.Mismatch) || !slices.Equal(values(c), before) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A checkpoint of the same run, from a version of the program that kept less of it or more, is refused in a line that names the file, the tensor and
+// what to do, and nothing of it is used.
+func TestStateOfAnotherVersion(t *testing.T) {
+	b := newBench(t, "cpu")
+	c := b.trainer()
+	before := values(c)
+	of := func(name string, shape ...int) checkpoint.Entry {
+		return checkpoint.Entry{Name: name, DType: checkpoint.F32, Shape: shape, Data: checkpoint.Float32s(make([]float32, tensor.Len(shape)), checkpoint.F32)}
+	}
+	var whole []checkpoint.Entry
+	for _, s := range c.state() {
+		whole = append(whole, of(s.Name, s.Tensor.Shape()...))
+	}
+	last := whole[len(whole)-1]
+	less := whole[:len(whole)-1]
+	for want, entries := range map[string][]checkpoint.Entry{
+		"\"" + last.Name + "\": mismatch: the training checkpoint lacks what":                 less,
+		"\"state/gradient-sums\": mismatch: the training checkpoint has what":                 append(slices.Clone(whole), of("state/gradient-sums", 2)),
+		"\"" + last.Name + "\": mismatch: the training checkpoint has it as F32 of shape [7]": append(slices.Clone(less), of(last.Name, 7)),
+	} {
+		dir := t.TempDir()
+		meta := map[string]string{"format": StateFormat, "version": stateVersion, "steps": "3", "position": `{}`, "progress": `{}`}
+		if err := os.WriteFile(filepath.Join(dir, stateName(3)), sealedState(t, meta, entries...), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, found, err := RestoreState(dir, c, nil, none(t))
+		if found || !errors.Is(err, checkpoint.Mismatch) || !slices.Equal(values(c), before) || c.Steps() != 0 {
+			t.Fatalf("%v, %v", found, err)
+		}
+		if s := err.Error(); !strings.Contains(s, filepath.Join(dir, stateName(3))+": ") || !strings.Contains(s, want) || !strings.Contains(s, "remove the folder's training-*.safetensors to begin anew") || strings.Contains(s, "\n") {
+			t.Errorf("%s\nwant %s", s, want)
+		}
 	}
 }
 
