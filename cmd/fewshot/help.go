@@ -22,7 +22,7 @@ var flagGroups = []struct {
 	{"Model", []string{"model", "vocab", "activation", "heads", "image-size", "pillow", "ensemble-order", "offline"}},
 	{"Data", []string{"data", "dataset", "classes", "class-names", "class-level", "shots", "sample", "seed", "split", "split-seed", "label-column",
 		"template", "template-file", "class-prompts",
-		"cache", "decoders", "store"}},
+		"cache", "decoders", "shared", "store"}},
 	{"Computing", []string{"device", "precision", "strassen", "workers", "micro-batch", "eval-batch"}},
 	{"Slurm", clusterFlags["slurm"]},
 	{"Kubernetes", clusterFlags["kubernetes"]},

@@ -41,6 +41,7 @@ type runFlags struct {
 	root   string
 	out    string
 	every  time.Duration
+	shared int64 // MiB
 	any    bool
 	share  share
 	dry    bool
@@ -58,7 +59,15 @@ func (f *runFlags) declare(fs *flag.FlagSet) {
 	f.loader.declare(fs)
 	declareRuns(fs, &f.out, "`folder` of the runs' folders (default: that of the plan's name, without .jsonl, and -runs)")
 	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
+	f.declareShared(fs)
 	fs.BoolVar(&f.any, "any-version", false, "take plans and results of other versions of this program as they are")
+}
+
+// defaultShared is room for 64 passes over ImageNet's sample of 16 shots by ViT-B/16, and for thousands over small ones.
+const defaultShared = 2048
+
+func (f *runFlags) declareShared(fs *flag.FlagSet) {
+	fs.Int64Var(&f.shared, "shared", defaultShared, "room in temporary files for features that runs have in common, in MiB: those of test images, and those of a sample, so much each; 0 for none")
 }
 
 // declareRuns declares the flag for the folder of a plan's runs. It is -runs in all commands; -out is the name that it had in some.
@@ -199,6 +208,9 @@ func (f *runFlags) execute(ctx context.Context, u *ui, p *plan.Plan, dir string,
 	if f.every < 0 {
 		return plan.Report{}, usagef("-save-every %v: a time cannot be negative", f.every)
 	}
+	if f.shared < 0 || f.shared > run.MaxCacheMiB {
+		return plan.Report{}, usagef("-shared %d: MiB of files, 0 to %d", f.shared, run.MaxCacheMiB)
+	}
 	dev, err := f.device.open()
 	if err != nil {
 		return plan.Report{}, err
@@ -207,7 +219,7 @@ func (f *runFlags) execute(ctx context.Context, u *ui, p *plan.Plan, dir string,
 	total := p.Len()
 	return plan.Execute(ctx, p, plan.Options{Dir: dir, Dev: dev, Opener: &opener{u: u, dev: dev, root: f.root, vocab: f.model.Vocab, offline: f.model.offline},
 		Loader: f.loader.Loader, Micro: func(m *clip.Model) func(int) int { return f.micro.on(dev, m) }, SaveEvery: f.every, Program: version(), Flags: f.lasting(),
-		UI: u, AnyVersion: f.any, Select: chosen, Record: f.log.recorder,
+		UI: u, AnyVersion: f.any, Shared: f.shared << 20, Select: chosen, Record: f.log.recorder,
 		Made: func(i int, o *plan.Outcome) error {
 			e := runEvent{Kind: "run", Index: i, ID: o.ID, State: o.State, Problem: o.Reason()}
 			if o.Result != nil && o.Result.Test != nil {

@@ -73,6 +73,7 @@ func (f *paperFlags) declare(fs *flag.FlagSet) {
 	f.micro.declare(fs)
 	f.device.declare(fs)
 	f.loader.declare(fs)
+	f.declareShared(fs)
 	fs.DurationVar(&f.every, "save-every", 2*time.Minute, "how often to write a checkpoint to resume from")
 	fs.BoolVar(&f.any, "any-version", false, "take results of other versions of this program as they are")
 }

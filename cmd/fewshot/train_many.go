@@ -112,7 +112,7 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 		return err
 	}
 	dir = runsFolder("", path)
-	rf := runFlags{device: f.device, loader: f.loader, micro: f.micro, model: f.model, root: f.data.root, every: f.every, log: f.log}
+	rf := runFlags{device: f.device, loader: f.loader, micro: f.micro, model: f.model, root: f.data.root, every: f.every, shared: defaultShared, log: f.log}
 	report, err := rf.execute(ctx, u, p, dir, nil)
 	if err != nil {
 		return err

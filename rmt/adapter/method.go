@@ -105,6 +105,12 @@ type behindLearned struct {
 
 func (l *behindLearned) Tensors() []optim.Named { return l.tensors }
 
+func (l *behindLearned) release() {
+	for _, n := range l.tensors {
+		n.Tensor.Release()
+	}
+}
+
 func (l *behindLearned) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
 	err := method.SameClasses(l.classes, classes)
 	if err != nil && l.of != nil {
@@ -145,7 +151,8 @@ func beginClipAdapter(ctx context.Context, j *method.Job) (*method.Training, err
 		return nil, err
 	}
 	l := a.Learner(encoder, c.ClipAdapterConfig)
-	return &method.Training{Learned: learnedAdapter(j, a), Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
+	learned := learnedAdapter(j, a)
+	return &method.Training{Learned: learned, Close: learned.release, Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("clip-adapter"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
 
@@ -212,7 +219,12 @@ func beginTaskRes(_ context.Context, j *method.Job) (*method.Training, error) {
 		return nil, err
 	}
 	l := r.Learner(encoder, c.TaskResConfig)
-	return &method.Training{Learned: learnedTaskRes(j, r), Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
+	learned := learnedTaskRes(j, r)
+	release := func() {
+		learned.release()
+		r.Base.Release() // which newTaskRes has computed
+	}
+	return &method.Training{Learned: learned, Close: release, Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("taskres"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
 

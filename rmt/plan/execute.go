@@ -33,6 +33,10 @@ type Options struct {
 	// Record, if not nil, makes what a run in a folder is told its numbers, or nil.
 	Record func(folder string) func(run.Spec) (run.Recorder, error)
 
+	// Shared is how many bytes features of images may take in files that several runs have in common: those of test images, and those of a
+	// sample, each so many. They lie in the system's folder for temporary files. 0 has each run compute its own.
+	Shared int64
+
 	AnyVersion bool             // take results of other versions of the program as they are
 	Select     func(i int) bool // the numbers of the runs to make; nil for all
 	// Made is told the outcome of each run that is selected, as it is known; nil for nobody.
@@ -65,9 +69,10 @@ type executor struct {
 	open   *clip.Model
 	shared *run.Shared
 	sets   []openSet // data sets that are open, the one used last at the end
+	scope  scope     // of the run made last
 }
 
-// progress of a single run, which decides what follows.
+// verdict is how far an execution has come with a run, which decides what follows.
 type verdict int
 
 const (
@@ -81,10 +86,11 @@ const (
 // errWaiting says that the run below is not done.
 var errWaiting = errors.New("waits for the run whose mask it is trained under")
 
-// Execute makes the runs of a plan that are selected and not done, in the plan's order: one that is half done goes on, one that fails is
-// recorded in its folder ([FailedName]), reported and passed over; one that is being made by another process, or whose mask below another
-// process is to make, is looked at again at the end. When ctx ends, the run at hand is saved where it can be, and the error is ctx's.
-// Any other error is one that would meet all runs, as a full disk.
+// Execute makes the runs of a plan that are selected and not done, in the plan's order, but that those on one data set come together, and of
+// these those of one sample under one mask. One that is half done goes on, one that fails is recorded in its folder ([FailedName]), reported
+// and passed over; one that is being made by another process, or whose mask below another process is to make, is looked at again at the end.
+// When ctx ends, the run at hand is saved where it can be, and the error is ctx's. Any other error is one that would meet all runs, as a full
+// disk.
 func Execute(ctx context.Context, p *Plan, o Options) (Report, error) {
 	x := &executor{Options: o, ctx: ctx, plan: p}
 	defer x.closeModel()
@@ -92,12 +98,18 @@ func Execute(ctx context.Context, p *Plan, o Options) (Report, error) {
 	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
 		return x.report, err
 	}
-	var later []int
+	var selected, later []int
 	for i := range p.Len() {
-		if o.Select != nil && !o.Select(i) {
-			continue
+		if o.Select == nil || o.Select(i) {
+			selected = append(selected, i)
 		}
-		v, err := x.make(i, false)
+	}
+	order, err := p.order(selected)
+	if err != nil {
+		return x.report, err
+	}
+	for _, i := range order {
+		v, err := x.attempt(i, false)
 		if err != nil {
 			return x.report, err
 		}
@@ -108,7 +120,7 @@ func Execute(ctx context.Context, p *Plan, o Options) (Report, error) {
 		x.count(v)
 	}
 	for _, i := range later {
-		v, err := x.make(i, true)
+		v, err := x.attempt(i, true)
 		if err != nil {
 			return x.report, err
 		}
@@ -118,11 +130,22 @@ func Execute(ctx context.Context, p *Plan, o Options) (Report, error) {
 }
 
 func (x *executor) count(v verdict) {
-	*[]*int{&x.report.Before, &x.report.Made, &x.report.Failed, &x.report.Waiting, &x.report.Busy}[v]++
+	switch v {
+	case wasDone:
+		x.report.Before++
+	case made:
+		x.report.Made++
+	case failed:
+		x.report.Failed++
+	case waiting:
+		x.report.Waiting++
+	case busy:
+		x.report.Busy++
+	}
 }
 
-// make makes run i, or says why not. last says that nobody looks at it again.
-func (x *executor) make(i int, last bool) (verdict, error) {
+// attempt makes run i, or says why not. last says that nobody looks at it again.
+func (x *executor) attempt(i int, last bool) (verdict, error) {
 	if err := x.ctx.Err(); err != nil {
 		return failed, err
 	}
@@ -187,7 +210,13 @@ func (x *executor) tidy(o *Outcome) error {
 		return err
 	}
 	defer held.Close()
-	return errors.Join(os.RemoveAll(filepath.Join(folder, FailedName)), os.RemoveAll(filepath.Join(folder, run.GridName)), train.RemoveState(folder))
+	return removeLitter(folder)
+}
+
+// removeLitter removes what a run had need of before it was done.
+func removeLitter(folder string) error {
+	why := filepath.Join(folder, FailedName)
+	return errors.Join(os.RemoveAll(why), checkpoint.RemoveTemporary(why), os.RemoveAll(filepath.Join(folder, run.GridName)), train.RemoveState(folder))
 }
 
 // load reads what has become of a run.
@@ -249,11 +278,11 @@ func (x *executor) guarded(r *Run, o **Outcome) (err error) {
 			err = fmt.Errorf("this is a fault of the program, please report it with the plan: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return x.one(r, o)
+	return x.complete(r, o)
 }
 
-// one makes what a run lacks, in a folder that no other process is in.
-func (x *executor) one(r *Run, o **Outcome) error {
+// complete makes what a run lacks, in a folder that no other process is in.
+func (x *executor) complete(r *Run, o **Outcome) error {
 	below, err := x.below(r)
 	if err != nil {
 		return err
@@ -271,6 +300,7 @@ func (x *executor) one(r *Run, o **Outcome) error {
 	case (*o).Blocked():
 		return errors.New((*o).Reason())
 	}
+	x.enter(r)
 	m, err := x.openModel(r.Model)
 	if err != nil {
 		return err
@@ -286,11 +316,7 @@ func (x *executor) one(r *Run, o **Outcome) error {
 	if err := x.evaluate(r, *o, m, below, folder); err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(filepath.Join(folder, FailedName)), checkpoint.RemoveTemporary(filepath.Join(folder, FailedName))); err != nil {
-		return err
-	}
-	// Of a process that was killed when it had written the result.
-	return errors.Join(os.RemoveAll(filepath.Join(folder, run.GridName)), train.RemoveState(folder))
+	return removeLitter(folder) // of earlier attempts, and of a process that was killed when it had written the result
 }
 
 // below is the mask file that a run is trained under, "" for none.

@@ -76,7 +76,7 @@ func executing(t *testing.T, dir string) (o Options, s *small, said *strings.Bui
 	}
 	t.Cleanup(func() { dev.Close() })
 	s, said = &small{dev: dev, broken: map[string]bool{}}, &strings.Builder{}
-	return Options{Dir: dir, Dev: dev, Opener: s, Loader: run.Loader{Store: "auto", Batch: 100, CacheMiB: 64}, Program: "v1", UI: silent{said}}, s, said
+	return Options{Dir: dir, Dev: dev, Opener: s, Loader: run.Loader{Store: "auto", Batch: 100, CacheMiB: 64}, Program: "v1", UI: silent{said}, Shared: 64 << 20}, s, said
 }
 
 // work is a plan of quick runs: without steps, by steps on features and on images, and under a mask.
@@ -181,6 +181,27 @@ func TestExecute(t *testing.T) {
 				t.Errorf("%s is another one when made alone", name)
 			}
 		}
+	}
+}
+
+// Many runs take the memory of one: what they have in common lies in files, and nothing is held for runs that are done. Class features are, of
+// each data set.
+func TestMemory(t *testing.T) {
+	g := Grid{Methods: []string{"tip-adapter", "taskres"}, Models: []Model{{Name: clip.Embedded}}, Shots: []int{2}, SettingsOf: map[string][]map[string]string{
+		"tip-adapter": {{"passes": "3", "beta-steps": "4"}}, "taskres": {{"epochs": "3", "batch-size": "8"}}}}
+	peak := func(seeds []uint64, data ...string) int64 {
+		g.Data, g.Seeds = data, seeds
+		o, _, said := executing(t, filepath.Join(t.TempDir(), "runs"))
+		if r, err := Execute(t.Context(), planOf(t, g), o); err != nil || r.Failed > 0 {
+			t.Fatalf("%+v, %v, %s", r, err, said)
+		}
+		return o.Dev.PeakBytes()
+	}
+	one := []uint64{1}
+	most := max(peak(one, "synth:textures"), peak(one, "synth:places"))
+	const heads = 16 << 10 // 12 classes and 18, of 128 numbers
+	if all := peak([]uint64{1, 2, 3}, "synth:textures", "synth:places"); all > most+heads {
+		t.Errorf("%d bytes, %d of the runs on one sample", all, most)
 	}
 }
 

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"fewshot/datasets"
 	"fewshot/nn/quote"
@@ -22,15 +24,41 @@ type openSet struct {
 	name    string
 	reading Reading
 	ds      *datasets.Dataset
+	split   string // its hash
 }
 
 // mostSets is how many data sets are kept open: that of the runs at hand, and what they are further tested on.
 const mostSets = 4
 
+// enter gives up what the runs before had in common, and this one has not with them.
+func (x *executor) enter(r *Run) {
+	was := x.scope
+	if x.scope = r.scope(); x.scope == was {
+		return
+	}
+	if x.scope.data == was.data {
+		if x.shared != nil {
+			x.shared.NextSample()
+		}
+		return
+	}
+	tested := func(name string) bool {
+		return slices.ContainsFunc(r.Evaluate, func(e Evaluation) bool { return e.Data == name })
+	}
+	x.sets = slices.DeleteFunc(x.sets, func(s openSet) bool { return s.name != r.Data.Name && !tested(s.name) })
+	switch elsewhere := func(e Evaluation) bool { return e.Data != r.Data.Name }; {
+	case x.shared == nil:
+	case slices.ContainsFunc(r.Evaluate, elsewhere): // on sets that the runs before may have been tested on, too
+		x.shared.NextSample()
+	default:
+		x.shared.NextDataset()
+	}
+}
+
 // openModel gives the model with parameters of its own, for one run to change.
 func (x *executor) openModel(m Model) (*clip.Model, error) {
 	if p := m.Precision; p != "" && p != x.Dev.Precision() || p == "" && x.Dev.Precision() != "float32" {
-		return nil, fmt.Errorf("the run is to be computed in %s, and the device was opened for %s: give another -precision", quote.Plain(or(p, "float32")), x.Dev.Precision())
+		return nil, fmt.Errorf("the run is to be computed in %s, and the device was opened for %s: give another -precision", quote.Plain(cmp.Or(p, "float32")), x.Dev.Precision())
 	}
 	if x.open == nil || x.model != m {
 		x.closeModel()
@@ -38,7 +66,7 @@ func (x *executor) openModel(m Model) (*clip.Model, error) {
 		if err != nil {
 			return nil, err
 		}
-		x.model, x.open, x.shared = m, open, run.NewShared(open, sharedBytes)
+		x.model, x.open, x.shared = m, open, run.NewShared(open, x.Shared)
 	}
 	if m.Digest != "" && m.Digest != x.open.Digest {
 		return nil, fmt.Errorf("%s has weights of digest %s; the plan was made for those of %s", quote.Plain(m.Name), x.open.Digest, m.Digest)
@@ -46,22 +74,11 @@ func (x *executor) openModel(m Model) (*clip.Model, error) {
 	return x.open.Share(), nil
 }
 
-// sharedBytes is how much memory features of images may take that several runs have in common: those of a few passes over the training
-// images and of the test images of the largest data set by the usual models.
-const sharedBytes = 512 << 20
-
 func (x *executor) closeModel() {
 	if x.shared != nil {
 		x.shared.Close()
 	}
 	x.open, x.shared = nil, nil
-}
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // forget opens everything anew for the next run, as nobody knows in what state a failed one left it.
@@ -72,28 +89,22 @@ func (x *executor) forget() {
 
 // whole opens a data set, or takes it from those that are open.
 func (x *executor) whole(name string, r Reading, split string) (*datasets.Dataset, error) {
-	at := -1
-	for i, s := range x.sets {
-		if s.name == name && s.reading == r {
-			at = i
-		}
-	}
 	var s openSet
-	if at >= 0 {
+	if at := slices.IndexFunc(x.sets, func(s openSet) bool { return s.name == name && s.reading == r }); at >= 0 {
 		s = x.sets[at]
-		x.sets = append(x.sets[:at], x.sets[at+1:]...)
+		x.sets = slices.Delete(x.sets, at, at+1)
 	} else {
 		ds, err := x.Opener.Dataset(x.ctx, name, r)
 		if err != nil {
 			return nil, err
 		}
-		s = openSet{name, r, ds}
+		s = openSet{name, r, ds, ds.SplitHash()}
 	}
 	if x.sets = append(x.sets, s); len(x.sets) > mostSets {
-		x.sets = x.sets[1:]
+		x.sets = slices.Delete(x.sets, 0, 1) // which leaves no reference behind, as a slice of the rest would
 	}
-	if is := s.ds.SplitHash(); split != "" && split != is {
-		return nil, fmt.Errorf("%s is another data set than the plan was made for: its split's SHA-256 is %s, in the plan it is %s", quote.Plain(name), is, split)
+	if split != "" && split != s.split {
+		return nil, fmt.Errorf("%s is another data set than the plan was made for: its split's SHA-256 is %s, in the plan it is %s", quote.Plain(name), s.split, split)
 	}
 	return s.ds, nil
 }

@@ -344,54 +344,27 @@ func TestManyRuns(t *testing.T) {
 	runtime.KeepAlive(p)
 }
 
-// FuzzRead reads anything as a plan: what is taken is written again to the byte.
-func FuzzRead(f *testing.F) {
-	g := grid()
-	g.Data, g.Shots = g.Data[:1], g.Shots[:1]
-	choosing := Grid{Methods: []string{"taskres"}, Models: []Model{{Name: "m"}}, Data: []string{"dtd"}, Shots: []int{1}, Seeds: []uint64{1}, Sample: OfProbe, Prompts: &PromptsFile{"p.json", "x"},
-		Select: map[string]*run.Selection{"taskres": {On: "val", Grid: []run.Axis{{Name: "lr", Values: []string{"1", "2"}}}}}}
-	for _, g := range []Grid{g, choosing} {
-		var b bytes.Buffer
-		p, err := g.Plan()
-		if err == nil {
-			err = p.Write(&b, "v1")
-		}
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b.Bytes())
+// Runs on one data set are made together, and of these those of one sample under one mask, wherever the plan has them; none comes before the run whose
+// mask it is trained under.
+func TestOrder(t *testing.T) {
+	m := Model{Name: "m", Digest: "d"}
+	of := func(method, data string, seed uint64) Run {
+		return Run{Method: method, Model: m, Data: Data{Name: data, Classes: "all", Shots: 1, Seed: seed}}
 	}
-	f.Add([]byte(`{"format":"fewshot-plan","version":1,"program":"v1","runs":0,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}` + "\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := read(bytes.NewReader(b), bytes.NewReader(b), "v1")
-		if err != nil {
-			if len(err.Error()) > 1<<16 {
-				t.Fatalf("%d bytes of error", len(err.Error()))
-			}
-			return
+	mask := of("r-amt", "sun397", 1)
+	under := of("gda", "dtd", 1)
+	under.Below = mask.ID()
+	p, err := New([]Run{of("lp++", "dtd", 1), of("lp++", "dtd", 2), mask, of("gda", "dtd", 2), of("gda", "dtd", 1), under, of("gda", "sun397", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ selected, want []int }{
+		{[]int{0, 1, 2, 3, 4, 5, 6}, []int{0, 4, 1, 3, 2, 5, 6}},
+		{[]int{3, 4, 5}, []int{3, 4, 5}},
+		{nil, []int{}},
+	} {
+		if got, err := p.order(c.selected); err != nil || !cmp.Equal(got, c.want) {
+			t.Errorf("%v: %v, %v, want %v", c.selected, got, err, c.want)
 		}
-		for range p.All() {
-		}
-		var again bytes.Buffer
-		if err := p.Write(&again, "v1"); err != nil || p.Len() > 0 && !bytes.HasSuffix(b, again.Bytes()[bytes.IndexByte(again.Bytes(), '\n'):]) {
-			t.Fatalf("written again it is another, %v", err)
-		}
-	})
-}
-
-// FuzzEvaluated reads anything as the file of a further evaluation: what is taken is sealed, and written again to the byte.
-func FuzzEvaluated(f *testing.F) {
-	e := Evaluated{Kind: evaluatedKind, Run: "0123456789abcdef", Evaluation: Evaluation{Data: "dtd", Classes: "new"}, Refused: "no"}
-	f.Add(e.sealed())
-	f.Add([]byte(`{"kind":"evaluation"}`))
-	path := filepath.Join(f.TempDir(), "eval.json")
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if err := os.WriteFile(path, b, 0o666); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readEvaluated(path, e.Run, e.Evaluation.Key())
-		if err == nil && !bytes.Equal(got.sealed(), b) {
-			t.Fatalf("%q was taken", b)
-		}
-	})
+	}
 }

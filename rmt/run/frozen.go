@@ -15,8 +15,7 @@ import (
 // Frozen are batches of images with the encoder; or of its features, if other runs may have use of them, and the encoder gives an image the same
 // bits in a batch of any size.
 func (d *images) Frozen(batch int, a method.Augment) (train.Data, train.Encoder, error) {
-	_, fresh := d.key(nil, a, 0)
-	if !fresh || d.dev.Strassen() && large(d.model) || d.dev.OwnMemory() > 0 || d.dev.Precision() != "float32" {
+	if !d.shareable() || d.dev.Strassen() && large(d.model) || d.dev.OwnMemory() > 0 || d.dev.Precision() != "float32" {
 		data, err := d.Batches(batch, a)
 		return data, d.model.Image, err
 	}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 
 	"fewshot/datasets"
@@ -22,16 +23,14 @@ type images struct {
 	ui     UI
 	peeks  bool // the method may see the test images
 	open   []*Source
-	again  struct {
-		split  method.Split
-		varied method.Augment
-		source *Source
-	}
+	passes *passes // over images for their features; Shared's, if there is one
 
 	shared *Shared // nil for none
 	below  string  // mask file that was put on the model
 	state  []nn.State
 	given  bool // the features of the last test were another run's
+	sums   map[method.Split][sha256.Size]byte
+	batch  int // in which features are computed; 0 if it is not known yet
 }
 
 // items are those of a split.
@@ -75,6 +74,7 @@ func (d *images) Batches(batch int, a method.Augment) (train.Data, error) {
 	if len(d.ds.Train) == 0 {
 		return nil, fmt.Errorf("%s has no training images; it is for evaluation only", d.ds.Name)
 	}
+	d.passes.forget() // whose pictures would be there twice
 	s := d.loader.Source(d.dev, d.ui, d.ds, d.ds.Train, d.options(batch, a, true), false)
 	d.open = append(d.open, s)
 	return s, nil
@@ -90,48 +90,56 @@ func (d *images) features(ctx context.Context, s method.Split, a method.Augment,
 	if len(items) == 0 {
 		return nil, fmt.Errorf("%s has no images for %v", d.ds.Name, s)
 	}
-	key, shared := d.key(items, a, pass)
+	shared := d.shareable()
+	var key featureKey
 	if shared {
-		if x := d.shared.take(key); x != nil {
-			defer x.Release()
-			own := d.dev.New(tensor.Full, x.Shape()...)
-			tensor.Copy(own, x)
-			return own, nil
+		key = d.key(s, items, a, pass)
+		if x := d.take(s, key); x != nil {
+			return x, nil
 		}
 	}
-	all, err := d.encode(ctx, fmt.Sprintf("features of %v images", s), d.passes(s, a), pass, progress)
-	if err != nil || !shared {
-		return all, err
+	x, err := d.encode(ctx, fmt.Sprintf("features of %v images", s), d.source(s, items, a), pass, progress)
+	if err == nil && shared {
+		d.keep(s, key, x)
 	}
-	kept := d.dev.New(tensor.Full, all.Shape()...)
-	tensor.Copy(kept, all)
-	d.shared.keep(key, kept)
-	kept.Release()
-	return all, nil
+	return x, err
 }
 
-// passes is the source of a split's images for features. That of the last call is kept while it is asked for again, with other variations: its
-// pictures are decoded once.
-func (d *images) passes(s method.Split, a method.Augment) *Source {
-	if d.again.source != nil && d.again.split == s && d.again.varied == a {
-		return d.again.source
+// passes are passes over images that are varied in one way. Their source is kept while it is asked for again: pictures are decoded once.
+type passes struct {
+	over struct {
+		items  [sha256.Size]byte
+		varied method.Augment
+		seed   uint64
 	}
-	d.forget()
-	d.again.split, d.again.varied = s, a
-	d.again.source = d.loader.Source(d.dev, d.ui, d.ds, d.items(s), d.options(d.loader.EvalBatch(d.dev, d.model), a, false), a.CropMin == 0)
-	return d.again.source
+	source *Source // nil for none
 }
 
-func (d *images) forget() {
-	if d.again.source != nil {
-		d.again.source.Close()
-		d.again.source = nil
+// source is that of a split's images for features.
+func (d *images) source(s method.Split, items []datasets.Item, a method.Augment) *Source {
+	p, over := d.passes, d.passes.over
+	over.items, over.varied, over.seed = d.sum(s, items), a, d.seed
+	if p.source == nil || p.over != over {
+		p.forget()
+		d.dev.Trim() // blocks for batches of another number of images are of no use to these
+		p.over = over
+		p.source = d.loader.Source(d.dev, d.ui, d.ds, items, d.options(d.loader.EvalBatch(d.dev, d.model), a, false), a.CropMin == 0)
+	}
+	return p.source
+}
+
+func (p *passes) forget() {
+	if p.source != nil {
+		p.source.Close()
+		p.source = nil
 	}
 }
 
 // close gives back what batches keep.
 func (d *images) close() {
-	d.forget()
+	if d.shared == nil {
+		d.passes.forget()
+	}
 	for _, s := range d.open {
 		s.Close()
 	}

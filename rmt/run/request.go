@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,6 +90,9 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if t.Close != nil {
 		defer t.Close()
 	}
+	if t.Run != nil {
+		defer t.Run.Trainer.Close()
+	}
 	spec, err := r.specOf(ctx, below)
 	if err != nil {
 		return nil, err
@@ -161,9 +165,10 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 
 // Job is what the method begins on. release gives back what it has made.
 func (r *Request) Job(masked bool) (j *method.Job, release func()) {
-	data := &images{dev: r.Dev, model: r.Model, ds: r.Data, loader: r.Loader, seed: r.Seed, ui: r.UI, peeks: r.Method != nil && r.Method.Peeks}
+	data := &images{dev: r.Dev, model: r.Model, ds: r.Data, loader: r.Loader, seed: r.Seed, ui: r.UI, peeks: r.Method != nil && r.Method.Peeks,
+		passes: &passes{}, sums: map[method.Split][sha256.Size]byte{}}
 	if r.Shared != nil {
-		data.shared, data.state = r.Shared, snapshot(r.Model)
+		data.shared, data.state, data.passes = r.Shared, snapshot(r.Model), r.Shared.passes
 	}
 	j = &method.Job{Dev: r.Dev, Model: r.Model, Classes: r.Data.Classes, Templates: r.Templates, Prompts: r.Data.Prompts, Settings: r.Settings, Seed: r.Seed,
 		Data: data, Masked: masked, Micro: r.Micro, Progress: r.UI.Progress}

@@ -19,27 +19,36 @@ import (
 
 // Shared is what several runs of a process on one model have in common: class features, and features of images by the encoder as it is,
 // or under a mask that several runs are trained under. Each is computed once, as a run alone would compute it, in the same batches, so that
-// results do not depend on it, to the bit.
+// results do not depend on it, to the bit. Features lie in files, so that the runs together take the memory of one.
 type Shared struct {
 	heads  method.Heads
-	images map[featureKey]*tensor.Tensor
-	order  []featureKey // the one used last at the end
-	room   int64        // bytes that are left for features of images
+	tests  shelf   // of test images, which all samples of a data set have in common
+	sample shelf   // of the images of the sample at hand
+	passes *passes // over images of the sample: their pictures, decoded
 }
 
-// NewShared begins with nothing for a model, of which the runs' models are shares ([clip.Model.Share]). Features of images take at most so
-// many bytes; those used last stay.
+// NewShared begins with nothing for a model, of which the runs' models are shares ([clip.Model.Share]). Features of test images, and those of
+// a sample, take at most so many bytes each, in files in the system's folder for temporary files.
 func NewShared(m *clip.Model, most int64) *Shared {
-	return &Shared{heads: method.Heads{Model: m}, images: map[featureKey]*tensor.Tensor{}, room: most}
+	return &Shared{heads: method.Heads{Model: m}, tests: shelf{most: most}, sample: shelf{most: most}, passes: &passes{}}
+}
+
+// NextSample gives up what runs had in common that were trained on one sample under one mask.
+func (s *Shared) NextSample() {
+	s.sample.clear()
+	s.passes.forget()
+}
+
+// NextDataset is NextSample, with the features of test images.
+func (s *Shared) NextDataset() {
+	s.NextSample()
+	s.tests.clear()
 }
 
 // Close gives everything back.
 func (s *Shared) Close() {
+	s.NextDataset()
 	s.heads.Close()
-	for _, x := range s.images {
-		x.Release()
-	}
-	s.images, s.order = nil, nil
 }
 
 // featureKey is what determines features.
@@ -53,37 +62,29 @@ type featureKey struct {
 	pass   int
 }
 
-// take gives features that are there, which the caller releases.
-func (s *Shared) take(k featureKey) *tensor.Tensor {
-	x := s.images[k]
-	if x == nil {
-		return nil
+// shelf is where features of images of a split are kept.
+func (s *Shared) shelf(of method.Split) *shelf {
+	if of == method.Test {
+		return &s.tests
 	}
-	i := slices.Index(s.order, k)
-	s.order = append(slices.Delete(s.order, i, i+1), k)
-	x.Retain()
+	return &s.sample
+}
+
+// take gives features that are there, which the caller releases; nil where they are not.
+func (d *images) take(s method.Split, k featureKey) *tensor.Tensor {
+	x, err := d.shared.shelf(s).get(d.dev, k)
+	if err != nil {
+		d.ui.Warn("features that runs have in common could not be read back, and are computed again: %v", err)
+	}
 	return x
 }
 
-// keep keeps features, in place of those that were not used for longest.
-func (s *Shared) keep(k featureKey, x *tensor.Tensor) {
-	n := bytesOf(x)
-	for s.room < n && len(s.order) > 0 {
-		old := s.images[s.order[0]]
-		s.room += bytesOf(old)
-		old.Release()
-		delete(s.images, s.order[0])
-		s.order = s.order[1:]
+// keep keeps features for other runs.
+func (d *images) keep(s method.Split, k featureKey, x *tensor.Tensor) {
+	if err := d.shared.shelf(s).put(k, x); err != nil {
+		d.ui.Warn("features that runs have in common cannot be kept, and each run computes them: %v; TMPDIR says where there is room", err)
 	}
-	if s.room < n {
-		return
-	}
-	s.room -= n
-	x.Retain()
-	s.images[k], s.order = x, append(s.order, k)
 }
-
-func bytesOf(x *tensor.Tensor) int64 { return int64(x.Len()) * int64(x.Buf().Size) }
 
 // itemsSum identifies images: by their bytes where they are in memory, else by their files, which are taken to stay what they are while the
 // process runs.
@@ -112,38 +113,54 @@ func snapshot(m *clip.Model) []nn.State {
 	return all
 }
 
-// key is that of a job's features, if its encoder computes what others' encoders do.
-func (d *images) key(items []datasets.Item, a method.Augment, pass int) (k featureKey, ok bool) {
-	if d.shared == nil || !slices.Equal(d.state, snapshot(d.model)) {
-		return k, false
+// shareable reports whether the encoder computes what others' encoders do, so that they may have the features.
+func (d *images) shareable() bool {
+	return d.shared != nil && slices.Equal(d.state, snapshot(d.model))
+}
+
+// sum identifies the images of a split. They are those of the job's data set, and so are looked at once.
+func (d *images) sum(s method.Split, items []datasets.Item) [sha256.Size]byte {
+	sum, known := d.sums[s]
+	if !known {
+		sum = itemsSum(d.ds, items)
+		d.sums[s] = sum
 	}
-	k = featureKey{below: d.below, items: itemsSum(d.ds, items), with: d.model.Transform, batch: d.loader.EvalBatch(d.dev, d.model)}
+	return sum
+}
+
+// key is that of the features of a split, which are shareable.
+func (d *images) key(s method.Split, items []datasets.Item, a method.Augment, pass int) featureKey {
+	if d.batch == 0 {
+		d.batch = d.loader.EvalBatch(d.dev, d.model)
+	}
+	k := featureKey{below: d.below, items: d.sum(s, items), with: d.model.Transform, batch: d.batch}
 	if a.CropMin > 0 {
 		k.varied, k.seed, k.pass = a, d.seed, pass
 	}
-	return k, true
+	return k
 }
 
 // test classifies the test images, by features that other runs have made or may use where the classifier is of features of the encoder as
 // the run found it.
 func (r *Request) test(ctx context.Context, what string, d *images, c train.Classifier, tests *Source) (Accuracy, error) {
 	p, parted := c.(train.Parted)
-	if !parted {
+	if !parted || !d.shareable() {
 		return Evaluate(ctx, r.UI, what, r.Dev, c, tests)
 	}
 	encoder, head := p.Parts()
-	k, ok := d.key(tests.items, method.Augment{}, 0)
-	if !ok || encoder != train.Encoder(r.Model.Image) {
+	if encoder != train.Encoder(r.Model.Image) {
 		return Evaluate(ctx, r.UI, what, r.Dev, c, tests)
 	}
-	x := r.Shared.take(k)
+	k := d.key(method.Test, tests.items, method.Augment{}, 0)
+	x := d.take(method.Test, k)
 	d.given = x != nil
 	if x == nil {
+		r.Dev.Trim() // as classify does
 		var err error
 		if x, err = d.encode(ctx, what, tests, 0, d.ui.Progress); err != nil {
 			return Accuracy{}, err
 		}
-		r.Shared.keep(k, x)
+		d.keep(method.Test, k, x)
 	}
 	defer x.Release()
 	all, err := classify(ctx, r.UI, what, r.Dev, []train.Classifier{method.Behind{Encoder: train.Identity{}, Head: head}}, nil, r.Data, tests.items, inBatches(x, k.batch))

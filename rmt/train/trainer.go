@@ -189,6 +189,22 @@ func (t *Trainer) Release() error {
 	return p.Release()
 }
 
+// Close gives back all that the trainer took, the state of its optimizers included. What was learned stays, and nothing can be trained further.
+func (t *Trainer) Close() error {
+	for _, g := range t.groups {
+		for _, p := range g.Params {
+			for _, s := range g.Optimizer.State(p.Value) {
+				s.Tensor.Release()
+			}
+		}
+	}
+	for _, s := range t.best {
+		s.Tensor.Release()
+	}
+	t.best = nil
+	return t.Release()
+}
+
 // KeepBest makes room for what the best epoch has learned. Checkpoints have it from here on.
 func (t *Trainer) KeepBest() {
 	for _, s := range t.learned() {
