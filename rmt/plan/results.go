@@ -97,18 +97,27 @@ func readEvaluated(path, id, key string) (*Evaluated, error) {
 	if err != nil {
 		return nil, err
 	}
+	e, err := parseEvaluated(b, id, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s%w", path, err)
+	}
+	return e, nil
+}
+
+// parseEvaluated reads the file of an evaluation of a run. Errors go on from the file's name.
+func parseEvaluated(b []byte, id, key string) (*Evaluated, error) {
 	var e Evaluated
 	if err := strict(b, &e); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf(": %w", err)
 	}
 	if string(e.sealed()) != string(b) {
-		return nil, fmt.Errorf("%s is damaged or was changed: its seal does not fit; remove it, and run the plan again", path)
+		return nil, errors.New(" is damaged or was changed: its seal does not fit; remove it, and run the plan again")
 	}
 	if e.Kind != evaluatedKind || e.Run != id || e.Evaluation.Key() != key || (e.Test == nil) == (e.Refused == "") {
-		return nil, fmt.Errorf("%s belongs to another run or evaluation", path)
+		return nil, errors.New(" belongs to another run or evaluation")
 	}
 	if err := e.Test.Possible(); err != nil {
-		return nil, fmt.Errorf("%s: test.%w; it was changed since it was written", path, err)
+		return nil, fmt.Errorf(": test.%w; it was changed since it was written", err)
 	}
 	return &e, nil
 }
