@@ -16,9 +16,6 @@ import (
 
 // evaluate makes the further evaluations that are missing.
 func (x *executor) evaluate(r *Run, o *Outcome, m *clip.Model, below, folder string) error {
-	if len(r.Evaluate) == 0 {
-		return nil
-	}
 	for _, e := range r.Evaluate {
 		path := filepath.Join(folder, evaluatedName(e.Key()))
 		if err := checkpoint.RemoveTemporary(path); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"fewshot/datasets"
+	"fewshot/nn/quote"
 	"fewshot/rmt/method"
 	"fewshot/rmt/run"
 )
@@ -76,39 +77,47 @@ func (g Grid) Runs() ([]Run, error) {
 					for _, seed := range g.Seeds {
 						d.Classes, d.Shots, d.Seed = c, shots, seed
 						for _, under := range below {
-							mask := Run{Method: under, Settings: g.BelowSettings, Model: m, Data: d}
-							if under != "" {
-								if err := mask.Settle(); err != nil {
-									return nil, err
-								}
-								all = append(all, mask)
+							runs, err := g.onSample(m, d, under)
+							if err != nil {
+								return nil, err
 							}
-							for _, name := range g.Methods {
-								if under != "" && leavesMask(name) { // which needs the weights as they are
-									continue
-								}
-								for _, s := range g.settingsOf(name) {
-									r := Run{Method: name, Settings: s, Select: g.Select[name], Model: m, Data: d, Mask: g.Mask}
-									if under != "" {
-										r.Below = mask.ID()
-									}
-									if name == ZeroShot {
-										r.Settings, r.Select, r.Below, r.Mask, r.Data.Shots, r.Data.Sample, r.Data.Seed = nil, nil, "", nil, 0, "", 0
-									}
-									if err := r.Settle(); err != nil {
-										return nil, err
-									}
-									more, err := g.evaluations(&r)
-									if err != nil {
-										return nil, err
-									}
-									all = append(all, r.With(more...))
-								}
-							}
+							all = append(all, runs...)
 						}
 					}
 				}
 			}
+		}
+	}
+	return all, nil
+}
+
+// onSample are the runs of all methods on one sample, as they are or under the mask of the method below, whose run comes first.
+func (g Grid) onSample(m Model, d Data, below string) (all []Run, err error) {
+	mask := ""
+	if below != "" {
+		r := Run{Method: below, Settings: g.BelowSettings, Model: m, Data: d}
+		if err := r.Settle(); err != nil {
+			return nil, err
+		}
+		all, mask = append(all, r), r.ID()
+	}
+	for _, name := range g.Methods {
+		if below != "" && leavesMask(name) { // which needs the weights as they are
+			continue
+		}
+		for _, s := range g.settingsOf(name) {
+			r := Run{Method: name, Settings: s, Select: g.Select[name], Model: m, Data: d, Below: mask, Mask: g.Mask}
+			if name == ZeroShot {
+				r.Settings, r.Select, r.Below, r.Mask, r.Data.Shots, r.Data.Sample, r.Data.Seed = nil, nil, "", nil, 0, "", 0
+			}
+			if err := r.Settle(); err != nil {
+				return nil, err
+			}
+			more, err := g.evaluations(&r)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, r.With(more...))
 		}
 	}
 	return all, nil
@@ -199,11 +208,11 @@ func (r *Run) Settle() error {
 	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
 		f := fs.Lookup(name)
 		if f == nil {
-			return fmt.Errorf("%s has no setting %s", r.Method, name)
+			return fmt.Errorf("%s has no setting %s", r.Method, quote.Plain(name))
 		}
 		was, given := f.Value.String(), r.Settings[name]
 		if err := f.Value.Set(given); err != nil {
-			return fmt.Errorf("%s %s: %v", name, given, err)
+			return fmt.Errorf("%s %s: %v", name, quote.Plain(given), err)
 		}
 		is := f.Value.String()
 		switch {
@@ -248,10 +257,10 @@ func (r *Run) Chosen() (method.Settings, error) {
 	s.Declare(fs)
 	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
 		if fs.Lookup(name) == nil {
-			return nil, fmt.Errorf("%s has no setting %s", r.Method, name)
+			return nil, fmt.Errorf("%s has no setting %s", r.Method, quote.Plain(name))
 		}
 		if err := fs.Set(name, r.Settings[name]); err != nil {
-			return nil, fmt.Errorf("%s %s: %v", name, r.Settings[name], err)
+			return nil, fmt.Errorf("%s %s: %v", name, quote.Plain(r.Settings[name]), err)
 		}
 	}
 	return s, method.Check(s)

@@ -130,9 +130,12 @@ func (t *Table) addMean() {
 	}
 }
 
-// Best is the row of a column's highest mean among complete cells, -1 without any. Means that are written alike with two decimals are
-// equally good: rows tells of all of them.
+// Best is the rows of a column's highest mean among complete cells: several where means are written alike with two decimals, none where there is
+// but one row, or no complete cell.
 func (t *Table) Best(column int) (rows []int) {
+	if len(t.Rows) < 2 {
+		return nil
+	}
 	best := math.Inf(-1)
 	for i, r := range t.Rows {
 		c := r.Cells[column]
@@ -146,9 +149,6 @@ func (t *Table) Best(column int) (rows []int) {
 		if m == best {
 			rows = append(rows, i)
 		}
-	}
-	if len(t.Rows) < 2 {
-		return nil
 	}
 	return rows
 }
@@ -229,7 +229,7 @@ func rowName(o *Outcome, v varying) string {
 	s += o.Run.chosen()
 	switch {
 	case o.Run.Below != "":
-		s += " under " + or(v.below[o.Run.Below], o.Run.Below)
+		s += " under " + cmp.Or(v.below[o.Run.Below], o.Run.Below)
 	case o.Run.Mask != nil:
 		s += " under " + o.Run.Mask.Path
 	}
