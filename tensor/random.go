@@ -44,12 +44,17 @@ func Unit(w uint32) float64 { return philox.Unit(w) }
 // Normal is number i of the standard normal distribution, by Box and Muller's transform of the first two
 // words of block i/2: the cosine for even i, the sine for odd.
 func (k Key) Normal(i uint64) float64 {
-	w := k.Block(i / 2)
-	even, odd := philox.Normals(w[0], w[1])
+	even, odd := k.Normals(i / 2)
 	if i%2 == 0 {
 		return even
 	}
 	return odd
+}
+
+// Normals are numbers 2n and 2n+1 of that distribution, which are made together.
+func (k Key) Normals(n uint64) (even, odd float64) {
+	w := k.Block(n)
+	return philox.Normals(w[0], w[1])
 }
 
 // Uniform fills dst with k's numbers in [0, 1).

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -72,6 +73,9 @@ var benchGroups = []struct {
 	{"data", false, dataCases},
 }
 
+// stepBatch is how many images a step is on unless another number is asked for.
+const stepBatch = 8
+
 func benchKinds() []string {
 	var kinds []string
 	for _, g := range benchGroups {
@@ -102,7 +106,7 @@ func setupBench(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 	fs.StringVar(&f.arch, "arch", "", "measure random weights of this size: "+names+" (default ViT-B-16)")
 	fs.StringVar(&f.only, "only", "", "measure only these `kinds`, separated by commas: "+kinds+" (default gemm,inference,step)")
 	fs.StringVar(&f.match, "match", "", "measure only cases whose names match this `regexp`")
-	fs.IntVar(&f.batch, "batch", 8, "images in a training step, and in a third measurement of inference if above 32")
+	fs.IntVar(&f.batch, "batch", stepBatch, fmt.Sprintf("images in a training step, and in a third measurement of inference if above %d", stepBatch))
 	f.micro.declare(fs)
 	fs.IntVar(&f.square, "square", 0, "measure the product of two square matrices of this `side`, too")
 	fs.IntVar(&f.rounds, "rounds", 5, "rounds of measurements")
@@ -274,10 +278,7 @@ func (s initialNet) Read(name string, dst []float32) error {
 	case strings.HasSuffix(name, "weight") || strings.HasSuffix(name, "running_var"):
 		mean = 1
 	}
-	key := s.key.Name(name)
-	for i := range dst {
-		dst[i] = float32(mean + std*key.Normal(uint64(i)))
-	}
+	normals(dst, s.key.Name(name), mean, std)
 	return nil
 }
 

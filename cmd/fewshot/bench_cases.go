@@ -105,12 +105,12 @@ func gemmCases(b *bench) (*benchGroup, error) {
 	return g, nil
 }
 
-// inferenceCases are the image encoder on 1, on 32 and on more images, as a recorded program, and on 1 with its weights
+// inferenceCases are the image encoder on 1, on 32 and on as many images as are asked for, as a recorded program, and on 1 with its weights
 // packed before, as encode does.
 func inferenceCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{}
 	sizes := []int{1, 32}
-	if b.batch > 32 {
+	if b.batch > stepBatch && b.batch != 32 {
 		sizes = append(sizes, b.batch)
 	}
 	for _, n := range sizes {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"fewshot/autograd"
@@ -281,11 +282,28 @@ func (s initial) Read(name string, dst []float32) error {
 	default: // in_proj, projections, class and position embeddings of the image tower
 		std = w
 	}
-	k := s.key.Name(name)
-	for i := range dst {
-		dst[i] = float32(mean + std*k.Normal(uint64(i)))
-	}
+	normals(dst, s.key.Name(name), mean, std)
 	return nil
+}
+
+// normals fills dst with a key's numbers, of the given mean and deviation, on all processors: with those of a large model it is what
+// a measurement begins with.
+func normals(dst []float32, key tensor.Key, mean, std float64) {
+	const part = 1 << 15
+	number := func(x float64) float32 { return float32(mean + std*x) }
+	var workers sync.WaitGroup
+	for lo := 0; lo < len(dst); lo += part {
+		workers.Go(func() {
+			for i := lo; i < min(lo+part, len(dst)); i += 2 {
+				even, odd := key.Normals(uint64(i / 2))
+				dst[i] = number(even)
+				if i+1 < len(dst) {
+					dst[i+1] = number(odd)
+				}
+			}
+		})
+	}
+	workers.Wait()
 }
 
 // pair is one batch of the synthetic world.

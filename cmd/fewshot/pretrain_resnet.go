@@ -68,10 +68,7 @@ func (s initial) readResNet(name string, dst []float32) error {
 		}
 		std = math.Sqrt(gain / float64(shape[1]*shape[2]*shape[3]))
 	}
-	k := s.key.Name(name)
-	for i := range dst {
-		dst[i] = float32(mean + std*k.Normal(uint64(i)))
-	}
+	normals(dst, s.key.Name(name), mean, std)
 	return nil
 }
 

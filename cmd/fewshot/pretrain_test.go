@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fewshot/tensor"
 )
 
 // The same seed gives the same model, whatever the number of threads; another seed another one.
@@ -64,6 +66,20 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{"zero-shot", "r-amt", "mean", "sparsity", "Next:", "fewshot train"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+}
+
+// TestNormalsAreTheKeys: random weights do not depend on how many processors draw them.
+func TestNormalsAreTheKeys(t *testing.T) {
+	key := tensor.NewKey(5)
+	for _, n := range []int{0, 1, 2, 70001} {
+		dst := make([]float32, n)
+		normals(dst, key, 0.5, 0.25)
+		for i, got := range dst {
+			if want := float32(0.5 + 0.25*key.Normal(uint64(i))); got != want {
+				t.Fatalf("number %d of %d is %v, want %v", i, n, got, want)
+			}
 		}
 	}
 }

@@ -5,7 +5,7 @@
 
 needs Go and what requirements-runtimes.txt names; a runtime that is not there is left out. All encode the same number of random images with
 random weights, by the graph of graph.py: fused operators, and the last block for the class token alone, as ours is. Weights are packed by all of
-them for one image, by theirs for more, too; batches are of 1 or 32 images, or of any number above that, as in `fewshot bench -only inference`.
+them for one image, by theirs for more, too; batches are of 1 or 32 images, or of any number above 8, as in `fewshot bench -only inference`.
 With -int8 it is our -precision int8 beside ONNX Runtime's dynamic quantisation.
 With -avx2 everybody does without AVX-512 but for ONNX Runtime, which has no switch for that, and where the processor has it uses it.
 """
@@ -38,7 +38,7 @@ def main():
             print(f"  {name}: {e}")
             w.close()
     match = "^batch 1, weights packed$" if a.batch == 1 else f"^batch {a.batch}$"
-    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3", "-match", match, *(["-strassen=false"] if a.ordinary else []), *(["-precision", "int8"] if a.int8 else [])]
+    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3" if a.batch == 1 else "1", "-match", match, *(["-strassen=false"] if a.ordinary else []), *(["-precision", "int8"] if a.int8 else [])]
     rates = {"fewshot": []}
     for i in range(a.rounds):
         for name, w in workers.items():
