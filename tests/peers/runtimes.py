@@ -2,6 +2,7 @@
 """Image encoding side by side with ONNX Runtime and OpenVINO: images/s of CLIP's vision transformer in float32, interleaved, medians.
 
     python tests/peers/runtimes.py [-model ViT-B-16] [-batch 1] [-threads 2] [-rounds 5] [-avx2] [-cpu] [-ordinary] [-int8]
+                                 [-runtime 'ONNX Runtime']
 
 needs Go and what requirements-runtimes.txt names; a runtime that is not there is left out. All encode the same number of random images with
 random weights, by the graph of graph.py: fused operators, and the last block for the class token alone, as ours is. Weights are packed by all of
@@ -26,11 +27,12 @@ def has_avx512():
 def main():
     p = peers.arguments(__doc__, batch=1, only=("model", "batch", "threads", "rounds", "avx2", "cpu", "ordinary"))
     p.add_argument("-int8", action="store_true", help="integers of eight bits")
+    p.add_argument("-runtime", action="append", choices=list(graph.RUNTIMES), help="beside this one alone: several large models take much memory at once")
     a = p.parse_args()
     print(peers.machine())
     tools, workers = peers.Tools(), {}
     env = peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if a.avx2 else {})
-    for name in graph.INT8 if a.int8 else graph.RUNTIMES:
+    for name in graph.INT8 if a.int8 else a.runtime or graph.RUNTIMES:
         w = peers.Worker("graph.py", {"runtime": name, "model": a.model, "batch": a.batch, "threads": a.threads}, env)
         try:
             workers[w.answer() + (" with AVX-512" if name.startswith("ONNX Runtime") and a.avx2 and has_avx512() else "")] = w
