@@ -10,6 +10,14 @@ GLOBL exponent16<>(SB), RODATA|NOPTR, $4
 DATA exponent32<>+0(SB)/4, $0x7f800000
 GLOBL exponent32<>(SB), RODATA|NOPTR, $4
 
+// What the three kernels have in common. BEGIN counts the numbers that are done in AX and has a format's exponent in every lane of Y15.
+#define BEGIN(exponent) \
+	MOVQ n+0(FP), CX    \
+	MOVQ dst+8(FP), DI  \
+	MOVQ src+16(FP), SI \
+	XORQ AX, AX         \
+	VPBROADCASTD exponent, Y15
+
 // INFINITE clears the zero flag if a number in Y0 to Y3 has the exponent Y15, that of float32's infinities and NaNs.
 #define INFINITE \
 	VPAND Y15, Y0, Y4    \
@@ -22,13 +30,20 @@ GLOBL exponent32<>(SB), RODATA|NOPTR, $4
 	VPCMPEQD Y15, Y4, Y4 \
 	VPTEST Y4, Y4
 
+// NEXT stores the block in Y0 to Y3, which was made of so many bytes, and is less where there is another one.
+#define NEXT(size) \
+	VMOVDQU Y0, (DI)   \
+	VMOVDQU Y1, 32(DI) \
+	VMOVDQU Y2, 64(DI) \
+	VMOVDQU Y3, 96(DI) \
+	ADDQ $size, SI     \
+	ADDQ $128, DI      \
+	ADDQ $32, AX       \
+	CMPQ AX, CX
+
 // func halvesF16C(n int, dst *float32, src *byte) int
 TEXT ·halvesF16C(SB), NOSPLIT, $0-32
-	MOVQ n+0(FP), CX
-	MOVQ dst+8(FP), DI
-	MOVQ src+16(FP), SI
-	XORQ AX, AX
-	VPBROADCASTD exponent16<>(SB), Y15
+	BEGIN(exponent16<>(SB))
 block:
 	VMOVDQU (SI), Y0
 	VMOVDQU 32(SI), Y1
@@ -39,18 +54,11 @@ block:
 	VPOR Y2, Y3, Y2
 	VPTEST Y2, Y2
 	JNZ done
-	VCVTPH2PS (SI), Y4
-	VCVTPH2PS 16(SI), Y5
-	VCVTPH2PS 32(SI), Y6
-	VCVTPH2PS 48(SI), Y7
-	VMOVUPS Y4, (DI)
-	VMOVUPS Y5, 32(DI)
-	VMOVUPS Y6, 64(DI)
-	VMOVUPS Y7, 96(DI)
-	ADDQ $64, SI
-	ADDQ $128, DI
-	ADDQ $32, AX
-	CMPQ AX, CX
+	VCVTPH2PS (SI), Y0
+	VCVTPH2PS 16(SI), Y1
+	VCVTPH2PS 32(SI), Y2
+	VCVTPH2PS 48(SI), Y3
+	NEXT(64)
 	JLT block
 done:
 	VZEROUPPER
@@ -59,11 +67,7 @@ done:
 
 // func brainsAVX2(n int, dst *float32, src *byte) int
 TEXT ·brainsAVX2(SB), NOSPLIT, $0-32
-	MOVQ n+0(FP), CX
-	MOVQ dst+8(FP), DI
-	MOVQ src+16(FP), SI
-	XORQ AX, AX
-	VPBROADCASTD exponent32<>(SB), Y15
+	BEGIN(exponent32<>(SB))
 block:
 	VPMOVZXWD (SI), Y0
 	VPMOVZXWD 16(SI), Y1
@@ -75,14 +79,7 @@ block:
 	VPSLLD $16, Y3, Y3
 	INFINITE
 	JNZ done
-	VMOVDQU Y0, (DI)
-	VMOVDQU Y1, 32(DI)
-	VMOVDQU Y2, 64(DI)
-	VMOVDQU Y3, 96(DI)
-	ADDQ $64, SI
-	ADDQ $128, DI
-	ADDQ $32, AX
-	CMPQ AX, CX
+	NEXT(64)
 	JLT block
 done:
 	VZEROUPPER
@@ -91,11 +88,7 @@ done:
 
 // func floatsAVX2(n int, dst *float32, src *byte) int
 TEXT ·floatsAVX2(SB), NOSPLIT, $0-32
-	MOVQ n+0(FP), CX
-	MOVQ dst+8(FP), DI
-	MOVQ src+16(FP), SI
-	XORQ AX, AX
-	VPBROADCASTD exponent32<>(SB), Y15
+	BEGIN(exponent32<>(SB))
 block:
 	VMOVDQU (SI), Y0
 	VMOVDQU 32(SI), Y1
@@ -103,14 +96,7 @@ block:
 	VMOVDQU 96(SI), Y3
 	INFINITE
 	JNZ done
-	VMOVDQU Y0, (DI)
-	VMOVDQU Y1, 32(DI)
-	VMOVDQU Y2, 64(DI)
-	VMOVDQU Y3, 96(DI)
-	ADDQ $128, SI
-	ADDQ $128, DI
-	ADDQ $32, AX
-	CMPQ AX, CX
+	NEXT(128)
 	JLT block
 done:
 	VZEROUPPER

@@ -4,12 +4,23 @@
 
 // What Go's assembler does not know is written as its encoding, with its text beside it.
 
+// What the three kernels have in common. BEGIN counts the numbers that are done in R0; NEXT stores the block in V8 to V15, and is less where
+// there is another one.
+#define BEGIN \
+	MOVD n+0(FP), R2    \
+	MOVD dst+8(FP), R5  \
+	MOVD src+16(FP), R4 \
+	MOVD ZR, R0
+
+#define NEXT \
+	VST1.P [V8.S4, V9.S4, V10.S4, V11.S4], 64(R5)   \
+	VST1.P [V12.S4, V13.S4, V14.S4, V15.S4], 64(R5) \
+	ADD $32, R0, R0                                 \
+	CMP R2, R0
+
 // func halvesNEON(n int, dst *float32, src *byte) int
 TEXT ·halvesNEON(SB), NOSPLIT, $0-32
-	MOVD n+0(FP), R2
-	MOVD dst+8(FP), R5
-	MOVD src+16(FP), R4
-	MOVD ZR, R0
+	BEGIN
 	// The exponent of binary16, in every lane.
 	MOVD $0x7c00, R1
 	VDUP R1, V16.H8
@@ -37,10 +48,7 @@ block:
 	WORD $0x4e21784d // fcvtl2 v13.4s, v2.8h
 	WORD $0x0e21786e // fcvtl v14.4s, v3.4h
 	WORD $0x4e21786f // fcvtl2 v15.4s, v3.8h
-	VST1.P [V8.S4, V9.S4, V10.S4, V11.S4], 64(R5)
-	VST1.P [V12.S4, V13.S4, V14.S4, V15.S4], 64(R5)
-	ADD $32, R0, R0
-	CMP R2, R0
+	NEXT
 	BLT block
 done:
 	MOVD R0, ret+24(FP)
@@ -74,10 +82,7 @@ done:
 
 // func brainsNEON(n int, dst *float32, src *byte) int
 TEXT ·brainsNEON(SB), NOSPLIT, $0-32
-	MOVD n+0(FP), R2
-	MOVD dst+8(FP), R5
-	MOVD src+16(FP), R4
-	MOVD ZR, R0
+	BEGIN
 	EXPONENT
 block:
 	VLD1.P 64(R4), [V0.H8, V1.H8, V2.H8, V3.H8]
@@ -91,10 +96,7 @@ block:
 	WORD $0x6e61386f // shll2 v15.4s, v3.8h, #16
 	FINITE
 	BEQ done
-	VST1.P [V8.S4, V9.S4, V10.S4, V11.S4], 64(R5)
-	VST1.P [V12.S4, V13.S4, V14.S4, V15.S4], 64(R5)
-	ADD $32, R0, R0
-	CMP R2, R0
+	NEXT
 	BLT block
 done:
 	MOVD R0, ret+24(FP)
@@ -102,20 +104,14 @@ done:
 
 // func floatsNEON(n int, dst *float32, src *byte) int
 TEXT ·floatsNEON(SB), NOSPLIT, $0-32
-	MOVD n+0(FP), R2
-	MOVD dst+8(FP), R5
-	MOVD src+16(FP), R4
-	MOVD ZR, R0
+	BEGIN
 	EXPONENT
 block:
 	VLD1.P 64(R4), [V8.B16, V9.B16, V10.B16, V11.B16]
 	VLD1.P 64(R4), [V12.B16, V13.B16, V14.B16, V15.B16]
 	FINITE
 	BEQ done
-	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(R5)
-	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(R5)
-	ADD $32, R0, R0
-	CMP R2, R0
+	NEXT
 	BLT block
 done:
 	MOVD R0, ret+24(FP)
