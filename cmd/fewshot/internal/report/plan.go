@@ -33,6 +33,8 @@ type planPage struct {
 	Seeds     int // the most of a cell, if there are several
 	Several   bool
 	Synthetic bool
+	Models    string // backbones, as they are called
+	Devices   string // on which the results were made
 	Rows      []row
 	Bars      *figure
 	Curves    []figure
@@ -57,12 +59,18 @@ const (
 // HTML writes the page.
 func (p *Plan) HTML(w io.Writer) error {
 	q := &planPage{Plan: p, Title: p.Name, Style: template.CSS(draw.CSS())}
+	models, devices := map[string]bool{}, map[string]bool{}
 	for _, o := range p.Outcomes {
 		if o.State == plan.Done {
 			q.Done++
 		}
-		q.Synthetic = q.Synthetic || o.Result != nil && o.Result.Synthetic
+		models[o.Run.Model.Name] = true
+		if o.Result != nil {
+			q.Synthetic = q.Synthetic || o.Result.Synthetic
+			devices[o.Result.Device] = true
+		}
 	}
+	q.Models, q.Devices = listed(models), listed(devices)
 	q.rows()
 	if err := q.bars(); err != nil {
 		return err
@@ -78,6 +86,9 @@ func (p *Plan) HTML(w io.Writer) error {
 	return err
 }
 
+// listed is what there is, in order.
+func listed(all map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(all)), "; ") }
+
 // Untouched is the accuracy of the untouched model on what a run was tested on: the run's own figure, or that of the plan's run without
 // training on the same images with the same prompts. nil if nobody measured it, and for a run under a mask, which has another model below.
 func (q *planPage) Untouched(o *plan.Outcome) *run.Accuracy {
@@ -90,17 +101,19 @@ func (q *planPage) Untouched(o *plan.Outcome) *run.Accuracy {
 		return nil
 	}
 	for _, z := range q.Outcomes {
-		if z.Run.Method == plan.ZeroShot && z.Run.Below == "" && z.Run.Mask == nil && z.Result != nil && sameTest(z.Result, o.Result) {
+		if z.Run.Method == plan.ZeroShot && z.Run.Below == "" && z.Run.Mask == nil && z.Result != nil && sameTest(z, o) {
 			return z.Result.Test
 		}
 	}
 	return nil
 }
 
-// sameTest reports whether two results are of one model, on the same images, with the same prompts and numbers.
-func sameTest(a, b *run.Result) bool {
-	return a.Backbone == b.Backbone && a.Dataset == b.Dataset && a.Split == b.Split && a.Classes == b.Classes && a.Spec.Compute == b.Spec.Compute &&
-		a.Spec.Data.Prompts == b.Spec.Data.Prompts && slices.Equal(a.Templates, b.Templates) && bytes.Equal(modelOf(a), modelOf(b))
+// sameTest reports whether two outcomes are of one model, on the same test images, with the same prompts and numbers. The split is the plan's: a
+// result's has the few images that were drawn, too, and so is another with every number of shots and every seed.
+func sameTest(a, b *plan.Outcome) bool {
+	x, y := a.Result, b.Result
+	return x.Backbone == y.Backbone && x.Dataset == y.Dataset && a.Run.Data.Split == b.Run.Data.Split && x.Classes == y.Classes &&
+		x.Spec.Compute == y.Spec.Compute && x.Spec.Data.Prompts == y.Spec.Data.Prompts && slices.Equal(x.Templates, y.Templates) && bytes.Equal(modelOf(x), modelOf(y))
 }
 
 // modelOf is how a result's model was read.

@@ -215,6 +215,9 @@ func (p *page) sparsity() error {
 			high = t
 		}
 	}
+	if high.Percent() == 0 { // the number at the top says it
+		return nil
+	}
 	f, err := drawn(sparsity(p.Result.Tensors), fmt.Sprintf("Share of masked weights that are off, by layer of the encoder: least in %s (%.2f %%), most in %s (%.2f %%).",
 		text(low.Name), low.Percent(), text(high.Name), high.Percent()))
 	p.Sparsity = &f

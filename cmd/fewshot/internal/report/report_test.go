@@ -150,7 +150,7 @@ func TestPlanPage(t *testing.T) {
 		for _, shots := range []int{1, 4} {
 			for seed := range uint64(2) {
 				r := plan.Run{Method: method, Settings: map[string]string{"lr": nasty}, Model: plan.Model{Name: "embedded"}, Data: plan.Data{Name: nasty, Classes: "all", Shots: shots, Seed: seed}}
-				o := &plan.Outcome{ID: r.ID(), Run: r, State: plan.Done, Result: &run.Result{Test: &run.Accuracy{Accuracy: 50 + 5*float64(shots) + float64(seed), Images: 10}, Synthetic: true}}
+				o := &plan.Outcome{ID: r.ID(), Run: r, State: plan.Done, Result: &run.Result{Test: &run.Accuracy{Accuracy: 50 + 5*float64(shots) + float64(seed), Images: 10}, Synthetic: true, Device: "a processor"}}
 				p.Outcomes = append(p.Outcomes, o)
 			}
 		}
@@ -165,7 +165,7 @@ func TestPlanPage(t *testing.T) {
 		t.Errorf("made again it has other bytes (%v)", err)
 	}
 	check(t, a.Bytes())
-	for want, n := range map[string]int{`<span class="hidden"> best</span>`: 3, "<svg ": 2, "<code>": 9, "*</td>": 1} {
+	for want, n := range map[string]int{"; model embedded; made on a processor</p>": 1, `<span class="hidden"> best</span>`: 3, "<svg ": 2, "<code>": 9, "*</td>": 1} {
 		if got := strings.Count(a.String(), want); got != n {
 			t.Errorf("%s comes %d times, want %d", want, got, n)
 		}
@@ -175,8 +175,12 @@ func TestPlanPage(t *testing.T) {
 // The untouched model's accuracy is the plan's, where a run has not measured it: on the same images alone, and not under a mask.
 func TestPlanPageZeroShot(t *testing.T) {
 	outcome := func(method, below, classes string, accuracy float64) *plan.Outcome {
-		r := plan.Run{Method: method, Below: below, Data: plan.Data{Name: "d", Classes: classes}}
-		return &plan.Outcome{ID: method, Run: r, State: plan.Done, Result: &run.Result{Classes: classes, Test: &run.Accuracy{Accuracy: accuracy}}}
+		r := plan.Run{Method: method, Below: below, Data: plan.Data{Name: "d", Split: "all", Classes: classes}}
+		result := &run.Result{Classes: classes, Split: "all", Test: &run.Accuracy{Accuracy: accuracy}}
+		if method != plan.ZeroShot {
+			r.Data.Shots, result.Split = 4, "all's test images, and four a class"
+		}
+		return &plan.Outcome{ID: method, Run: r, State: plan.Done, Result: result}
 	}
 	q := &planPage{Plan: &Plan{Outcomes: []*plan.Outcome{outcome(plan.ZeroShot, "", "all", 40), outcome("coop", "", "all", 50), outcome("coop", "m", "all", 60), outcome("coop", "", "base", 70)}}}
 	if a := q.Untouched(q.Outcomes[1]); a == nil || a.Accuracy != 40 {
@@ -230,5 +234,24 @@ func TestPlanPageLines(t *testing.T) {
 	}
 	if len(p.Table.Rows) != 6 {
 		t.Errorf("%d rows", len(p.Table.Rows))
+	}
+}
+
+// Where no weight is off there is nothing to draw by layer.
+func TestNothingOff(t *testing.T) {
+	for i, want := range []int{1, 0} {
+		r := sample()
+		if i == 1 {
+			for j := range r.Result.Tensors {
+				r.Result.Tensors[j].Off = 0
+			}
+		}
+		var b bytes.Buffer
+		if err := r.HTML(&b); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(b.String(), `id="sparsity"`); n != want {
+			t.Errorf("%d sections of sparsity, want %d", n, want)
+		}
 	}
 }
