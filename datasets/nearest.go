@@ -24,9 +24,9 @@ func unknown(root, name string) *UnknownError {
 func (e *UnknownError) Error() string {
 	hint := ""
 	if e.Nearest != "" {
-		hint = fmt.Sprintf(" Did you mean %s?", quote.Plain(e.Nearest))
+		hint = fmt.Sprintf(". Did you mean %s?", quote.Plain(e.Nearest))
 	}
-	return fmt.Sprintf("unknown data set %s: not a folder in %s (a path needs a slash, as in %s) and not one of %s.%s",
+	return fmt.Sprintf("unknown data set %s: not a folder in %s (a path needs a slash, as in %s) and not one of %s%s",
 		quote.String(e.Name), quote.Plain(e.Root), quote.Plain("./"+e.Name), strings.Join(Names(), ", "), hint)
 }
 

@@ -111,7 +111,7 @@ func (f *collectFlags) run(u *ui, path, a, b string) error {
 		return fmt.Errorf("the table could not be written: %w", written)
 	}
 	if !slices.ContainsFunc(all, func(o *plan.Outcome) bool { return o.Result != nil }) {
-		return fmt.Errorf("%s: there is no result in %s; fewshot run %s makes them", path, dir, path)
+		return fmt.Errorf("%s: there is no result in %s; fewshot run %s makes them, and -runs names the folder where they lie elsewhere", path, dir, path)
 	}
 	return nil
 }

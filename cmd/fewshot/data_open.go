@@ -59,7 +59,7 @@ func (d *dataFlags) declareTemplate(fs *flag.FlagSet) {
 }
 
 func (d *dataFlags) declareTemplates(fs *flag.FlagSet) {
-	fs.Func("template", "prompt with {} for the class, or several; imagenet7, imagenet80: CLIP's ensembles (default the data set's)", func(s string) error {
+	fs.Func("template", "`prompt` with {} for the class, may be given several times; imagenet7, imagenet80: CLIP's ensembles (default the data set's)", func(s string) error {
 		if all, ok := datasets.Ensembles()[s]; ok {
 			d.templates = append(d.templates, all...)
 			return nil

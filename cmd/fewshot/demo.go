@@ -211,7 +211,7 @@ func (f *demoFlags) task(ctx context.Context, u *ui, dev *tensor.Device, m *clip
 				return err
 			}
 			images := f.loader.InOrder(dev, u, m, p, items, true)
-			a, err := run.Evaluate(ctx, u, r.Method, dev, c, images)
+			a, err := run.Evaluate(ctx, u, "testing "+r.Method+" on "+r.Task, dev, c, images)
 			images.Close()
 			if err != nil {
 				return err

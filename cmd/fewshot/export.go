@@ -57,7 +57,7 @@ type exportFlags struct {
 
 var exportForms = []string{"transformers", "open_clip", "openai", "onnx", "official-mask"}
 
-func setupExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
+func setupExport(fs *flag.FlagSet, line []string) func(context.Context, *ui, []string) error {
 	var f exportFlags
 	f.model.declare(fs)
 	fs.StringVar(&f.to, "to", "", "the `form`: "+strings.Join(exportForms, ", "))
@@ -80,6 +80,8 @@ func setupExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []stri
 			return usagef("-out is missing: which folder shall be written?")
 		case f.to != "onnx" && (f.classes != "" || f.image):
 			return usagef("-classes and -image-only are for -to onnx")
+		case f.classes == "" && named(line, "template", "") != "":
+			return usagef("-template is the prompt that -classes are put into: give -classes")
 		case f.classes != "" && f.image:
 			return usagef("-image-only and -classes: a classifier is an image encoder alone anyway")
 		case f.classes != "" && strings.Count(f.template, "{}") != 1:

@@ -270,6 +270,7 @@ func TestExportRefuses(t *testing.T) {
 		{"is not empty", []string{"-to", "open_clip", "-out", full}},
 		{"-classes and -image-only are for -to onnx", []string{"-to", "openai", "-image-only"}},
 		{"want one {}", []string{"-to", "onnx", "-classes", names, "-template", "x"}},
+		{"-template is the prompt", []string{"-to", "open_clip", "-template", "a {}"}},
 		{"is there twice", []string{"-to", "onnx", "-classes", names}},
 		{"name it with -mask", []string{"-to", "official-mask"}},
 		{"no vocabulary", []string{"-to", "transformers", "-model", bare}},

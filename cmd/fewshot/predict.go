@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,17 @@ func setupPredict(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []str
 	return func(ctx context.Context, u *ui, args []string) error {
 		if err := f.check(u, args); err != nil {
 			return err
+		}
+		if f.data.name == "" && f.calibrate == "" {
+			var err error
+			fs.Visit(func(g *flag.Flag) {
+				if slices.Contains([]string{"split", "split-seed", "class-names", "label-column", "class-level"}, g.Name) {
+					err = usagef("-%s is about a data set: give -dataset", g.Name)
+				}
+			})
+			if err != nil {
+				return err
+			}
 		}
 		return f.run(ctx, u, args)
 	}

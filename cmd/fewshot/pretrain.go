@@ -62,8 +62,16 @@ func setupPretrain(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []st
 			return usagef("unexpected argument %q", args[0])
 		case out == "":
 			return usagef("-out is missing: where shall the model go?")
-		case c.Steps < 1 || c.Batch < 2 || c.LR <= 0 || c.Warmup < 0 || c.Layers < 1 || c.TextLayers < 1 || c.Width < 64 || c.Width%64 != 0:
-			return usagef("sizes must be positive, the batch at least 2, the width a multiple of 64")
+		case c.Steps < 1 || c.Warmup < 0:
+			return usagef("-steps %d, -warmup %d: at least 1 step, and no fewer than none to warm up", c.Steps, c.Warmup)
+		case c.Batch < 2:
+			return usagef("-batch-size %d: at least 2, as each pair is told from the others", c.Batch)
+		case !(c.LR > 0) || math.IsInf(c.LR, 0) || !(c.Decay >= 0) || math.IsInf(c.Decay, 0):
+			return usagef("-lr %g, -wd %g: the rate has to be positive, the decay at least 0", c.LR, c.Decay)
+		case c.Layers < 1 || c.TextLayers < 1:
+			return usagef("-layers %d, -text-layers %d: at least 1", c.Layers, c.TextLayers)
+		case c.Width < 64 || c.Width%64 != 0:
+			return usagef("-width %d: the width is a multiple of 64, as heads are 64 wide", c.Width)
 		}
 		if err := c.as(arch); err != nil {
 			return err

@@ -30,8 +30,8 @@ fewshot table 3 -seeds 1 -format markdown -out table3.md`,
 its own figures beside them and what differs below. Tables 1 to 17, and methods: all methods of this program on three drawn
 tasks. -data synth, the default, takes the synthetic world, where eleven drawn tasks stand in for the paper's data sets; with
 -data ROOT -model ViT-B/16 these are used themselves. Runs that two tables need are made once. An interrupted command goes on
-where it was when it is given again; -plan leaves the runs to other machines. In Markdown and LaTeX the best accuracy of those made
-here is bold.`,
+where it was when it is given again; -plan leaves the runs to other machines. In Markdown and LaTeX the best accuracy of those
+made here is bold.`,
 	setup: setupTable,
 }
 
