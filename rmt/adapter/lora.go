@@ -99,8 +99,6 @@ type LoRA struct {
 	image   vit.Image
 	text    *text.Encoder
 	prompts [][]int32
-	ends    []int32 // of the prompts
-	length  int     // of the longest up to its end
 	sites   []*site
 	group   train.Group
 
@@ -123,7 +121,7 @@ type path struct {
 	name    string // <block>.attn.q_proj
 	at      int    // column of the packed projection
 	a, b    *nn.Param
-	uniform *tensor.Tensor // numbers of the dropout, by image and then by token, or by token and then by class; nil without
+	uniform *tensor.Tensor // numbers of the dropout, which Begin draws, by image and then by token, or by token and then by class; nil without
 }
 
 // NewLoRA puts paths on the encoders, Detach takes them off. prompts are the classes', tokenised; where the text encoder is frozen, the
@@ -142,21 +140,22 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 			return nil, fmt.Errorf("clip-lora changes the attention of transformers, and this image encoder is none; -encoder text would leave it alone")
 		}
 		if u := l.sites[0].paths[0].uniform; u != nil {
-			l.drawn = u.Device().Zeros(tensor.Full, u.Shape()...)
+			l.drawn = u.Device().New(tensor.Full, u.Shape()...)
 		}
 	}
 	if c.Encoder != "vision" {
 		var run [][]int32
 		switch {
 		case !txt.CLS:
-			run, l.ends = txt.Run(prompts)
+			run, _ = txt.Run(prompts)
 		case c.Dropout > 0:
 			return nil, fmt.Errorf("clip-lora drops numbers by token, and this text encoder's texts have a token more than their own (CoCa): give -dropout 0, or -encoder vision")
 		}
+		longest := 0
 		for _, ids := range run {
-			l.length = max(l.length, len(ids))
+			longest = max(longest, len(ids))
 		}
-		l.attach(txt.Params(), true, len(prompts)*l.length)
+		l.attach(txt.Params(), true, len(prompts)*longest)
 	}
 	l.group.Optimizer = optim.NewAdamW(c.Decay)
 	for _, s := range l.sites {
@@ -201,10 +200,8 @@ func (l *LoRA) path(dev *tensor.Device, name string, at, width, rows int) *path 
 		a: &nn.Param{Name: name + ".w_lora_A", Value: dev.New(tensor.Full, l.Config.Rank, width)},
 		b: &nn.Param{Name: name + ".w_lora_B", Value: dev.Zeros(tensor.Full, width, l.Config.Rank)}}
 	uniform(p.a.Value, l.Key.Name(p.a.Name), 1/math.Sqrt(float64(width)))
-	tensor.Fill(p.b.Value, 0)
 	if l.Config.Dropout > 0 {
-		p.uniform = dev.Zeros(tensor.Full, rows, width)
-		tensor.Fill(p.uniform, 0)
+		p.uniform = dev.New(tensor.Full, rows, width)
 	}
 	return p
 }
