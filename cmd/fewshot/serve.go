@@ -150,17 +150,8 @@ func (f *serveFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1)
+	hangups := make(chan os.Signal, 1) // with room for one: whoever asks again before that is looked at, asks for the same
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	again := make(chan struct{}, 1)
-	go func() {
-		for range hangups {
-			select {
-			case again <- struct{}{}:
-			default: // it is about to be done
-			}
-		}
-	}()
-	return s.Serve(ctx, l, again)
+	return s.Serve(ctx, l, hangups)
 }

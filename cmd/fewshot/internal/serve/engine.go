@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net/http"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -143,6 +144,7 @@ func (e *engine) takeWork() func() {
 		return nil
 	}
 	work := e.work[0]
+	e.work[0] = nil // what it holds is not kept until the list grows
 	e.work = e.work[1:]
 	return work
 }
@@ -162,7 +164,7 @@ func (e *engine) pause(wait time.Duration) {
 }
 
 // errStopped is told to those who were still waiting.
-var errStopped = overf(503, "stopping", time.Second, "the server is shutting down")
+var errStopped = overf(http.StatusServiceUnavailable, "stopping", time.Second, "the server is shutting down")
 
 // end makes run return once all that was taken is done.
 func (e *engine) end() {
@@ -202,8 +204,13 @@ func (e *engine) do(ctx context.Context, f func() error) error {
 				return ctx.Err()
 			}
 			gone = nil
-		case <-e.ended:
-			return errStopped
+		case <-e.ended: // by a fault, or with this one done
+			select {
+			case err := <-done:
+				return err
+			default:
+				return errStopped
+			}
 		}
 	}
 }
@@ -216,7 +223,7 @@ func (e *engine) admit(n int) error {
 		return errStopped
 	}
 	if !e.queue.admit(n) {
-		return overf(429, "queue", time.Duration(e.queue.length())*e.each, "%d images wait already, and there is room for %d (-queue); try again later", e.queue.length(), e.queue.most)
+		return overf(http.StatusTooManyRequests, "queue", time.Duration(e.queue.length())*e.each, "%d images wait already, and there is room for %d (-queue); try again later", e.queue.length(), e.queue.most)
 	}
 	return nil
 }

@@ -214,20 +214,11 @@ func (s *Server) compare(w http.ResponseWriter, r *http.Request) {
 		c.Untouched = append(c.Untouched, scored{p.classes[i], plain[i]})
 	}
 	// What the untouched model would say must not be missing among them.
-	if i := largest(plain); !hasLabel(c.Untouched, p.classes[i]) {
+	if i := largest(plain); !slices.ContainsFunc(c.Untouched, func(s scored) bool { return s.Label == p.classes[i] }) {
 		c.Tuned = append(c.Tuned, scored{p.classes[i], tuned[i]})
 		c.Untouched = append(c.Untouched, scored{p.classes[i], plain[i]})
 	}
 	writeJSON(w, http.StatusOK, c)
-}
-
-func hasLabel(all []scored, label string) bool {
-	for _, s := range all {
-		if s.Label == label {
-			return true
-		}
-	}
-	return false
 }
 
 // listed is a task as the page shows it.
@@ -253,20 +244,4 @@ func (s *Server) tasks() (all []listed) {
 		t.release()
 	}
 	return append(all, listed{Name: Plain, Method: "zero-shot", Classes: []string{}, Template: hfTemplate, Open: true})
-}
-
-// indexAll is the repository's index.
-func (s *Server) indexAll() (all []indexed) {
-	all = append(all, indexed{Plain, version, "READY", ""})
-	s.repository.mu.RLock()
-	defer s.repository.mu.RUnlock()
-	for name, e := range s.repository.entries {
-		i := indexed{name, version, "READY", ""}
-		if e.task == nil {
-			i.State, i.Reason = "UNAVAILABLE", quote.Text(e.reason)
-		}
-		all = append(all, i)
-	}
-	slices.SortFunc(all, func(a, b indexed) int { return strings.Compare(a.Name, b.Name) })
-	return all
 }

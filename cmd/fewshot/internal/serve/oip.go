@@ -407,21 +407,18 @@ func (f *inference) answer(task string, p *prediction) (a oipAnswer, tail []byte
 			}
 			numbers, o.Shape = nil, []int{n, top}
 		}
-		var raw []byte
-		if numbers != nil {
-			o.DataType, o.Data = "FP32", numbers
-			for _, v := range numbers {
-				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
-			}
-		} else {
+		if o.DataType, o.Data = "FP32", numbers; numbers == nil {
 			o.DataType, o.Data = "BYTES", texts
-			for _, s := range texts {
-				raw = append(binary.LittleEndian.AppendUint32(raw, uint32(len(s))), s...)
-			}
 		}
 		if w.binary {
-			o.Data, o.Parameters = nil, map[string]int{"binary_data_size": len(raw)}
-			tail = append(tail, raw...)
+			before := len(tail)
+			for _, v := range numbers {
+				tail = binary.LittleEndian.AppendUint32(tail, math.Float32bits(v))
+			}
+			for _, s := range texts {
+				tail = append(binary.LittleEndian.AppendUint32(tail, uint32(len(s))), s...)
+			}
+			o.Data, o.Parameters = nil, map[string]int{"binary_data_size": len(tail) - before}
 		}
 		a.Outputs = append(a.Outputs, o)
 	}
@@ -430,8 +427,7 @@ func (f *inference) answer(task string, p *prediction) (a oipAnswer, tail []byte
 
 // write sends an answer, with tensors in binary where they were asked for.
 func (a oipAnswer) write(w http.ResponseWriter, tail []byte) {
-	binary := slices.ContainsFunc(a.Outputs, func(o oipOutput) bool { return o.Parameters != nil })
-	if !binary {
+	if !slices.ContainsFunc(a.Outputs, func(o oipOutput) bool { return o.Parameters != nil }) {
 		writeJSON(w, http.StatusOK, a)
 		return
 	}

@@ -3,6 +3,8 @@ package serve
 import (
 	"bytes"
 	"net/http"
+	"slices"
+	"strings"
 
 	"fewshot/nn/quote"
 )
@@ -36,10 +38,10 @@ func (s *Server) routeOIP(handle func(pattern string, f http.HandlerFunc)) {
 	}
 	handle("GET /v2/models/stats", s.allStats)
 	handle("POST /v2/repository/index", s.index)
-	handle("POST /v2/repository/models/{task}/load", s.control(func(w http.ResponseWriter, r *http.Request) error {
+	handle("POST /v2/repository/models/{task}/load", s.control(func(r *http.Request) error {
 		return s.repository.load(r.Context(), r.PathValue("task"))
 	}))
-	handle("POST /v2/repository/models/{task}/unload", s.control(func(w http.ResponseWriter, r *http.Request) error {
+	handle("POST /v2/repository/models/{task}/unload", s.control(func(r *http.Request) error {
 		return s.repository.unload(r.PathValue("task"))
 	}))
 }
@@ -220,8 +222,24 @@ func (s *Server) index(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, all)
 }
 
+// indexAll is the repository's index.
+func (s *Server) indexAll() (all []indexed) {
+	all = append(all, indexed{Plain, version, "READY", ""})
+	s.repository.mu.RLock()
+	defer s.repository.mu.RUnlock()
+	for name, e := range s.repository.entries {
+		i := indexed{name, version, "READY", ""}
+		if e.task == nil {
+			i.State, i.Reason = "UNAVAILABLE", quote.Text(e.reason)
+		}
+		all = append(all, i)
+	}
+	slices.SortFunc(all, func(a, b indexed) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
 // control lets clients load and unload tasks, where the operator does.
-func (s *Server) control(f func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+func (s *Server) control(f func(r *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, release, err := s.readBody(r)
 		if err != nil {
@@ -247,7 +265,7 @@ func (s *Server) control(f func(w http.ResponseWriter, r *http.Request) error) h
 			err = badf("%s is the untouched model, which is always there", Plain)
 		}
 		if err == nil {
-			err = f(w, r)
+			err = f(r)
 		}
 		if err != nil {
 			s.fail(w, err)

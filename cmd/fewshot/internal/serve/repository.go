@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -43,9 +44,9 @@ type repository struct {
 	masks  []string // files of masks, for what was trained under them
 	note   func(format string, a ...any)
 
-	busy sync.Mutex // held while tasks are loaded or unloaded, one after the other
+	busy sync.Mutex // held while tasks are loaded or unloaded, one after the other: only who holds it changes entries
 
-	mu      sync.RWMutex
+	mu      sync.RWMutex // of entries, which every request reads: never held while files are, or notes written
 	entries map[string]*entry
 }
 
@@ -57,6 +58,9 @@ type entry struct {
 	task   *task  // nil while it is not loaded
 	reason string // why it is not
 }
+
+// unloaded is the reason of a task that somebody unloaded, which a scan leaves so.
+const unloaded = "unloaded"
 
 // names are all tasks, sorted.
 func (r *repository) names() []string {
@@ -89,9 +93,9 @@ func (r *repository) use(name string) (*task, error) {
 	e := r.entries[name]
 	switch {
 	case e == nil:
-		return nil, statusf(404, "there is no task %s", quote.String(name))
+		return nil, noTask(name)
 	case e.task == nil:
-		return nil, statusf(404, "task %s is not loaded: %s", name, cmp.Or(e.reason, "unloaded"))
+		return nil, statusf(http.StatusNotFound, "task %s is not loaded: %s", name, cmp.Or(e.reason, unloaded))
 	}
 	e.task.hold()
 	return e.task, nil
@@ -109,7 +113,7 @@ func (r *repository) loadLocked(ctx context.Context, name string) error {
 	e := r.entries[name]
 	r.mu.RUnlock()
 	if e == nil {
-		return statusf(404, "there is no task %s", quote.String(name))
+		return noTask(name)
 	}
 	spec, stamp := e.spec, stampOf(e.spec)
 	var t *task
@@ -120,23 +124,25 @@ func (r *repository) loadLocked(ctx context.Context, name string) error {
 			return err
 		})
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	outcome := "done"
 	if err != nil {
-		outcome = "failed"
+		r.engine.metrics.loads.WithLabelValues("failed").Inc()
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		if e.task == nil { // else the old one goes on
 			e.reason = err.Error()
 		}
-	} else {
-		if e.task != nil {
-			e.task.unload()
-		}
-		e.task, e.reason, e.stamp = t, "", stamp
-		r.note("task %s: %s of %s, %s%s", name, t.method, cmp.Or(t.title, "unknown images"), words.Count(len(t.classes), "class"), sparsityText(t.sparsity))
+		return err
 	}
-	r.engine.metrics.loads.WithLabelValues(outcome).Inc()
-	return err
+	r.engine.metrics.loads.WithLabelValues("done").Inc()
+	r.mu.Lock()
+	old := e.task
+	e.task, e.reason, e.stamp = t, "", stamp
+	r.mu.Unlock()
+	if old != nil {
+		old.unload()
+	}
+	r.note("task %s: %s of %s, %s%s", name, t.method, cmp.Or(t.title, "unknown images"), words.Count(len(t.classes), "class"), sparsityText(t.sparsity))
+	return nil
 }
 
 func sparsityText(percent float64) string {
@@ -186,22 +192,28 @@ func (r *repository) findMask(spec *Spec) error {
 func (r *repository) unload(name string) error {
 	r.busy.Lock()
 	defer r.busy.Unlock()
-	return r.unloadLocked(name, "unloaded")
+	return r.unloadLocked(name, unloaded)
 }
 
 func (r *repository) unloadLocked(name, reason string) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	e := r.entries[name]
 	if e == nil {
-		return statusf(404, "there is no task %s", quote.String(name))
+		r.mu.Unlock()
+		return noTask(name)
 	}
-	if e.task != nil {
-		e.task.unload()
+	old := e.task
+	e.task, e.reason = nil, reason
+	r.mu.Unlock()
+	if old != nil {
+		old.unload()
 		r.note("task %s: %s", name, reason)
 	}
-	e.task, e.reason = nil, reason
 	return nil
+}
+
+func noTask(name string) error {
+	return statusf(http.StatusNotFound, "there is no task %s", quote.String(name))
 }
 
 // scan looks at the folder of tasks: what is new there is loaded, what changed is loaded anew, what is gone is unloaded. What cannot be
@@ -229,16 +241,16 @@ func (r *repository) scan(ctx context.Context) error {
 			there[spec.Name] = true
 		}
 	}
+	r.mu.Unlock()
 	var load, gone []string
-	for name, e := range r.entries {
+	for name, e := range r.entries { // to read them busy is enough
 		switch {
 		case e.found && !there[name]:
 			gone = append(gone, name)
-		case e.found && (e.task == nil && e.reason != "unloaded" || e.task != nil && e.stamp != stampOf(e.spec)):
+		case e.found && (e.task == nil && e.reason != unloaded || e.task != nil && e.stamp != stampOf(e.spec)):
 			load = append(load, name)
 		}
 	}
-	r.mu.Unlock()
 	slices.Sort(gone)
 	for _, name := range gone {
 		if err := r.unloadLocked(name, "its files are gone"); err != nil {

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -158,7 +159,7 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			if p := recover(); p != nil {
 				err := s.asFailure(&fault{p, debug.Stack()})
 				if rec.status == 0 {
 					s.fail(rec, err)
@@ -216,7 +217,7 @@ func (s *Server) Listen() (net.Listener, error) {
 
 // Serve answers requests until ctx ends, and then those that are under way, within the bound. hangup has the folder of tasks looked at
 // again. The listener is closed when it returns.
-func (s *Server) Serve(ctx context.Context, l net.Listener, hangup <-chan struct{}) error {
+func (s *Server) Serve(ctx context.Context, l net.Listener, hangup <-chan os.Signal) error {
 	if a, ok := l.Addr().(*net.TCPAddr); ok {
 		s.loopback.Store(a.IP.IsLoopback())
 	}

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"fewshot/datasets"
@@ -138,20 +139,23 @@ func (e *engine) load(ctx context.Context, spec Spec) (*task, error) {
 	t.open = ok && files.Tuned == nil
 	// The untouched model is asked as the task was, by texts of a text encoder that nothing was put on.
 	plain := &method.Job{Dev: e.dev, Model: e.model, Classes: classes, Templates: templates, Prompts: job.Prompts}
-	h, err := plain.Head(ctx)
-	if err != nil {
+	release := func() {
 		r.Release()
+		plain.Close()
+		e.dev.Trim()
+		runtime.GC() // gives back what was packed, which may lie outside of its heap and so does not bring it on
+	}
+	h, err := plain.Head(ctx)
+	if err == nil {
+		err = e.dev.Sync()
+	}
+	if err != nil {
+		release()
 		return nil, err
 	}
 	t.plain = through{tower: e.plain, head: &head{of: h}}
-	t.free = func() {
-		e.later(func() {
-			r.Release()
-			plain.Close()
-			e.dev.Trim()
-		})
-	}
-	return t, e.dev.Sync()
+	t.free = func() { e.later(release) }
+	return t, nil
 }
 
 // later has the engine do something when it has time, also while it ends.

@@ -3,6 +3,7 @@ package serve
 import (
 	"container/list"
 	"context"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -79,13 +80,14 @@ func (t *texts) head(ctx context.Context, labels []string, template string) (*he
 			return nil, badf("label %d, %s: is empty or longer than %d bytes", i+1, quote.String(l), maxText)
 		}
 		prompts[i] = strings.ReplaceAll(template, "{}", l)
+		if t.get(prompts[i]) != nil {
+			continue
+		}
 		// The tokenizer is for any number of goroutines, and what it refuses costs nobody a turn.
 		if _, err := e.model.Tokenizer.Tokenize(prompts[i], e.model.Text.Context, false); err != nil {
 			return nil, badf("label %d: %s", i+1, err.Error())
 		}
-		if t.get(prompts[i]) == nil {
-			missing = append(missing, prompts[i])
-		}
+		missing = append(missing, prompts[i])
 	}
 	d := e.model.Image.Sizes().Embed
 	fresh := map[string][]float32{}
@@ -122,7 +124,7 @@ func (t *texts) head(ctx context.Context, labels []string, template string) (*he
 			row = t.get(p)
 		}
 		if row == nil { // pushed out by others meanwhile
-			return nil, overf(503, "texts", 0, "too many labels of other requests came between; try again")
+			return nil, overf(http.StatusServiceUnavailable, "texts", 0, "too many labels of other requests came between; try again")
 		}
 		h.rows = append(h.rows, row...)
 	}
