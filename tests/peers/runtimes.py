@@ -40,7 +40,8 @@ def main():
             print(f"  {name}: {e}")
             w.close()
     match = "^batch 1, weights packed$" if a.batch == 1 else f"^batch {a.batch}$"
-    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3" if a.batch == 1 else "1", "-match", match, *(["-strassen=false"] if a.ordinary else []), *(["-precision", "int8"] if a.int8 else [])]
+    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3" if a.batch == 1 else "1", "-match", match,
+             *(["-strassen=false"] if a.ordinary else []), *(["-precision", "int8"] if a.int8 else [])]
     rates = {"fewshot": []}
     for i in range(a.rounds):
         for name, w in workers.items():
