@@ -252,11 +252,14 @@ func TestManual(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		for _, want := range []string{".SH NAME", ".SH OPTIONS", `\-json`, roff(c.examples()[0])} {
+		for _, want := range []string{".ad l", ".SH NAME", ".SH OPTIONS", `\-json`, roff(c.examples()[0])} {
 			if !bytes.Contains(b, []byte(want)) {
 				t.Errorf("%s: no %s", c.name, want)
 			}
 		}
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "fewshot.1")); err != nil || !bytes.Contains(b, []byte("75 a plan that is to be run again")) {
+		t.Errorf("the page of the program lacks exit codes, %v\n%s", err, b)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "fewshot.md"))
 	if err != nil || !bytes.Contains(b, []byte("## fewshot data check")) || !bytes.Contains(b, []byte("| `-shots int` |")) {

@@ -26,6 +26,8 @@ const (
 	exitInterrupted = 130
 )
 
+const exitCodes = "0 done, 1 failed, 2 wrong usage, 70 a fault of the program, 75 a plan that is to be run again, 130 interrupted"
+
 func main() {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if len(os.Args) < 2 || !hangsOn(os.Args[1:]) {
@@ -274,7 +276,6 @@ usage: fewshot [command] [flags]
 	fmt.Fprint(out, `
 Without a command the demo runs. fewshot COMMAND -help lists a command's flags, fewshot -version names this build.
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 70 a fault of the program, 75 a plan that is to be run again, 130 interrupted
-`)
+exit codes: `+exitCodes+"\n")
 	return exitDone
 }

@@ -93,19 +93,19 @@ func roffBody(w io.Writer, s string) {
 }
 
 func manOverview(w io.Writer, all []documented) error {
-	fmt.Fprintf(w, ".TH FEWSHOT 1\n.SH NAME\nfewshot \\- few\\-shot adaptation of CLIP\n.SH SYNOPSIS\n.B fewshot\n[command] [flags]\n.SH DESCRIPTION\n%s\n.SH COMMANDS\n",
+	fmt.Fprintf(w, ".TH FEWSHOT 1\n.ad l\n.SH NAME\nfewshot \\- few\\-shot adaptation of CLIP\n.SH SYNOPSIS\n.B fewshot\n[command] [flags]\n.SH DESCRIPTION\n%s\n.SH COMMANDS\n",
 		roff(aboutProgram))
 	for _, d := range all {
 		fmt.Fprintf(w, ".TP\n.BR fewshot\\-%s (1)\n%s\n", roff(strings.ReplaceAll(d.name, " ", "-")), roff(d.summary))
 	}
-	fmt.Fprint(w, ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted\n")
+	fmt.Fprintf(w, ".SH EXIT STATUS\n%s\n", roff(exitCodes))
 	_, err := fmt.Fprint(w, ".SH ENVIRONMENT\nHF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE and HF_ENDPOINT have the meaning that huggingface_hub gives them.\n")
 	return err
 }
 
 func manPage(w io.Writer, d documented) error {
 	page := "fewshot-" + strings.ReplaceAll(d.name, " ", "-")
-	fmt.Fprintf(w, ".TH %s 1\n.SH NAME\n%s \\- %s\n", strings.ToUpper(roff(page)), roff(page), roff(d.summary))
+	fmt.Fprintf(w, ".TH %s 1\n.ad l\n.SH NAME\n%s \\- %s\n", strings.ToUpper(roff(page)), roff(page), roff(d.summary))
 	fmt.Fprintf(w, ".SH SYNOPSIS\n.B fewshot %s\n[flags] %s\n.SH EXAMPLES\n.nf\n", roff(d.name), roff(d.args))
 	for _, e := range d.examples() {
 		fmt.Fprintln(w, roff(e))

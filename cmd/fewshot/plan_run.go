@@ -87,6 +87,9 @@ func setupRun(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string)
 		if len(args) != 1 {
 			return usagef("give one plan, not %d", len(args))
 		}
+		if err := f.loader.validate(); err != nil {
+			return err
+		}
 		if err := f.share.fromEnvironment(os.LookupEnv); err != nil {
 			return err
 		}

@@ -108,6 +108,9 @@ func (f *paperFlags) options(ctx context.Context, u *ui) (o paper.Options, err e
 	if f.budget < 0 {
 		return o, usagef("-max-images %d: a number of images, or 0", f.budget)
 	}
+	if err := f.loader.validate(); err != nil {
+		return o, err
+	}
 	if err := trainable(f.device.precision); err != nil {
 		return o, err
 	}

@@ -95,7 +95,7 @@ func (r *repository) use(name string) (*task, error) {
 	case e == nil:
 		return nil, noTask(name)
 	case e.task == nil:
-		return nil, statusf(http.StatusNotFound, "task %s is not loaded: %s", name, cmp.Or(e.reason, unloaded))
+		return nil, statusf(http.StatusNotFound, "task %s is not loaded: %s", name, cmp.Or(e.reason, "it has not been yet"))
 	}
 	e.task.hold()
 	return e.task, nil
