@@ -144,6 +144,7 @@ func TestTableRefusals(t *testing.T) {
 		{"ragged", "l.csv", "path,label\n1.jpg,a\n2.jpg\n3.jpg,b,c\n", []string{"line 3: has 1 field, not the 2", "line 4: has 3 fields"}},
 		{"open quote", "l.csv", "path,label\n1.jpg,\"a\n", []string{"line "}},
 		{"bad paths", "l.csv", "path,label\n../1.jpg,a\n/etc/passwd,b\nc\\1.jpg,c\n,d\n", []string{"line 2", "leads out", "line 3", "is absolute", "line 4", "backslash", "line 5", "is empty"}},
+		{"no words", "l.csv", "path,label\n1.jpg,_\n", []string{"line 2: label \"_\" is empty"}},
 		{"empty label", "l.csv", "path,label\n1.jpg,\n", []string{"line 2: label \"\" is empty"}},
 		{"two labels", "l.csv", "path,label\n1.jpg,a\n./1.jpg,b\n", []string{`"1.jpg" is "b" here and "a" on line 2: an image has one label`}},
 		{"two parts", "l.csv", "path,label,split\n1.jpg,a,train\n1.jpg,a,test\n", []string{`is in test here and in train on line 2`}},

@@ -318,7 +318,7 @@ func cleanPath(name string) (clean, problem string) {
 // checkClass returns what is wrong with a stranger's class name, or "".
 func checkClass(class string) string {
 	switch {
-	case strings.TrimSpace(class) == "":
+	case strings.TrimSpace(promptName(class)) == "":
 		return "is empty"
 	case len(class) > maxClassBytes:
 		return fmt.Sprintf("is longer than %d bytes", maxClassBytes)
