@@ -136,11 +136,15 @@ func (c Config) Validate() error {
 		{!strings.HasPrefix(c.Method, "r-") || c.UpdateRule == "" || c.UpdateRule == "dropout",
 			fmt.Sprintf("rule %s with method %s, which is gradient dropout: with another rule the method is %s", c.UpdateRule, c.Method, strings.TrimPrefix(c.Method, "r-"))},
 		{strings.HasPrefix(c.Method, "r-") || c.UpdateRule != "dropout", fmt.Sprintf("rule dropout with method %s, which is without: with it the method is r-%[1]s", c.Method)},
+		{c.Leak == 0 || c.UpdateRule != "" || strings.HasPrefix(c.Method, "r-"),
+			fmt.Sprintf("leak %g is a setting of gradient dropout, which method %s is without: with it the method is r-%[2]s", c.Leak, c.Method)},
 		{c.Leak == 0 || c.UpdateRule == "" || c.UpdateRule == "dropout", fmt.Sprintf("leak %g is a setting of gradient dropout; rule %s has none", c.Leak, c.UpdateRule)},
 		{finite(c.Temperature) && c.Temperature >= 0, fmt.Sprintf("temperature %g must be positive", c.Temperature)},
 		{c.Temperature == 0 || c.Rule().NeedsTeacher(), fmt.Sprintf("temperature %g: nothing is distilled by method %s with these settings", c.Temperature, c.Method)},
 		{c.Granularity == "" || slices.Contains(Granularities(), c.Granularity), fmt.Sprintf("granularity %q: there are %s", c.Granularity, strings.Join(Granularities(), ", "))},
 		{c.Encoder == "" || slices.Contains(Encoders(), c.Encoder), fmt.Sprintf("encoder %q: there are %s", c.Encoder, strings.Join(Encoders(), ", "))},
+		{!c.ChoosesLayers() || c.Encoder == "" || c.Encoder == "image",
+			fmt.Sprintf("encoder %s with method %s, which chooses layers of the image encoder; other methods mask the text encoder", c.Encoder, c.Method)},
 		{c.CropMin > 0 && c.CropMin <= 1, fmt.Sprintf("smallest crop %g must lie in (0, 1]", c.CropMin)},
 	} {
 		if !t.ok {

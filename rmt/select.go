@@ -96,7 +96,7 @@ func Select(params []*nn.Param, patterns []string) ([]*nn.Param, error) {
 	}
 	for i, ok := range matched {
 		if !ok {
-			return nil, fmt.Errorf("mask pattern %q matches no parameter of the image encoder", patterns[i])
+			return nil, fmt.Errorf("mask pattern %q matches no parameter", patterns[i])
 		}
 	}
 	return picked, nil

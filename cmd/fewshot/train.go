@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -244,7 +243,7 @@ func (f *trainFlags) settings(m *method.Method) (method.Settings, error) {
 func (f *trainFlags) change(s method.Settings) (method.Settings, error) {
 	of := flag.NewFlagSet("", flag.ContinueOnError)
 	s.Declare(of)
-	for _, name := range slices.Sorted(maps.Keys(f.given)) {
+	for _, name := range method.Order(s, f.given) {
 		if of.Lookup(name) == nil {
 			return nil, usagef("%s has no setting %s", f.method, name)
 		}

@@ -189,7 +189,7 @@ func (c *TaskResSettings) Validate() error {
 
 // newTaskRes begins with what the text encoder gives for the classes, not divided by its length.
 func newTaskRes(j *method.Job) (*TaskRes, error) {
-	prompts, err := j.Tokens(j.Classes)
+	prompts, err := j.Tokens("taskres", j.Classes)
 	if err != nil {
 		return nil, err
 	}
@@ -278,15 +278,15 @@ type cached struct {
 // make makes the cache, and the features by which it is tuned.
 func (l *cached) make(ctx context.Context) error {
 	j := l.job
+	head, err := j.Head(ctx) // a name that is too long is to be known before images are encoded
+	if err != nil {
+		return err
+	}
 	passes, err := j.Passes(ctx, l.source.Passes, method.Augment{CropMin: l.source.CropMin, Flip: l.source.Flip})
 	if err != nil {
 		return err
 	}
 	defer passes.Release()
-	head, err := j.Head(ctx)
-	if err != nil {
-		return err
-	}
 	if l.tip, err = NewTip(passes, j.Data.Labels(method.Train), head.Classes, l.source.TipConfig); err != nil {
 		return err
 	}
@@ -324,8 +324,11 @@ func (l *cached) close() {
 	}
 }
 
-func beginTip(_ context.Context, j *method.Job) (*method.Training, error) {
+func beginTip(ctx context.Context, j *method.Job) (*method.Training, error) {
 	if err := j.NeedImages("tip-adapter", "alpha and beta"); err != nil {
+		return nil, err
+	}
+	if _, err := j.Head(ctx); err != nil {
 		return nil, err
 	}
 	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: *j.Settings.(*TipSettings), chooseOn: method.Val}
@@ -476,7 +479,7 @@ func (l paths) Classifier(ctx context.Context, classes []string) (train.Classifi
 		head.Scale = l.Head.Scale
 		return train.Model{Encoder: l.job.Model.Image, Head: head}, err
 	}
-	prompts, err := l.job.Tokens(classes)
+	prompts, err := l.job.Tokens("clip-lora", classes)
 	if err != nil {
 		return nil, err
 	}
@@ -489,9 +492,12 @@ func (l paths) Scale() float64 { return l.Head.Scale }
 func newPaths(ctx context.Context, j *method.Job) (paths, error) {
 	c := j.Settings.(*LoRASettings)
 	c.Seed = j.Seed
-	prompts, err := j.Tokens(j.Classes)
-	if err != nil {
-		return paths{}, err
+	var prompts [][]int32 // of the text encoder, where it has paths
+	if c.Encoder != "vision" {
+		var err error
+		if prompts, err = j.Tokens("clip-lora", j.Classes); err != nil {
+			return paths{}, err
+		}
 	}
 	head, err := j.Head(ctx)
 	if err != nil {

@@ -114,16 +114,25 @@ func ValidateAugment(crop, flip float64) error {
 	return nil
 }
 
-// Tokens are the prompts of classes, tokenised: of each the first, by the job's own prompts or its first template.
-func (j *Job) Tokens(classes []string) ([][]int32, error) {
+// Tokens are the prompts of classes, tokenised, for a method that encodes one of each class: by the job's own prompts or its template, of which there
+// must be one.
+func (j *Job) Tokens(method string, classes []string) ([][]int32, error) {
 	if err := j.Model.NeedText(); err != nil {
 		return nil, err
+	}
+	if j.Prompts == nil {
+		if err := OneTemplate(method, j.Templates); err != nil {
+			return nil, err
+		}
 	}
 	var all [][]int32
 	for _, c := range classes {
 		prompt := strings.ReplaceAll(j.Templates[0], "{}", c)
-		if own := j.Prompts[c]; len(own) > 0 {
-			prompt = own[0]
+		if j.Prompts != nil {
+			if n := len(j.Prompts[c]); n != 1 {
+				return nil, fmt.Errorf("%s has one prompt a class, and class %s has %d of its own", method, quote.String(c), n)
+			}
+			prompt = j.Prompts[c][0]
 		}
 		ids, err := j.Model.Tokenizer.Tokenize(prompt, j.Model.Text.Context, false)
 		if err != nil {
@@ -132,6 +141,14 @@ func (j *Job) Tokens(classes []string) ([][]int32, error) {
 		all = append(all, ids)
 	}
 	return all, nil
+}
+
+// OneTemplate refuses several templates for a method that has one prompt a class.
+func OneTemplate(method string, templates []string) error {
+	if len(templates) == 1 {
+		return nil
+	}
+	return fmt.Errorf("%s has one prompt a class, and there are %d templates: give one by -template", method, len(templates))
 }
 
 // Fill reads a tuned file's tensors into what a method has made of the same shapes.

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"slices"
 
 	"fewshot/datasets"
 	"fewshot/nn/quote"
@@ -205,7 +204,7 @@ func (r *Run) Settle() error {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	s.Declare(fs)
 	settled := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
+	for _, name := range method.Order(s, r.Settings) {
 		f := fs.Lookup(name)
 		if f == nil {
 			return fmt.Errorf("%s has no setting %s", r.Method, quote.Plain(name))
@@ -255,7 +254,7 @@ func (r *Run) Chosen() (method.Settings, error) {
 	}
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	s.Declare(fs)
-	for _, name := range slices.Sorted(maps.Keys(r.Settings)) {
+	for _, name := range method.Order(s, r.Settings) {
 		if fs.Lookup(name) == nil {
 			return nil, fmt.Errorf("%s has no setting %s", r.Method, quote.Plain(name))
 		}

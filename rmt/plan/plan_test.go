@@ -138,6 +138,7 @@ func TestSettle(t *testing.T) {
 		{"r-amt", map[string]string{"recipe": "paper"}, nil},
 		{"r-amt", map[string]string{"recipe": "released"}, map[string]string{"recipe": "released"}},
 		{"r-amt", map[string]string{"encoder": "text", "lr": "0.001"}, map[string]string{"encoder": "text", "lr": "0.001"}},
+		{"vpt-deep", map[string]string{"convention": "maple", "batch-size": "32", "prompts": "8"}, map[string]string{"convention": "maple", "batch-size": "32"}},
 	} {
 		if diff := cmp.Diff(c.want, of(c.method, c.given)); diff != "" {
 			t.Errorf("%v: %s", c.given, diff)

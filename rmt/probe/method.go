@@ -214,10 +214,13 @@ func beginLinear(_ context.Context, j *method.Job) (*method.Training, error) {
 	}), nil
 }
 
-func beginLPP(_ context.Context, j *method.Job) (*method.Training, error) {
+func beginLPP(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*LPPSettings)
 	c.Seed = j.Seed
 	if err := j.NeedImages("lp++", "its epoch"); err != nil {
+		return nil, err
+	}
+	if _, err := j.Head(ctx); err != nil {
 		return nil, err
 	}
 	return solved(j, 1, method.Augment{CropMin: c.CropMin, Flip: c.Flip}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
@@ -268,13 +271,16 @@ func (g *discriminant) close() {
 	}
 }
 
-func beginGDA(_ context.Context, j *method.Job) (*method.Training, error) {
+func beginGDA(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*GDASettings)
 	if err := j.NeedImages("gda", "its weight"); err != nil {
 		return nil, err
 	}
 	if n := c.Passes * j.Data.Count(method.Train); c.New && n < c.Nearest {
 		return nil, fmt.Errorf("gda makes a new class of the %d nearest training features, and %d passes over %d images give %d: more shots or -passes, or a smaller -nearest", c.Nearest, c.Passes, j.Data.Count(method.Train), n)
+	}
+	if _, err := j.Head(ctx); err != nil {
+		return nil, err
 	}
 	g := &discriminant{settings: *c}
 	t := solved(j, c.Passes, method.Augment{CropMin: c.CropMin, Flip: c.Flip}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {

@@ -125,19 +125,30 @@ func (l staged) Tensors() []optim.Named {
 
 // Classifier takes the trained classifier for trained classes, and the tuned text encoder for others.
 func (l staged) Classifier(_ context.Context, classes []string) (train.Classifier, error) {
-	prompts, err := l.job.Tokens(classes)
+	prompts, err := l.job.Tokens("2sfs", classes)
 	if err != nil {
 		return nil, err
 	}
-	var of []int
+	return l.Model(prompts, places(l.learned, classes)), nil
+}
+
+// places are where classes stand among the learned ones, −1 for one that does not. Of several classes of one name the first is the first learned
+// one, and so on.
+func places(learned, classes []string) (all []int) {
+	next := map[string]int{} // where to look for a name
 	for _, c := range classes {
-		of = append(of, slices.Index(l.learned, c))
+		i := slices.Index(learned[next[c]:], c)
+		if i >= 0 {
+			i += next[c]
+			next[c] = i + 1
+		}
+		all = append(all, i)
 	}
-	return l.Model(prompts, of), nil
+	return all
 }
 
 func newStaged(j *method.Job) (staged, error) {
-	prompts, err := j.Tokens(j.Classes)
+	prompts, err := j.Tokens("2sfs", j.Classes)
 	if err != nil {
 		return staged{}, err
 	}

@@ -21,7 +21,13 @@ func (r *Recipe) Declare(fs *flag.FlagSet) {
 
 // declareContext declares how many vectors a context has, and words in their place, one a vector, that they start from.
 func declareContext(fs *flag.FlagSet, n *int, words *string) {
-	start := *words
+	start, given, said := *words, 0, "" // and what the flags say
+	fit := func() error {
+		if of := len(strings.Fields(said)); given > 0 && of > 0 && of != given {
+			return fmt.Errorf("the words %q make a context of %d vectors, not of %d: leave one of -words and -context out", said, of, given)
+		}
+		return nil
+	}
 	usage := "`number` of context vectors"
 	if start != "" {
 		usage += fmt.Sprintf(", which then start from random numbers (default those of -words, %d)", *n)
@@ -33,17 +39,19 @@ func declareContext(fs *flag.FlagSet, n *int, words *string) {
 		if _, err := fmt.Sscanf(s, "%d", &v); err != nil || fmt.Sprint(v) != s {
 			return fmt.Errorf("want a number")
 		}
+		given = v
 		if *n = v; *words == start { // unless words were given
 			*words = ""
 		}
-		return nil
+		return fit()
 	})
 	fs.Func("words", fmt.Sprintf("`words` that the context starts from, a vector each (default %q)", start), func(s string) error {
 		*words = strings.Join(strings.Fields(strings.ReplaceAll(s, "_", " ")), " ")
 		if *words != "" {
 			*n = len(strings.Fields(*words))
 		}
-		return nil
+		said = *words
+		return fit()
 	})
 }
 
@@ -82,7 +90,14 @@ func (c *CoCoOpConfig) Declare(fs *flag.FlagSet) {
 
 // Declare declares them.
 func (c *VPTConfig) Declare(fs *flag.FlagSet) {
-	deep := c.Depth != 1
+	c.declare(fs, true)
+	fs.IntVar(&c.Depth, "depth", c.Depth, "layers with tokens of their own; 0 is all")
+}
+
+// Presets are the flags that others' defaults depend on.
+func (c *VPTConfig) Presets() []string { return []string{"convention"} }
+
+func (c *VPTConfig) declare(fs *flag.FlagSet, deep bool) {
 	fs.Func("convention", fmt.Sprintf("`program` whose settings are defaults: %s; further flags change them (default upt)", strings.Join(VPTConventions(), ", ")), func(s string) error {
 		d, err := DefaultVPT(s, deep, "", c.Template, 16)
 		if err == nil {
@@ -94,7 +109,6 @@ func (c *VPTConfig) Declare(fs *flag.FlagSet) {
 		return err
 	})
 	fs.IntVar(&c.Prompts, "prompts", c.Prompts, "tokens a layer")
-	fs.IntVar(&c.Depth, "depth", c.Depth, "layers with tokens of their own; 0 is all")
 	fs.StringVar(&c.First, "first", c.First, "the first layer's tokens join before it, ln_pre, or raw, behind it")
 	fs.StringVar(&c.Init, "init", c.Init, "first tokens: normal, or uniform as the original VPT's")
 	fs.StringVar(&c.Template, "vpt-template", c.Template, "template of the frozen text classifier, {} for the class name")

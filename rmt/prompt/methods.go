@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"context"
+	"flag"
 	"fmt"
 
 	"fewshot/optim"
@@ -21,32 +22,55 @@ type settings[T any] interface {
 func (r *Recipe) recipe() *Recipe { return r }
 
 // like takes the job's template where none is given.
-func (c *VPTConfig) like(templates []string) error { return oneTemplate(&c.Template, templates) }
+func (c *VPTConfig) like(method string, j *method.Job) error {
+	return oneTemplate(method, "-vpt-template", &c.Template, j)
+}
 
-func (c *KgCoOpConfig) like(templates []string) error { return oneTemplate(&c.Template, templates) }
+func (c *KgCoOpConfig) like(method string, j *method.Job) error {
+	return oneTemplate(method, "-kg-template", &c.Template, j)
+}
 
-func oneTemplate(t *string, templates []string) error {
-	if *t != "" {
+func oneTemplate(name, flag string, t *string, j *method.Job) error {
+	switch {
+	case *t != "":
 		return nil
+	case j.Prompts != nil:
+		return fmt.Errorf("%s has class features of one template, and no use for prompts by class: leave these out, or give a template by %s", name, flag)
 	}
-	if len(templates) != 1 {
-		return fmt.Errorf("the method's class features are of one template, and there are %d", len(templates))
+	if err := method.OneTemplate(name, j.Templates); err != nil {
+		return err
 	}
-	*t = templates[0]
+	*t = j.Templates[0]
 	return nil
 }
 
 // instead is the context that is learned, but with prompts of the image encoder alone, which leave the text encoder a template: the settings'
 // own where they have one.
 func instead(s method.Settings, _, _ []string) string {
-	c, ok := s.(*VPTConfig)
+	c, ok := s.(interface{ template() string })
 	switch {
 	case !ok:
 		return method.LearnedContext
-	case c.Template != "":
-		return fmt.Sprintf("own template %q", c.Template)
+	case c.template() != "":
+		return fmt.Sprintf("own template %q", c.template())
 	}
 	return ""
+}
+
+func (c *VPTConfig) template() string { return c.Template }
+
+// shallowVPT are the settings of tokens before the first layer, which have no depth.
+type shallowVPT struct{ VPTConfig }
+
+// Declare declares them.
+func (c *shallowVPT) Declare(fs *flag.FlagSet) { c.declare(fs, false) }
+
+// Validate reports the first setting that makes no sense.
+func (c shallowVPT) Validate() error {
+	if c.Depth != 1 {
+		return fmt.Errorf("depth %d: vpt-shallow has tokens before the first layer; those of more layers are vpt-deep", c.Depth)
+	}
+	return c.VPTConfig.Validate()
 }
 
 // row makes one of the table from a method's defaults and constructor. The constructor gets settings with the job's seed.
@@ -59,9 +83,9 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 		c := j.Settings.(P)
 		c.recipe().Seed = j.Seed
 		if of, ok := any(c).(interface {
-			like(templates []string) error
+			like(name string, j *method.Job) error
 		}); ok {
-			if err := of.like(j.Templates); err != nil {
+			if err := of.like(name, j); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -188,15 +212,6 @@ func (x *learned) close() {
 
 // Methods are this package's rows of the table of methods.
 func Methods() []*method.Method {
-	vpt := func(name string, deep bool) *method.Method {
-		where := "before the first layer of the image encoder"
-		if deep {
-			where = "before every layer of the image encoder"
-		}
-		return row(name, "tokens "+where,
-			func(t method.Task) (VPTConfig, error) { return DefaultVPT("upt", deep, t.Dataset, "", t.Shots) },
-			func(m *CLIP, classes []string, c VPTConfig) (Learner, error) { return NewVPT(m, classes, c) })
-	}
 	return []*method.Method{
 		row("coop", "a context of vectors in the place of a template's words",
 			func(t method.Task) (ContextConfig, error) { return DefaultCoOp(t.Dataset, t.Shots, t.BaseToNew), nil },
@@ -218,8 +233,15 @@ func Methods() []*method.Method {
 		row("plot++", "several contexts, and sets of tokens of images, matched by optimal transport",
 			func(t method.Task) (PLOTPlusConfig, error) { return DefaultPLOTPlus("both", t.Dataset, t.Shots), nil },
 			func(m *CLIP, classes []string, c PLOTPlusConfig) (Learner, error) { return NewPLOTPlus(m, classes, c) }),
-		vpt("vpt-shallow", false),
-		vpt("vpt-deep", true),
+		row("vpt-shallow", "tokens before the first layer of the image encoder",
+			func(t method.Task) (shallowVPT, error) {
+				c, err := DefaultVPT("upt", false, t.Dataset, "", t.Shots)
+				return shallowVPT{c}, err
+			},
+			func(m *CLIP, classes []string, c shallowVPT) (Learner, error) { return NewVPT(m, classes, c.VPTConfig) }),
+		row("vpt-deep", "tokens before every layer of the image encoder",
+			func(t method.Task) (VPTConfig, error) { return DefaultVPT("upt", true, t.Dataset, "", t.Shots) },
+			func(m *CLIP, classes []string, c VPTConfig) (Learner, error) { return NewVPT(m, classes, c) }),
 		row("upt", "prompts of both encoders out of one small network",
 			func(t method.Task) (UPTConfig, error) { return DefaultUPT(t.Dataset, t.Shots), nil },
 			func(m *CLIP, classes []string, c UPTConfig) (Learner, error) { return NewUPT(m, classes, c) }),

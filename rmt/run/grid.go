@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 )
 
@@ -36,6 +37,9 @@ func (r *Request) grid(ctx context.Context) (*Result, error) {
 	}
 	identity, err := r.gridIdentity(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
 	if r.Held == nil {
@@ -98,6 +102,43 @@ func (r *Request) gridIdentity(ctx context.Context) ([]byte, error) {
 	}
 	s, err := own.specOf(ctx, below)
 	return s.JSON(), err
+}
+
+// begin finds settings that the model or the data refuse before any of them are trained: the method is begun with each, up to where images are
+// looked at.
+func (r *Request) begin(ctx context.Context) error {
+	heads := &method.Heads{Model: r.Model}
+	defer heads.Close()
+	for _, v := range r.Variants {
+		if err := r.beginWith(ctx, v.Settings, heads); err != nil {
+			return fmt.Errorf("%s: %w", Tried{Settings: v.Set}.words(), err)
+		}
+	}
+	return nil
+}
+
+func (r *Request) beginWith(ctx context.Context, s method.Settings, heads *method.Heads) error {
+	own := *r
+	own.Model, own.Shared, own.Settings = r.Model.Share(), nil, s
+	below, takeOff, err := own.mask()
+	if err != nil {
+		return err
+	}
+	defer takeOff()
+	job, release := own.Job(below != "")
+	defer release()
+	job.Data.(*images).blind = true
+	if r.Data.Prompts == nil {
+		job.Shared = heads
+	}
+	t, err := r.Method.Begin(ctx, job)
+	if err == nil && t.Close != nil {
+		t.Close()
+	}
+	if errors.Is(err, errBlind) {
+		return nil
+	}
+	return err
 }
 
 // claimGrid makes the folder of a grid, or takes it up if it is the same one's.

@@ -3,7 +3,9 @@ package run
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"iter"
 
 	"fewshot/datasets"
 	"fewshot/nn"
@@ -31,6 +33,17 @@ type images struct {
 	given  bool // the features of the last test were another run's
 	sums   map[method.Split][sha256.Size]byte
 	batch  int // in which features are computed; 0 if it is not known yet
+	blind  bool // a method is only asked whether it can begin
+}
+
+// errBlind is what a method gets that looks at images where it is only asked whether it can begin.
+var errBlind = errors.New("no images are shown")
+
+// unseen are batches that nobody gets.
+type unseen struct{ train.Data }
+
+func (unseen) Epoch(context.Context, int, int) iter.Seq2[train.Batch, error] {
+	return func(yield func(train.Batch, error) bool) { yield(train.Batch{}, errBlind) }
 }
 
 // items are those of a split.
@@ -77,6 +90,9 @@ func (d *images) Batches(batch int, a method.Augment) (train.Data, error) {
 	d.passes.forget() // whose pictures would be there twice
 	s := d.loader.Source(d.dev, d.ui, d.ds, d.ds.Train, d.options(batch, a, true), false)
 	d.open = append(d.open, s)
+	if d.blind {
+		return unseen{s}, nil
+	}
 	return s, nil
 }
 
@@ -86,6 +102,9 @@ func (d *images) Features(ctx context.Context, s method.Split, a method.Augment,
 }
 
 func (d *images) features(ctx context.Context, s method.Split, a method.Augment, pass int, progress progress) (*tensor.Tensor, error) {
+	if d.blind {
+		return nil, errBlind
+	}
 	items := d.items(s)
 	if len(items) == 0 {
 		return nil, fmt.Errorf("%s has no images for %v", d.ds.Name, s)

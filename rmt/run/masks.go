@@ -55,17 +55,14 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		return nil, &clip.OptionError{Problem: err.Error()}
 	}
 	*c = placed
-	picked, err := rmt.Select(maskable(j.Model), c.Patterns)
+	picked, err := pick(j.Model, *c)
 	if err != nil {
 		return nil, err
 	}
 	ofText := c.Encoder == "text" || c.Encoder == "both"
 	var prompts [][]int32
 	if ofText {
-		if len(j.Templates) != 1 {
-			return nil, fmt.Errorf("masks on the text encoder are learned with one template, and there are %d", len(j.Templates))
-		}
-		if prompts, err = j.Tokens(j.Classes); err != nil {
+		if prompts, err = j.Tokens("a mask on the text encoder", j.Classes); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +94,7 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		if err != nil {
 			return nil, err
 		}
-		if picked, err = rmt.Select(maskable(j.Model), c.WithLayers(layers).Patterns); err != nil {
+		if picked, err = pick(j.Model, c.WithLayers(layers)); err != nil {
 			return nil, err
 		}
 		t.Figures["layers_chosen"] = float64(len(picked))
@@ -125,6 +122,35 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		}
 	}
 	return t, nil
+}
+
+// pick are the parameters of the encoders that are masked which the patterns name.
+func pick(m *clip.Model, c rmt.Config) ([]*nn.Param, error) {
+	all := maskable(m)
+	ofImage, encoder := len(m.Image.Params()), c.Encoder
+	switch encoder {
+	case "text":
+		all = all[ofImage:]
+	case "both":
+	default:
+		encoder, all = "image", all[:ofImage]
+	}
+	picked, err := rmt.Select(all, c.Patterns)
+	if err != nil {
+		return nil, fmt.Errorf("-encoder %s: %w", encoder, err)
+	}
+	if encoder == "both" {
+		n := 0
+		for _, p := range picked {
+			if slices.Contains(all[:ofImage], p) {
+				n++
+			}
+		}
+		if n == 0 || n == len(picked) {
+			return nil, fmt.Errorf("-encoder both: the patterns name weights of one encoder alone")
+		}
+	}
+	return picked, nil
 }
 
 // maskable are the parameters of both encoders.
