@@ -12,6 +12,7 @@ import (
 
 	"fewshot/nn"
 	"fewshot/nn/checkpoint"
+	"fewshot/rmt"
 	"fewshot/rmt/run"
 	"fewshot/tensor"
 	"fewshot/vit"
@@ -163,6 +164,19 @@ func TestImageSize(t *testing.T) {
 		code, _, errw := cli(t, "zeroshot", "-model", net, "-data", tinyData(t), "-dataset", "few", "-image-size", size)
 		if code != exitUsage || !strings.Contains(errw, want) {
 			t.Errorf("-image-size %s: exit code %d, %s", size, code, errw)
+		}
+	}
+}
+
+// What was made for a transformer is refused on a ResNet for what it is, though images of that one's size would not fit.
+func TestResNetIsAnotherBackbone(t *testing.T) {
+	net := filepath.Join(netFolder(t), "model.safetensors")
+	dir := filepath.Join(t.TempDir(), "run")
+	must(t, append(tune(t, dir), "-image-size", "48")...)
+	for _, args := range [][]string{{"eval", "-data", tinyData(t), "-dataset", "few"}, {"predict", images(t, 1)[0]}, {"export", "-to", "openai", "-out", filepath.Join(t.TempDir(), "x")}} {
+		code, _, errw := cli(t, slices.Concat(args[:1], []string{"-model", net, "-mask", dir}, args[1:])...)
+		if code != exitFailed || !strings.Contains(errw, rmt.ErrBackbone.Error()) {
+			t.Errorf("%s: exit code %d, %s", args[0], code, errw)
 		}
 	}
 }

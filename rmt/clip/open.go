@@ -63,8 +63,22 @@ func (o Options) warn(format string, a ...any) {
 	}
 }
 
-// Open opens the checkpoint, builds the encoders on dev and reads the vocabulary.
+// Open opens the checkpoint, builds the encoders on dev and reads the vocabulary. Another model than the one that Like is of may be no such model as
+// could be used like it: then it is opened as it is, for whoever compares digests to refuse.
 func (o Options) Open(dev *tensor.Device) (*Model, error) {
+	m, err := o.open(dev)
+	if err == nil || o.Like == nil || o.NoDigest {
+		return m, err
+	}
+	own := o
+	own.Like, own.Warn = nil, nil
+	if other, failed := own.open(dev); failed == nil && other.Digest != o.Like.Digest {
+		return other, nil
+	}
+	return nil, err
+}
+
+func (o Options) open(dev *tensor.Device) (*Model, error) {
 	if o.Pillow != 0 && o.Pillow != NewestPillow && o.Pillow != OldPillow {
 		return nil, optionf("-pillow %d: images are resized as by Pillow 13, or as by 12 and older", o.Pillow)
 	}
