@@ -34,6 +34,7 @@ func TestRefusedBeforeWork(t *testing.T) {
 		{"tip-adapter-f", long, "tokens"},
 		{"lp++", long, "tokens"},
 		{"gda", long, "tokens"},
+		{"gda", "-new-classes -nearest=2 -passes=1 -shots=1", "has one image in one pass: more shots or -passes"},
 		{"maple", "-grid=depth=1,99", "-depth 99: depth 99: the encoders have"},
 		{"coop", "-grid=context=2,70", "-context 70: class"},
 		{"amt", "-grid=flip=0.5,0.2 -patterns=visual.nothing", "matches no parameter"},

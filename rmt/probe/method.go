@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"fewshot/nn/quote"
 	"fewshot/optim"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
@@ -278,6 +279,15 @@ func beginGDA(ctx context.Context, j *method.Job) (*method.Training, error) {
 	}
 	if n := c.Passes * j.Data.Count(method.Train); c.New && n < c.Nearest {
 		return nil, fmt.Errorf("gda makes a new class of the %d nearest training features, and %d passes over %d images give %d: more shots or -passes, or a smaller -nearest", c.Nearest, c.Passes, j.Data.Count(method.Train), n)
+	}
+	if c.New && c.Passes == 1 {
+		images := make([]int, len(j.Classes))
+		for _, l := range j.Data.Labels(method.Train) {
+			images[l]++
+		}
+		if i := slices.Index(images, 1); i >= 0 {
+			return nil, fmt.Errorf("gda takes the covariance of each class for new ones, and %s has one image in one pass: more shots or -passes", quote.String(j.Classes[i]))
+		}
 	}
 	if _, err := j.Head(ctx); err != nil {
 		return nil, err
