@@ -32,7 +32,7 @@ type images struct {
 	state  []nn.State
 	given  bool // the features of the last test were another run's
 	sums   map[method.Split][sha256.Size]byte
-	batch  int // in which features are computed; 0 if it is not known yet
+	batch  int  // in which features are computed; 0 if it is not known yet
 	blind  bool // a method is only asked whether it can begin
 }
 
