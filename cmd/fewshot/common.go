@@ -1,14 +1,7 @@
 package main
 
 import (
-	"errors"
 	"flag"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-
-	"github.com/pkg/profile"
 
 	"fewshot/tensor"
 )
@@ -24,54 +17,6 @@ func (c *commonFlags) declare(fs *flag.FlagSet) {
 	fs.StringVar(&c.cpu, "cpuprofile", "", "write a CPU profile, cpu.pprof, into this `folder`")
 	fs.StringVar(&c.memory, "memprofile", "", "write a memory profile, mem.pprof, into this `folder`")
 	fs.StringVar(&c.tracer, "trace", "", "write an execution trace, trace.out, into this `folder`")
-}
-
-// profile starts what was asked for; stop ends it.
-func (c *commonFlags) profile(errw io.Writer) (stop func(), err error) {
-	var mode func(*profile.Profile)
-	var dir string
-	for _, p := range []struct {
-		dir  string
-		mode func(*profile.Profile)
-	}{{c.cpu, profile.CPUProfile}, {c.memory, profile.MemProfile}, {c.tracer, profile.TraceProfile}} {
-		if p.dir == "" {
-			continue
-		}
-		if mode != nil {
-			return nil, usagef("-cpuprofile, -memprofile and -trace exclude each other: each would disturb the other's figures")
-		}
-		mode, dir = p.mode, filepath.Clean(p.dir)
-	}
-	if mode == nil {
-		return func() {}, nil
-	}
-	if err := profileFolder(dir); err != nil {
-		return nil, err
-	}
-	p := profile.Start(mode, profile.ProfilePath(dir), profile.Quiet, profile.NoShutdownHook)
-	return func() {
-		p.Stop()
-		fmt.Fprintf(errw, "profile written to %s\n", dir)
-	}, nil
-}
-
-// profileFolder makes the folder, and refuses what the profiler would end the program for, or wait for: a file in its place, a pipe in a
-// profile's.
-func profileFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("the folder for a profile: %w", err)
-	}
-	for _, name := range []string{"cpu.pprof", "mem.pprof", "trace.out"} {
-		path := filepath.Join(dir, name)
-		if s, err := os.Stat(path); err == nil && !s.Mode().IsRegular() {
-			return fmt.Errorf("the folder for a profile: %s is no regular file; remove it", path)
-		}
-	}
-	probe, err := os.CreateTemp(dir, ".profile-*")
-	if err != nil {
-		return fmt.Errorf("the folder for a profile: %w", err)
-	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // deviceFlags choose where to compute.

@@ -20,11 +20,24 @@ func smallDisk(t *testing.T, options string) string {
 		t.Skipf("cannot mount a file system here: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil { // package profile leaves a trace's file open
 			t.Error(err)
 		}
 	})
 	return dir
+}
+
+// fill leaves no room on the disk that a file is on.
+func fill(t *testing.T, file string) {
+	t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	f.Close()
 }
 
 // A full disk does not end a run as long as only checkpoints do not fit: training goes on, and the mask is what it would be.
@@ -52,14 +65,7 @@ func TestDiskFullForMask(t *testing.T) {
 	if code, errw := interrupt(t, 2, tune(t, dir, "-save-every", "1ns"), dir); code != exitInterrupted {
 		t.Fatalf("exit code %d, %s", code, errw)
 	}
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
-	}
-	f.Close()
+	fill(t, filler)
 	code, _, errw := cli(t, tune(t, dir, "-resume")...)
 	if code != exitFailed || !strings.Contains(errw, "cannot be written") && !strings.Contains(errw, run.MaskName) {
 		t.Errorf("exit code %d, %s", code, errw)
@@ -93,14 +99,7 @@ func TestDiskFullForPlan(t *testing.T) {
 	must(t, "run", path, "-out", calm, "-data", tinyData(t))
 	dir, filler := filepath.Join(root, "runs"), filepath.Join(root, "filler")
 	must(t, "run", path, "-out", dir, "-data", tinyData(t), "-index", "1")
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
-	}
-	f.Close()
+	fill(t, filler)
 	code, _, errw := cli(t, "run", path, "-out", dir, "-data", tinyData(t))
 	if code != exitFailed || strings.Count(errw, "\n") != 1 || !strings.Contains(errw, "run the plan again when there is room") {
 		t.Errorf("exit code %d, %s", code, errw)
@@ -111,5 +110,17 @@ func TestDiskFullForPlan(t *testing.T) {
 	must(t, "run", path, "-out", dir, "-data", tinyData(t))
 	if d := differing(planContents(t, path, calm), planContents(t, path, dir)); d != "" {
 		t.Errorf("after a full disk there are other tables or files: %s", d)
+	}
+}
+
+// A profile that a full disk has no room for is an error, and no "profile written".
+func TestDiskFullForProfile(t *testing.T) {
+	root := smallDisk(t, "size=512k")
+	fill(t, filepath.Join(root, "filler"))
+	for _, name := range []string{"cpuprofile", "memprofile", "trace"} {
+		code, _, errw := cli(t, "info", "-"+name, root, tiny(t))
+		if code != exitFailed || !strings.Contains(errw, "is not whole, as when a disk is full") || strings.Contains(errw, "written") {
+			t.Errorf("%s: exit code %d, %s", name, code, errw)
+		}
 	}
 }

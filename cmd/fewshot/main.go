@@ -200,7 +200,7 @@ func asksVersion(arg string) bool {
 
 func asksHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) }
 
-func execute(ctx context.Context, c command, out, errw io.Writer, args []string) error {
+func execute(ctx context.Context, c command, out, errw io.Writer, args []string) (err error) {
 	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are reported once, by run
 	var common commonFlags
@@ -211,7 +211,7 @@ func execute(ctx context.Context, c command, out, errw io.Writer, args []string)
 			return err
 		}
 	}
-	args, err := parse(fs, args)
+	args, err = parse(fs, args)
 	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			describe(out, c, fs)
@@ -223,7 +223,11 @@ func execute(ctx context.Context, c command, out, errw io.Writer, args []string)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer func() {
+		if e := stop(); e != nil {
+			err = errors.Join(err, e)
+		}
+	}()
 	return do(ctx, newUI(out, errw, common.json), args)
 }
 

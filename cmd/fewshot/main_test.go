@@ -327,7 +327,17 @@ func TestProfile(t *testing.T) {
 	if code, _, errw := cli(t, "info", tiny(t), "-memprofile", dir); code != exitDone || !strings.Contains(errw, dir) {
 		t.Fatalf("exit code %d, %s", code, errw)
 	}
-	if s, err := os.Stat(filepath.Join(dir, "mem.pprof")); err != nil || s.Size() == 0 {
-		t.Errorf("no profile: %v", err)
+	path := filepath.Join(dir, "mem.pprof")
+	whole, err := os.ReadFile(path)
+	if err != nil || len(whole) == 0 {
+		t.Fatalf("no profile: %v", err)
+	}
+	for n := 0; n < len(whole); n += 1 + len(whole)/64 {
+		if err := os.WriteFile(path, whole[:n], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if wholeProfile(path, true) == nil {
+			t.Fatalf("%d of %d bytes are taken for a whole profile", n, len(whole))
+		}
 	}
 }
