@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"iter"
+	"math"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -61,6 +62,7 @@ type Loader struct {
 	cache []atomic.Pointer[imaging.RGB] // by item
 	room  atomic.Int64                  // bytes of the cache that are free
 	given []atomic.Pointer[image.Point] // by item: the size of its picture, once a batch has had it
+	last  atomic.Int64                  // see Last
 }
 
 // NewLoader makes a loader of items, which must be items of ds. It panics if BatchSize or Transform.Size is less than 1.
@@ -75,6 +77,7 @@ func NewLoader(ds *Dataset, items []Item, opt LoaderOptions) *Loader {
 	l.cache = make([]atomic.Pointer[imaging.RGB], len(items))
 	l.given = make([]atomic.Pointer[image.Point], len(items))
 	l.room.Store(opt.CacheBytes)
+	l.last.Store(math.MaxInt64)
 	return l
 }
 
@@ -83,6 +86,10 @@ func NewLoader(ds *Dataset, items []Item, opt LoaderOptions) *Loader {
 func LoadImages(ctx context.Context, ds *Dataset, items []Item, t Transform, batchSize, workers int) iter.Seq2[*Batch, error] {
 	return NewLoader(ds, items, LoaderOptions{Transform: t, BatchSize: batchSize, Workers: workers}).Epoch(ctx, 0, 0)
 }
+
+// Last says that no epoch after the given one will be read: in it what is decoded is not kept, and what was kept is given up once it was used. An
+// epoch that is read all the same is decoded anew.
+func (l *Loader) Last(epoch int) { l.last.Store(int64(epoch)) }
 
 // Batches is the number of batches in an epoch.
 func (l *Loader) Batches() int {
@@ -320,7 +327,11 @@ func (w *worker) crop(c *Crop, index int) error {
 // decoded gives the image of an item from the cache or from its file: whole if it is to be augmented, else its centre.
 func (w *worker) decoded(index int) (*imaging.RGB, error) {
 	l := w.loader
+	last := int64(w.epoch) >= l.last.Load()
 	if m := l.cache[index].Load(); m != nil {
+		if last {
+			l.cache[index].Store(nil)
+		}
 		return m, nil
 	}
 	m, err := w.read(index)
@@ -332,6 +343,9 @@ func (w *worker) decoded(index int) (*imaging.RGB, error) {
 		center := imaging.NewRGB(size, size)
 		l.opt.Transform.center(image.Pt(m.W, m.H)).resize(&w.resizer, center.Pix, m)
 		m = center
+	}
+	if last {
+		return m, nil
 	}
 	if n := int64(len(m.Pix)); l.room.Add(-n) < 0 {
 		l.room.Add(n)

@@ -65,6 +65,31 @@ func equalBatches(a, b []Batch) bool {
 	})
 }
 
+// In the last epoch nothing is kept, and what was kept is given up; the batches are the same.
+func TestLastEpoch(t *testing.T) {
+	d := loaderData(t, 16)
+	want := collect(t, NewLoader(d, d.Train, loaderOptions).Epoch(t.Context(), 1, 0))
+	for _, first := range []int{0, 1} {
+		opt := loaderOptions
+		opt.CacheBytes = 1 << 20
+		l := NewLoader(d, d.Train, opt)
+		l.Last(1)
+		if first == 0 {
+			if collect(t, l.Epoch(t.Context(), 0, 0)); l.room.Load() == opt.CacheBytes {
+				t.Error("nothing is kept for the last epoch")
+			}
+		}
+		if got := collect(t, l.Epoch(t.Context(), 1, 0)); !equalBatches(got, want) {
+			t.Errorf("from epoch %d on: other batches", first)
+		}
+		for i := range l.cache {
+			if l.cache[i].Load() != nil {
+				t.Fatalf("from epoch %d on: image %d is kept after the last", first, i)
+			}
+		}
+	}
+}
+
 // Workers, cache, earlier epochs and the batch to start from have no influence on a batch.
 func TestLoaderIsDeterministic(t *testing.T) {
 	d := loaderData(t, 23)

@@ -96,6 +96,25 @@ func (w *Weights) Fork() *Weights {
 	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, fixed: r.fixed, asked: r.asked, readers: r.readers}}
 }
 
+// Release gives the tensors of parameters back, for who will not use them any more. Whoever does so all the same finds a Param without a
+// Value, on any path into the source.
+func (w *Weights) Release(params []*Param) {
+	r := w.root
+	gone := map[string]bool{}
+	for _, p := range params {
+		if t := r.tensors[p.Name]; t != nil {
+			t.Release()
+		}
+		r.tensors[p.Name] = nil
+		gone[p.Name] = true
+	}
+	for _, p := range r.params {
+		if gone[p.Name] {
+			p.Value, p.tape, p.on = nil, nil, nil
+		}
+	}
+}
+
 // Bias is Param for what is added to the rows of a product, of the kind that the device adds as it is.
 func (w *Weights) Bias(name string, n int) *Param {
 	kind := tensor.Full

@@ -356,6 +356,6 @@ func (f *trainFlags) request(ctx context.Context, u *ui, m *method.Method, setti
 		return nil, nil, err
 	}
 	return &run.Request{Dev: dev, Model: model, Method: m, Settings: s, Data: ds, Classes: f.data.classes, Templates: f.data.chosen(ds),
-		Shots: f.data.shots, Seed: f.data.seed, Below: f.mask, Micro: f.micro.on(dev, model), Synthetic: strings.HasPrefix(ds.Name, synthPrefix),
+		Shots: f.data.shots, Seed: f.data.seed, Below: f.mask, Micro: f.micro.on(dev, model), Synthetic: strings.HasPrefix(ds.Name, synthPrefix), Own: true,
 		Loader: f.loader.Loader, Out: f.out, Resume: f.resume, SaveEvery: f.every, ZeroShot: f.zero, Program: version(), Flags: f.flags, UI: u}, func() { dev.Close() }, nil
 }

@@ -58,6 +58,9 @@ func (m *Model) Share() *Model {
 	return &out
 }
 
+// ReleaseText gives the text encoder's weights back, for a process that encodes no text any more. What else there is to know of the encoder stays.
+func (m *Model) ReleaseText() { m.Weights.Release(m.Text.Params()) }
+
 // Parameters counts the model's weights.
 func (m *Model) Parameters() int {
 	n := 0

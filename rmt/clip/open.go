@@ -113,7 +113,7 @@ func (o Options) open(dev *tensor.Device) (*Model, error) {
 	if !o.NoDigest {
 		src.KeepDigests()
 	}
-	build := New
+	build, vocabulary := New, o.readTokenizer(src)
 	if o.ImagesOnly {
 		build = NewImages
 	}
@@ -149,7 +149,7 @@ func (o Options) open(dev *tensor.Device) (*Model, error) {
 		if src.Settings().Text.Tokenizer != "" {
 			err = o.relativesTokenizer(c, src)
 		} else {
-			c.Tokenizer, err = o.tokenizer(src.Vocabulary())
+			c.Tokenizer, err = vocabulary()
 			if err == nil && c.Tokenizer != nil && c.Tokenizer.Size() != c.Text.Vocab {
 				err = fmt.Errorf("%s: the vocabulary has %d tokens, the model %d; give the right one with -vocab", o.Path, c.Tokenizer.Size(), c.Text.Vocab)
 			}
@@ -255,6 +255,28 @@ func (o Options) HeadsOf(src *checkpoint.Model) (image, words int, err error) {
 		*side.have = n
 	}
 	return image, words, nil
+}
+
+// readTokenizer begins to read the vocabulary, which takes one processor as long as a fifth of a small model's weights, and returns who waits for it.
+func (o Options) readTokenizer(src *checkpoint.Model) func() (text.Tokenizer, error) {
+	_, words := src.Shape("token_embedding.weight")
+	if o.ImagesOnly || !words || src.Settings().Text.Tokenizer != "" { // of a relative's all is known once it is built
+		return nil
+	}
+	found := src.Vocabulary()
+	type read struct {
+		tokenizer text.Tokenizer
+		err       error
+	}
+	done := make(chan read, 1)
+	go func() {
+		t, err := o.tokenizer(found)
+		done <- read{t, err}
+	}()
+	return func() (text.Tokenizer, error) {
+		r := <-done
+		return r.tokenizer, r.err
+	}
 }
 
 // maxVocabulary is more than any vocabulary file has; package text has a limit of its own for what comes out of a packed one.

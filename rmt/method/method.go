@@ -245,6 +245,8 @@ type Training struct {
 	Figures map[string]float64
 	// Warnings are what a user should know before the work begins.
 	Warnings []string
+	// TextDone says that neither the training nor a classifier for the job's classes needs the text encoder any more: its features are in Job.Head.
+	TextDone bool
 	// Close gives back what the training took, Learned included.
 	Close func()
 }

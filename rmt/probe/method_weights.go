@@ -63,7 +63,7 @@ func beginFinetune(ctx context.Context, j *method.Job) (*method.Training, error)
 	if err != nil {
 		return nil, err
 	}
-	t := &method.Training{Learned: finetuned{j, l}, Close: l.Detach,
+	t := &method.Training{Learned: finetuned{j, l}, TextDone: true, Close: l.Detach,
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("finetune"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}
 	if c.Wise != 1 {
 		t.Solve = func(context.Context) error {

@@ -79,7 +79,7 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 			return nil, err
 		}
 	}
-	t := &method.Training{Figures: map[string]float64{"travel_ratio": c.TravelRatio(data.Batches())}}
+	t := &method.Training{TextDone: !ofText, Figures: map[string]float64{"travel_ratio": c.TravelRatio(data.Batches())}}
 	if ratio := t.Figures["travel_ratio"]; ratio < 1 {
 		t.Warnings = append(t.Warnings, fmt.Sprintf("travel ratio %.2f: %s at this learning rate cannot bring a score from %g to %g, so hardly any weight can be switched off and the result will be the untouched CLIP; use -epochs auto",
 			ratio, words.Count(data.Batches()*c.Epochs, "step"), c.Init, c.Threshold))

@@ -50,6 +50,7 @@ type Request struct {
 	UI        UI
 
 	Shared *Shared // with other runs on the same model; nil for nothing
+	Own    bool    // the model is the run's alone: what of it is not needed any more is given back
 
 	// Record, if not nil, makes what is told the run's numbers, once it is known which run it is.
 	Record func(Spec) (Recorder, error)
@@ -110,6 +111,12 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 		if err := train.CheckState(r.Out, spec.Fields()); err != nil {
 			return nil, err
 		}
+	}
+	if r.Own && !r.part && t.TextDone {
+		if _, err := job.Head(ctx); err != nil {
+			return nil, err
+		}
+		r.Model.ReleaseText()
 	}
 	if r.Record != nil {
 		if r.recorder, err = r.Record(spec); err != nil {

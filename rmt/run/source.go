@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 
 	"fewshot/datasets"
 	"fewshot/rmt/clip"
@@ -24,6 +25,7 @@ type Source struct {
 	store  *store // nil: pictures are kept by the loader
 	once   bool   // no image is looked at twice, so that no picture is kept beyond its batch
 	strict bool   // pictures that do not fit the device are an error
+	last   int    // see Last
 }
 
 // store is pictures on a device, by item.
@@ -44,7 +46,7 @@ const storeShare = 8
 // Source makes one. once says that there will be one epoch only.
 func (l Loader) Source(dev *tensor.Device, u UI, ds *datasets.Dataset, items []datasets.Item, opt datasets.LoaderOptions, once bool) *Source {
 	opt.Workers = l.Workers
-	s := &Source{ds: ds, items: items, opt: opt, ui: u, once: once, strict: l.Store == "device"}
+	s := &Source{ds: ds, items: items, opt: opt, ui: u, once: once, strict: l.Store == "device", last: math.MaxInt}
 	own := dev.OwnMemory()
 	if l.Store == "device" || l.Store == "auto" && own > 0 {
 		room := own / storeShare
@@ -65,6 +67,12 @@ func (l Loader) InOrder(dev *tensor.Device, u UI, m *clip.Model, ds *datasets.Da
 
 // Batches is how many an epoch has.
 func (s *Source) Batches() int { return s.loader.Batches() }
+
+// Last says that no epoch after the given one will be read, so that pictures need not be kept for one.
+func (s *Source) Last(epoch int) {
+	s.last = epoch
+	s.loader.Last(epoch)
+}
 
 // Epoch yields the batches of an epoch from the given one on.
 func (s *Source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Batch, error] {
@@ -104,6 +112,7 @@ func (s *Source) keepOnHost() {
 	s.Close()
 	s.opt.Crops = false
 	s.loader = datasets.NewLoader(s.ds, s.items, s.opt)
+	s.loader.Last(s.last)
 }
 
 // Close gives the device's memory back.

@@ -94,6 +94,9 @@ func (r *Run) Train(ctx context.Context) (err error) {
 			err = e
 		}
 	}()
+	if d, ok := r.Data.(interface{ Last(epoch int) }); ok { // keeps something from epoch to epoch
+		d.Last(r.Epochs - 1)
+	}
 	began, before := time.Now(), r.Done.Seconds
 	clock := func() { r.Done.Seconds = before + time.Since(began) - r.validated }
 	if n := len(r.Done.Epochs); r.Validate != nil && n > 0 && r.Done.Epochs[n-1].Val == nil { // interrupted in between

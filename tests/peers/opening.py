@@ -5,8 +5,10 @@ reading the file into memory once, and of `fewshot info`.
     python tests/peers/opening.py [-sizes ViT-B-16,ViT-L-14] [-dtypes float16,float32] [-forms safetensors,bin,pt] [-rounds 5] [-folder FOLDER]
 
 needs Go, torch, safetensors and about 10 GB of disk below FOLDER, which is a temporary one unless given. Files are of random weights. "cold" is with
-the file out of the system's cache. "floor" is the clock of one thread that reads the file and writes the weights in float32 to fresh memory in huge
-pages, whatever it may write. "over" is the peak of memory beyond the weights in float32.
+the file out of the system's cache. "floor" is the clock of a process whose threads, one a processor, read the file and write as many bytes as the weights
+have in float32 to fresh memory in huge pages, whatever they may write: no program that opens the file so can take less. "python" and "start" are what the
+processes take that have nothing to open: an interpreter, part of "read" and "floor", and `fewshot encode -text` of the small model in the program, part of
+"open" with a text's encoding. "over" is the peak of memory beyond the weights in float32.
 """
 
 import argparse
@@ -36,12 +38,20 @@ def spent(command, env={}):
 
 
 READ = "import sys; f = open(sys.argv[1], 'rb', 0); b = bytearray(1 << 18)\nwhile f.readinto(b): pass"
-FLOOR = READ + """
-import ctypes, mmap
-size = int(sys.argv[2])
-m = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-if hasattr(mmap, "MADV_HUGEPAGE"): m.madvise(mmap.MADV_HUGEPAGE)
-ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(m)), 1, size)"""
+FLOOR = """
+import ctypes, mmap, os, sys, threading
+f, n = os.open(sys.argv[1], os.O_RDONLY), os.cpu_count()
+have, size = os.fstat(f).st_size // n, int(sys.argv[2]) // n
+def part(i):
+    m = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"): m.madvise(mmap.MADV_HUGEPAGE)
+    at, end, b = i * have, (i + 1) * have, bytearray(1 << 20)
+    while at < end: at += os.preadv(f, [b], at)
+    ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(m)), 1, size)
+    kept.append(m)
+kept, all = [], [threading.Thread(target=part, args=(i,)) for i in range(n)]
+for t in all: t.start()
+for t in all: t.join()"""
 
 
 def forget(path):
@@ -63,8 +73,8 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = a.folder or temporary
         fewshot = build(temporary)
-        print("| file | read: s | open: s | floor: s | read cold: s | open cold: s | processors: s | peak: MB | over: MB | info: s, MB |")
-        print("|---|---|---|---|---|---|---|---|---|---|")
+        print("| file | read: s | open: s | floor: s | python: s | start: s | read cold: s | open cold: s | processors: s | peak: MB | over: MB | info: s, MB |")
+        print("|---|---|---|---|---|---|---|---|---|---|---|---|")
         for size, dtype, form in itertools.product(a.sizes.split(","), a.dtypes.split(","), a.forms.split(",")):
             weights = 4 * sum(product(shape) for _, shape in files.shapes(files.SIZES[size]))
             make = [sys.executable, "-W", "ignore", files.__file__, folder, "-size", size, "-dtype", dtype, "-form", form]
@@ -79,7 +89,8 @@ def main():
                     cold.append(spent(command)[0])
                 warm, opened, info = spent(read), spent(opening), spent([fewshot, "info", path])
                 floor = spent(["python3", "-c", FLOOR, path, str(weights)])
-                rows.append((warm[0], opened[0], floor[0], *cold, *opened[1:], info[0], info[2]))
+                bare = spent(["python3", "-c", "pass"]), spent([fewshot, "encode", "-text", "a photo."])
+                rows.append((warm[0], opened[0], floor[0], bare[0][0], bare[1][0], *cold, *opened[1:], info[0], info[2]))
             *seconds, peak, info, small = (statistics.median(c) for c in zip(*rows))
             print(f"| {size} {dtype} {form} | {' | '.join(f'{s:.2f}' for s in seconds)} | {peak:.0f} | {peak - weights / 1e6:.0f} | {info:.2f}, {small:.0f} |", flush=True)
             if not a.folder:
