@@ -128,6 +128,26 @@ func TestParametrize(t *testing.T) {
 	}
 }
 
+// What is released is gone from all parameters over it, and its memory is the device's again; the rest stays.
+func TestWeightsRelease(t *testing.T) {
+	dev := open(t)
+	w := nn.NewWeights(dev, memory{"text.w": {64, 64}, "image.w": {2, 2}})
+	gone, same := w.Param(tensor.Compute, "text.w", 64, 64), w.In("text").Param(tensor.Compute, "w", 64, 64)
+	stays := w.Param(tensor.Compute, "image.w", 2, 2)
+	peak := dev.PeakBytes()
+	w.Release([]*nn.Param{gone, same})
+	if gone.Value != nil || same.Value != nil {
+		t.Error("a parameter still has what was released")
+	}
+	if got := stays.Value.Float64s(); !slices.Equal(got, []float64{-3, -2, -1, 0}) {
+		t.Errorf("the other parameter: %v", got)
+	}
+	dev.New(tensor.Compute, 64, 64)
+	if got := dev.PeakBytes(); got != peak {
+		t.Errorf("another tensor of that size takes %d bytes more", got-peak)
+	}
+}
+
 // Token 0 of a stack of blocks, computed alone, is token 0 of all tokens.
 func TestForwardFirstIsExact(t *testing.T) {
 	dev := open(t)

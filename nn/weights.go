@@ -97,7 +97,7 @@ func (w *Weights) Fork() *Weights {
 }
 
 // Release gives the tensors of parameters back, for who will not use them any more. Whoever does so all the same finds a Param without a
-// Value, on any path into the source.
+// Value, on any path into the source. There must be no Fork with Params over them: they would have memory that is others'.
 func (w *Weights) Release(params []*Param) {
 	r := w.root
 	gone := map[string]bool{}

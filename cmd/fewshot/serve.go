@@ -62,7 +62,7 @@ func setupServe(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 	})
 	fs.BoolVar(&o.Control, "control", false, "let clients load and unload tasks")
 	fs.IntVar(&o.Batch, "batch", o.Batch, "most images computed together")
-	fs.DurationVar(&o.Delay, "batch-delay", o.Delay, "how long an image may wait for others")
+	fs.DurationVar(&o.Delay, "batch-delay", o.Delay, "how long an image may wait for others; for those being decoded also up to an eighth of a batch's time; 0 for none")
 	fs.IntVar(&o.Queue, "queue", o.Queue, "most images that wait")
 	fs.Int64Var(&o.Body, "max-body", o.Body, "most bytes of a request, also unpacked")
 	fs.Int64Var(&o.Bodies, "max-bodies", o.Bodies, "most bytes of all requests at one time")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"sync"
 )
 
 // Size is the width and height of every picture, in pixels.
@@ -46,6 +47,18 @@ func Captions(seed uint64, n int) []string {
 	return all
 }
 
+// encoder keeps what a compressor takes, which is a hundred times a picture, for the next picture.
+var encoder = png.Encoder{BufferPool: &compressors{}}
+
+type compressors struct{ pool sync.Pool }
+
+func (c *compressors) Get() *png.EncoderBuffer {
+	b, _ := c.pool.Get().(*png.EncoderBuffer)
+	return b // nil has the encoder make one
+}
+
+func (c *compressors) Put(b *png.EncoderBuffer) { c.pool.Put(b) }
+
 // EncodePNG returns a picture, Size×Size×3 bytes, as a PNG file.
 func EncodePNG(pix []uint8) ([]byte, error) {
 	if len(pix) != imageBytes {
@@ -57,7 +70,7 @@ func EncodePNG(pix []uint8) ([]byte, error) {
 		m.Pix[4*i+3] = 0xff
 	}
 	var file bytes.Buffer
-	if err := png.Encode(&file, m); err != nil {
+	if err := encoder.Encode(&file, m); err != nil {
 		return nil, fmt.Errorf("synth: encode PNG: %w", err)
 	}
 	return file.Bytes(), nil
