@@ -107,9 +107,9 @@ func release(out, version string, targets []string) error {
 	return os.WriteFile(filepath.Join(out, "SHA256SUMS"), []byte(sums.String()), 0o666)
 }
 
-// build builds the program for a target, or for this machine.
+// build builds the program for a target, or for this machine. It has its commit, whatever go env -w says, since results name the program's version.
 func build(target, to string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", to, "./cmd/fewshot")
+	cmd := exec.Command("go", "build", "-buildvcs=auto", "-trimpath", "-ldflags=-s -w -buildid=", "-o", to, "./cmd/fewshot")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOAMD64=v1")
 	if goos, goarch, ok := strings.Cut(target, "/"); ok {
 		cmd.Env = append(cmd.Env, "GOOS="+goos, "GOARCH="+goarch)
