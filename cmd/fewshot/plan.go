@@ -368,6 +368,9 @@ func (r *resolver) ModelDigest(m plan.Model) (string, error) {
 		return "", err
 	}
 	defer src.Close()
+	if err := f.Check(src); err != nil {
+		return "", err
+	}
 	return src.Digest()
 }
 

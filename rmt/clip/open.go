@@ -79,36 +79,14 @@ func (o Options) Open(dev *tensor.Device) (*Model, error) {
 }
 
 func (o Options) open(dev *tensor.Device) (*Model, error) {
-	if o.Pillow != 0 && o.Pillow != NewestPillow && o.Pillow != OldPillow {
-		return nil, optionf("-pillow %d: images are resized as by Pillow 13, or as by 12 and older", o.Pillow)
-	}
 	src, err := o.Source()
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
-	a, err := o.pickActivation(src)
+	fit, err := o.fit(src)
 	if err != nil {
 		return nil, err
-	}
-	vision, words, err := o.HeadsOf(src)
-	if err != nil {
-		return nil, err
-	}
-	known := Config{Image: vit.Known(src.Settings(), a), Text: text.Known(src.Settings(), a)}
-	known.Image.Heads, known.Text.Heads = vision, words
-	size, err := o.imageSize()
-	if err != nil {
-		return nil, err
-	}
-	if size == known.Image.ImageSize { // as configured: a patch embedding may drop what is left over
-		size = 0
-	} else if size != 0 {
-		known.Image.ImageSize = size
-	}
-	resized, err := vit.Resized(src, size)
-	if err != nil {
-		return nil, optionf("-image-size: %v", err)
 	}
 	if !o.NoDigest {
 		src.KeepDigests()
@@ -117,19 +95,19 @@ func (o Options) open(dev *tensor.Device) (*Model, error) {
 	if o.ImagesOnly {
 		build = NewImages
 	}
-	c, err := build(dev, resized, known)
+	c, err := build(dev, fit.tensors, fit.known)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
-	out := &Model{CLIP: c, Name: cmp.Or(o.Name, o.Path), Activation: a, Source: src}
+	out := &Model{CLIP: c, Name: cmp.Or(o.Name, o.Path), Activation: fit.activation, Source: src}
 	if !o.NoDigest {
 		if out.Digest, err = src.Digest(); err != nil {
 			return nil, err
 		}
 	}
 	p, _ := src.Preprocessing()
-	if size != 0 {
-		p = p.Resized(size)
+	if fit.size != 0 {
+		p = p.Resized(fit.size)
 	}
 	if p, err = p.For(c.Image.Sizes().Image); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
@@ -159,6 +137,53 @@ func (o Options) open(dev *tensor.Device) (*Model, error) {
 		}
 	}
 	return out, nil
+}
+
+// Check finds what is wrong with the options for a checkpoint that is open, before weights are read.
+func (o Options) Check(src *checkpoint.Model) error {
+	fit, err := o.fit(src)
+	if err == nil {
+		_, err = o.ensemble()
+	}
+	if err == nil {
+		if _, _, err = fit.known.Sizes(fit.tensors); err != nil {
+			err = fmt.Errorf("%s: %w", o.Path, err)
+		}
+	}
+	return err
+}
+
+// fitted is how a checkpoint is built, as far as shapes do not say it.
+type fitted struct {
+	activation tensor.Activation
+	known      Config
+	size       int       // of images, where it is not the checkpoint's
+	tensors    nn.Source // for images of that size
+}
+
+func (o Options) fit(src *checkpoint.Model) (f fitted, err error) {
+	if o.Pillow != 0 && o.Pillow != NewestPillow && o.Pillow != OldPillow {
+		return f, optionf("-pillow %d: images are resized as by Pillow 13, or as by 12 and older", o.Pillow)
+	}
+	if f.activation, err = o.pickActivation(src); err != nil {
+		return f, err
+	}
+	f.known = Config{Image: vit.Known(src.Settings(), f.activation), Text: text.Known(src.Settings(), f.activation)}
+	if f.known.Image.Heads, f.known.Text.Heads, err = o.HeadsOf(src); err != nil {
+		return f, err
+	}
+	if f.size, err = o.imageSize(); err != nil {
+		return f, err
+	}
+	if f.size == f.known.Image.ImageSize { // as configured: a patch embedding may drop what is left over
+		f.size = 0
+	} else if f.size != 0 {
+		f.known.Image.ImageSize = f.size
+	}
+	if f.tensors, err = vit.Resized(src, f.size); err != nil {
+		return f, optionf("-image-size: %v", err)
+	}
+	return f, nil
 }
 
 // ensemble is the order that was asked for, or that the model was used with before.
