@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -65,6 +66,22 @@ func (d *modelDir) first(names []string) string {
 	return ""
 }
 
+// only is the one file of the folder that has the name of weights, as an archive or a state dict of OpenAI's model has; "" of none or several.
+func (d *modelDir) only() string {
+	files, _ := os.ReadDir(d.path)
+	found := ""
+	for _, f := range files {
+		if !slices.Contains([]string{".pt", ".pth", ".bin", ".safetensors"}, filepath.Ext(f.Name())) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = quote(f.Name())
+	}
+	return found
+}
+
 // openFolder opens a Hugging Face or open_clip model folder. Repositories of
 // LAION hold both, saying the same of the same model: then the Hugging Face
 // files are read, and refused if the open_clip configuration contradicts.
@@ -106,7 +123,7 @@ func openFolder(path string) (*File, error) {
 		return nil, d.broken
 	}
 	problem := "not a model folder"
-	if found := weights + openWeights; found != "" { // one of the two
+	if found := cmp.Or(weights+openWeights, d.only()); found != "" { // one of the two, or of another name
 		problem += "; to read weights without a configuration, give the file " + found
 	}
 	return nil, inFile(path, fault(Unsupported, "%s", problem).

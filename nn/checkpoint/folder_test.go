@@ -254,6 +254,10 @@ func TestFolders(t *testing.T) {
 			os.Remove(filepath.Join(dir, hfWeights))
 			os.Symlink("../../blobs/0123", filepath.Join(dir, hfWeights))
 		}, Unsupported, `model.safetensors: unsupported: symbolic link to "../../blobs/0123", which is not there`},
+		{"a state dict alone", "hf", func(dir string) {
+			os.Remove(filepath.Join(dir, hfConfigName))
+			os.Rename(filepath.Join(dir, hfWeights), filepath.Join(dir, "model.pt"))
+		}, Unsupported, "not a model folder; to read weights without a configuration, give the file \"model.pt\""},
 		{"no weights", "hf", func(dir string) { os.Remove(filepath.Join(dir, hfWeights)) }, Unsupported, "not a model folder"},
 		{"config is a folder", "hf", func(dir string) {
 			os.Remove(filepath.Join(dir, hfConfigName))
