@@ -331,8 +331,8 @@ func TestPlanChooses(t *testing.T) {
 		t.Fatal(err)
 	}
 	common := []string{"-class-prompts", prompts, "-sample", "lpclip", "-shots", "1"} // of each class there is one validation image to draw
-	must(t, quick(t, append(common, "-methods", "zero-shot,taskres,tip-adapter", "-set", "taskres:epochs=3", "-set", "taskres:batch-size=2", "-set", "tip-adapter:passes=1", "-set", "tip-adapter:beta-steps=4",
-		"-select", "taskres:val", "-grid", "taskres:lr=1e-3,1", "-test-classes", "base", "-out", path)...)...)
+	must(t, quick(t, append(common, "-methods", "zero-shot,clip-adapter,tip-adapter", "-set", "clip-adapter:epochs=3", "-set", "clip-adapter:batch-size=2", "-set", "tip-adapter:passes=1", "-set", "tip-adapter:beta-steps=4",
+		"-select", "clip-adapter:val", "-grid", "clip-adapter:lr=1e-3,1", "-test-classes", "base", "-out", path)...)...)
 	must(t, "run", path, "-data", tinyData(t))
 	p, err := plan.Open(path, version())
 	if err != nil {
@@ -347,7 +347,7 @@ func TestPlanChooses(t *testing.T) {
 			}
 			continue
 		}
-		settings := map[string][]string{"taskres": {"-epochs", "3", "-batch-size", "2", "-select", "val", "-grid", "lr=1e-3,1"}, "tip-adapter": {"-passes", "1", "-beta-steps", "4"}}[x.Method]
+		settings := map[string][]string{"clip-adapter": {"-epochs", "3", "-batch-size", "2", "-select", "val", "-grid", "lr=1e-3,1"}, "tip-adapter": {"-passes", "1", "-beta-steps", "4"}}[x.Method]
 		alone := filepath.Join(t.TempDir(), "run")
 		args := []string{"train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-method", x.Method, "-out", alone}
 		must(t, slices.Concat(args, common, settings)...)
@@ -361,7 +361,7 @@ func TestPlanChooses(t *testing.T) {
 		}
 		must(t, "verify", planned, "-data", tinyData(t)) // its result says how
 	}
-	if out := must(t, "collect", path); !strings.Contains(out, "taskres batch-size=2 epochs=3 lr=1e-3,1 on val") {
+	if out := must(t, "collect", path); !strings.Contains(out, "clip-adapter batch-size=2 epochs=3 lr=1e-3,1 on val") {
 		t.Errorf("no choice in the name of its row:\n%s", out)
 	}
 	if err := os.WriteFile(prompts, append(b, '\n'), 0o666); err != nil {
@@ -370,8 +370,8 @@ func TestPlanChooses(t *testing.T) {
 	if code, _, errw := cli(t, "run", path, "-data", tinyData(t), "-runs", filepath.Join(dir, "changed")); code != exitFailed || !strings.Contains(errw, "the plan was made for the prompts of") {
 		t.Errorf("changed prompts: exit code %d, %s", code, errw)
 	}
-	lists := must(t, "train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "1", "-method", "taskres", "-epochs", "2", "-batch-size", "2", "-seeds", "1,2", "-select", "val", "-sample", "lpclip", "-out", filepath.Join(dir, "lists"))
-	if !strings.Contains(lists, "taskres batch-size=2 epochs=2 epoch on val") {
+	lists := must(t, "train", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-shots", "1", "-method", "clip-adapter", "-epochs", "2", "-batch-size", "2", "-seeds", "1,2", "-select", "val", "-sample", "lpclip", "-out", filepath.Join(dir, "lists"))
+	if !strings.Contains(lists, "clip-adapter batch-size=2 epochs=2 epoch on val") {
 		t.Errorf("lists with a choice:\n%s", lists)
 	}
 }
