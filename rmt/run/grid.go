@@ -118,8 +118,27 @@ func (r *Request) begin(ctx context.Context) error {
 }
 
 func (r *Request) beginWith(ctx context.Context, s method.Settings, heads *method.Heads) error {
+	return r.apart(func(own *Request, job *method.Job) error {
+		job.Settings = s
+		job.Data.(*images).blind = true
+		if r.Data.Prompts == nil {
+			job.Shared = heads
+		}
+		t, err := r.Method.Begin(ctx, job)
+		if err == nil && t.Close != nil {
+			t.Close()
+		}
+		if errors.Is(err, errBlind) {
+			return nil
+		}
+		return err
+	})
+}
+
+// apart calls f with a request on a model of its own, under the mask below if there is one, and the job of it.
+func (r *Request) apart(f func(own *Request, job *method.Job) error) error {
 	own := *r
-	own.Model, own.Shared, own.Settings = r.Model.Share(), nil, s
+	own.Model, own.Shared = r.Model.Share(), nil
 	below, takeOff, err := own.mask()
 	if err != nil {
 		return err
@@ -127,18 +146,7 @@ func (r *Request) beginWith(ctx context.Context, s method.Settings, heads *metho
 	defer takeOff()
 	job, release := own.Job(below != "")
 	defer release()
-	job.Data.(*images).blind = true
-	if r.Data.Prompts == nil {
-		job.Shared = heads
-	}
-	t, err := r.Method.Begin(ctx, job)
-	if err == nil && t.Close != nil {
-		t.Close()
-	}
-	if errors.Is(err, errBlind) {
-		return nil
-	}
-	return err
+	return f(&own, job)
 }
 
 // claimGrid makes the folder of a grid, or takes it up if it is the same one's.
@@ -273,14 +281,5 @@ func (r *Request) take(ctx context.Context, result *Result) (*Result, error) {
 
 // zeroShotBelow is zeroShot on a model of its own, under the mask below if there is one.
 func (r *Request) zeroShotBelow(ctx context.Context, tests *Source, result *Result) error {
-	own := *r
-	own.Model, own.Shared = r.Model.Share(), nil
-	below, takeOff, err := own.mask()
-	if err != nil {
-		return err
-	}
-	defer takeOff()
-	job, release := own.Job(below != "")
-	defer release()
-	return own.zeroShot(ctx, job, tests, result)
+	return r.apart(func(own *Request, job *method.Job) error { return own.zeroShot(ctx, job, tests, result) })
 }

@@ -69,26 +69,33 @@ func (s step) steps(depth int, of func(step) []step) ([]step, error) {
 }
 
 // readNormalizer reads what texts go through before they are split.
-func (p *Pipeline) readNormalizer(raw json.RawMessage) error {
+func (p *Pipeline) readNormalizer(raw json.RawMessage) (err error) {
+	p.normalize, err = readSteps(raw, func(s step) []step { return s.Normalizers }, step.normalizer)
+	return err
+}
+
+// readSteps reads a step, or those of a sequence, which of tells, and makes of each what is done.
+func readSteps[F any](raw json.RawMessage, of func(step) []step, do func(step) (F, error)) ([]F, error) {
 	if absent(raw) {
-		return nil
+		return nil, nil
 	}
 	var s step
 	if err := decode(raw, &s); err != nil {
-		return err
+		return nil, err
 	}
-	all, err := s.steps(0, func(s step) []step { return s.Normalizers })
+	steps, err := s.steps(0, of)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, s := range all {
-		f, err := s.normalizer()
+	var all []F
+	for _, s := range steps {
+		f, err := do(s)
 		if err != nil {
-			return fmt.Errorf("%s: %w", quote.String(s.Type), err)
+			return nil, fmt.Errorf("%s: %w", quote.String(s.Type), err)
 		}
-		p.normalize = append(p.normalize, f)
+		all = append(all, f)
 	}
-	return nil
+	return all, nil
 }
 
 func (s step) normalizer() (func(string) string, error) {
@@ -180,26 +187,9 @@ func (s step) replace() (func(string) string, error) {
 }
 
 // readSplitter reads how texts are split before the model.
-func (p *Pipeline) readSplitter(raw json.RawMessage) error {
-	if absent(raw) {
-		return nil
-	}
-	var s step
-	if err := decode(raw, &s); err != nil {
-		return err
-	}
-	all, err := s.steps(0, func(s step) []step { return s.PreTokenizers })
-	if err != nil {
-		return err
-	}
-	for _, s := range all {
-		f, err := s.splitter()
-		if err != nil {
-			return fmt.Errorf("%s: %w", quote.String(s.Type), err)
-		}
-		p.split = append(p.split, f)
-	}
-	return nil
+func (p *Pipeline) readSplitter(raw json.RawMessage) (err error) {
+	p.split, err = readSteps(raw, func(s step) []step { return s.PreTokenizers }, step.splitter)
+	return err
 }
 
 func (s step) splitter() (func([]split) []split, error) {
