@@ -31,6 +31,11 @@ func (l Linear) Correct(f Features) int {
 	return Correct(l.Logits(t.Const(f.X)).Value, f.Labels)
 }
 
+func (l Linear) retain() {
+	l.W.Retain()
+	l.B.Retain()
+}
+
 // Release gives the classifier's memory back.
 func (l Linear) Release() {
 	l.W.Release()

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,38 @@ func TestFitEnds(t *testing.T) {
 	}
 	if _, fit, err = FitC(f, 3, 1, 1e-12, 3); err != nil || fit.Converged || fit.Iterations > 4 {
 		t.Errorf("three iterations: %+v, %v", fit, err)
+	}
+}
+
+// No C is fitted twice, though the rounds come back to some, and what the search gives is the fit with its C.
+func TestSearchFitsOnce(t *testing.T) {
+	dev := device(t, "cpu")
+	train, val := clouds(dev, tensor.NewKey(3), 30, 3, 8), clouds(dev, tensor.NewKey(4), 30, 3, 8)
+	c := DefaultSearch()
+	h, s, err := SearchC(train, val, 3, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[float64]bool{}
+	for _, f := range s.Fits {
+		if made[f.C] {
+			t.Errorf("fitted twice with C %g", f.C)
+		}
+		made[f.C] = true
+	}
+	tried := map[float64]bool{}
+	for _, r := range s.Rounds {
+		tried[r.Left], tried[r.Right] = true, true
+	}
+	if len(s.Rounds) != c.Rounds || len(tried) == 2*c.Rounds {
+		t.Errorf("%d rounds with %d values of C: nothing to fit twice", len(s.Rounds), len(tried))
+	}
+	alone, fit, err := FitC(train, 3, s.Best.C, c.Tol, c.MaxIter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fit != s.Best || !slices.Equal(h.W.Floats(), alone.W.Floats()) || !slices.Equal(h.B.Floats(), alone.B.Floats()) || h.Correct(val) != s.Correct {
+		t.Errorf("the search gives %+v with %d right, a fit alone %+v with %d", s.Best, s.Correct, fit, alone.Correct(val))
 	}
 }
 

@@ -51,7 +51,7 @@ type Round struct {
 type Searched struct {
 	Coarse  []int // validation images right, by C of the coarse list
 	Rounds  []Round
-	Fits    []Fit // all, in order
+	Fits    []Fit // all that were made, in order
 	Best    Fit
 	Correct int // validation images that the result gets right
 }
@@ -84,58 +84,77 @@ func SearchC(train, val Features, classes int, c SearchConfig) (Linear, Searched
 	return best, s, cmp.Or(err, l.release())
 }
 
-func (s *Searched) search(l *logistic, val Features, c SearchConfig) (best Linear, err error) {
-	// try fits one more and keeps it if wanted.
-	try := func(v float64) (Linear, int, Fit, error) {
+// candidate is a fit with how many validation images it gets right.
+type candidate struct {
+	Linear
+	right int
+	fit   Fit
+}
+
+func (s *Searched) search(l *logistic, val Features, c SearchConfig) (Linear, error) {
+	// A fit is determined by its C, and the rounds come back to some: the end that stays is one of the next round too, and half way between the
+	// first two ends lies the best of the list.
+	var best, listed candidate
+	// try is the fit with a C, which the caller releases.
+	try := func(v float64) (candidate, error) {
+		for _, k := range []candidate{best, listed} {
+			if k.fit.C == v {
+				k.retain()
+				return k, nil
+			}
+		}
 		x, fit, err := l.minimize(v, c.Tol, c.MaxIter)
 		if err != nil {
-			return Linear{}, 0, fit, fmt.Errorf("logistic regression with C %g: %w", v, err)
+			return candidate{}, fmt.Errorf("logistic regression with C %g: %w", v, err)
 		}
 		s.Fits = append(s.Fits, fit)
 		h := l.linear(x)
-		return h, h.Correct(val), fit, nil
+		return candidate{h, h.Correct(val), fit}, nil
 	}
-	keep := func(h Linear, right int, fit Fit) {
+	keep := func(k candidate) {
 		if best.W != nil {
 			best.Release()
 		}
-		best, s.Correct, s.Best = h, right, fit
+		best, s.Correct, s.Best = k, k.right, k.fit
 	}
 	for _, v := range c.Coarse {
-		h, right, fit, err := try(v)
+		k, err := try(v)
 		if err != nil {
-			return best, err
+			return best.Linear, err
 		}
-		s.Coarse = append(s.Coarse, right)
-		if best.W == nil || right > s.Correct {
-			keep(h, right, fit)
+		s.Coarse = append(s.Coarse, k.right)
+		if best.W == nil || k.right > best.right {
+			keep(k)
 		} else {
-			h.Release()
+			k.Release()
 		}
 	}
+	listed = best
+	listed.retain()
+	defer listed.Release()
 	left, right := 0.1*s.Best.C, 10*s.Best.C
 	for range c.Rounds {
-		a, na, fa, err := try(left)
+		a, err := try(left)
 		if err != nil {
-			return best, err
+			return best.Linear, err
 		}
-		b, nb, fb, err := try(right)
+		b, err := try(right)
 		if err != nil {
-			return best, err
+			return best.Linear, err
 		}
-		s.Rounds = append(s.Rounds, Round{left, right, na, nb})
+		s.Rounds = append(s.Rounds, Round{left, right, a.right, b.right})
 		middle := 0.5 * (math.Log10(right) + math.Log10(left))
-		if na < nb {
+		if a.right < b.right {
 			a.Release()
-			keep(b, nb, fb)
+			keep(b)
 			left, right = math.Pow(10, middle), math.Pow(10, math.Log10(right))
 		} else {
 			b.Release()
-			keep(a, na, fa)
+			keep(a)
 			left, right = math.Pow(10, math.Log10(left)), math.Pow(10, middle)
 		}
 	}
-	return best, nil
+	return best.Linear, nil
 }
 
 // FitC is logistic regression with a given C, up to the tolerance.
