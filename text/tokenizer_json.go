@@ -47,7 +47,7 @@ func readTokenizerJSON(name string, r io.Reader) (*BPE, error) {
 	if err := checkModel(model); err != nil {
 		return nil, refuse(err)
 	}
-	t := newTokenizer()
+	t := newTokenizer(0)
 	if err := t.addMerges(model["merges"]); err != nil {
 		return nil, refuse(err)
 	}

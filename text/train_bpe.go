@@ -49,7 +49,7 @@ func TrainBPE(corpus iter.Seq[string], merges int) (*BPE, error) {
 	if merges < 0 || merges > maxMerges {
 		return nil, fmt.Errorf("text: cannot learn %d merges: choose 0 to %d", merges, maxMerges)
 	}
-	t := newTokenizer()
+	t := newTokenizer(merges)
 	words, err := countWords(corpus)
 	if err != nil {
 		return nil, err

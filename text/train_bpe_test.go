@@ -11,7 +11,7 @@ import (
 
 // learnByRecounting is training as it is defined: count all pairs, merge the first of the most frequent, start over.
 func learnByRecounting(t *testing.T, corpus []string, merges int) *BPE {
-	tok := newTokenizer()
+	tok := newTokenizer(0)
 	var words [][]string
 	for _, caption := range corpus {
 		cleaned, err := clean(caption)

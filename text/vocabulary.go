@@ -88,12 +88,13 @@ func byteAlphabet() (ids [256]int32, letters [256]rune, byLetter map[rune]byte) 
 	return ids, letters, byLetter
 }
 
-// newTokenizer returns a tokenizer that has no merges and no special tokens yet.
-func newTokenizer() *BPE {
+// newTokenizer returns a tokenizer that has no merges and no special tokens yet, and room for so many merges.
+func newTokenizer(merges int) *BPE {
 	t := &BPE{
-		symbols: make([]string, firstMerge),
-		ids:     make(map[string]int32),
-		merged:  make(map[pair]int32),
+		symbols: make([]string, firstMerge, firstMerge+merges+2),
+		ids:     make(map[string]int32, firstMerge+merges+2),
+		halves:  make([]pair, 0, merges),
+		merged:  make(map[pair]int32, merges),
 	}
 	for b := range 256 {
 		id := byteID[b]
@@ -107,7 +108,10 @@ func newTokenizer() *BPE {
 }
 
 // addMerge appends the merge of two symbols, or tells why it cannot be one.
-func (t *BPE) addMerge(left, right string) error {
+func (t *BPE) addMerge(left, right string) error { return t.addSpelt(left, right, left+right) }
+
+// addSpelt is addMerge for who has the spelling of what is made.
+func (t *BPE) addSpelt(left, right, s string) error {
 	l, ok := t.ids[left]
 	if !ok {
 		return fmt.Errorf("merges %q, which is neither a byte nor made by a line above", left)
@@ -116,7 +120,6 @@ func (t *BPE) addMerge(left, right string) error {
 	if !ok {
 		return fmt.Errorf("merges %q, which is neither a byte nor made by a line above", right)
 	}
-	s := left + right
 	if strings.HasSuffix(left, endOfWord) || strings.HasSuffix(s, endOfWord) != strings.HasSuffix(right, endOfWord) {
 		return fmt.Errorf("merges %q and %q: %s is not at the end of a word", left, right, endOfWord)
 	}
@@ -164,19 +167,23 @@ func ReadMerges(name string, r io.Reader) (*BPE, error) {
 			"starts with %s, not with a version header: if this is a merges file, put the line %q before its first merge",
 			quoteStart(header), mergesHeader)}
 	}
-	t := newTokenizer()
+	if isOpenAI {
+		rest = firstLines(rest, openAIMerges)
+	}
+	t := newTokenizer(min(strings.Count(rest, "\n")+1, maxMerges))
+	var spelt strings.Builder // of all merges, one behind the other
+	spelt.Grow(len(rest))
 	line := 1
 	for text := range strings.Lines(rest) {
 		line++
-		if isOpenAI && len(t.halves) == openAIMerges {
-			break
-		}
 		left, right, ok := strings.Cut(strings.TrimRight(text, "\r\n"), " ")
 		if !ok || strings.Contains(right, " ") {
 			return nil, &VocabularyError{File: name, Line: line, Reason: fmt.Sprintf(
 				"has %s where two symbols with one space between them are expected", quoteStart(text))}
 		}
-		if err := t.addMerge(left, right); err != nil {
+		spelt.WriteString(left)
+		spelt.WriteString(right)
+		if err := t.addSpelt(left, right, spelt.String()[spelt.Len()-len(left)-len(right):]); err != nil {
 			return nil, &VocabularyError{File: name, Line: line, Reason: err.Error()}
 		}
 	}
@@ -186,6 +193,19 @@ func ReadMerges(name string, r io.Reader) (*BPE, error) {
 	}
 	t.addSpecials()
 	return t, nil
+}
+
+// firstLines are the first n lines of s.
+func firstLines(s string, n int) string {
+	end := 0
+	for ; n > 0; n-- {
+		i := strings.IndexByte(s[end:], '\n')
+		if i < 0 {
+			return s
+		}
+		end += i + 1
+	}
+	return s[:end]
 }
 
 // readBounded reads all of r, unpacked if it is compressed.

@@ -111,10 +111,11 @@ func (m *Model) valueSum(name string) ([32]byte, error) {
 
 // hashFloats writes values to h as little-endian float32.
 func hashFloats(h hash.Hash, values []float32) {
-	buf := make([]byte, min(chunkSize, 4*len(values)))
+	buf := chunks.Get().(*[chunkSize]byte)
+	defer chunks.Put(buf)
 	for len(values) > 0 {
 		n := min(len(values), chunkSize/4)
-		narrow(buf, values[:n], F32)
+		narrow(buf[:], values[:n], F32)
 		h.Write(buf[:4*n])
 		values = values[n:]
 	}

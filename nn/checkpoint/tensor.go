@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -43,6 +44,9 @@ type tensor struct {
 // item size.
 const chunkSize = 256 << 10
 
+// chunks are buffers for that. A model has hundreds of tensors, and as many buffers would be garbage.
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
 // readFull is ReadAt for ranges that were checked against the file's size
 // when it was opened: meeting the end means that the file has shrunk.
 func readFull(r io.ReaderAt, p []byte, offset int64) error {
@@ -69,7 +73,8 @@ func (s *storage) check() error {
 func (s *storage) stream(from, n int64, use func([]byte) error) error {
 	whole := n == s.size
 	crc := uint32(0)
-	buf := make([]byte, min(n, chunkSize))
+	buf := chunks.Get().(*[chunkSize]byte)
+	defer chunks.Put(buf)
 	for done := int64(0); done < n; {
 		chunk := buf[:min(n-done, chunkSize)]
 		if err := readFull(s.r, chunk, s.offset+from+done); err != nil {

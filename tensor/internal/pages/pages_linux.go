@@ -6,21 +6,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// take is size bytes that begin where a huge page does, and the mapping that they are in: what lies before them is never touched, and so
-// is no memory. Left to itself the system puts what is no multiple of huge pages anywhere, and ends of tensors in small ones.
-func take(size int) (b, mapping []byte, err error) {
-	mapping, err = unix.Mmap(-1, 0, size+Least, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+// page is the size of the system's pages.
+var page = unix.Getpagesize()
+
+// mapping is size bytes, a multiple of huge pages that begins where one does.
+func mapping(size int) (unsafe.Pointer, error) {
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(size+huge), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	before := -uintptr(unsafe.Pointer(&mapping[0])) % Least
-	b = mapping[before:][:size:size]
-	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a wish: without it the memory is as good, but slower
-	return b, mapping, nil
+	before := int(-uintptr(p) % huge)
+	if before > 0 {
+		give(p, before)
+	}
+	p = unsafe.Add(p, before)
+	give(unsafe.Add(p, size), huge-before)
+	_ = unix.Madvise(unsafe.Slice((*byte)(p), size), unix.MADV_HUGEPAGE) // a wish: without it the memory is as good, but slower
+	return p, nil
 }
 
-func give(mapping []byte) {
-	if err := unix.Munmap(mapping); err != nil {
+func give(p unsafe.Pointer, size int) {
+	if err := unix.MunmapPtr(p, uintptr(size)); err != nil {
 		panic("pages: " + err.Error())
 	}
 }

@@ -2,9 +2,14 @@
 
 package pages
 
-import "errors"
+import (
+	"errors"
+	"unsafe"
+)
 
-// take leaves memory to Go.
-func take(int) (b, mapping []byte, err error) { return nil, nil, errors.ErrUnsupported }
+const page = 4096
 
-func give([]byte) {}
+// mapping leaves memory to Go.
+func mapping(int) (unsafe.Pointer, error) { return nil, errors.ErrUnsupported }
+
+func give(unsafe.Pointer, int) {}

@@ -30,12 +30,40 @@ func TestMemory(t *testing.T) {
 			y[n-1] = 2 // still there
 		}
 	}
-	if x := New[uint16](&m, Least+1); runtime.GOOS == "linux" && uintptr(unsafe.Pointer(&x[0]))%Least != 0 {
-		t.Error("memory does not begin with a huge page")
+	m.Close()
+	if len(m.blocks)+len(m.rooms) != 0 {
+		t.Errorf("%d blocks and %d rooms are left", len(m.blocks), len(m.rooms))
 	}
 	m.Close()
-	if len(m.blocks) != 0 {
-		t.Errorf("%d blocks are left", len(m.blocks))
+}
+
+// TestBlocksShareMappings has the blocks of a model one behind the other, each of whole pages, in mappings that begin with a huge page.
+func TestBlocksShareMappings(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is Go's")
 	}
-	m.Close()
+	var m Memory
+	defer m.Close()
+	at := func(x []byte) uintptr { return uintptr(unsafe.Pointer(&x[0])) }
+	first := New[byte](&m, Least+1)
+	second := New[byte](&m, 3*Least)
+	if at(first)%huge != 0 || at(second) != at(first)+uintptr(up(Least+1, page)) {
+		t.Errorf("blocks of one mapping begin at %#x and %#x", at(first), at(second))
+	}
+	second[0], second[3*Least-1] = 1, 2
+	Free(&m, first)
+	if third := New[byte](&m, firstMapping-up(Least+1, page)-3*Least); at(third) != at(second)+3*Least {
+		t.Errorf("the rest of a mapping, at %#x, is not at its end, %#x", at(third), at(second)+3*Least)
+	}
+	if len(m.rooms) != 0 || second[0] != 1 || second[3*Least-1] != 2 {
+		t.Errorf("%d rooms, %d, %d", len(m.rooms), second[0], second[3*Least-1])
+	}
+	large := New[byte](&m, firstMapping+1) // of a mapping of its own, whose last huge page has room
+	if at(large)%huge != 0 || m.mapped != firstMapping || len(m.rooms) != 1 || m.rooms[0].size >= huge {
+		t.Errorf("a large block begins at %#x; mappings of %d bytes, rooms %v", at(large), m.mapped, m.rooms)
+	}
+	New[byte](&m, huge)
+	if m.mapped != 2*firstMapping {
+		t.Errorf("the second mapping has %d bytes", m.mapped)
+	}
 }
