@@ -84,10 +84,10 @@ func (e *Encoder) Run(texts [][]int32) (run [][]int32, ends []int32) {
 	}
 	run, ends = make([][]int32, len(texts)), make([]int32, len(texts))
 	for i, ids := range texts {
-		if e.Full || e.Pool == PoolLast {
+		if e.Padded() {
 			ids = append(slices.Clone(ids), slices.Repeat([]int32{e.Pad}, e.Context-len(ids))...)
 		}
-		ends[i] = int32(e.end(ids))
+		ends[i] = int32(e.End(ids))
 		if run[i] = ids; !e.Full {
 			run[i] = ids[:ends[i]+1]
 		}
@@ -95,8 +95,11 @@ func (e *Encoder) Run(texts [][]int32) (run [][]int32, ends []int32) {
 	return run, ends
 }
 
-// end is the position at which a text's feature is read.
-func (e *Encoder) end(ids []int32) int {
+// Padded reports whether texts are run padded to Context: padding has an influence on their features, or is where they are read.
+func (e *Encoder) Padded() bool { return e.Full || e.Pool == PoolLast }
+
+// End is the position at which a text's feature is read, of ids as they are run. An id below 0 is no token: something else stands there.
+func (e *Encoder) End(ids []int32) int {
 	switch e.Pool {
 	case PoolLast:
 		return len(ids) - 1
@@ -159,24 +162,21 @@ func (e *Encoder) Place(x *autograd.Var, l *Layout) *autograd.Var {
 // tokens stand at end. What comes after a text's end has no influence, but where every position sees all.
 func (e *Encoder) EncodeEmbeddings(x *autograd.Var, end []int32) *autograd.Var {
 	n, length := x.Shape()[0], x.Shape()[1]
-	l := &Layout{}
-	l.add(n, length, 0, 0)
-	for i, at := range end {
-		l.ends = append(l.ends, int32(i*length)+at)
-	}
+	l := Apart(length, end)
 	return e.EncodeRows(e.Place(autograd.Reshape(x, n*length, e.Width), l), l, nn.Prompts{})
 }
 
 // EncodeRows is what all of these do: features [N, Embed] of the N texts of a layout, from its rows x [Rows, Width] with their
 // positions, as Place gives them. It ends x. With prompts, which take the place of rows of a prefix that all texts share. Where
-// every position sees all, nothing can be shared: it panics if the layout does, or has texts of several lengths.
+// every position sees all, nothing can be shared: it panics if the layout does, or has texts of several lengths, and prompts take the
+// place of rows of each text.
 func (e *Encoder) EncodeRows(x *autograd.Var, l *Layout, p nn.Prompts) *autograd.Var {
 	l.check(x, e.Width)
 	if e.Full {
-		if len(l.groups) != 1 || l.groups[0].Shared != 0 || p.Before != nil {
+		if len(l.groups) != 1 || l.groups[0].Shared != 0 {
 			panic("text: texts that share a prefix, in an encoder without a causal mask")
 		}
-		y := e.transformer.Forward(autograd.Reshape(x, l.groups[0].Count, l.groups[0].Len, e.Width))
+		y := e.transformer.With(p).Forward(autograd.Reshape(x, l.groups[0].Count, l.groups[0].Len, e.Width))
 		x = autograd.TakeRows(y, l.ends)
 	} else {
 		x = e.transformer.With(p).ForwardSequences(x, l.groups, l.keys, l.ends)

@@ -8,7 +8,7 @@ import (
 	"fewshot/autograd"
 )
 
-// Layout is how the tokens of several texts lie in the rows of one matrix: nothing is padded, and what texts have in common at their
+// Layout is how the tokens of several texts lie in the rows of one matrix: nothing is padded that need not be, and what texts have in common at their
 // beginning is there once, if the layout says so. No position of a causal network sees a later one, so that a prefix is the same
 // in all texts: both are exact, to the bit where products of more rows are (see package tensor).
 type Layout struct {
@@ -48,6 +48,17 @@ func Continued(shared int, lengths []int) (l *Layout, where []int) {
 	}
 	l.continued(0, shared, lengths, indices(len(lengths)), where)
 	return l, where
+}
+
+// Apart lays out texts of length rows each that have nothing in common, as those are run that see their padding. ends are where in a text its
+// feature is read.
+func Apart(length int, ends []int32) *Layout {
+	l := &Layout{}
+	l.add(len(ends), length, 0, 0)
+	for i, at := range ends {
+		l.ends = append(l.ends, int32(i*length)+at)
+	}
+	return l
 }
 
 // continued appends texts behind a prefix, the shortest first.

@@ -254,6 +254,9 @@ func siglipTokenizer(m *subword.SentencePiece, eos int32) func([]int32, string) 
 // Size is the number of pieces.
 func (t *Relative) Size() int { return t.file.Size() }
 
+// Before is how many ids stand before a text.
+func (t *Relative) Before() int { return len(t.before) }
+
 // Pad is the id that texts are padded with.
 func (t *Relative) Pad() (id int32, ok bool) { return max(t.pad, 0), t.pad >= 0 }
 

@@ -30,6 +30,8 @@ type Tokenizer interface {
 	// Tokenize returns what a text encoder reads: the ids of a text with those that belong around it, at most context of them, not
 	// padded. A text that needs more is refused with a *[TextError], or, with truncate, cut.
 	Tokenize(text string, context int, truncate bool) ([]int32, error)
+	// Before is how many ids Tokenize puts before a text.
+	Before() int
 	// Decode returns the text that ids spell, for people to read.
 	Decode(ids []int32) string
 	// Pad is the id that texts are padded with, where the tokenizer's files say one.
@@ -113,6 +115,9 @@ func (t *BPE) Tokenize(text string, context int, truncate bool) ([]int32, error)
 	}
 	return slices.Concat([]int32{t.SOT()}, inner, []int32{t.EOT()}), nil
 }
+
+// Before is 1, the start of text.
+func (t *BPE) Before() int { return 1 }
 
 // Pad says nothing: what comes after a text's end has no influence in CLIP, and its relatives that have this tokenizer pad with 0.
 func (t *BPE) Pad() (id int32, ok bool) { return 0, false }

@@ -54,22 +54,6 @@ func (m *CLIP) tokens(prompt, class string) ([]int32, error) {
 	return ids, nil
 }
 
-// words are the embeddings of the first n tokens of some words, [n, Width].
-func (m *CLIP) words(text string, n int) (*tensor.Tensor, error) {
-	ids, err := m.Tokenizer.Encode(text)
-	if err != nil {
-		return nil, err
-	}
-	if len(ids) < n {
-		return nil, fmt.Errorf("%q has %d tokens; %d context vectors want as many", text, len(ids), n)
-	}
-	t := autograd.NoGrad(m.Device)
-	defer t.Release()
-	x := m.Device.New(tensor.Full, n, m.Text.Width)
-	tensor.Copy(x, m.Text.Embeddings(t, ids[:n]).Value)
-	return x, nil
-}
-
 // head is the zero-shot classifier of a template, [C, Embed], rows of length 1. The caller releases it.
 func (m *CLIP) head(classes []string, template string) (*tensor.Tensor, error) {
 	if !strings.Contains(template, "{}") {
@@ -117,11 +101,11 @@ func (m *CLIP) start(c *promptContext, words string, seed uint64, method string)
 	if words == "" {
 		return m.normal(seed, method, "ctx", c.vectors, m.Text.Width), nil
 	}
-	x, err := m.words(words, c.vectors)
+	*c = c.of(words)
+	x, err := c.embeddings(m)
 	if err != nil {
 		return nil, err
 	}
-	c.prefix = words
 	return &nn.Param{Name: "ctx", Value: x}, nil
 }
 

@@ -52,7 +52,7 @@ func NewCoCoOp(m *CLIP, classes []string, c CoCoOpConfig) (*CoCoOp, error) {
 	if middle == 0 {
 		return nil, fmt.Errorf("features of %d numbers are too short for CoCoOp's network, which is 16 times narrower", d)
 	}
-	l := &CoCoOp{clip: m, classes: classes, context: promptContext{c.Context, "end", placeholder(c.Context), false}, texts: map[int]*texts{}}
+	l := &CoCoOp{clip: m, classes: classes, context: newContext(c.Context, "end", false), texts: map[int]*texts{}}
 	var err error
 	if l.ctx, err = m.start(&l.context, c.Words, c.Seed, "cocoop"); err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func NewCoOp(m *CLIP, classes []string, c ContextConfig) (*CoOp, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	l := &CoOp{clip: m, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), c.Specific}}
+	l := &CoOp{clip: m, classes: classes, context: newContext(c.Context, c.Position, c.Specific)}
 	if c.Specific {
 		l.ctx = m.normal(c.Seed, "coop", "ctx", len(classes), c.Context, m.Text.Width)
 	} else {

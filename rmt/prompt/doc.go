@@ -14,7 +14,7 @@
 //
 // # Cost
 //
-// The text encoder is run without padding, and contexts that classes share are computed once (package text): to train through it
-// takes a tenth of what it does on 77 tokens. Of many classes it keeps no more than those of a chunk: all features are computed
+// A causal text encoder is run without padding, and contexts that classes share are computed once (package text): to train through it
+// takes a tenth of what it does on 77 tokens. Where every token sees all, as in SigLIP, texts are padded as their tokenizer pads them, and nothing is shared. Of many classes it keeps no more than those of a chunk: all features are computed
 // first, and those of a chunk once more when their gradient is known ([autograd.Checkpoint]).
 package prompt

@@ -69,7 +69,7 @@ func NewMaPLe(m *CLIP, classes []string, c MaPLeConfig) (*MaPLe, error) {
 	if most := min(image.Layers, m.Text.Layers); c.Depth > most {
 		return nil, fmt.Errorf("depth %d: the encoders have %d layers; give fewer by -depth", c.Depth, most)
 	}
-	l := &MaPLe{clip: m, image: image, classes: classes, context: promptContext{c.Context, "end", placeholder(c.Context), false}}
+	l := &MaPLe{clip: m, image: image, classes: classes, context: newContext(c.Context, "end", false)}
 	if l.ctx, err = m.start(&l.context, c.Words, c.Seed, "maple"); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,6 @@ func NewMaPLe(m *CLIP, classes []string, c MaPLeConfig) (*MaPLe, error) {
 	return l, nil
 }
 
-// layout has one family of prompts in each chunk, at whose beginning the vectors are that are replaced.
 func (l *MaPLe) beside() []*tensor.Tensor { return nil }
 
 // Groups are all of the parameters.
@@ -118,7 +117,7 @@ func (l *MaPLe) visual(t *autograd.Tape) vit.Prompts {
 }
 
 func (l *MaPLe) textual(t *autograd.Tape, texts *texts) *autograd.Var {
-	return autograd.L2Normalize(texts.deep(l.ctx.On(t), on(t, l.deep), 1))
+	return autograd.L2Normalize(texts.deep(l.ctx.On(t), on(t, l.deep)))
 }
 
 // on are parameters on a tape.

@@ -65,7 +65,7 @@ func NewMVLPT(m *CLIP, classes []string, c MVLPTConfig) (*MVLPT, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &MVLPT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), false}}
+	l := &MVLPT{clip: m, image: image, config: c, classes: classes, context: newContext(c.Context, c.Position, false)}
 	if l.texts, err = l.context.layout(l.clip, classes); err != nil {
 		return nil, err
 	}

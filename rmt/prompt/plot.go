@@ -110,13 +110,14 @@ func NewPLOT(m *CLIP, classes []string, c PLOTConfig) (*PLOT, error) {
 	if !ok {
 		return nil, fmt.Errorf("plot looks at local features, and this image encoder gives none")
 	}
-	l := &PLOT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), false}}
+	l := &PLOT{clip: m, image: image, config: c, classes: classes, context: newContext(c.Context, c.Position, false)}
 	if c.Words != "" {
-		x, err := m.words(c.Words, c.Context)
+		l.context = l.context.of(c.Words)
+		x, err := l.context.embeddings(m)
 		if err != nil {
 			return nil, err
 		}
-		l.context.prefix, l.ctx = c.Words, &nn.Param{Name: "ctx", Value: x.View(1, c.Context, m.Text.Width)}
+		l.ctx = &nn.Param{Name: "ctx", Value: x.View(1, c.Context, m.Text.Width)}
 	} else {
 		l.ctx = m.normal(c.Seed, "plot", "ctx", c.Contexts, c.Context, m.Text.Width)
 	}
@@ -340,7 +341,7 @@ func NewPLOTPlus(m *CLIP, classes []string, c PLOTPlusConfig) (*PLOTPlus, error)
 	n := len(strings.Fields(c.Templates[0]))
 	l.ctx = m.constant("ctx", 0, len(c.Templates), n, m.Text.Width)
 	for j, t := range c.Templates {
-		x, err := m.words(t, n)
+		x, err := newContext(n, "end", false).of(t).embeddings(m)
 		if err != nil {
 			return nil, err
 		}
@@ -370,7 +371,7 @@ func (l *PLOTPlus) layout(classes []string) (*texts, error) {
 	n := len(strings.Fields(l.config.Templates[0]))
 	var all []family
 	for j, t := range l.config.Templates {
-		prompts, shared, err := promptContext{n, "end", t, false}.prompts(l.clip, classes)
+		prompts, shared, err := newContext(n, "end", false).of(t).prompts(l.clip, classes)
 		if err != nil {
 			return nil, err
 		}

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"fewshot/nn"
 	"fewshot/optim"
 	"fewshot/rmt/train"
-	"fewshot/tensor"
 )
 
 // ProGradConfig are the settings of ProGrad.
@@ -80,21 +80,19 @@ func NewProGrad(m *CLIP, classes []string, c ProGradConfig) (*CoOp, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &CoOp{clip: m, classes: classes, context: promptContext{c.Context, c.Position, placeholder(c.Context), c.Specific},
+	l := &CoOp{clip: m, classes: classes, context: newContext(c.Context, c.Position, c.Specific),
 		teacher: &train.Head{Classes: head, Scale: m.Scale}, soft: c.Temperature}
 	shape := []int{c.Context, m.Text.Width}
 	switch {
 	case c.FromWords:
 		words, _, _ := strings.Cut(c.Template, " {}")
 		k := len(strings.Fields(words))
-		x, err := m.words(words, k)
+		l.context.blank, l.context.words = c.Context-k, words
+		x, err := l.context.embeddings(m)
 		if err != nil {
 			return nil, err
 		}
-		l.context.prefix = strings.TrimSpace(placeholder(c.Context-k) + " " + words)
-		l.ctx = m.constant("ctx", 0, shape...)
-		tensor.Copy(l.ctx.Value.Rows(c.Context-k, c.Context), x)
-		x.Release()
+		l.ctx = &nn.Param{Name: "ctx", Value: x}
 	case c.Specific:
 		l.ctx = m.normal(c.Seed, "prograd", "ctx", append([]int{len(classes)}, shape...)...)
 	default:

@@ -234,34 +234,36 @@ func logits(t *testing.T, m *CLIP, l Learner, names []string) []float64 {
 // too unless it refuses them.
 func TestMethodsLearn(t *testing.T) {
 	for name, start := range methods() {
-		t.Run(name, func(t *testing.T) {
-			m := rig(t, "cpu")
-			l, err := start(m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tr := train.New(m.Device, l, tensor.NewKey(1), 0)
-			defer tr.Release()
-			first := step(t, tr, 0.02)
-			var last train.Stats
-			for range 12 {
-				last = step(t, tr, 0.02)
-			}
-			if !(last.Loss < first.Loss) {
-				t.Errorf("the loss was %g and is %g", first.Loss, last.Loss)
-			}
-			if got := logits(t, m, l, classes); len(got) != 4*len(classes) || slices.ContainsFunc(got, math.IsNaN) {
-				t.Errorf("logits %v", got)
-			}
-			others := []string{"cat", "ph"}
-			if name == "coop class-specific" {
-				if _, _, err := l.Classifier(others); err == nil {
-					t.Error("contexts of other classes were not refused")
-				}
-			} else if got := logits(t, m, l, others); len(got) != 8 {
-				t.Errorf("%d logits of two other classes", len(got))
-			}
-		})
+		t.Run(name, func(t *testing.T) { learns(t, rig(t, "cpu"), name, start) })
+		t.Run(name+" of SigLIP", func(t *testing.T) { learns(t, siglip(t, "cpu"), name, start) })
+	}
+}
+
+func learns(t *testing.T, m *CLIP, name string, start func(m *CLIP) (Learner, error)) {
+	l, err := start(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := train.New(m.Device, l, tensor.NewKey(1), 0)
+	defer tr.Release()
+	first := step(t, tr, 0.02)
+	var last train.Stats
+	for range 12 {
+		last = step(t, tr, 0.02)
+	}
+	if !(last.Loss < first.Loss) {
+		t.Errorf("the loss was %g and is %g", first.Loss, last.Loss)
+	}
+	if got := logits(t, m, l, classes); len(got) != 4*len(classes) || slices.ContainsFunc(got, math.IsNaN) {
+		t.Errorf("logits %v", got)
+	}
+	others := []string{"cat", "ph"}
+	if name == "coop class-specific" {
+		if _, _, err := l.Classifier(others); err == nil {
+			t.Error("contexts of other classes were not refused")
+		}
+	} else if got := logits(t, m, l, others); len(got) != 8 {
+		t.Errorf("%d logits of two other classes", len(got))
 	}
 }
 
@@ -304,34 +306,40 @@ func TestMethodsInParts(t *testing.T) {
 // A run that goes on from a checkpoint ends where one does that was never stopped, to the bit.
 func TestMethodsResume(t *testing.T) {
 	for name, start := range methods() {
-		m := rig(t, "cpu")
-		run := func(steps int, from string) (*train.Trainer, Learner) {
-			l, err := start(m)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tr := train.New(m.Device, l, tensor.NewKey(1), 0)
-			t.Cleanup(func() { tr.Release() })
-			if from != "" {
-				if _, found, err := train.RestoreState(from, tr, nil, nil); err != nil || !found {
-					t.Fatal(found, err)
-				}
-			}
-			for range steps {
-				step(t, tr, 0.01)
-			}
-			return tr, l
-		}
-		dir := t.TempDir()
-		half, _ := run(2, "")
-		if err := train.SaveState(dir, half, train.Position{}, train.Progress{}, nil); err != nil {
+		resumes(t, rig(t, "cpu"), name, start)
+	}
+	for _, name := range []string{"coop", "maple"} {
+		resumes(t, siglip(t, "cpu"), name, methods()[name])
+	}
+}
+
+func resumes(t *testing.T, m *CLIP, name string, start func(m *CLIP) (Learner, error)) {
+	run := func(steps int, from string) (*train.Trainer, Learner) {
+		l, err := start(m)
+		if err != nil {
 			t.Fatal(err)
 		}
-		_, resumed := run(2, dir)
-		_, whole := run(4, "")
-		if !slices.Equal(trained(resumed), trained(whole)) {
-			t.Errorf("%s: a resumed run differs", name)
+		tr := train.New(m.Device, l, tensor.NewKey(1), 0)
+		t.Cleanup(func() { tr.Release() })
+		if from != "" {
+			if _, found, err := train.RestoreState(from, tr, nil, nil); err != nil || !found {
+				t.Fatal(found, err)
+			}
 		}
+		for range steps {
+			step(t, tr, 0.01)
+		}
+		return tr, l
+	}
+	dir := t.TempDir()
+	half, _ := run(2, "")
+	if err := train.SaveState(dir, half, train.Position{}, train.Progress{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, resumed := run(2, dir)
+	_, whole := run(4, "")
+	if !slices.Equal(trained(resumed), trained(whole)) {
+		t.Errorf("%s: a resumed run differs", name)
 	}
 }
 
@@ -420,7 +428,7 @@ func TestManyClasses(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprintf("c%d %s", i, strings.Repeat("x", i%4))
 	}
-	c := promptContext{4, "end", placeholder(4), false}
+	c := newContext(4, "end", false)
 	features := func(t *autograd.Tape, vectors *tensor.Tensor, n, most int) *autograd.Var {
 		prompts, shared, err := c.prompts(m, many[:n])
 		if err != nil {

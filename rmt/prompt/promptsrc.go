@@ -174,7 +174,7 @@ func NewPromptSRC(m *CLIP, classes []string, c PromptSRCConfig) (*PromptSRC, err
 	if c.TextDepth > m.Text.Layers || c.ImageDepth > image.Layers {
 		return nil, fmt.Errorf("depths %d and %d: the encoders of texts and images have %d and %d layers; give fewer by -text-depth and -image-depth", c.TextDepth, c.ImageDepth, m.Text.Layers, image.Layers)
 	}
-	l := &PromptSRC{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Context, "end", placeholder(c.Context), false}}
+	l := &PromptSRC{clip: m, image: image, config: c, classes: classes, context: newContext(c.Context, "end", false)}
 	ctx, err := m.start(&l.context, c.Words, c.Seed, "promptsrc")
 	if err != nil {
 		return nil, err
@@ -243,7 +243,7 @@ func (l *PromptSRC) visual(t *autograd.Tape) vit.Prompts {
 
 func (l *PromptSRC) textual(t *autograd.Tape, texts *texts) *autograd.Var {
 	all := on(t, l.vectors)
-	return autograd.L2Normalize(texts.deep(all[0], all[1:], 1))
+	return autograd.L2Normalize(texts.deep(all[0], all[1:]))
 }
 
 // Shared are the prompts and the class features.

@@ -86,7 +86,7 @@ func NewUPT(m *CLIP, classes []string, c UPTConfig) (*UPT, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &UPT{clip: m, image: image, config: c, classes: classes, context: promptContext{c.Prompts, "end", placeholder(c.Prompts), false}}
+	l := &UPT{clip: m, image: image, config: c, classes: classes, context: newContext(c.Prompts, "end", false)}
 	if l.texts, err = l.context.layout(l.clip, classes); err != nil {
 		return nil, err
 	}
