@@ -13,9 +13,10 @@ const Least = 256 << 10
 // huge is the size of a huge page.
 const huge = 2 << 20
 
-// Mappings that blocks are cut from: the first of an owner, and how far they double. What is not used of them is addresses, not memory.
+// Mappings that blocks are cut from: the first of an owner, and how far they double. What is not used of them is addresses, not memory. The
+// first is of small pages, and blocks of a huge page or more are not in it: who needs little is not to hold a huge page for it.
 const (
-	firstMapping = 8 << 20
+	firstMapping = 2 * huge
 	mostMapping  = 256 << 20
 )
 
@@ -62,12 +63,15 @@ func (m *Memory) take(size int) (unsafe.Pointer, error) {
 	}
 	if at == len(m.rooms) {
 		next := min(max(2*m.mapped, firstMapping), mostMapping)
-		if 2*size < next {
+		for next <= 2*size {
+			next *= 2
+		}
+		if next <= mostMapping {
 			m.mapped = next
-		} else { // a mapping of its own, but for the end of its last huge page
+		} else { // the end of its last huge page alone is left of it
 			next = up(size, huge)
 		}
-		p, err := mapping(next)
+		p, err := mapping(next, next > firstMapping)
 		if err != nil {
 			return nil, err
 		}

@@ -9,8 +9,8 @@ import (
 // page is the size of the system's pages.
 var page = unix.Getpagesize()
 
-// mapping is size bytes, a multiple of huge pages that begins where one does.
-func mapping(size int) (unsafe.Pointer, error) {
+// mapping is size bytes, a multiple of huge pages that begins where one does; inHuge asks for such pages.
+func mapping(size int, inHuge bool) (unsafe.Pointer, error) {
 	p, err := unix.MmapPtr(-1, 0, nil, uintptr(size+huge), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return nil, err
@@ -21,7 +21,9 @@ func mapping(size int) (unsafe.Pointer, error) {
 	}
 	p = unsafe.Add(p, before)
 	give(unsafe.Add(p, size), huge-before)
-	_ = unix.Madvise(unsafe.Slice((*byte)(p), size), unix.MADV_HUGEPAGE) // a wish: without it the memory is as good, but slower
+	if inHuge {
+		_ = unix.Madvise(unsafe.Slice((*byte)(p), size), unix.MADV_HUGEPAGE) // a wish: without it the memory is as good, but slower
+	}
 	return p, nil
 }
 

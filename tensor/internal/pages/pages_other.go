@@ -10,6 +10,6 @@ import (
 const page = 4096
 
 // mapping leaves memory to Go.
-func mapping(int) (unsafe.Pointer, error) { return nil, errors.ErrUnsupported }
+func mapping(int, bool) (unsafe.Pointer, error) { return nil, errors.ErrUnsupported }
 
 func give(unsafe.Pointer, int) {}

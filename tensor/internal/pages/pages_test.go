@@ -58,12 +58,12 @@ func TestBlocksShareMappings(t *testing.T) {
 	if len(m.rooms) != 0 || second[0] != 1 || second[3*Least-1] != 2 {
 		t.Errorf("%d rooms, %d, %d", len(m.rooms), second[0], second[3*Least-1])
 	}
-	large := New[byte](&m, firstMapping+1) // of a mapping of its own, whose last huge page has room
-	if at(large)%huge != 0 || m.mapped != firstMapping || len(m.rooms) != 1 || m.rooms[0].size >= huge {
-		t.Errorf("a large block begins at %#x; mappings of %d bytes, rooms %v", at(large), m.mapped, m.rooms)
-	}
-	New[byte](&m, huge)
+	New[byte](&m, huge) // too large for another as the first
 	if m.mapped != 2*firstMapping {
 		t.Errorf("the second mapping has %d bytes", m.mapped)
+	}
+	large := New[byte](&m, mostMapping/2+1) // of a mapping of its own, whose last huge page has room
+	if at(large)%huge != 0 || m.mapped != 2*firstMapping || len(m.rooms) != 2 || m.rooms[1].size >= huge {
+		t.Errorf("a large block begins at %#x; mappings of %d bytes, rooms %v", at(large), m.mapped, m.rooms)
 	}
 }
