@@ -160,7 +160,8 @@ func ReadMerges(name string, r io.Reader) (*BPE, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, rest, _ := strings.Cut(string(data), "\n")
+	first, after, _ := bytes.Cut(data, []byte("\n"))
+	header := string(first)
 	isOpenAI := strings.HasPrefix(header, openAIHeader)
 	if !isOpenAI && !strings.HasPrefix(header, "#version") {
 		return nil, &VocabularyError{File: name, Line: 1, Reason: fmt.Sprintf(
@@ -168,8 +169,9 @@ func ReadMerges(name string, r io.Reader) (*BPE, error) {
 			quoteStart(header), mergesHeader)}
 	}
 	if isOpenAI {
-		rest = firstLines(rest, openAIMerges)
+		after = firstLines(after, openAIMerges)
 	}
+	rest := string(after)
 	t := newTokenizer(min(strings.Count(rest, "\n")+1, maxMerges))
 	var spelt strings.Builder // of all merges, one behind the other
 	spelt.Grow(len(rest))
@@ -196,10 +198,10 @@ func ReadMerges(name string, r io.Reader) (*BPE, error) {
 }
 
 // firstLines are the first n lines of s.
-func firstLines(s string, n int) string {
+func firstLines(s []byte, n int) []byte {
 	end := 0
 	for ; n > 0; n-- {
-		i := strings.IndexByte(s[end:], '\n')
+		i := bytes.IndexByte(s[end:], '\n')
 		if i < 0 {
 			return s
 		}

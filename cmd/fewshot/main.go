@@ -32,14 +32,22 @@ const exitCodes = "0 done, 1 failed, 2 wrong usage, 70 a fault of the program, 7
 // are many megabytes and hold no pointers, so that collecting costs next to nothing, while Go's default of 100 would take as much again.
 const headroom = 25
 
+// opening is headroom while a model is opened: Go has little then, a vocabulary, and would collect it a dozen times while it grows.
+const opening = 200
+
+// collect sets the garbage that may lie about, where the environment does not.
+func collect(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
+
 func main() {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if len(os.Args) < 2 || !hangsOn(os.Args[1:]) {
 		ends = append(ends, syscall.SIGHUP)
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(headroom)
-	}
+	collect(headroom)
 	ctx, stop := interruptible(ends...)
 	defer stop()
 	// After the first signal the default action is back: a second one ends the program at once.

@@ -51,6 +51,8 @@ func (m *modelFlags) open(ctx context.Context, dev *tensor.Device, u *ui) (*clip
 // load is open for a model that was fetched.
 func (m *modelFlags) load(dev *tensor.Device, u *ui) (*clip.Model, error) {
 	m.Warn = u.Warn
+	collect(opening)
+	defer collect(headroom) // also of models that are opened side by side the last
 	return m.Open(dev)
 }
 
