@@ -342,3 +342,15 @@ func (t *tree) put(name string) {
 		t.count += c.count
 	}
 }
+
+// at finds a folder below t by its names.
+func (t *tree) at(names ...string) *tree {
+	for _, name := range names {
+		i := slices.IndexFunc(t.dirs, func(c *tree) bool { return c.name == name })
+		if i < 0 {
+			return nil
+		}
+		t = t.dirs[i]
+	}
+	return t
+}

@@ -203,18 +203,6 @@ func (t *tree) each(do func(*tree)) {
 	}
 }
 
-// at finds a folder below t by its names.
-func (t *tree) at(names ...string) *tree {
-	for _, name := range names {
-		i := slices.IndexFunc(t.dirs, func(c *tree) bool { return c.name == name })
-		if i < 0 {
-			return nil
-		}
-		t = t.dirs[i]
-	}
-	return t
-}
-
 // shown names folders in a message, with a slash behind.
 func shown(trees []*tree) string {
 	const limit = 6

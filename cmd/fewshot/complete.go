@@ -54,13 +54,6 @@ func document() (all []documented) {
 	return all
 }
 
-func (d documented) flags() (all []*flag.Flag) {
-	for _, g := range d.groups {
-		all = append(all, g.flags...)
-	}
-	return all
-}
-
 // isBool tells flags without a value.
 func isBool(f *flag.Flag) bool {
 	b, ok := f.Value.(interface{ IsBoolFlag() bool })

@@ -297,3 +297,10 @@ func TestBar(t *testing.T) {
 		t.Errorf("left behind: %q", out.String())
 	}
 }
+
+func (d documented) flags() (all []*flag.Flag) {
+	for _, g := range d.groups {
+		all = append(all, g.flags...)
+	}
+	return all
+}

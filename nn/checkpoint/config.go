@@ -155,13 +155,6 @@ func wantBool(want bool) func(*jsonReader) error {
 	}
 }
 
-// wantAbsent refuses any value but null.
-func wantAbsent(what string) func(*jsonReader) error {
-	return func(r *jsonReader) error {
-		return fault(Unsupported, "%s", what).at(r.base + int64(r.pos))
-	}
-}
-
 // wantNear accepts one number, within the rounding of its decimal spelling.
 func wantNear(want float64) func(*jsonReader) error {
 	return func(r *jsonReader) error {

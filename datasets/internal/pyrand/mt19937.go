@@ -120,10 +120,3 @@ func (r *Rand) Randbelow(n int) int {
 		}
 	}
 }
-
-// Random is random.random(): a multiple of 2⁻⁵³ in [0, 1), made of 27 and 26 bits of two outputs.
-func (r *Rand) Random() float64 {
-	a := r.Uint32() >> 5
-	b := r.Uint32() >> 6
-	return (float64(a)*(1<<26) + float64(b)) / (1 << 53)
-}

@@ -118,24 +118,10 @@ func TestVectors(t *testing.T) {
 				for range call.Result {
 					ints([]int{r.Randbelow(call.Args[0])})
 				}
-			case "random":
-				for _, s := range call.Result {
-					want, err := strconv.ParseFloat(s, 64)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if v := r.Random(); v == want {
-						got = append(got, s)
-					} else {
-						got = append(got, fmt.Sprintf("%x", v))
-					}
-				}
 			case "sample":
 				ints(r.Sample(call.Args[0], call.Args[1]))
 			case "shuffle":
 				ints(shuffled(r, call.Args[0]))
-			case "choices":
-				ints(r.Choices(call.Args[0], call.Args[1]))
 			default:
 				t.Fatalf("unknown operation %q", call.Op)
 			}

@@ -48,16 +48,3 @@ func (r *Rand) Shuffle(n int, swap func(i, j int)) {
 		swap(i, r.Randbelow(i+1))
 	}
 }
-
-// Choices is random.choices(range(n), k=k): k indices below n, drawn with replacement as
-// ⌊random()·n⌋.
-func (r *Rand) Choices(n, k int) []int {
-	if n <= 0 {
-		panic("pyrand: Choices: n is not positive")
-	}
-	result := make([]int, k)
-	for i := range result {
-		result[i] = int(r.Random() * float64(n))
-	}
-	return result
-}

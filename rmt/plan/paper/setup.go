@@ -58,9 +58,6 @@ func isMask(m string) bool {
 	return slices.Contains([]string{"amt", "mmt", "pmt", "dmt"}, kind)
 }
 
-// own reports whether a setup is the paper's own method, or a stack of another on it, rather than what it is compared with.
-func (s Setup) own() bool { return isMask(s.Method) || s.Below != "" }
-
 // cutStack takes a stack on a mask apart. (Names of methods end in + too.)
 func cutStack(row string) (upper, lower string, stacked bool) {
 	if i := strings.LastIndex(row, "+"); i > 0 && isMask(row[i+1:]) {

@@ -1,7 +1,7 @@
-// Package draw makes the program's pictures, by gonum/plot, in one style: curves, bars, heat maps and points, alone or several on
+// Package draw makes the program's pictures, by gonum/plot, in one style: curves, bars and heat maps, alone or several on
 // a sheet.
 //
-// A [Figure] is a plain value that says what is shown, and nothing of how: a [Curves], [Bars], [Heat], [Points], or [Sheet] of
+// A [Figure] is a plain value that says what is shown, and nothing of how: a [Curves], [Bars], [Heat], or [Sheet] of
 // them. It is written as SVG or PNG by [WriteFile], [SVG] and [PNG], or with colours that follow a page's ([Inline]):
 //
 //	err := draw.WriteFile("loss.svg", draw.Curves{Title: "loss", X: "epoch", Whole: true, Lines: []draw.Line{{Name: "seed 1", X: x, Y: y}}})

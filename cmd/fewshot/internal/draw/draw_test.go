@@ -66,8 +66,6 @@ func samples() map[string]Figure {
 		"across":      across,
 		"heat":        heat,
 		"large":       large,
-		"points": Points{Title: "gain against sparsity", X: "weights off, %", Y: "gain", Zero: true, Clouds: []Cloud{{Name: "AMT", X: []float64{1, 2, 3}, Y: []float64{5, 9, 2}, Labels: []string{"pets", nasty, "cars"}},
-			{Name: "R-AMT", X: []float64{1.02, 2.2, 3.3}, Y: []float64{5.1, -1, 2}, Labels: []string{"pets", "flowers", "cars"}}}},
 		"sheet":   Sheet{Title: "several", Columns: 2, Figures: []Figure{curves, bars, heat}},
 		"nothing": Curves{Title: "no values"},
 		"none":    Bars{},

@@ -22,7 +22,6 @@ def case(seed):
         call("getrandbits", [k], [random.getrandbits(k) for _ in range(3)])
     for n in (1, 2, 3, 10, 1000, 2**31, 2**32, 2**40 + 7):
         call("randbelow", [n], [random.randrange(n) for _ in range(3)])
-    call("random", [], [random.random().hex() for _ in range(4)])
     # Around every change between the pool and the set algorithm: 21, and 21 + 4^e for k > 5.
     for k in (0, 1, 4, 5, 6, 16, 21, 22, 64):
         for n in (k, k + 1, 20, 21, 22, 36, 37, 38, 84, 85, 86, 276, 277, 278, 1300):
@@ -32,8 +31,6 @@ def case(seed):
         x = list(range(n))
         random.shuffle(x)
         call("shuffle", [n], x)
-    for n, k in ((1, 3), (10, 5), (101, 7)):
-        call("choices", [n, k], random.choices(range(n), k=k))
     call("getrandbits", [32], [random.getrandbits(32) for _ in range(700)])
     return {"seed": str(seed), "calls": calls}
 
