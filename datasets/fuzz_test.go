@@ -107,7 +107,7 @@ func FuzzLists(f *testing.F) {
 		for _, c := range classes {
 			sceneName(c)
 		}
-		classes, index = parseActions(&p, heads)
+		_, index = parseActions(&p, heads)
 		checkItems(t, parseClips(&p, rows, index), len(heads))
 		breeds := make(map[int32]string)
 		for _, it := range parsePets(&p, rows, breeds) {

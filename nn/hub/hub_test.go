@@ -445,6 +445,9 @@ func TestResume(t *testing.T) {
 	if diff := cmp.Diff([]string{"bytes=14-", ""}, ranges); diff != "" {
 		t.Error(diff)
 	}
+	if b, err := os.ReadFile(p); err != nil || hashOf(b) != hashOf(modelBin(5000)) {
+		t.Error("wrong content", err)
+	}
 }
 
 // TestStall: what sends nothing is left and asked again for the rest.

@@ -159,7 +159,8 @@ func (j *conv) tasks(worker, lo, hi int) {
 	for t := lo; t < hi; t++ {
 		band, part := t/j.across, t%j.across
 		p0, p1 := bounds(ceil(j.O, j.v.width), j.across, part, false)
-		n0, n1, y0, y1 := band, band+1, 0, j.outH()
+		var n0, n1 int
+		y0, y1 := 0, j.outH()
 		if j.bandRows < y1 {
 			per := ceil(j.outH(), j.bandRows)
 			n0, y0 = band/per, band%per*j.bandRows
