@@ -198,35 +198,5 @@ func parseTemplates(file string, data []byte) (templates []string, err error) {
 	return templates, p.err("a template is a line such as: " + defaultTemplate)
 }
 
-// ReadNames reads names of classes, one a line, in the order of their labels. Errors are *Error.
-func ReadNames(file string) ([]string, error) {
-	data, err := readText(file, maxListBytes)
-	if err != nil {
-		return nil, err
-	}
-	return parseNames(file, data)
-}
-
-func parseNames(file string, data []byte) (names []string, err error) {
-	p := problems{file: file}
-	line := map[string]int{}
-	for _, l := range textLines(&p, data) {
-		name, problem := cleanPrompt(l.text)
-		switch {
-		case problem != "":
-			p.add("line %d: %s %s", l.number, quote.String(l.text), problem)
-		case line[name] > 0:
-			p.add("line %d: %s is the name of line %d too", l.number, quote.String(name), line[name])
-		default:
-			line[name] = l.number
-		}
-		names = append(names, name)
-	}
-	if len(names) == 0 && p.total == 0 {
-		p.add("is empty")
-	}
-	return names, p.err("a line is the name of a class, as tabby cat")
-}
-
 // HashPrompts is what [Dataset.PromptsHash] of classes with these prompts is.
 func HashPrompts(classes []string, prompts [][]string) string { return hashPrompts(classes, prompts) }

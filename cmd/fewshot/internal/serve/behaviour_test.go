@@ -477,3 +477,20 @@ func TestPage(t *testing.T) {
 		t.Errorf("%v %v", all, err)
 	}
 }
+
+// Classes from a file of names are those that a mask names itself: underscores are spaces, as predict has it.
+func TestClassNames(t *testing.T) {
+	f := start(t, func(c *Config, _ *Options) {
+		dir := t.TempDir()
+		mask, names := filepath.Join(dir, "mask.safetensors"), filepath.Join(dir, "names.txt")
+		saveMask(t, c.Model, mask, 3, nil) // as that of m
+		if err := os.WriteFile(names, []byte("a_red_circle\na blue square\na_green star\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c.Tasks = append(c.Tasks, Spec{Name: "named", Tuned: mask, Classes: names})
+	})
+	body := oipJSON(picture(1))
+	if got, want := f.infer("named", "probabilities", body), f.infer("m", "probabilities", body); !slices.Equal(got, want) {
+		t.Errorf("%v, not %v as with the same names in the mask", got, want)
+	}
+}

@@ -85,7 +85,7 @@ func (e *engine) load(ctx context.Context, spec Spec) (*task, error) {
 	}
 	classes := top.Classes
 	if spec.Classes != "" {
-		if classes, err = datasets.ReadNames(spec.Classes); err != nil {
+		if classes, err = datasets.ReadClassNames(spec.Classes); err != nil {
 			return nil, err
 		}
 	}
