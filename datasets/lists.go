@@ -64,6 +64,21 @@ func (s *source) listFile(name string, use func(p *problems, lines []line)) erro
 	return p.err("")
 }
 
+// itemsFile reads one of the data set's lists of images.
+func (s *source) itemsFile(name string, parse func(*problems, []line) []Item) (items []Item, err error) {
+	err = s.listFile(name, func(p *problems, lines []line) { items = parse(p, lines) })
+	return items, err
+}
+
+// itemsFiles reads the lists of images for training and for testing.
+func (s *source) itemsFiles(training, testing string, parse func(*problems, []line) []Item) (trainval, test []Item, err error) {
+	if trainval, err = s.itemsFile(training, parse); err != nil {
+		return nil, nil, err
+	}
+	test, err = s.itemsFile(testing, parse)
+	return trainval, test, err
+}
+
 // listedPath returns the image path that a list names, reporting a bad one.
 func listedPath(p *problems, l line, name string) (string, bool) {
 	clean, problem := cleanPath(name)
@@ -101,6 +116,7 @@ func readAircraft(s *source) error {
 	if err != nil {
 		return err
 	}
+	parse := func(p *problems, lines []line) []Item { return parseVariants(p, lines, index) }
 	for _, part := range []struct {
 		file  string
 		items *[]Item
@@ -109,10 +125,7 @@ func readAircraft(s *source) error {
 		{"images_variant_val.txt", &s.d.Val},
 		{"images_variant_test.txt", &s.d.Test},
 	} {
-		err := s.listFile(part.file, func(p *problems, lines []line) {
-			*part.items = parseVariants(p, lines, index)
-		})
-		if err != nil {
+		if *part.items, err = s.itemsFile(part.file, parse); err != nil {
 			return err
 		}
 	}
@@ -149,20 +162,10 @@ func (s *source) divide(where string, trainval, test []Item) (err error) {
 // readPets reads annotations/trainval.txt and test.txt of Oxford-IIIT Pets.
 func readPets(s *source) error {
 	breeds := make(map[int32]string)
-	var trainval, test []Item
-	for _, part := range []struct {
-		file  string
-		items *[]Item
-	}{
-		{"annotations/trainval.txt", &trainval},
-		{"annotations/test.txt", &test},
-	} {
-		err := s.listFile(part.file, func(p *problems, lines []line) {
-			*part.items = parsePets(p, lines, breeds)
-		})
-		if err != nil {
-			return err
-		}
+	const training = "annotations/trainval.txt"
+	trainval, test, err := s.itemsFiles(training, "annotations/test.txt", func(p *problems, lines []line) []Item { return parsePets(p, lines, breeds) })
+	if err != nil {
+		return err
 	}
 	p := problems{file: filepath.Join(s.dir, "annotations")}
 	s.d.Classes = make([]string, len(breeds))
@@ -176,7 +179,7 @@ func readPets(s *source) error {
 	if err := p.err(""); err != nil {
 		return err
 	}
-	return s.divide("annotations/trainval.txt", trainval, test)
+	return s.divide(training, trainval, test)
 }
 
 // parsePets reads lines of "<Breed_name_number> <class id> <species> <breed id>" and adds to breeds
@@ -224,22 +227,12 @@ func readSUN(s *source) error {
 	if err != nil {
 		return err
 	}
-	var trainval, test []Item
-	for _, part := range []struct {
-		file  string
-		items *[]Item
-	}{
-		{"Training_01.txt", &trainval},
-		{"Testing_01.txt", &test},
-	} {
-		err := s.listFile(part.file, func(p *problems, lines []line) {
-			*part.items = parseScenes(p, lines, index)
-		})
-		if err != nil {
-			return err
-		}
+	const training = "Training_01.txt"
+	trainval, test, err := s.itemsFiles(training, "Testing_01.txt", func(p *problems, lines []line) []Item { return parseScenes(p, lines, index) })
+	if err != nil {
+		return err
 	}
-	return s.divide("Training_01.txt", trainval, test)
+	return s.divide(training, trainval, test)
 }
 
 // sceneName makes a class name of SUN397's path of a scene: the parts after the initial letter, the
@@ -284,22 +277,12 @@ func readUCF(s *source) error {
 	if err != nil {
 		return err
 	}
-	var trainval, test []Item
-	for _, part := range []struct {
-		file  string
-		items *[]Item
-	}{
-		{lists + "trainlist01.txt", &trainval},
-		{lists + "testlist01.txt", &test},
-	} {
-		err := s.listFile(part.file, func(p *problems, lines []line) {
-			*part.items = parseClips(p, lines, index)
-		})
-		if err != nil {
-			return err
-		}
+	const training = lists + "trainlist01.txt"
+	trainval, test, err := s.itemsFiles(training, lists+"testlist01.txt", func(p *problems, lines []line) []Item { return parseClips(p, lines, index) })
+	if err != nil {
+		return err
 	}
-	return s.divide(lists+"trainlist01.txt", trainval, test)
+	return s.divide(training, trainval, test)
 }
 
 // parseActions reads lines of "<number from 1> <ActionName>", which must count up.
