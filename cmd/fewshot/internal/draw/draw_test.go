@@ -66,12 +66,12 @@ func samples() map[string]Figure {
 		"across":      across,
 		"heat":        heat,
 		"large":       large,
-		"sheet":   Sheet{Title: "several", Columns: 2, Figures: []Figure{curves, bars, heat}},
-		"nothing": Curves{Title: "no values"},
-		"none":    Bars{},
-		"no heat": Heat{},
-		"one":     Curves{Lines: []Line{{X: []float64{1}, Y: []float64{5}}}},
-		"flat":    Bars{Groups: []string{"a"}, Series: []Bar{{Values: []float64{0}}}},
+		"sheet":       Sheet{Title: "several", Columns: 2, Figures: []Figure{curves, bars, heat}},
+		"nothing":     Curves{Title: "no values"},
+		"none":        Bars{},
+		"no heat":     Heat{},
+		"one":         Curves{Lines: []Line{{X: []float64{1}, Y: []float64{5}}}},
+		"flat":        Bars{Groups: []string{"a"}, Series: []Bar{{Values: []float64{0}}}},
 	}
 }
 
