@@ -69,10 +69,7 @@ func setupCollect(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []str
 }
 
 func (f *collectFlags) run(u *ui, path, a, b string) error {
-	program := version()
-	if f.any {
-		program = ""
-	}
+	program := planVersion(f.any)
 	p, err := plan.Open(path, program)
 	if err != nil {
 		return err

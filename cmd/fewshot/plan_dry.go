@@ -37,7 +37,7 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 	spent := map[like]plan.Sample{}
 	var missing []plan.Run
 	for i, r := range p.All() {
-		o := plan.Look(dir, r, f.version())
+		o := plan.Look(dir, r, planVersion(f.any))
 		if o.Result != nil {
 			spent[of(r)] = append(spent[of(r)], o.Result.Seconds)
 		}

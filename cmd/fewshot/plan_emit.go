@@ -110,11 +110,7 @@ type emitResult struct {
 }
 
 func (f *emitFlags) run(u *ui, cluster, path string, args []string) error {
-	program := version()
-	if f.any {
-		program = ""
-	}
-	p, err := plan.Open(path, program)
+	p, err := plan.Open(path, planVersion(f.any))
 	if err != nil {
 		return err
 	}

@@ -123,9 +123,9 @@ func runsFolder(out, path string) string {
 	return strings.TrimSuffix(path, filepath.Ext(path)) + "-runs"
 }
 
-// version is what plans and results have to be of.
-func (f *runFlags) version() string {
-	if f.any {
+// planVersion is the version of the program that plans and results have to be of; "" for any, which -any-version asks for.
+func planVersion(anyVersion bool) string {
+	if anyVersion {
 		return ""
 	}
 	return version()
@@ -151,7 +151,7 @@ type runResult struct {
 func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
 	ctx, stop := interruptibleFrom(ctx, batchSignals...)
 	defer stop()
-	p, err := plan.Open(path, f.version())
+	p, err := plan.Open(path, planVersion(f.any))
 	if err != nil {
 		return err
 	}

@@ -100,10 +100,7 @@ func isPlan(path string) bool {
 
 // reportPlan makes the page of a plan's runs.
 func reportPlan(u *ui, path, runs, out string, o *outputs, anyVersion bool) error {
-	program := version()
-	if anyVersion {
-		program = ""
-	}
+	program := planVersion(anyVersion)
 	p, err := plan.Open(path, program)
 	if err != nil {
 		return err

@@ -245,7 +245,7 @@ func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Pl
 		}
 	}
 	u.notesToErr().Note("the runs are in %s", f.out)
-	all, fault := plan.Collect(p, f.out, f.version())
+	all, fault := plan.Collect(p, f.out, planVersion(f.any))
 	if fault != nil {
 		return nil, false, fault
 	}

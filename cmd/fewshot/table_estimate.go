@@ -40,7 +40,7 @@ func (f *paperFlags) estimate(ctx context.Context, u *ui, name string, p *plan.P
 	var missing []plan.Run
 	for _, r := range p.All() {
 		d.count(r)
-		switch o := plan.Look(f.out, r, f.version()); {
+		switch o := plan.Look(f.out, r, planVersion(f.any)); {
 		case o.Blocked():
 			d.Blocked++
 			u.blocked(o)
