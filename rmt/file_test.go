@@ -274,7 +274,7 @@ func TestResealedMaskFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The same mask with the next parameter.
-	otherK := riceWith(keep, k+1)
+	otherK := riceCode(gapsOf(keep), k+1)
 	padded := slices.Clone(code)
 	if bits := riceCost(gapsOf(keep), k); bits%8 != 0 {
 		padded[len(padded)-1] |= 0x80
@@ -349,25 +349,6 @@ func TestResealedMaskFile(t *testing.T) {
 			t.Errorf("%s: the error does not name the file: %v", name, err)
 		}
 	}
-}
-
-// riceWith codes a mask with any parameter.
-func riceWith(keep []bool, k int) []byte {
-	gaps := gapsOf(keep)
-	code := make([]byte, (riceCost(gaps, k)+7)/8)
-	at := 0
-	for _, g := range gaps {
-		for range g >> k {
-			code[at/8] |= 1 << (at % 8)
-			at++
-		}
-		at++
-		for j := range k {
-			code[at/8] |= byte(g>>j&1) << (at % 8)
-			at++
-		}
-	}
-	return code
 }
 
 // A mask for other weights is refused, with both digests, and nothing is masked.

@@ -60,16 +60,27 @@ func gapsOf(keep []bool) []int {
 	return gaps
 }
 
-// riceEncode codes a mask; off is the number of gaps in the code.
+// riceEncode codes a mask by the parameter that makes the code shortest; off is the number of gaps in it.
 func riceEncode(keep []bool) (code []byte, k, off int) {
 	gaps := gapsOf(keep)
+	k = riceParameter(gaps)
+	return riceCode(gaps, k), k, len(gaps)
+}
+
+// riceParameter is the parameter of the shortest code, the least of equal ones.
+func riceParameter(gaps []int) (k int) {
 	best := riceCost(gaps, 0)
 	for p := 1; p <= maxRice; p++ {
 		if c := riceCost(gaps, p); c < best {
 			k, best = p, c
 		}
 	}
-	code = make([]byte, (best+7)/8)
+	return k
+}
+
+// riceCode codes gaps with the parameter k.
+func riceCode(gaps []int, k int) []byte {
+	code := make([]byte, (riceCost(gaps, k)+7)/8)
 	at := 0
 	for _, g := range gaps {
 		for range g >> k {
@@ -82,7 +93,7 @@ func riceEncode(keep []bool) (code []byte, k, off int) {
 			at++
 		}
 	}
-	return code, k, len(gaps)
+	return code
 }
 
 // riceDecode reads a mask of n weights, off of which are off. It accepts what riceEncode writes and nothing else.
@@ -124,7 +135,7 @@ func riceDecode(code []byte, k, off, n int) ([]bool, error) {
 	if len(code) != (at+7)/8 || at%8 != 0 && code[at/8]>>(at%8) != 0 {
 		return nil, fmt.Errorf("%d bytes of Rice code, but the mask takes %d bits and zeros", len(code), at)
 	}
-	if _, best, _ := riceEncode(keep); best != k {
+	if best := riceParameter(gapsOf(keep)); best != k {
 		return nil, fmt.Errorf("Rice parameter %d, but %d is shorter: not written by this program", k, best)
 	}
 	return keep, nil

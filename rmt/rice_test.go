@@ -65,7 +65,7 @@ func TestRiceDecodeRefuses(t *testing.T) {
 		"fewer gaps":    {code, k, off - 1, 200},
 		"more gaps":     {code, k, off + 1, 200},
 		"fewer weights": {code, k, off, slices.Index(keep, false)},
-		"k of another":  {riceWith(keep, k+1), k + 1, off, 200},
+		"k of another":  {riceCode(gapsOf(keep), k+1), k + 1, off, 200},
 		"k negative":    {code, -1, off, 200},
 		"k too large":   {code, maxRice + 1, off, 200},
 		"off negative":  {code, k, -1, 200},
