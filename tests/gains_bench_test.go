@@ -45,6 +45,15 @@ func gain(b *testing.B, o tensor.Options, batch int) (dev *tensor.Device, tuner 
 	if err != nil {
 		b.Fatal(err)
 	}
+	masks := attachThinned(params, c)
+	head := randomHead(dev, config.Embed)
+	images = dev.New(tensor.Compute, batch, 3, config.ImageSize, config.ImageSize)
+	tensor.Normal(images, tensor.NewKey(2))
+	return dev, rmt.NewTrainer(dev, rmt.NewLearner(student, teacher, head, masks, c.Rule()), c), images, make([]int32, batch)
+}
+
+// attachThinned masks parameters, with one weight in 40 off, so that steps have the teacher and both losses.
+func attachThinned(params []*nn.Param, c rmt.Config) []*rmt.Mask {
 	masks := rmt.Attach(params, c.Init, c.Threshold)
 	for _, m := range masks {
 		v := m.Scores.Floats()
@@ -53,14 +62,17 @@ func gain(b *testing.B, o tensor.Options, batch int) (dev *tensor.Device, tuner 
 		}
 		m.Scores.Set(v)
 	}
+	return masks
+}
+
+// randomHead has 100 classes of random features.
+func randomHead(dev *tensor.Device, embed int) train.Head {
 	const classes = 100
-	head := train.Head{Classes: dev.New(tensor.Full, classes, config.Embed), Scale: 100}
+	head := train.Head{Classes: dev.New(tensor.Full, classes, embed), Scale: 100}
 	norms := dev.New(tensor.Full, classes)
 	tensor.Normal(head.Classes, tensor.NewKey(1))
 	tensor.L2Normalize(head.Classes, norms, head.Classes)
-	images = dev.New(tensor.Compute, batch, 3, config.ImageSize, config.ImageSize)
-	tensor.Normal(images, tensor.NewKey(2))
-	return dev, rmt.NewTrainer(dev, rmt.NewLearner(student, teacher, head, masks, c.Rule()), c), images, make([]int32, batch)
+	return head
 }
 
 // masks are what a tuner of gain learns.

@@ -230,24 +230,7 @@ func TestImportRulesBite(t *testing.T) {
 func faults(t *testing.T, root fs.FS, module string) (bad, packages []string) {
 	t.Helper()
 	may := parseRules()
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if base := path.Base(name); d.IsDir() && name != "." && (base == "testdata" || base[0] == '.' || base[0] == '_') {
-			return fs.SkipDir // as the go command does
-		}
-		if d.IsDir() || path.Ext(name) != ".go" {
-			return nil
-		}
-		src, err := fs.ReadFile(root, name)
-		if err != nil {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly|parser.ParseComments)
-		if err != nil {
-			return err
-		}
+	eachGoFile(t, root, parser.ImportsOnly|parser.ParseComments, func(name string, f *ast.File) {
 		pkg := path.Dir(name)
 		if !slices.Contains(packages, pkg) {
 			packages = append(packages, pkg)
@@ -258,19 +241,43 @@ func faults(t *testing.T, root fs.FS, module string) (bad, packages []string) {
 		for _, im := range f.Imports {
 			p, err := strconv.Unquote(im.Path.Value)
 			if err != nil {
-				return err
+				t.Fatal(err)
 			}
 			if fault := judge(may, module, name, f, p); fault != "" {
 				bad = append(bad, name+": "+fault)
 			}
 		}
-		return nil
+	})
+	slices.Sort(bad)
+	return bad, packages
+}
+
+// eachGoFile parses every Go file below root that the go command would see under some build constraints.
+func eachGoFile(t *testing.T, root fs.FS, mode parser.Mode, do func(name string, f *ast.File)) {
+	t.Helper()
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if base := path.Base(name); d.IsDir() && name != "." && (base == "testdata" || base[0] == '.' || base[0] == '_') {
+			return fs.SkipDir
+		}
+		if d.IsDir() || path.Ext(name) != ".go" {
+			return nil
+		}
+		src, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, src, mode)
+		if err == nil {
+			do(name, f)
+		}
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.Sort(bad)
-	return bad, packages
 }
 
 // judge says what is wrong with an import of p in a file, or nothing.

@@ -9,7 +9,6 @@ import (
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/rmt"
-	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/vit"
 )
@@ -114,19 +113,8 @@ func BenchmarkRN50(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		masks := rmt.Attach(params, c.Init, c.Threshold)
-		for _, m := range masks {
-			v := m.Scores.Floats()
-			for i := 0; i < len(v); i += 40 {
-				v[i] = 0
-			}
-			m.Scores.Set(v)
-		}
-		const classes, batch = 100, 8
-		head := train.Head{Classes: dev.New(tensor.Full, classes, arch.Sizes().Embed), Scale: 100}
-		norms := dev.New(tensor.Full, classes)
-		tensor.Normal(head.Classes, tensor.NewKey(1))
-		tensor.L2Normalize(head.Classes, norms, head.Classes)
+		const batch = 8
+		masks, head := attachThinned(params, c), randomHead(dev, arch.Sizes().Embed)
 		teacher.Pack(false)
 		trainer := rmt.NewTrainer(dev, rmt.NewLearner(student, teacher, head, masks, c.Rule()), c)
 		repeat(b, trainer, images(batch), make([]int32, batch))

@@ -59,28 +59,14 @@ func unexplained(t *testing.T, root fs.FS) (bad []string, seen int) {
 			bad = append(bad, pkg+"."+strings.Join(names, "."))
 		}
 	}
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if base := path.Base(name); d.IsDir() && name != "." && (base == "testdata" || base == "internal" || base[0] == '.' || base[0] == '_') {
-			return fs.SkipDir
-		}
-		if d.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
-			return nil
-		}
-		src, err := fs.ReadFile(root, name)
-		if err != nil {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
+	eachGoFile(t, root, parser.ParseComments|parser.SkipObjectResolution, func(name string, f *ast.File) {
 		pkg := path.Dir(name)
+		if strings.HasSuffix(name, "_test.go") || slices.Contains(strings.Split(pkg, "/"), "internal") {
+			return
+		}
 		explained[pkg] = explained[pkg] || f.Doc != nil
 		if f.Name.Name == "main" {
-			return nil
+			return
 		}
 		for _, d := range f.Decls {
 			switch d := d.(type) {
@@ -110,11 +96,7 @@ func unexplained(t *testing.T, root fs.FS) (bad []string, seen int) {
 				}
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for pkg, ok := range explained {
 		if !ok {
 			bad = append(bad, pkg+": no package comment")
