@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -189,15 +190,7 @@ func FitGDANew(train Features, text *tensor.Tensor, alpha float64, c GDAConfig) 
 		for i := range order {
 			order[i] = i
 		}
-		slices.SortStableFunc(order, func(a, b int) int {
-			switch {
-			case row[a] > row[b]:
-				return -1
-			case row[a] < row[b]:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(row[b], row[a]) })
 		m := means.RawRowView(k)
 		for j := range d {
 			m[j] = float64(c.TextSame) * w[j]

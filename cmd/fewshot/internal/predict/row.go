@@ -2,6 +2,7 @@ package predict
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -160,15 +161,7 @@ func NewRow(path string, classes []string, top int, logits, p []float64, tempera
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case logits[a] > logits[b]: // not p, where small ones are equal
-			return -1
-		case logits[a] < logits[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(logits[b], logits[a]) }) // not p, where small ones are equal
 	r := Row{Path: path, Logit: logits[order[0]], Energy: -temperature * logSumExp, Margin: p[order[0]]}
 	if len(order) > 1 {
 		r.Margin -= p[order[1]]
