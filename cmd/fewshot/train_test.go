@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -395,6 +396,57 @@ func TestResume(t *testing.T) {
 		}
 		if got := entries(t, dir); got != "mask.safetensors result.json" {
 			t.Errorf("the folder holds %s", got)
+		}
+	}
+}
+
+// A run may be killed between any two of the things that its end does: what was learned, the result, the removal of one checkpoint after the other and of
+// its lock. From each state -resume leaves what an undisturbed run leaves, and says so where the run was finished.
+func TestResumeAtTheEnd(t *testing.T) {
+	finished, want := undisturbedRun(t)
+	result := read(t, filepath.Join(finished, run.ResultName))
+	stopped := interrupted(t)
+	states, err := train.StateFiles(stopped)
+	if err != nil || len(states) == 0 {
+		t.Fatal(states, err)
+	}
+	newest, old := filepath.Base(states[0]), stateName(1)
+	checkpoint := read(t, states[0])
+	for _, left := range [][]string{
+		{run.LockName, newest, ".mask.safetensors.tmp-1"},
+		{run.LockName, newest, run.MaskName},
+		{run.LockName, newest, run.MaskName, ".result.json.tmp-1"},
+		{run.LockName, newest, old, run.MaskName, run.ResultName},
+		{run.LockName, newest, run.MaskName, run.ResultName},
+		{run.LockName, run.MaskName, run.ResultName, "." + newest + ".tmp-1"},
+		{run.LockName, run.MaskName, run.ResultName, run.GridName},
+		{run.LockName, run.MaskName, run.ResultName},
+		{run.MaskName, run.ResultName},
+	} {
+		dir := t.TempDir()
+		for _, name := range left {
+			b := map[string][]byte{newest: checkpoint, run.MaskName: want, run.ResultName: result}[name]
+			var err error
+			if name == run.GridName {
+				err = os.MkdirAll(filepath.Join(dir, name, "001"), 0o777)
+			} else {
+				err = os.WriteFile(filepath.Join(dir, name), b, 0o666)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, _, errw := cli(t, tune(t, dir, "-resume")...)
+		if n := len(left) - 2; !slices.Contains(left, run.ResultName) {
+			if code != exitDone {
+				t.Errorf("%v: exit code %d, %s", left, code, errw)
+			}
+		} else if said := strings.Contains(errw, "removed now"); code != exitFailed || !strings.Contains(errw, "holds a finished run") || said != (n > 0) ||
+			!bytes.Equal(read(t, filepath.Join(dir, run.ResultName)), result) {
+			t.Errorf("%v: exit code %d, %s", left, code, errw)
+		}
+		if got := entries(t, dir); got != "mask.safetensors result.json" || !bytes.Equal(read(t, filepath.Join(dir, run.MaskName)), want) {
+			t.Errorf("%v: the folder holds %s, or another mask", left, got)
 		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"fewshot/nn/checkpoint"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/run"
-	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -216,7 +215,7 @@ func (x *executor) tidy(o *Outcome) error {
 // removeLitter removes what a run had need of before it was done.
 func removeLitter(folder string) error {
 	why := filepath.Join(folder, FailedName)
-	return errors.Join(os.RemoveAll(why), checkpoint.RemoveTemporary(why), os.RemoveAll(filepath.Join(folder, run.GridName)), train.RemoveState(folder))
+	return errors.Join(os.RemoveAll(why), checkpoint.RemoveTemporary(why), run.RemoveLeftovers(folder))
 }
 
 // load reads what has become of a run.

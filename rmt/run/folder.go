@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"strings"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/words"
+	"fewshot/rmt/train"
 )
 
 // Names in an output folder.
@@ -80,7 +83,33 @@ func removeHalves(dir string) error {
 	return nil
 }
 
-// MayUse refuses folders that a run may not write into.
+// RemoveLeftovers removes what a finished run had need of before: a process may have been killed between its result and its end. The caller has the
+// folder to himself.
+func RemoveLeftovers(dir string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(dir, GridName)), train.RemoveState(dir), removeHalves(dir))
+}
+
+// finish removes what is left over in the folder of a finished run, unless a process has it, and returns how much that was.
+func finish(dir string) (removed int, err error) {
+	before, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	r, err := lockFolder(dir)
+	if errors.Is(err, ErrBusy) { // by one that is about to do so
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	err = RemoveLeftovers(dir)
+	r.Close() // which removes the lock
+	after, listErr := os.ReadDir(dir)
+	return len(before) - len(after), cmp.Or(err, listErr)
+}
+
+// MayUse refuses folders that a run may not write into. That of a finished run is one; what its process left, if it was killed before its end, is
+// removed where the run is to be resumed.
 func MayUse(dir string, resume bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -88,6 +117,16 @@ func MayUse(dir string, resume bool) error {
 	}
 	n := 0
 	for _, e := range entries {
+		if e.Name() == ResultName && resume {
+			removed, err := finish(dir)
+			if err != nil {
+				return err
+			}
+			if removed > 0 {
+				return fmt.Errorf("%s holds a finished run (it has a %s): there is nothing to resume. Its process was killed before it had tidied up; %s removed now",
+					dir, ResultName, words.Plural(removed, "entry that it left is", "entries that it left are"))
+			}
+		}
 		if e.Name() == ResultName {
 			return fmt.Errorf("%s holds a finished run (it has a %s); give another -out", dir, ResultName)
 		}

@@ -124,13 +124,13 @@ func (s State) check(path string, run map[string]string) error {
 	return nil
 }
 
-// RemoveState removes all checkpoints in dir, after the run they were for is done.
+// RemoveState removes all checkpoints in dir, half-written ones too, after the run they were for is done.
 func RemoveState(dir string) error {
 	files, err := StateFiles(dir)
 	if err != nil {
 		return err
 	}
-	return remove(files)
+	return errors.Join(remove(files), removeTemporary(dir))
 }
 
 func (t *Trainer) restore(path string, run map[string]string) (s State, err error) {
