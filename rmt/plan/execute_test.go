@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -333,6 +334,20 @@ func TestDamage(t *testing.T) {
 		if r, err := Execute(t.Context(), p, o); err != nil || r.Failed != 1 || !strings.Contains(said.String(), want) {
 			t.Errorf("executed: %+v, %v, %s, want %q", r, err, said, want)
 		}
+	}
+}
+
+// A result keeps all by which its run can be made again from it: what a plan says of the model among it.
+func TestFlags(t *testing.T) {
+	x := &executor{}
+	got := x.flags(&Run{Model: Model{Name: "m", Digest: "d", Activation: "gelu", Heads: "12", Pillow: 9, ImageSize: 224, Ensemble: "mean-first", Precision: "bf16"},
+		Data: Data{Name: "dtd", Classes: "base", Shots: 2, Seed: 3, Sample: OfProbe, Prompts: &PromptsFile{Path: "p.json"},
+			Reading: Reading{Division: "0.8", DivisionSeed: 7, ClassNames: "names", LabelColumn: "label", ClassLevel: 2}}, Mask: &MaskFile{Path: "mask"}})
+	want := map[string]string{"model": "m", "activation": "gelu", "heads": "12", "pillow": "9", "image-size": "224", "ensemble-order": "mean-first", "precision": "bf16",
+		"dataset": "dtd", "classes": "base", "shots": "2", "seed": "3", "sample": OfProbe, "class-prompts": "p.json", "split": "0.8", "split-seed": "7",
+		"class-names": "names", "label-column": "label", "class-level": "2", "mask": "mask"}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/stat/distuv"
@@ -17,6 +18,9 @@ func (s Sample) Mean() float64 {
 	}
 	return sum / float64(len(s))
 }
+
+// written is the mean as tables have it.
+func (s Sample) written() string { return fmt.Sprintf("%.2f", s.Mean()) }
 
 // Std is the sample's standard deviation, with n−1; NaN of fewer than two values.
 func (s Sample) Std() float64 {

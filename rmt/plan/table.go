@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -142,7 +143,7 @@ func (t *Table) Best(column int) (rows []int) {
 		if len(c.Values) == 0 || c.Missing > 0 {
 			continue
 		}
-		m := math.Round(c.Values.Mean() * 100)
+		m, _ := strconv.ParseFloat(c.Values.written(), 64) // which Round of a product with 100 does not always give
 		if m > best {
 			best, rows = m, nil
 		}

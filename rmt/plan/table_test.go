@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,28 @@ func TestFormats(t *testing.T) {
 	}
 	if err := table.Write(&bytes.Buffer{}, "html", false); err == nil || !strings.Contains(err.Error(), "there are text") {
 		t.Errorf("%v", err)
+	}
+}
+
+// The best are those that are written with the largest figure, however their means round otherwise: 0.125 is written as
+// 0.12, and 100 times it rounded is 13.
+func TestBest(t *testing.T) {
+	for _, c := range []struct {
+		means []float64
+		want  []int
+	}{
+		{[]float64{0.125, 0.13}, []int{1}},
+		{[]float64{0.12, 0.125}, []int{0, 1}},
+		{[]float64{0.12, 0.125, math.NaN()}, []int{0, 1}},
+		{[]float64{72.3, 72.29999}, []int{0, 1}},
+	} {
+		table := &Table{Columns: []string{"a"}}
+		for _, m := range c.means {
+			table.Rows = append(table.Rows, Row{Cells: []Cell{{Seeds: []uint64{1}, Values: Sample{m}}}})
+		}
+		if got := table.Best(0); !slices.Equal(got, c.want) {
+			t.Errorf("of %v the best are %v, want %v", c.means, got, c.want)
+		}
 	}
 }
 

@@ -72,7 +72,7 @@ func (x *executor) flags(r *Run) map[string]string {
 		return strconv.Itoa(n)
 	}
 	for name, v := range map[string]string{"model": r.Model.Name, "activation": r.Model.Activation, "heads": r.Model.Heads, "pillow": number(r.Model.Pillow),
-		"image-size": number(r.Model.ImageSize), "precision": r.Model.Precision, "dataset": r.Data.Name, "classes": r.Data.Classes, "shots": strconv.Itoa(r.Data.Shots),
+		"image-size": number(r.Model.ImageSize), "ensemble-order": r.Model.Ensemble, "precision": r.Model.Precision, "dataset": r.Data.Name, "classes": r.Data.Classes, "shots": strconv.Itoa(r.Data.Shots),
 		"seed": strconv.FormatUint(r.Data.Seed, 10), "split": r.Data.Reading.Division, "class-names": r.Data.Reading.ClassNames, "label-column": r.Data.Reading.LabelColumn,
 		"class-level": number(r.Data.Reading.ClassLevel)} {
 		if v != "" {

@@ -40,7 +40,7 @@ func (c *Cell) text(pm string, ci95 bool) string {
 	case len(c.Values) == 0:
 		return "–"
 	}
-	s := fmt.Sprintf("%.2f", c.Values.Mean())
+	s := c.Values.written()
 	if d := c.Values.Std(); !math.IsNaN(d) {
 		s += pm + fmt.Sprintf("%.2f", d)
 		if ci95 {
