@@ -6,9 +6,10 @@ import (
 	"fewshot/tensor"
 )
 
-// Checkpoint is f of the inputs, in parts that are never in memory together: the result is their results, one above the other. Nothing
-// else is kept of them; a sweep computes each part once more, on a tape of its own (Chen et al., Training deep nets with sublinear memory
-// cost, 2016). f must compute the same each time, and what it differentiates by must be among the inputs.
+// Checkpoint is f of the inputs, in parts that are never in memory together: the result is their results, one above the
+// other. Nothing else is kept of them; a sweep computes each part once more, on a tape of its own (Chen et al.,
+// Training deep nets with sublinear memory cost, 2016). f must compute the same each time, and what it differentiates
+// by must be among the inputs.
 func Checkpoint(inputs []*Var, parts int, f func(t *Tape, part int, inputs []*Var) *Var) *Var {
 	t := inputs[0].tape
 	var results []*tensor.Tensor

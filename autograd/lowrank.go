@@ -7,8 +7,9 @@ import (
 	"fewshot/tensor"
 )
 
-// Dropout says which elements of an input's rows are hidden: those of row i whose number in row Rows[i] of Uniform [R, D] is less than P.
-// The numbers are multiples of 2⁻²⁴, as tensor.Uniform makes them, and may be others each time a program runs.
+// Dropout says which elements of an input's rows are hidden: those of row i whose number in row Rows[i] of Uniform [R,
+// D] is less than P. The numbers are multiples of 2⁻²⁴, as tensor.Uniform makes them, and may be others each time a
+// program runs.
 type Dropout struct {
 	Uniform *tensor.Tensor
 	Rows    []int32
@@ -61,7 +62,8 @@ type Path struct {
 //
 //	h·wᵀ = Σ scale·drop(x)·Aᵀ·Bᵀ
 //
-// over the paths, each in its columns of the result, which are apart. [LowRankAdd] multiplies them. No weight gradient as large as Bᵀ·A is ever made.
+// over the paths, each in its columns of the result, which are apart. [LowRankAdd] multiplies them. No weight gradient
+// as large as Bᵀ·A is ever made.
 func LowRank(x *Var, width int, scale float64, paths []Path) (h, w *Var) {
 	d := x.Value.Dim(1)
 	rows := x.Value.Len() / d

@@ -89,7 +89,8 @@ func Tokens(x *Var, lo, hi int) *Var {
 	})
 }
 
-// giveTokens gives v its tokens of ct, those from at on of kb sequences of the given length. Where v is the same for a batch, they are summed.
+// giveTokens gives v its tokens of ct, those from at on of kb sequences of the given length. Where v is the same for a
+// batch, they are summed.
 func giveTokens(s *Sweep, v *Var, ct *tensor.Tensor, kb, length, at int, batched bool) {
 	if !v.NeedsGrad() {
 		return

@@ -4,9 +4,9 @@ package cuda
 
 import "fewshot/tensor"
 
-// Convolutions are made of copies and products: of images with a rim of zeros, the windows' pixel (i, j) is one matrix, the same for all
-// windows but for where it begins, so that a convolution is a product for each pixel of the window, added up in float32. Pixels of the rim
-// are computed with the others, and left out when the result is copied.
+// Convolutions are made of copies and products: of images with a rim of zeros, the windows' pixel (i, j) is one matrix,
+// the same for all windows but for where it begins, so that a convolution is a product for each pixel of the window,
+// added up in float32. Pixels of the rim are computed with the others, and left out when the result is copied.
 
 // rimmed is the sizes of images with a rim.
 type rimmed struct{ h, w, p, rows int }

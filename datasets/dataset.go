@@ -49,8 +49,8 @@ type Dataset struct {
 	Template string
 	// Templates is the prompt ensemble. Where nobody has published one, it is Template alone.
 	Templates []string
-	// Prompts are those that each class has for itself, by its name, in place of templates; nil where it has none. Classes that Subset left
-	// out are among them: what was learned on all needs theirs when it is tested on some.
+	// Prompts are those that each class has for itself, by its name, in place of templates; nil where it has none.
+	// Classes that Subset left out are among them: what was learned on all needs theirs when it is tested on some.
 	Prompts map[string][]string
 	// Train, Val and Test are the items in the order of the split. Val is empty where the data set
 	// has no validation images apart from its test images (ImageNet); Train and Val are empty where

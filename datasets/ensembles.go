@@ -1,8 +1,8 @@
 package datasets
 
-// Ensembles are the prompts that CLIP's authors published for ImageNet, by the names that -template takes: seven that they selected, and
-// all eighty (openai/CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb; open_clip has them as SIMPLE_IMAGENET_TEMPLATES and
-// OPENAI_IMAGENET_TEMPLATES).
+// Ensembles are the prompts that CLIP's authors published for ImageNet, by the names that -template takes: seven that
+// they selected, and all eighty (openai/CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb; open_clip has them as
+// SIMPLE_IMAGENET_TEMPLATES and OPENAI_IMAGENET_TEMPLATES).
 func Ensembles() map[string][]string {
 	return map[string][]string{"imagenet7": imagenetEnsemble, "imagenet80": imagenetEighty}
 }

@@ -87,8 +87,8 @@ func LoadImages(ctx context.Context, ds *Dataset, items []Item, t Transform, bat
 	return NewLoader(ds, items, LoaderOptions{Transform: t, BatchSize: batchSize, Workers: workers}).Epoch(ctx, 0, 0)
 }
 
-// Last says that no epoch after the given one will be read: in it what is decoded is not kept, and what was kept is given up once it was used. An
-// epoch that is read all the same is decoded anew.
+// Last says that no epoch after the given one will be read: in it what is decoded is not kept, and what was kept is
+// given up once it was used. An epoch that is read all the same is decoded anew.
 func (l *Loader) Last(epoch int) { l.last.Store(int64(epoch)) }
 
 // Batches is the number of batches in an epoch.

@@ -25,12 +25,14 @@ type StreamBatch struct {
 	Pixels []float32  // [N, 3, Size, Size] of those N without an error, in the same order
 }
 
-// Stream makes batches of image files that come one after the other, with the centre of each image. A batch has the next so many paths,
-// whether they can be read or not, so that what is in it depends on the paths alone. Paths are asked for, and files decoded, while batches
-// are being used: as many files at the same time as there are workers (0 for one a processor), and two batches ahead.
+// Stream makes batches of image files that come one after the other, with the centre of each image. A batch has the
+// next so many paths, whether they can be read or not, so that what is in it depends on the paths alone. Paths are
+// asked for, and files decoded, while batches are being used: as many files at the same time as there are workers (0
+// for one a processor), and two batches ahead.
 //
-// An error beside a path is that image's. One without a path ends the stream behind the batches of those before it; so does ctx, with
-// its own. A batch is valid until the next one is asked for. A paths function that waits, as for standard input, is not waited for when the loop is left early.
+// An error beside a path is that image's. One without a path ends the stream behind the batches of those before it; so
+// does ctx, with its own. A batch is valid until the next one is asked for. A paths function that waits, as for
+// standard input, is not waited for when the loop is left early.
 func Stream(ctx context.Context, paths iter.Seq2[string, error], t Transform, batch, workers int) iter.Seq2[*StreamBatch, error] {
 	if batch < 1 || t.Size < 1 {
 		panic(fmt.Sprintf("datasets.Stream: batch size %d, image size %d", batch, t.Size))

@@ -55,7 +55,8 @@ func (t Transform) Image(dst []float32, name string, data []byte) error {
 // ImageLimits bound what an encoded image may ask for, before anything is allocated for its pixels.
 type ImageLimits = imaging.Limits
 
-// A Preparer makes pixels of one image after the other, and keeps between them what all have in common. It is for one goroutine at a time.
+// A Preparer makes pixels of one image after the other, and keeps between them what all have in common. It is for one
+// goroutine at a time.
 type Preparer struct {
 	transform Transform
 	table     *normalization

@@ -12,10 +12,10 @@ import (
 	"fewshot/nn/quote"
 )
 
-// WalkImages gives the paths of the images in a folder and below it, each folder's in the order of their names, as far as they are called
-// like images that this program reads; what systems leave behind is passed over. Links are followed. A folder that cannot be read, or
-// that is a link to one that it lies in, is an error in its place, and the walk goes on behind it. unread is called with files that are
-// called like pictures of a kind that is not read; it may be nil.
+// WalkImages gives the paths of the images in a folder and below it, each folder's in the order of their names, as far
+// as they are called like images that this program reads; what systems leave behind is passed over. Links are followed.
+// A folder that cannot be read, or that is a link to one that it lies in, is an error in its place, and the walk goes
+// on behind it. unread is called with files that are called like pictures of a kind that is not read; it may be nil.
 func WalkImages(dir string, unread func(path string)) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		walkImages(dir, nil, unread, yield)
@@ -62,7 +62,8 @@ func walkImages(dir string, above []fs.FileInfo, unread func(string), yield func
 	return true
 }
 
-// ReadClassNames reads a file of class names, one a line, as they go into a prompt, with spaces for underscores. The error is an *Error.
+// ReadClassNames reads a file of class names, one a line, as they go into a prompt, with spaces for underscores. The
+// error is an *Error.
 func ReadClassNames(file string) ([]string, error) {
 	data, err := readText(file, maxListBytes)
 	if err != nil {

@@ -22,8 +22,8 @@ func NewPool(w *Weights, width, heads int) Pool {
 	return Pool{InW: a.InW, InB: a.InB, Out: a.Out, heads: heads}
 }
 
-// NewPoolOf is NewPool for tokens of the width context, for which it asks as PyTorch's MultiheadAttention names them: where the widths differ,
-// for q_proj_weight [width, width], k_proj_weight and v_proj_weight [width, context].
+// NewPoolOf is NewPool for tokens of the width context, for which it asks as PyTorch's MultiheadAttention names them:
+// where the widths differ, for q_proj_weight [width, width], k_proj_weight and v_proj_weight [width, context].
 func NewPoolOf(w *Weights, width, context, heads int) Pool {
 	if width == context {
 		return NewPool(w, width, heads)

@@ -59,8 +59,9 @@ func TestForwardFirstGradients(t *testing.T) {
 	a, x := firstRig(dev)
 	want, wants := pull(dev, a, x, func(x *autograd.Var) *autograd.Var { return autograd.FirstToken(a.Forward(x, nil)) })
 	got, gots := pull(dev, a, x, first(a))
-	// Either way a number goes through at most ten sums, one after the other, of at most so many products, and so each of the two is off
-	// by as many roundings of the largest number on the way. Factors are of the order of 1, a sum at most of that of its terms.
+	// Either way a number goes through at most ten sums, one after the other, of at most so many products, and so each
+	// of the two is off by as many roundings of the largest number on the way. Factors are of the order of 1, a sum at
+	// most of that of its terms.
 	const terms = max(firstWidth, firstBatch*firstLength)
 	const tolerance = 2 * 10 * terms * terms * 0x1p-53
 	compare := func(what string, got, want []float64) {

@@ -82,9 +82,9 @@ func (a Attention) out(heads, residual *autograd.Var) *autograd.Var {
 	return a.Out.ForwardAdd(heads, residual)
 }
 
-// ForwardSequences is causal attention for the rows [R, width] of several sequences. With at, not nil, it is these rows of it alone,
-// [len(at), width]. The residual, of the result's shape, is added unless it is nil. With keys, not nil, row r has the key and the value of row
-// keys[r].
+// ForwardSequences is causal attention for the rows [R, width] of several sequences. With at, not nil, it is these rows
+// of it alone, [len(at), width]. The residual, of the result's shape, is added unless it is nil. With keys, not nil,
+// row r has the key and the value of row keys[r].
 func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
 	qkv := a.project(x) // [R, 3·width]
 	if keys != nil {
@@ -108,8 +108,9 @@ func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd
 //	qᵢ·(Wkᵢ·x_j + bkᵢ) = uᵢ·x_j + qᵢ·bkᵢ         with uᵢ = qᵢ·Wkᵢ
 //	Σ_j pᵢⱼ·(Wvᵢ·x_j + bvᵢ) = Wvᵢ·cᵢ + bvᵢ       with cᵢ = Σ_j pᵢⱼ·x_j, as Σ_j pᵢⱼ = 1
 //
-// and the softmax over j does not see qᵢ·bkᵢ, so that bk has no part in this. Each head is a query u to the tokens themselves.
-// A second path of low rank, h·wᵀ, makes tokens [x_j h_j] and weights [W w] of these. Not so where keys are turned, each in its own way.
+// and the softmax over j does not see qᵢ·bkᵢ, so that bk has no part in this. Each head is a query u to the tokens
+// themselves. A second path of low rank, h·wᵀ, makes tokens [x_j h_j] and weights [W w] of these. Not so where keys are
+// turned, each in its own way.
 func (a Attention) ForwardFirst(x, residual *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
 	if a.rotary != nil {
@@ -200,7 +201,8 @@ type Block struct {
 	post     bool   // norms are of what attention and MLP make
 }
 
-// NewBlock asks for ln_1, attn, ln_2 and mlp, and for ls_1.gamma, ls_2.gamma, attn.ln_inner, mlp.c_gate and mlp.ln where the source has them.
+// NewBlock asks for ln_1, attn, ln_2 and mlp, and for ls_1.gamma, ls_2.gamma, attn.ln_inner, mlp.c_gate and mlp.ln
+// where the source has them.
 func NewBlock(w *Weights, c TransformerConfig) Block {
 	b := Block{
 		LN1: NewLayerNorm(w.In("ln_1"), c.Width, c.Eps), Attn: NewAttention(w.In("attn"), c.Width, c.Heads, c.Causal),
@@ -311,12 +313,12 @@ func NewTransformer(w *Weights, c TransformerConfig) Transformer {
 	return t
 }
 
-// Forward keeps the shape of x [B, L, width]. It ends x.
+// Forward keeps the shape of x [B, L, width]. x is given up: see [autograd.Tape.Done].
 func (t Transformer) Forward(x *autograd.Var) *autograd.Var {
 	return t.blocks(x, len(t.Blocks), Block.Forward)
 }
 
-// ForwardFirst is token 0 of Forward, [B, width]. It ends x.
+// ForwardFirst is token 0 of Forward, [B, width]. x is given up: see [autograd.Tape.Done].
 func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
 	last := len(t.Blocks) - 1
 	x = t.prompts.into(t.blocks(x, last, Block.Forward), last)
@@ -326,7 +328,8 @@ func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
 }
 
 // ForwardSequences takes the rows x [R, width] of several causal sequences through all blocks, and then the rows at of them:
-// [len(at), width]. It ends x. Places of prompts are rows. keys are [Attention.ForwardSequences]', or nil.
+// [len(at), width]. x is given up: see [autograd.Tape.Done]. Places of prompts are rows. keys are
+// [Attention.ForwardSequences]', or nil.
 func (t Transformer) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
 	last := len(t.Blocks) - 1
 	x = t.prompts.into(t.blocks(x, last, func(b Block, x *autograd.Var) *autograd.Var {
@@ -365,7 +368,8 @@ func (t Transformer) Quantize() {
 	}
 }
 
-// Discard gives up what Quantize has made integers of, but for the last block's input projection, of which [Attention.ForwardFirst] takes rows.
+// Discard gives up what Quantize has made integers of, but for the last block's input projection, of which
+// [Attention.ForwardFirst] takes rows.
 func (t Transformer) Discard() {
 	for i, b := range t.Blocks {
 		if i < len(t.Blocks)-1 {

@@ -67,7 +67,8 @@ type together struct{ memory }
 
 func (together) Concurrent() bool { return true }
 
-// Large tensors are read while the constructor goes on: with Err they have their values, and what is wrong with one is told in its place.
+// Large tensors are read while the constructor goes on: with Err they have their values, and what is wrong with one is
+// told in its place.
 func TestWeightsReadTogether(t *testing.T) {
 	dev, err := tensor.Open("cpu", tensor.Options{Workers: 1, Poison: true})
 	if err != nil {

@@ -71,8 +71,9 @@ func (w *Weights) In(parts ...any) *Weights {
 	return &Weights{path: path, root: w.root}
 }
 
-// Param is the tensor of that name below w, of that shape and kind. Asking twice gives two Params over one
-// tensor: a masked student and its unmasked teacher share their storage so. Large ones may have their values only when Err has returned.
+// Param is the tensor of that name below w, of that shape and kind. Asking twice gives two Params over one tensor: a
+// masked student and its unmasked teacher share their storage so. Large ones may have their values only when Err has
+// returned.
 func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 	r, full := w.root, w.path+name
 	p := &Param{Name: full}
@@ -96,8 +97,9 @@ func (w *Weights) Fork() *Weights {
 	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, fixed: r.fixed, asked: r.asked, readers: r.readers}}
 }
 
-// Release gives the tensors of parameters back, for who will not use them any more. Whoever does so all the same finds a Param without a
-// Value, on any path into the source. There must be no Fork with Params over them: they would have memory that is others'.
+// Release gives the tensors of parameters back, for who will not use them any more. Whoever does so all the same finds
+// a Param without a Value, on any path into the source. There must be no Fork with Params over them: they would have
+// memory that is others'.
 func (w *Weights) Release(params []*Param) {
 	r := w.root
 	gone := map[string]bool{}
@@ -124,8 +126,8 @@ func (w *Weights) Bias(name string, n int) *Param {
 	return w.Param(kind, name, n)
 }
 
-// Constant is a tensor that no checkpoint holds, as a table of angles is, under a name that says all of it: whoever asks again has the same
-// one. It is nil in a check.
+// Constant is a tensor that no checkpoint holds, as a table of angles is, under a name that says all of it: whoever
+// asks again has the same one. It is nil in a check.
 func (w *Weights) Constant(kind tensor.Kind, name string, values func() []float64, shape ...int) *tensor.Tensor {
 	r := w.root
 	if r.dev == nil {
@@ -169,8 +171,8 @@ func (r *root) load(kind tensor.Kind, name string, want []int) *tensor.Tensor {
 // A concurrent source says whether tensors may be read from it at the same time, as from files: all processors then open a model.
 type concurrent interface{ Concurrent() bool }
 
-// large is the number of elements from which on a tensor is worth a goroutine of its own. Layers that look at values in their constructors, as
-// norms of ResNets do, look at fewer.
+// large is the number of elements from which on a tensor is worth a goroutine of its own. Layers that look at values in
+// their constructors, as norms of ResNets do, look at fewer.
 const large = 1 << 18
 
 // background reads a large tensor while the constructor goes on, right into its memory, and reports whether that can be done.
@@ -241,8 +243,8 @@ func (w *Weights) Unused() []string {
 // Asked are the shapes of all that was asked for, by name.
 func (w *Weights) Asked() map[string][]int { return maps.Clone(w.root.asked) }
 
-// Err waits until everything is read that was asked for, and reports all missing tensors, wrong shapes and read errors at once: the first twenty, and
-// how many more there are.
+// Err waits until everything is read that was asked for, and reports all missing tensors, wrong shapes and read errors
+// at once: the first twenty, and how many more there are.
 func (w *Weights) Err() error {
 	const listed = 20
 	w.root.reading.Wait()

@@ -12,8 +12,8 @@ import (
 // Config are all hyper-parameters of a tuning run. Together with the backbone, the data and the program they
 // determine the result to the bit.
 type Config struct {
-	Method    string   `json:"method"`    // amt, r-amt, mmt, r-mmt, pmt, r-pmt
-	Recipe    string   `json:"recipe"`    // paper or released
+	Method    string   `json:"method"`    // one of [Methods]
+	Recipe    string   `json:"recipe"`    // one of [Recipes]
 	Patterns  []string `json:"patterns"`  // names of the masked parameters
 	Init      float64  `json:"init"`      // initial score
 	Threshold float64  `json:"threshold"` // α: a weight is kept where its score is greater
@@ -25,8 +25,8 @@ type Config struct {
 	AutoEpochs bool    `json:"-"`
 	LR         float64 `json:"lr"`
 	Batch      int     `json:"batch"`
-	// MicroBatch, if not 0, is how many images of a batch are computed at a time, at most: parts are as equal as can be. Their gradients
-	// add up to those of the batch, but for rounding, and activations take the memory of a part.
+	// MicroBatch, if not 0, is how many images of a batch are computed at a time, at most: parts are as equal as can
+	// be. Their gradients add up to those of the batch, but for rounding, and activations take the memory of a part.
 	MicroBatch int     `json:"micro_batch,omitempty"`
 	CropMin    float64 `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
 	Flip       float64 `json:"flip"`          // probability of mirroring a training image
@@ -44,14 +44,14 @@ func Methods() []string {
 	return []string{"amt", "r-amt", "mmt", "r-mmt", "pmt", "r-pmt", "dmt", "r-dmt"}
 }
 
-// Rules are the names Config.UpdateRule may have: gradient dropout, the task's gradient alone, the sum of both, AgreeGrad, ProGrad, PCGrad
-// of all masks as one vector and mask by mask, gradient sign dropout.
+// Rules are the names Config.UpdateRule may have: gradient dropout, the task's gradient alone, the sum of both,
+// AgreeGrad, ProGrad, PCGrad of all masks as one vector and mask by mask, gradient sign dropout.
 func Rules() []string {
 	return []string{"dropout", "ce", "sum", "agree", "prograd", "pcgrad", "pcgrad-by-tensor", "signdrop"}
 }
 
-// Granularities are the names Config.Granularity may have: a score for each weight, for each output (a row, or a filter of a convolution),
-// or for each input (a column, or a plane).
+// Granularities are the names Config.Granularity may have: a score for each weight, for each output (a row, or a filter
+// of a convolution), or for each input (a column, or a plane).
 func Granularities() []string { return []string{"weight", "filter", "channel"} }
 
 // Encoders are the names Config.Encoder may have.

@@ -2,8 +2,8 @@ package rmt
 
 import "fewshot/tensor"
 
-// gradientSums add up, over the steps of a training, γ·mean(∂L/∂M) of each mask: γ is the learning rate, L the task's loss alone, and the
-// mean is over the scores. A step neither allocates nor waits for them.
+// gradientSums add up, over the steps of a training, γ·mean(∂L/∂M) of each mask: γ is the learning rate, L the task's
+// loss alone, and the mean is over the scores. A step neither allocates nor waits for them.
 type gradientSums struct {
 	sums *tensor.Tensor   // what they are so far [masks]
 	of   []*tensor.Tensor // a view of each

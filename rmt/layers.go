@@ -15,16 +15,16 @@ import (
 type Layer struct {
 	Param *nn.Param
 	Mean  float64 // of the cross-entropy by the scores, over elements and batches, while nothing is hidden
-	// Error is how far off a mean of so many numbers may be by chance, if they were independent: the standard deviation of the elements' mean
-	// gradients by the root of their number. A mean of about its size has no sign to speak of.
+	// Error is how far off a mean of so many numbers may be by chance, if they were independent: the standard deviation
+	// of the elements' mean gradients by the root of their number. A mean of about its size has no sign to speak of.
 	Error float64
 }
 
 // Chosen says that hiding elements would lower the loss on average: the layer gets a mask.
 func (l Layer) Chosen() bool { return l.Mean > 0 }
 
-// ChooseLayers is how DMT finds the weights to mask (R-AMT, §3.3): of the parameters those whose mask has a positive mean gradient over an epoch
-// of the training data, without any update. It puts no masks on.
+// ChooseLayers is how DMT finds the weights to mask (R-AMT, §3.3): of the parameters those whose mask has a positive
+// mean gradient over an epoch of the training data, without any update. It puts no masks on.
 func ChooseLayers(ctx context.Context, dev *tensor.Device, e train.Encoder, head train.Head, params []*nn.Param, data train.Data) ([]Layer, error) {
 	masks := Attach(params, 1, 0.5)
 	defer func() {

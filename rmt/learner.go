@@ -18,8 +18,8 @@ type Learner struct {
 	Student, Teacher train.Encoder // over the same weights; only the student sees the masks
 	Head             train.Head
 	Masks            []*Mask
-	// Text, if not nil, gives the classes' features as a masked text encoder has them, rows of length 1, at each step anew. The head's are then
-	// those without masks, which the teacher keeps.
+	// Text, if not nil, gives the classes' features as a masked text encoder has them, rows of length 1, at each step
+	// anew. The head's are then those without masks, which the teacher keeps.
 	Text        func(t *autograd.Tape) *autograd.Var
 	Temperature float64 // T of the distillation, whose logits are divided by it and whose loss is multiplied by T²; 0 is 1
 

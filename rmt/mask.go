@@ -13,8 +13,8 @@ import (
 // Mask hides elements of a frozen weight W: layers see W ⊙ [M > α] for the real-valued scores M.
 type Mask struct {
 	Param *nn.Param
-	// Scores are M, of the weight's shape: one for each of its elements. One for each output, of the shape [out, 1, …], or for each input,
-	// [1, in, 1, …], stands for all elements of that.
+	// Scores are M, of the weight's shape: one for each of its elements. One for each output, of the shape [out, 1, …],
+	// or for each input, [1, in, 1, …], stands for all elements of that.
 	Scores    *tensor.Tensor
 	Threshold float64 // α
 
@@ -76,8 +76,8 @@ func (m *Mask) apply(t *autograd.Tape, w *autograd.Var) *autograd.Var {
 	})
 }
 
-// applyCoarse is apply for scores that stand for several elements: those of the weight, seen as [A, scores, B], that have the same place
-// between. The gradient of a score is the sum of theirs.
+// applyCoarse is apply for scores that stand for several elements: those of the weight, seen as [A, scores, B], that
+// have the same place between. The gradient of a score is the sum of theirs.
 func (m *Mask) applyCoarse(t *autograd.Tape, w, scores *autograd.Var) *autograd.Var {
 	dev, n := t.Device(), m.Scores.Len()
 	outer := 1
@@ -164,8 +164,9 @@ type TensorSparsity struct {
 	Sparsity
 	// Change is how far its scores are from where they began, the mean of |M − M₀|; nil of a mask that was read from a file.
 	Change *float64 `json:"mean_change,omitempty"`
-	// GradientSum is the mean over its scores of Σ γ·∂L/∂M, the sum over the steps, with γ the learning rate and L the cross-entropy: how far
-	// plain gradient descent would have moved them, downwards, along the way that the training took. nil of a mask that no learner had.
+	// GradientSum is the mean over its scores of Σ γ·∂L/∂M, the sum over the steps, with γ the learning rate and L the
+	// cross-entropy: how far plain gradient descent would have moved them, downwards, along the way that the training
+	// took. nil of a mask that no learner had.
 	GradientSum *float64 `json:"mean_gradient_sum,omitempty"`
 }
 

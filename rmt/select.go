@@ -27,8 +27,8 @@ var (
 	resNet = []string{"visual.conv*.weight", "visual.layer*.conv*.weight", "visual.layer*.downsample.0.weight", "visual.attnpool.*_proj.weight"}
 )
 
-// WithEncoder is c with the patterns of another encoder, or of both: in the text encoder attention is masked, whatever the method masks in
-// the image encoder.
+// WithEncoder is c with the patterns of another encoder, or of both: in the text encoder attention is masked, whatever
+// the method masks in the image encoder.
 func (c Config) WithEncoder(encoder string) Config {
 	switch c.Encoder = encoder; encoder {
 	case "text":
@@ -39,9 +39,10 @@ func (c Config) WithEncoder(encoder string) Config {
 	return c
 }
 
-// For is c with the patterns of its method's weights in an encoder of these parameters. Those that [Defaults] gives are a vision transformer's; a
-// ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt, and dmt and r-dmt, say what is masked there; where a
-// query pools tokens (CoCa) its projections are attention too, and where MLPs have gates (EVA-02) these are of them. Patterns that somebody chose stay.
+// For is c with the patterns of its method's weights in an encoder of these parameters. Those that [Defaults] gives are
+// a vision transformer's; a ResNet has no attention or MLPs in its blocks, so that of the methods only pmt and r-pmt,
+// and dmt and r-dmt, say what is masked there; where a query pools tokens (CoCa) its projections are attention too, and
+// where MLPs have gates (EVA-02) these are of them. Patterns that somebody chose stay.
 func (c Config) For(params []*nn.Param) (Config, error) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(params, func(p *nn.Param) bool { return p.Name == name })

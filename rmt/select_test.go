@@ -180,8 +180,8 @@ func TestPlacementOnResNets(t *testing.T) {
 	}
 }
 
-// Where a query of its own width pools tokens its projections are attention, for methods that mask attention; where MLPs have gates these
-// are of them.
+// Where a query of its own width pools tokens its projections are attention, for methods that mask attention; where
+// MLPs have gates these are of them.
 func TestPlacementOnRelatives(t *testing.T) {
 	for _, relative := range []struct {
 		params       []*nn.Param

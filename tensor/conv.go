@@ -2,9 +2,9 @@ package tensor
 
 import "slices"
 
-// Convolutions of images whose channels are the last axis, [N, H, W, C]. A convolution is a product: rows of windows, one for each pixel
-// of the result, by a matrix w [Size²·C, O] with a row for each pixel of the window and channel, in that order. No device puts the
-// windows into memory.
+// Convolutions of images whose channels are the last axis, [N, H, W, C]. A convolution is a product: rows of windows,
+// one for each pixel of the result, by a matrix w [Size²·C, O] with a row for each pixel of the window and channel, in
+// that order. No device puts the windows into memory.
 
 // ConvOptions are the window of a convolution, and what is added to it.
 type ConvOptions struct {

@@ -11,9 +11,9 @@ import (
 
 func init() { Register("cpu", openCPU) }
 
-// openCPU opens the processor in float32, with assembly kernels where there are some for it; with precision bf16 Compute
-// tensors are bfloat16, and so are the factors of products where the processor multiplies those; with int8 products by weights that were
-// given to [Quantize] have integers for factors.
+// openCPU opens the processor in float32, with assembly kernels where there are some for it; with precision bf16
+// Compute tensors are bfloat16, and so are the factors of products where the processor multiplies those; with int8
+// products by weights that were given to [Quantize] have integers for factors.
 func openCPU(arg string, o Options) (Backend, error) {
 	narrow := o.Precision == "bf16"
 	ints := o.Precision == "int8"

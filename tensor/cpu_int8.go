@@ -6,8 +6,8 @@ import (
 	"fewshot/tensor/internal/simd"
 )
 
-// Quantizer is what a backend implements whose products can have integers of eight bits as factors. Quantize makes them of the weights b [n, k] of a
-// layer; how many bytes they have is the second result.
+// Quantizer is what a backend implements whose products can have integers of eight bits as factors. Quantize makes them
+// of the weights b [n, k] of a layer; how many bytes they have is the second result.
 type Quantizer interface {
 	Quantize(b Buf, n, k int) (quantized any, bytes int64)
 }

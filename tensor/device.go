@@ -142,8 +142,8 @@ func (d *Device) BiasKind() Kind {
 	return Full
 }
 
-// StrassenPays reports whether products on "cpu" gain by Options.Strassen with this machine's kernels: a table by kernels says so, and no timing, as
-// results depend on it.
+// StrassenPays reports whether products on "cpu" gain by Options.Strassen with this machine's kernels: a table by
+// kernels says so, and no timing, as results depend on it.
 func StrassenPays() bool { return simd.StrassenPays() }
 
 // Kernels says what kind of kernels the device computes with, as "amd64 avx512". Results depend on it, as each kind rounds in an order

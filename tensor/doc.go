@@ -63,8 +63,8 @@
 // processor without such products widens its operands first: as exact, with half the memory, but no faster. The portable
 // kernels keep the sums of rows, columns and whole tensors in float64.
 //
-// With Precision "int8" tensors are float32, and products by weights that [Quantize] was told of have integers of eight bits for factors: for
-// inference. Gradients take no notice of it, and belong to the weights as they were.
+// With Precision "int8" tensors are float32, and products by weights that [Quantize] was told of have integers of eight
+// bits for factors: for inference. Gradients take no notice of it, and belong to the weights as they were.
 //
 // # Packed factors
 //

@@ -66,9 +66,10 @@ type Packer interface {
 // FewRows is the number of rows of a product up to which Pack gains some percent of its time.
 const FewRows = simd.FewRows
 
-// Quantize says that w [n, k], the weights of a layer, will not change, and will be the second factor, transposed, of products in which
-// the device may compute with integers of eight bits: weights with a scale for each of the n channels, the other factor with one for each row. On
-// a device with another Precision than "int8" it does nothing. Set and [Unpack] undo it.
+// Quantize says that w [n, k], the weights of a layer, will not change, and will be the second factor, transposed, of
+// products in which the device may compute with integers of eight bits: weights with a scale for each of the n
+// channels, the other factor with one for each row. On a device with another Precision than "int8" it does nothing. Set
+// and [Unpack] undo it.
 func Quantize(w *Tensor) {
 	check(w.Rank() == 2, "Quantize", "a matrix", "w", w)
 	q, ok := w.dev.backend.(Quantizer)
@@ -84,8 +85,8 @@ func Quantize(w *Tensor) {
 	w.dev.hold(bytes)
 }
 
-// Discard gives the memory of w's elements back, where w was given to [Quantize] and is held once: what is left are its integers, for products
-// that read nothing else. Any other use panics.
+// Discard gives the memory of w's elements back, where w was given to [Quantize] and is held once: what is left are its
+// integers, for products that read nothing else. Any other use panics.
 func Discard(w *Tensor) {
 	b := w.block
 	if _, ok := w.dev.backend.(Quantizer); !ok || w.buf.Packed.Transposed == nil || b.refs != 1 || b.discarded || w.Len() != b.buf.N || b.layout != nil {

@@ -89,8 +89,8 @@ func TestQuantize(t *testing.T) {
 	}
 }
 
-// naive is a product by its definition, and a bound of its distance from the exact one: both factors are off by half a step, and their errors
-// multiply too; float32 adds some of its own.
+// naive is a product by its definition, and a bound of its distance from the exact one: both factors are off by half a
+// step, and their errors multiply too; float32 adds some of its own.
 func naive(x, w []float32) (float32, float64) {
 	lo, hi, most := float32(0), float32(0), float32(0)
 	for i := range x {

@@ -26,8 +26,9 @@ type looper interface {
 	loop() (flop float64, run func())
 }
 
-// Loop is as Peak, with all instructions of a product in float32 on operands that are in the nearest cache: what products can come to on a machine
-// whose cores' other hardware threads are at work. Where the device has none, flop is 0 and run nil.
+// Loop is as Peak, with all instructions of a product in float32 on operands that are in the nearest cache: what
+// products can come to on a machine whose cores' other hardware threads are at work. Where the device has none, flop is
+// 0 and run nil.
 func (d *Device) Loop() (flop float64, run func()) {
 	if l, ok := d.backend.(looper); ok {
 		return l.loop()

@@ -96,8 +96,8 @@ func (t *Tensor) Device() *Device { return t.dev }
 // Buf exposes the memory to backends and their tests.
 func (t *Tensor) Buf() Buf { return t.buf }
 
-// Memory is the elements themselves where they are float32 in the process's own memory, and nil elsewhere: for who fills a new tensor without a
-// copy, or from several goroutines.
+// Memory is the elements themselves where they are float32 in the process's own memory, and nil elsewhere: for who
+// fills a new tensor without a copy, or from several goroutines.
 func (t *Tensor) Memory() []float32 { return t.buf.F32 }
 
 // Retain counts one more holder of the memory behind t.

@@ -11,9 +11,9 @@ import (
 	"fewshot/tensor"
 )
 
-// TestStepsDoNotAllocate: once its sweep is recorded, a training step leaves nothing to the garbage collector, in either
-// precision, with the teacher or without, at once or in parts, which take less memory. The portable kernels are not held to that: they make a
-// closure for each loop.
+// TestStepsDoNotAllocate: once its sweep is recorded, a training step leaves nothing to the garbage collector, in
+// either precision, with the teacher or without, at once or in parts, which take less memory. The portable kernels are
+// not held to that: they make a closure for each loop.
 func TestStepsDoNotAllocate(t *testing.T) {
 	for _, precision := range []string{"float32", "bf16"} {
 		peaks := map[int]int64{} // by micro-batch

@@ -17,8 +17,9 @@ import (
 //
 //	go test -run '^$' -bench Gain -count 6 ./tests | benchstat -col /way -
 //
-// Those of single kernels are beside them: BenchmarkFewRows, BenchmarkGain (parts of a product, switched off one by one), BenchmarkGemm (instruction
-// sets) and BenchmarkGemmBF16 in tensor/internal/simd. What the teacher costs before the first flip is the difference of the two steps of fewshot bench.
+// Those of single kernels are beside them: BenchmarkFewRows, BenchmarkGain (parts of a product, switched off one by
+// one), BenchmarkGemm (instruction sets) and BenchmarkGemmBF16 in tensor/internal/simd. What the teacher costs before
+// the first flip is the difference of the two steps of fewshot bench.
 
 // gainBatch is small, so that a round of all takes a minute or two.
 const gainBatch = 4

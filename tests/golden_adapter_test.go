@@ -274,8 +274,9 @@ func goldenLoRA(g *goldenCase, model string) {
 	tr := train.New(g.Dev, l, tensor.NewKey(1), 0)
 	w := goldenSteps{want.Losses, want.LR, want.Gradient, want.After1, want.After10, want.Batch, 7e-14}
 	if want.Quirk != nil {
-		// What was recorded has an error: gradients leave a part out from the second step on, as the paths begin at zero. Ours are right, so
-		// that only the beginning can be compared; a case of the same name with exact in place of nodrop has the rest.
+		// What was recorded has an error: gradients leave a part out from the second step on, as the paths begin at
+		// zero. Ours are right, so that only the beginning can be compared; a case of the same name with exact in place
+		// of nodrop has the rest.
 		w.Losses, w.AfterAll = w.Losses[:1], nil
 	}
 	g.steps(tr, images, want.Labels, c.Schedule(), w, want.Float32, "after_10", floor)

@@ -249,8 +249,8 @@ func familyFloats(g *goldenCase, f *checkpoint.File, name string) []float64 {
 	return wide
 }
 
-// compareFamily compares features with those of the library, before normalisation and after it. The latter may be off by 5e-6 in float32,
-// which is less than what any wrong variant makes of them; what is expected is rounded to float32.
+// compareFamily compares features with those of the library, before normalisation and after it. The latter may be off
+// by 5e-6 in float32, which is less than what any wrong variant makes of them; what is expected is rounded to float32.
 func compareFamily(g *goldenCase, expected *checkpoint.File, what string, got []float64, n int) {
 	allowed := 5e-6
 	if g.Device == "ref" {

@@ -11,8 +11,9 @@ import (
 
 var _ = onGolden("positions.json", goldenPositions)
 
-// goldenPositions compares resized positions with open_clip's. The model they are of lies beside the file, as vit.safetensors; a grid's name may
-// say that there is no antialias. Once more, as float32, they come out of the checkpoint that Resized makes.
+// goldenPositions compares resized positions with open_clip's. The model they are of lies beside the file, as
+// vit.safetensors; a grid's name may say that there is no antialias. Once more, as float32, they come out of the
+// checkpoint that Resized makes.
 func goldenPositions(g *goldenCase) {
 	var want struct {
 		From    int `json:"from_grid"`

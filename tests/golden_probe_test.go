@@ -208,8 +208,8 @@ func (g *goldenCase) fit(f probe.Features, classes int, c float64, coef expected
 	rms := coef.rms()
 	name := fmt.Sprintf("C %g, %d classes", c, classes)
 	g.Within("coefficients "+name, coef.Apart(w), away/rms+slack*(apart+4*unitRoundoff(g.Device)))
-	// Intercepts follow coefficients, by features of this length; their own curvature, where classes are about equally likely, is one over
-	// their number.
+	// Intercepts follow coefficients, by features of this length; their own curvature, where classes are about equally
+	// likely, is one over their number.
 	length, k := norm(f.X.Float64s())/math.Sqrt(float64(len(f.Labels))), float64(classes)
 	g.Within("intercepts "+name, farthest(b, intercept), length*(away+slack*rms*(apart+4*unitRoundoff(g.Device)))+k*math.Sqrt(k)*fit.Gradient)
 }

@@ -228,7 +228,8 @@ func (g *goldenCase) maskRun(r maskRun) {
 	g.Within("sparsity_percent", math.Abs(rmt.SparsityOf(masks).Percent()-r.Sparsity), 1e-12*r.Sparsity)
 }
 
-// accurateSum is Σ x, of halves summed apart: n numbers about equal, added one after the other, would be off by as many roundings of their sum.
+// accurateSum is Σ x, of halves summed apart: n numbers about equal, added one after the other, would be off by as many
+// roundings of their sum.
 func accurateSum(x []float64) float64 {
 	if len(x) <= 8 {
 		return sum(x)

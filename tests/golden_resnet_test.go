@@ -45,8 +45,8 @@ func (g *goldenCase) resNet(w *nn.Weights, src nn.Shapes) *vit.ResNet {
 	return e
 }
 
-// goldenResNet compares maps, features, logits and all gradients of a small ResNet with those of OpenAI's class. The model lies beside the
-// file, as rn.safetensors.
+// goldenResNet compares maps, features, logits and all gradients of a small ResNet with those of OpenAI's class. The
+// model lies beside the file, as rn.safetensors.
 func goldenResNet(g *goldenCase) {
 	var want struct {
 		Args          map[string]any

@@ -124,9 +124,9 @@ const roundings = 48 + 128 + 2*(128+128+64+17+128+128+128+512) + 128 + 128
 // stores are those among them that round what is stored, and weights: all there are where sums are kept more precisely.
 const stores = 5 + 2*(10+4) + 3
 
-// tolerance bounds the relative error after so many passes from pixel to feature or back, on a device of unit roundoff u. Rounding errors of sums are
-// as good as independent with mean zero; their sum then exceeds λ·√n·u with probability 2·exp(−λ²/2) (Higham and
-// Mary, SIAM J. Sci. Comput. 41, 2019). λ = 6 makes that 3e-8.
+// tolerance bounds the relative error after so many passes from pixel to feature or back, on a device of unit roundoff
+// u. Rounding errors of sums are as good as independent with mean zero; their sum then exceeds λ·√n·u with probability
+// 2·exp(−λ²/2) (Higham and Mary, SIAM J. Sci. Comput. 41, 2019). λ = 6 makes that 3e-8.
 func tolerance(device string, passes int) float64 {
 	u, n := unitRoundoff(device), passes*roundings
 	if u > 0x1p-24 {

@@ -10,9 +10,10 @@ import (
 	"fewshot/vit"
 )
 
-// TestStrassenGradients compares, with float64, both lanes' gradients of every mask of an encoder whose products are large enough for Strassen's
-// algorithm, with and without it. Errors of a product by it are two to three times those of an ordinary one, as package simd's tests show, and so are
-// those of what is computed with products alone; the rest adds to both.
+// TestStrassenGradients compares, with float64, both lanes' gradients of every mask of an encoder whose products are
+// large enough for Strassen's algorithm, with and without it. Errors of a product by it are two to three times those of
+// an ordinary one, as package simd's tests show, and so are those of what is computed with products alone; the rest
+// adds to both.
 func TestStrassenGradients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("computes large products in portable float64")

@@ -65,7 +65,8 @@ func TestTwoStageResumes(t *testing.T) {
 	}
 }
 
-// Weights are trained in float32 where the encoder computes in bfloat16: steps too small for that move them, and layers see them rounded.
+// Weights are trained in float32 where the encoder computes in bfloat16: steps too small for that move them, and layers
+// see them rounded.
 func TestFinetuneInBF16(t *testing.T) {
 	dev := open(t, "cpu bf16", 1)
 	clip := newCLIP(t, dev, newTinyCLIP(), tensor.QuickGELU, 0, 0)

@@ -7,8 +7,8 @@ import (
 	"fewshot/tensor"
 )
 
-// BenchmarkTemplates encodes forty class names in each of four templates: as texts of their own that are padded to one length, in batches of 64 by
-// class, and as they are encoded now.
+// BenchmarkTemplates encodes forty class names in each of four templates: as texts of their own that are padded to one
+// length, in batches of 64 by class, and as they are encoded now.
 func BenchmarkTemplates(b *testing.B) {
 	dev, err := tensor.Open("cpu", tensor.Options{})
 	if err != nil {

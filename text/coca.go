@@ -5,14 +5,14 @@ import (
 	"fewshot/nn"
 )
 
-// encodeWithCLS is Encode for CoCa's text encoder: behind the Context tokens of each padded text stands a token that sees all of them, and
-// its feature is the text's.
+// encodeWithCLS is Encode for CoCa's text encoder: behind the Context tokens of each padded text stands a token that
+// sees all of them, and its feature is the text's.
 //
-// The published weights were trained with a mask that is shifted by one, which open_clip keeps for them: position j can be seen by those
-// behind it if j is 0 or the id before j is no padding. So of the padding behind a text its first token takes part; a token behind
-// an id that is that of padding ("!" in CLIP's vocabulary) does not; and the added token does not see itself unless the
-// context is full. What nobody sees is left out of the sequence. A query that does not see itself is, to attention by
-// sequences, one with the key and the value of the row before it.
+// The published weights were trained with a mask that is shifted by one, which open_clip keeps for them: position j can
+// be seen by those behind it if j is 0 or the id before j is no padding. So of the padding behind a text its first
+// token takes part; a token behind an id that is that of padding ("!" in CLIP's vocabulary) does not; and the added
+// token does not see itself unless the context is full. What nobody sees is left out of the sequence. A query that does
+// not see itself is, to attention by sequences, one with the key and the value of the row before it.
 func (e *Encoder) encodeWithCLS(t *autograd.Tape, texts [][]int32) *autograd.Var {
 	l := &Layout{}
 	var ids []int32

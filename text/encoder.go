@@ -76,8 +76,8 @@ func (e *Encoder) Encode(t *autograd.Tape, texts [][]int32) *autograd.Var {
 	return e.EncodeEmbeddings(autograd.Reshape(x, len(texts), e.Context, e.Width), ends)
 }
 
-// Run is what of tokenised texts is run, and where their features are read: each up to there, or, where every position sees all, padded to
-// Context. It panics where a token behind the texts has their features.
+// Run is what of tokenised texts is run, and where their features are read: each up to there, or, where every position
+// sees all, padded to Context. It panics where a token behind the texts has their features.
 func (e *Encoder) Run(texts [][]int32) (run [][]int32, ends []int32) {
 	if e.CLS {
 		panic("text: Run of an encoder whose features are those of a token behind the texts")
@@ -98,7 +98,8 @@ func (e *Encoder) Run(texts [][]int32) (run [][]int32, ends []int32) {
 // Padded reports whether texts are run padded to Context: padding has an influence on their features, or is where they are read.
 func (e *Encoder) Padded() bool { return e.Full || e.Pool == PoolLast }
 
-// End is the position at which a text's feature is read, of ids as they are run. An id below 0 is no token: something else stands there.
+// End is the position at which a text's feature is read, of ids as they are run. An id below 0 is no token: something
+// else stands there.
 func (e *Encoder) End(ids []int32) int {
 	switch e.Pool {
 	case PoolLast:
@@ -120,8 +121,9 @@ func (e *Encoder) End(ids []int32) int {
 // partTokens is about how many tokens EncodeParts keeps in memory for a sweep: a quarter of a gigabyte in CLIP's smaller text encoder.
 const partTokens = 1024
 
-// EncodeParts encodes texts of any number in the memory of some, by [autograd.Checkpoint], where features are differentiated by parameters of
-// the encoder's own. trained are all of these; encode gives the features of some texts, of which the first has the given number.
+// EncodeParts encodes texts of any number in the memory of some, by [autograd.Checkpoint], where features are
+// differentiated by parameters of the encoder's own. trained are all of these; encode gives the features of some texts,
+// of which the first has the given number.
 func (e *Encoder) EncodeParts(t *autograd.Tape, texts [][]int32, trained []*nn.Param, encode func(t *autograd.Tape, texts [][]int32, first int) *autograd.Var) *autograd.Var {
 	starts, tokens := []int{0}, 0
 	run := texts
@@ -166,10 +168,10 @@ func (e *Encoder) EncodeEmbeddings(x *autograd.Var, end []int32) *autograd.Var {
 	return e.EncodeRows(e.Place(autograd.Reshape(x, n*length, e.Width), l), l, nn.Prompts{})
 }
 
-// EncodeRows is what all of these do: features [N, Embed] of the N texts of a layout, from its rows x [Rows, Width] with their
-// positions, as Place gives them. It ends x. With prompts, which take the place of rows of a prefix that all texts share. Where
-// every position sees all, nothing can be shared: it panics if the layout does, or has texts of several lengths, and prompts take the
-// place of rows of each text.
+// EncodeRows is what all of these do: features [N, Embed] of the N texts of a layout, from its rows x [Rows, Width]
+// with their positions, as Place gives them. x is given up: see [autograd.Tape.Done]. With prompts, which take the
+// place of rows of a prefix that all texts share. Where every position sees all, nothing can be shared: it panics if
+// the layout does, or has texts of several lengths, and prompts take the place of rows of each text.
 func (e *Encoder) EncodeRows(x *autograd.Var, l *Layout, p nn.Prompts) *autograd.Var {
 	l.check(x, e.Width)
 	if e.Full {

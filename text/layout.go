@@ -8,9 +8,10 @@ import (
 	"fewshot/autograd"
 )
 
-// Layout is how the tokens of several texts lie in the rows of one matrix: nothing is padded that need not be, and what texts have in common at their
-// beginning is there once, if the layout says so. No position of a causal network sees a later one, so that a prefix is the same
-// in all texts: both are exact, to the bit where products of more rows are (see package tensor).
+// Layout is how the tokens of several texts lie in the rows of one matrix: nothing is padded that need not be, and what
+// texts have in common at their beginning is there once, if the layout says so. No position of a causal network sees a
+// later one, so that a prefix is the same in all texts: both are exact, to the bit where products of more rows are (see
+// package tensor).
 type Layout struct {
 	groups    []autograd.Sequences
 	rows      int
@@ -38,9 +39,9 @@ func (l *Layout) add(count, n, prefix, shared int) int {
 	return first
 }
 
-// Continued lays out texts that continue the same first shared tokens: text i has lengths[i] more, at least one, the last of which is its
-// end. Rows are those of the prefix, then of the texts, in their order where lengths are equal. where[i] is the first row of text i.
-// With shared 0, texts have nothing in common.
+// Continued lays out texts that continue the same first shared tokens: text i has lengths[i] more, at least one, the
+// last of which is its end. Rows are those of the prefix, then of the texts, in their order where lengths are equal.
+// where[i] is the first row of text i. With shared 0, texts have nothing in common.
 func Continued(shared int, lengths []int) (l *Layout, where []int) {
 	l, where = &Layout{ends: make([]int32, len(lengths))}, make([]int, len(lengths))
 	if shared > 0 {
@@ -50,8 +51,8 @@ func Continued(shared int, lengths []int) (l *Layout, where []int) {
 	return l, where
 }
 
-// Apart lays out texts of length rows each that have nothing in common, as those are run that see their padding. ends are where in a text its
-// feature is read.
+// Apart lays out texts of length rows each that have nothing in common, as those are run that see their padding. ends
+// are where in a text its feature is read.
 func Apart(length int, ends []int32) *Layout {
 	l := &Layout{}
 	l.add(len(ends), length, 0, 0)
@@ -100,7 +101,8 @@ func Combine(layouts ...*Layout) *Layout {
 	return all
 }
 
-// layoutOf is a layout of tokenised texts, each up to its end, that has as few rows as prefixes which texts share can save, and the rows' ids.
+// layoutOf is a layout of tokenised texts, each up to its end, that has as few rows as prefixes which texts share can
+// save, and the rows' ids.
 func layoutOf(texts [][]int32) (*Layout, []int32) {
 	order := indices(len(texts))
 	slices.SortStableFunc(order, func(i, j int) int { return slices.Compare(texts[i], texts[j]) })

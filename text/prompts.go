@@ -8,9 +8,10 @@ import (
 	"fewshot/tensor"
 )
 
-// PromptClassifier builds a zero-shot classifier as [Classifier] does, of prompts that each class has for itself, such as those
-// that a language model wrote (CuPL): one feature a class, [classes, Embed], the normalised mean of the features of its prompts. Classes may have different numbers of them. Prompts longer than the encoder's context are cut, as CuPL's code does. The
-// caller holds the result. When ctx ends, its error is returned soon.
+// PromptClassifier builds a zero-shot classifier as [Classifier] does, of prompts that each class has for itself, such
+// as those that a language model wrote (CuPL): one feature a class, [classes, Embed], the normalised mean of the
+// features of its prompts. Classes may have different numbers of them. Prompts longer than the encoder's context are
+// cut, as CuPL's code does. The caller holds the result. When ctx ends, its error is returned soon.
 func PromptClassifier(ctx context.Context, e *Encoder, tok Tokenizer, dev *tensor.Device, prompts [][]string, order Order) (*tensor.Tensor, error) {
 	most := 0
 	for i, list := range prompts {

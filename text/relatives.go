@@ -23,8 +23,9 @@ const (
 	CleanWhitespace   Cleaning = "whitespace"   // open_clip: repaired, white space collapsed
 	CleanLower        Cleaning = "lower"        // open_clip: that, and lower case
 	CleanCanonicalize Cleaning = "canonicalize" // open_clip: that, underscores made spaces and ASCII's punctuation deleted
-	// CleanSigLIP is how SigLIP's two tokenizers were trained: texts of the unigram models in lower case, ASCII's punctuation deleted, white
-	// space collapsed, as transformers' SiglipTokenizer does it; those of SigLIP 2's, Gemma's BPE, in lower case, as its Siglip2Tokenizer does it.
+	// CleanSigLIP is how SigLIP's two tokenizers were trained: texts of the unigram models in lower case, ASCII's
+	// punctuation deleted, white space collapsed, as transformers' SiglipTokenizer does it; those of SigLIP 2's,
+	// Gemma's BPE, in lower case, as its Siglip2Tokenizer does it.
 	CleanSigLIP Cleaning = "siglip"
 )
 
@@ -66,8 +67,8 @@ type tokenizerConfig struct {
 	LowerCase *bool           `json:"do_lower_case"`
 }
 
-// ReadTokenizer reads the tokenizer of a relative of CLIP's: a model of SentencePiece's, a tokenizer.json of Hugging Face's tokenizers, or BERT's
-// vocab.txt. Errors are of type *[VocabularyError].
+// ReadTokenizer reads the tokenizer of a relative of CLIP's: a model of SentencePiece's, a tokenizer.json of Hugging
+// Face's tokenizers, or BERT's vocab.txt. Errors are of type *[VocabularyError].
 func ReadTokenizer(f TokenizerFile) (*Relative, error) {
 	t, err := readTokenizer(f)
 	if err == nil {

@@ -19,8 +19,8 @@ const (
 	endOfText   = "<|endoftext|>"
 )
 
-// A Tokenizer turns texts into the ids that an encoder takes, and back. It never changes once made and may be used by several goroutines
-// at once. CLIP's own is [BPE]; [ReadTokenizer] reads those of its relatives.
+// A Tokenizer turns texts into the ids that an encoder takes, and back. It never changes once made and may be used by
+// several goroutines at once. CLIP's own is [BPE]; [ReadTokenizer] reads those of its relatives.
 type Tokenizer interface {
 	// Size is the number of ids of the vocabulary.
 	Size() int

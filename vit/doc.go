@@ -1,5 +1,6 @@
-// Package vit runs CLIP's image encoders, with the sizes read off the checkpoint: vision transformers of any size (ViT-B/32, B/16, L/14 and their
-// relatives), and the modified ResNets (RN50, RN101, RN50x4, x16, x64). [ArchOf] tells which it is; both are an [Image].
+// Package vit runs CLIP's image encoders, with the sizes read off the checkpoint: vision transformers of any size
+// (ViT-B/32, B/16, L/14 and their relatives), and the modified ResNets (RN50, RN101, RN50x4, x16, x64). [ArchOf] tells
+// which it is; both are an [Image].
 //
 // The transformer, with parameters under OpenAI's names:
 //
@@ -10,8 +11,8 @@
 //	ln_post      on the class token alone
 //	proj         [width, embed], multiplied from the right
 //
-// Its relatives differ in what [Config] says: what is pooled, and how; SigLIP, CLIPA, CoCa, the Perception Encoders and EVA-CLIP, whose queries and
-// keys are turned by where a patch stands ([nn.RotaryConfig]).
+// Its relatives differ in what [Config] says: what is pooled, and how; SigLIP, CLIPA, CoCa, the Perception Encoders and
+// EVA-CLIP, whose queries and keys are turned by where a patch stands ([nn.RotaryConfig]).
 //
 // The ResNet; every convolution is without bias and has a batch norm behind it, with running statistics, and both are one product:
 //

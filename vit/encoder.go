@@ -83,7 +83,8 @@ func (e *Encoder) Pack(grad bool) {
 	e.transformer.Pack(grad)
 }
 
-// Quantize makes integers of the weights of the blocks. The patch embedding and the projection, a hundredth of the work, stay as they are.
+// Quantize makes integers of the weights of the blocks. The patch embedding and the projection, a hundredth of the
+// work, stay as they are.
 func (e *Encoder) Quantize() error {
 	e.transformer.Quantize()
 	return nil

@@ -15,17 +15,17 @@ type Image interface {
 	Encode(images *autograd.Var) *autograd.Var
 	// Params are the parameters, in the order of the layers.
 	Params() []*nn.Param
-	// Pack prepares the weights for what follows, in memory of their own: for batches of a few images, and if grad for training on these.
-	// Weights under masks, and weights that are trained, are left alone. Unpack undoes it. Gains reports whether it gains anything for steps on
-	// so many images.
+	// Pack prepares the weights for what follows, in memory of their own: for batches of a few images, and if grad for
+	// training on these. Weights under masks, and weights that are trained, are left alone. Unpack undoes it. Gains
+	// reports whether it gains anything for steps on so many images.
 	Pack(grad bool)
 	Unpack()
 	Gains(images int) bool
-	// Quantize makes integers of weights, on a device with precision int8; see [tensor.Quantize]. Weights under masks are left alone. An encoder that has
-	// nothing to gain by it is an error.
+	// Quantize makes integers of weights, on a device with precision int8; see [tensor.Quantize]. Weights under masks
+	// are left alone. An encoder that has nothing to gain by it is an error.
 	Quantize() error
-	// Discard gives up what Quantize has made integers of, which takes four times their memory: for who computes features and does nothing else
-	// with the weights any more.
+	// Discard gives up what Quantize has made integers of, which takes four times their memory: for who computes
+	// features and does nothing else with the weights any more.
 	Discard()
 }
 
@@ -46,8 +46,8 @@ type Arch interface {
 	Name() string
 }
 
-// ArchOf reads the architecture and its sizes off the shapes of a checkpoint with OpenAI's names. What shapes do not tell is taken from c: see
-// [ConfigOf]; of a ResNet only Heads is of interest.
+// ArchOf reads the architecture and its sizes off the shapes of a checkpoint with OpenAI's names. What shapes do not
+// tell is taken from c: see [ConfigOf]; of a ResNet only Heads is of interest.
 func ArchOf(s nn.Shapes, c Config) (Arch, error) {
 	if _, ok := s.Shape("visual.layer1.0.conv1.weight"); ok {
 		r, err := ResNetConfigOf(s, c.Heads)

@@ -8,12 +8,13 @@ import (
 	"fewshot/nn"
 )
 
-// Positions of another grid, as open_clip's resize_pos_embed makes them: the grid of positions is an image of as many channels as they are
-// wide, and is resized like one.
+// Positions of another grid, as open_clip's resize_pos_embed makes them: the grid of positions is an image of as many
+// channels as they are wide, and is resized like one.
 
-// ResizePositions resizes the positions of a from×from grid, behind so many rows that are not of the grid and stay, to a to×to grid, by bicubic
-// interpolation in float64. With antialias, which is open_clip's default, it is Pillow's filter: a = −0.5, widened where the grid shrinks,
-// and weights beyond the edge cut off. Without, a = −0.75, and what lies beyond the edge is the edge.
+// ResizePositions resizes the positions of a from×from grid, behind so many rows that are not of the grid and stay, to
+// a to×to grid, by bicubic interpolation in float64. With antialias, which is open_clip's default, it is Pillow's
+// filter: a = −0.5, widened where the grid shrinks, and weights beyond the edge cut off. Without, a = −0.75, and what
+// lies beyond the edge is the edge.
 func ResizePositions(rows []float64, before, from, to, width int, antialias bool) []float64 {
 	weights := bicubicWeights(from, to, antialias)
 	across := make([]float64, from*to*width)
@@ -87,9 +88,9 @@ func bicubic(x, a float64) float64 {
 	return 0
 }
 
-// Resized is a checkpoint whose image encoder takes images of the given size, in pixels: its positions are those of another grid, with
-// antialias, and everything else is as it was. Of a ResNet they are the attention pool's, which open_clip leaves alone. It is src itself if
-// the size is 0, or the model's own.
+// Resized is a checkpoint whose image encoder takes images of the given size, in pixels: its positions are those of
+// another grid, with antialias, and everything else is as it was. Of a ResNet they are the attention pool's, which
+// open_clip leaves alone. It is src itself if the size is 0, or the model's own.
 func Resized(src nn.Source, size int) (nn.Source, error) {
 	if size == 0 {
 		return src, nil

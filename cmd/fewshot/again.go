@@ -9,8 +9,8 @@ import (
 	"fewshot/rmt/run"
 )
 
-// lasting are the flags that a result keeps: those that say which model, which images, and in which numbers. What flags of a method said
-// is in its settings; prompts are in the spec.
+// lasting are the flags that a result keeps: those that say which model, which images, and in which numbers. What flags
+// of a method said is in its settings; prompts are in the spec.
 var lasting = []string{"model", "vocab", "activation", "heads", "image-size", "pillow", "ensemble-order",
 	"data", "dataset", "classes", "class-names", "class-level", "class-prompts", "label-column", "sample", "shots", "seed", "split", "split-seed",
 	"mask", "select", "grid", "precision", "strassen", "micro-batch"}

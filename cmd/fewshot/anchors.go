@@ -20,8 +20,8 @@ import (
 	"fewshot/tensor"
 )
 
-// anchorTolerance is how many points a zero-shot accuracy may be off from the published one. Half precision on a GPU, and other releases of Pillow,
-// move a few images in a thousand; a wrong tokenizer, prompt or preprocessing moves more.
+// anchorTolerance is how many points a zero-shot accuracy may be off from the published one. Half precision on a GPU,
+// and other releases of Pillow, move a few images in a thousand; a wrong tokenizer, prompt or preprocessing moves more.
 const anchorTolerance = 0.3
 
 // An anchor is a published zero-shot accuracy.
@@ -49,8 +49,8 @@ type anchorResult struct {
 	Program   string   `json:"program"`
 }
 
-// tipAnchors are the zero-shot accuracies of RN50 in the log of Tip-Adapter's repository, by one prompt a class. Its ImageNet is of seven
-// prompts, and so is left out.
+// tipAnchors are the zero-shot accuracies of RN50 in the log of Tip-Adapter's repository, by one prompt a class. Its
+// ImageNet is of seven prompts, and so is left out.
 var tipAnchors = map[string]float64{"sun397": 58.52, "oxford_pets": 85.83, "eurosat": 37.52, "caltech101": 85.92, "dtd": 42.20, "fgvc_aircraft": 17.10,
 	"food101": 77.32, "oxford_flowers": 66.02, "ucf101": 61.35, "stanford_cars": 55.74}
 
@@ -166,7 +166,8 @@ func (f *trainFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, m *
 	return nil
 }
 
-// anchor measures one, and gives its verdict. What is wrong with a data set is a verdict; what is wrong with the device or the model, an error.
+// anchor measures one, and gives its verdict. What is wrong with a data set is a verdict; what is wrong with the device
+// or the model, an error.
 func (f *trainFlags) anchor(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model, a *anchor) error {
 	ds, err := openDataset(ctx, f.data.root, a.Dataset, datasets.Options{})
 	if err == nil {

@@ -267,7 +267,8 @@ func randomEncoder(dev *tensor.Device, arch vit.Arch) (*clip.CLIP, error) {
 	return clip.New(dev, initial{cfg, shapes, key}, clip.Config{})
 }
 
-// initialNet are weights of a ResNet in which activations stay of size 1: gains and variances are 1, biases and means 0, and filters normal.
+// initialNet are weights of a ResNet in which activations stay of size 1: gains and variances are 1, biases and means
+// 0, and filters normal.
 type initialNet struct{ initial }
 
 func (s initialNet) Read(name string, dst []float32) error {

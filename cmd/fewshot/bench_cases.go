@@ -105,8 +105,8 @@ func gemmCases(b *bench) (*benchGroup, error) {
 	return g, nil
 }
 
-// inferenceCases are the image encoder on 1, on 32 and on as many images as are asked for, as a recorded program, and on 1 with its weights
-// packed before, as encode does.
+// inferenceCases are the image encoder on 1, on 32 and on as many images as are asked for, as a recorded program, and
+// on 1 with its weights packed before, as encode does.
 func inferenceCases(b *bench) (*benchGroup, error) {
 	g := &benchGroup{}
 	sizes := []int{1, 32}

@@ -28,8 +28,8 @@ func forwardFLOP(arch vit.Arch) float64 {
 	return sum
 }
 
-// netFLOP counts the products of a ResNet for an image, and those of its first convolution, before which no gradient goes. The attention pool
-// has one query, of which each head attends to the pixels themselves.
+// netFLOP counts the products of a ResNet for an image, and those of its first convolution, before which no gradient
+// goes. The attention pool has one query, of which each head attends to the pixels themselves.
 func netFLOP(c vit.ResNetConfig) (all, first float64) {
 	conv := func(size, in, out, window int) float64 { return 2 * float64(size*size*in*out) * float64(window*window) }
 	size, half := c.ImageSize/2, c.Width/2

@@ -30,8 +30,9 @@ type measurement struct {
 	Median float64 `json:"median_seconds"`
 	Min    float64 `json:"min_seconds"`
 	Max    float64 `json:"max_seconds"`
-	// CPU is the time of all processors that a call takes, a median, where the system says it and the clock of that is fine enough: what other
-	// programs on the machine disturb least, as long as there is one worker. More of them watch for work meanwhile.
+	// CPU is the time of all processors that a call takes, a median, where the system says it and the clock of that is
+	// fine enough: what other programs on the machine disturb least, as long as there is one worker. More of them watch
+	// for work meanwhile.
 	CPU float64 `json:"cpu_seconds,omitempty"`
 	// By the median time.
 	GFLOPS float64 `json:"gflops,omitempty"`

@@ -99,7 +99,8 @@ func TestCountedOperations(t *testing.T) {
 	}
 }
 
-// Those of a ResNet are of the published table too: 5.37 GMAC in the convolutions of RN50. What the attention pool costs less is not among them.
+// Those of a ResNet are of the published table too: 5.37 GMAC in the convolutions of RN50. What the attention pool
+// costs less is not among them.
 func TestCountedOperationsOfResNets(t *testing.T) {
 	for name, want := range map[string]float64{"RN50": 5.37, "RN101": 9.08} {
 		c := archs[name].(vit.ResNetConfig)

@@ -60,8 +60,9 @@ func isBool(f *flag.Flag) bool {
 	return ok && b.IsBoolFlag()
 }
 
-// completionShells has the shells that there are scripts for. Each script gives the words of the line up to the cursor to the program, and
-// the program says what they may become, in the shell's form: nothing where files are to be offered.
+// completionShells has the shells that there are scripts for. Each script gives the words of the line up to the cursor
+// to the program, and the program says what they may become, in the shell's form: nothing where files are to be
+// offered.
 func completionShells() map[string]completionShell {
 	return map[string]completionShell{"bash": {bashScript, bashOffer}, "zsh": {zshScript, zshOffer}, "fish": {fishScript, fishOffer}}
 }
@@ -71,8 +72,8 @@ type completionShell struct {
 	offer  func(words []string) string
 }
 
-// bash breaks words at colons and equals signs too, and replaces what is behind the last of them: it is given the line, and what is before
-// them is taken off what is offered.
+// bash breaks words at colons and equals signs too, and replaces what is behind the last of them: it is given the line,
+// and what is before them is taken off what is offered.
 const bashScript = `# bash completion of fewshot, written by fewshot completion bash
 _fewshot() {
 	local IFS=$'\n'

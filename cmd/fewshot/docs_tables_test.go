@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestTablesDocument has docs/tables.sh make its page in small: some brief runs, real ones, and all tables and figures of what these left. The
-// page that is kept has the same commands, sheets, rows, columns, figures of the paper, and notes; its own figures have the same form.
+// TestTablesDocument has docs/tables.sh make its page in small: some brief runs, real ones, and all tables and figures
+// of what these left. The page that is kept has the same commands, sheets, rows, columns, figures of the paper, and
+// notes; its own figures have the same form.
 func TestTablesDocument(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some seconds of training")
@@ -74,8 +75,8 @@ var (
 	ofTheRuns = regexp.MustCompile(`^(Made on |\d+ of \d+ runs are not done|\d+ runs? of masks switched off|± is )`)
 )
 
-// sameForm says what of two sections differs but by what runs there were: figures, which may be missing, in tables, and notes about them. n
-// counts the measured figures that both have.
+// sameForm says what of two sections differs but by what runs there were: figures, which may be missing, in tables, and
+// notes about them. n counts the measured figures that both have.
 func sameForm(kept, made string) (n int, faults []string) {
 	a, notesA := apart(kept)
 	b, notesB := apart(made)

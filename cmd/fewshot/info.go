@@ -153,8 +153,8 @@ type modelInfo struct {
 	Vocabulary string `json:"vocabulary,omitempty"`
 }
 
-// imageInfo describes an image encoder. A transformer has patches and layers; a ResNet has blocks by stage, the width of the first stage and the
-// heads of its attention pool.
+// imageInfo describes an image encoder. A transformer has patches and layers; a ResNet has blocks by stage, the width
+// of the first stage and the heads of its attention pool.
 type imageInfo struct {
 	Name   string `json:"name"`
 	Size   int    `json:"image_size"`

@@ -202,7 +202,8 @@ func TestInfoOther(t *testing.T) {
 	}
 }
 
-// A finished run whose file is missing, or another one, or whose spec was changed, is told as such; the path shown is where the file lies now.
+// A finished run whose file is missing, or another one, or whose spec was changed, is told as such; the path shown is
+// where the file lies now.
 func TestInfoOfBrokenRun(t *testing.T) {
 	dir, _ := undisturbedRun(t)
 	for _, c := range []struct {

@@ -10,8 +10,9 @@ import (
 	"fewshot/tensor"
 )
 
-// Integers are for inference alone: masks and what else was tuned are tested with them, together and one by one alike, and come to about what
-// they do in float32; training, ResNets and processors that would be slower are refused in a line.
+// Integers are for inference alone: masks and what else was tuned are tested with them, together and one by one alike,
+// and come to about what they do in float32; training, ResNets and processors that would be slower are refused in a
+// line.
 func TestInt8(t *testing.T) {
 	mask, _ := undisturbedRun(t)
 	test := func(flags ...string) []string {

@@ -17,8 +17,8 @@ import (
 	"fewshot/rmt/run"
 )
 
-// left is what a finished run leaves that does not depend on when it was made: its mask or tuned file, and its result without times, the place, and the
-// flag that it was resumed by.
+// left is what a finished run leaves that does not depend on when it was made: its mask or tuned file, and its result
+// without times, the place, and the flag that it was resumed by.
 func left(t *testing.T, dir string) (file, result string) {
 	t.Helper()
 	var r run.Result
@@ -34,13 +34,15 @@ func left(t *testing.T, dir string) (file, result string) {
 	return file, string(b)
 }
 
-// killedMethods are those that are killed if nothing else is said, one of each way to get done: steps on images, in two stages, with a teacher, with
-// an average beside what is trained, on features, with the best epoch kept, with paths in both encoders, by a solver, by none.
+// killedMethods are those that are killed if nothing else is said, one of each way to get done: steps on images, in two
+// stages, with a teacher, with an average beside what is trained, on features, with the best epoch kept, with paths in
+// both encoders, by a solver, by none.
 var killedMethods = []string{"r-amt", "plot++", "promptsrc", "taskres", "tip-adapter-f", "clip-lora", "linear-probe", "gda"}
 
-// TestKillMethods ends the training of methods by SIGKILL at random moments and resumes it each time, until a run comes through, and compares its file
-// and its result with an undisturbed run's; and so on until there have been enough kills of the method: one of each of killedMethods, or FEWSHOT_METHOD_KILLS of
-// every method there is. Checkpoints are saved after every step. Kills with a checkpoint behind them, and those in a write, are counted apart.
+// TestKillMethods ends the training of methods by SIGKILL at random moments and resumes it each time, until a run comes
+// through, and compares its file and its result with an undisturbed run's; and so on until there have been enough kills
+// of the method: one of each of killedMethods, or FEWSHOT_METHOD_KILLS of every method there is. Checkpoints are saved
+// after every step. Kills with a checkpoint behind them, and those in a write, are counted apart.
 func TestKillMethods(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a killed process cannot be told from a failed one here")

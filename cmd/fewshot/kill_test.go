@@ -95,9 +95,9 @@ func (k *killer) run(t *testing.T, codes map[os.Signal]int, args ...string) (kil
 	return false
 }
 
-// TestKill ends training at random moments, by SIGKILL or one of the signals that it saves at, resumes it, ends it again, until a run
-// comes through, and compares the mask file with an undisturbed run's; and so on until there have been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved
-// after every step, so that many kills fall into a save.
+// TestKill ends training at random moments, by SIGKILL or one of the signals that it saves at, resumes it, ends it
+// again, until a run comes through, and compares the mask file with an undisturbed run's; and so on until there have
+// been enough kills: 8, or FEWSHOT_KILLS. Checkpoints are saved after every step, so that many kills fall into a save.
 func TestKill(t *testing.T) {
 	_, want := undisturbedRun(t)
 	root := t.TempDir()

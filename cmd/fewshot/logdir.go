@@ -18,8 +18,8 @@ func (l *logdir) declare(fs *flag.FlagSet) {
 	fs.StringVar((*string)(l), "logdir", "", "write events for TensorBoard into this `folder`, a folder in it for each run")
 }
 
-// recorder makes events of a run in out; nil without the flag. Its folder is called by the output folder and the spec, so that a resumed run finds its
-// own, and another run never does.
+// recorder makes events of a run in out; nil without the flag. Its folder is called by the output folder and the spec,
+// so that a resumed run finds its own, and another run never does.
 func (l logdir) recorder(out string) func(run.Spec) (run.Recorder, error) {
 	if l == "" {
 		return nil

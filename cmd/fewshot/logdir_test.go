@@ -9,7 +9,8 @@ import (
 	"fewshot/rmt/run"
 )
 
-// A run that is interrupted and resumed has the scalars of one that was not, each once, and its mask does not depend on whether there is a log.
+// A run that is interrupted and resumed has the scalars of one that was not, each once, and its mask does not depend on
+// whether there is a log.
 func TestLogdir(t *testing.T) {
 	_, mask := undisturbedRun(t)
 	logs := t.TempDir()

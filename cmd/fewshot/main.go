@@ -28,8 +28,9 @@ const (
 
 const exitCodes = "0 done, 1 failed, 2 wrong usage, 70 a fault of the program, 75 a plan that is to be run again, 130 interrupted"
 
-// headroom is the garbage, in percent of what is in use, that may lie about. Tensors are in memory of their own: what Go has is pixels and files, which
-// are many megabytes and hold no pointers, so that collecting costs next to nothing, while Go's default of 100 would take as much again.
+// headroom is the garbage, in percent of what is in use, that may lie about. Tensors are in memory of their own: what
+// Go has is pixels and files, which are many megabytes and hold no pointers, so that collecting costs next to nothing,
+// while Go's default of 100 would take as much again.
 const headroom = 25
 
 // opening is headroom while a model is opened: Go has little then, a vocabulary, and would collect it a dozen times while it grows.

@@ -90,8 +90,8 @@ func TestEveryMethod(t *testing.T) {
 	}
 }
 
-// otherTemplate makes sure that a template is refused of what has another thing in its place, and that eval says what; of all else that it changes what is
-// predicted.
+// otherTemplate makes sure that a template is refused of what has another thing in its place, and that eval says what;
+// of all else that it changes what is predicted.
 func otherTemplate(t *testing.T, eval, predict []string) {
 	t.Helper()
 	e := last[evalResult](t, must(t, append(eval, tiny(t))...))

@@ -58,8 +58,8 @@ func (o *outputs) over(flag, path string) error {
 	return nil
 }
 
-// reads says what a file is that is there to be read: one that the command was given as another flag or argument, or a run's or a plan's;
-// "" where it is none.
+// reads says what a file is that is there to be read: one that the command was given as another flag or argument, or a
+// run's or a plan's; "" where it is none.
 func (o *outputs) reads(name, path string, is os.FileInfo) (what string) {
 	same := func(other string) bool {
 		s, err := os.Stat(other)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestPipesAreNotWaitedFor: whatever a flag or an argument names to be read is refused if it is a pipe, in a line that names it, and the
-// pipe is not opened, as its opening would wait for another end that may never be.
+// TestPipesAreNotWaitedFor: whatever a flag or an argument names to be read is refused if it is a pipe, in a line that
+// names it, and the pipe is not opened, as its opening would wait for another end that may never be.
 func TestPipesAreNotWaitedFor(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o666); err != nil {

@@ -129,7 +129,8 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 	})
 }
 
-// pretrained are the files of a model's folder, in open_clip's form: of OpenAI's it has the names, and words for a vocabulary of its own.
+// pretrained are the files of a model's folder, in open_clip's form: of OpenAI's it has the names, and words for a
+// vocabulary of its own.
 func pretrained(m *clip.CLIP) ([]export.File, error) {
 	learned := m.Tokenizer.(*text.BPE) // of runPretrain
 	var merges, vocab bytes.Buffer

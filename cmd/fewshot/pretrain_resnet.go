@@ -43,9 +43,9 @@ func (c pretrainConfig) resNetShapes(s map[string][]int) {
 	}
 }
 
-// readResNet draws initial weights of the image tower. Batch norms have the statistics of standard normal inputs and keep them, as the
-// encoder knows no others: convolutions are drawn so that this is about true (He et al. 2015), and blocks begin as their shortcuts, with a
-// gain of 0 in the last norm, as in CLIP.
+// readResNet draws initial weights of the image tower. Batch norms have the statistics of standard normal inputs and
+// keep them, as the encoder knows no others: convolutions are drawn so that this is about true (He et al. 2015), and
+// blocks begin as their shortcuts, with a gain of 0 in the last norm, as in CLIP.
 func (s initial) readResNet(name string, dst []float32) error {
 	shape := s.shapes[name]
 	std, mean := 0.0, 0.0

@@ -54,8 +54,8 @@ func (c *commonFlags) profile(errw io.Writer) (stop func() error, err error) {
 	}, nil
 }
 
-// profileFolder makes the folder, and refuses what the profiler would end the program for, or wait for: a file in its place, a pipe in a
-// profile's.
+// profileFolder makes the folder, and refuses what the profiler would end the program for, or wait for: a file in its
+// place, a pipe in a profile's.
 func profileFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("the folder for a profile: %w", err)
@@ -72,8 +72,9 @@ func profileFolder(dir string) error {
 	return nil
 }
 
-// wholeProfile looks at what the profiler has left: it passes over errors of writing, as on a full disk. What is packed shows where it was cut
-// off; of a trace nothing does, so that it is asked whether there is room for more, and there was none if there is none now.
+// wholeProfile looks at what the profiler has left: it passes over errors of writing, as on a full disk. What is packed
+// shows where it was cut off; of a trace nothing does, so that it is asked whether there is room for more, and there
+// was none if there is none now.
 func wholeProfile(path string, packed bool) error {
 	f, err := os.Open(path)
 	if err != nil {

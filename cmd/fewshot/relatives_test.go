@@ -89,7 +89,8 @@ var siglipFolder = once("siglip", func(dir string) error {
 	return nil
 })
 
-// A SigLIP does what a CLIP does: it encodes texts by its own tokenizer, classifies, and trains under masks, whose files it reads again.
+// A SigLIP does what a CLIP does: it encodes texts by its own tokenizer, classifies, and trains under masks, whose
+// files it reads again.
 func TestSigLIP(t *testing.T) {
 	model := siglipFolder(t)
 	got := objects(t, must(t, "encode", "-model", model, "-json", "-text", "A Photo of a CAT.", "-text", "a photo of a cat", "-text", "写真"))

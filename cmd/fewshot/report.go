@@ -153,7 +153,8 @@ type reportFlags struct {
 	mask   string // under which a tuned file was trained
 }
 
-// files opens what was learned in a run's folder. A mask that it was trained under is where the run had it, unless a flag says where it is now.
+// files opens what was learned in a run's folder. A mask that it was trained under is where the run had it, unless a
+// flag says where it is now.
 func (f *reportFlags) files(r *run.Result, folder string) (*run.Loaded, error) {
 	if r.Spec.Method == plan.ZeroShot {
 		return run.OpenLoaded("", "")

@@ -8,7 +8,8 @@ import (
 	"fewshot/tensor"
 )
 
-// strassen is the flag -strassen: whether large products are computed by that algorithm, or, if not given, where the kernels in use gain by it.
+// strassen is the flag -strassen: whether large products are computed by that algorithm, or, if not given, where the
+// kernels in use gain by it.
 type strassen struct{ given, on bool }
 
 func (s *strassen) declare(fs *flag.FlagSet) {

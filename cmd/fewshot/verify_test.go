@@ -18,8 +18,8 @@ func verified(t *testing.T, args ...string) (code int, v run.Verification, errw 
 	return code, v, errw
 }
 
-// A run that is made again leaves the same bytes, whatever the number of workers and wherever its files are now; in other numbers it does not,
-// and the reason is named.
+// A run that is made again leaves the same bytes, whatever the number of workers and wherever its files are now; in
+// other numbers it does not, and the reason is named.
 func TestVerify(t *testing.T) {
 	dir, mask := undisturbedRun(t)
 	if code, v, errw := verified(t, dir, "-workers", "3"); code != exitDone || !v.Same || !v.Content || v.Was.Test == nil || *v.Was.Test != *v.Is.Test || v.Tensors != nil || v.Reasons != nil {

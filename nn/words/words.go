@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Count is a number with what is counted, the plural by its ending: 1 image, 2 images, 3 classes, 4 entries. Words before the last are as they
-// are: 2 test images.
+// Count is a number with what is counted, the plural by its ending: 1 image, 2 images, 3 classes, 4 entries. Words
+// before the last are as they are: 2 test images.
 func Count(n int, thing string) string {
 	return Plural(n, thing, plural(thing))
 }

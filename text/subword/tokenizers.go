@@ -9,9 +9,9 @@ import (
 	"fewshot/nn/quote"
 )
 
-// ReadTokenizers reads a tokenizer.json of Hugging Face's tokenizers: a Unigram, BPE or WordPiece model and the steps around it, as far as
-// CLIP's relatives use them. Decoders, truncation and padding are not what ids depend on; of padding the id is kept. name names the file
-// in errors, which are of type *[FileError].
+// ReadTokenizers reads a tokenizer.json of Hugging Face's tokenizers: a Unigram, BPE or WordPiece model and the steps
+// around it, as far as CLIP's relatives use them. Decoders, truncation and padding are not what ids depend on; of
+// padding the id is kept. name names the file in errors, which are of type *[FileError].
 func ReadTokenizers(name string, data []byte) (*Pipeline, error) {
 	p, err := readTokenizers(data)
 	if err != nil {

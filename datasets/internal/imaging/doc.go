@@ -25,12 +25,12 @@
 //
 // # Strangers' files
 //
-// The size in the header is checked against [Limits] before a pixel is allocated, and all decoders together keep to a budget. A file that ends early is refused, and so
-// is one whose checksums or codes are wrong. The exceptions, where the pixels are Pillow's and [RGB.Warning] says what is
-// amiss: JPEG data that ends before its end marker comes, or lacks its last scans (see package jpeg), PNG files that are
-// damaged after the picture, and files of several pictures or frames. Damage that
-// leaves a valid file cannot be seen here; most flipped bits of a JPEG file are of that kind. Only a checksum kept elsewhere
-// tells them.
+// The size in the header is checked against [Limits] before a pixel is allocated, and all decoders together keep to a
+// budget. A file that ends early is refused, and so is one whose checksums or codes are wrong. The exceptions, where
+// the pixels are Pillow's and [RGB.Warning] says what is amiss: JPEG data that ends before its end marker comes, or
+// lacks its last scans (see package jpeg), PNG files that are damaged after the picture, and files of several pictures
+// or frames. Damage that leaves a valid file cannot be seen here; most flipped bits of a JPEG file are of that kind.
+// Only a checksum kept elsewhere tells them.
 //
 // # Resizing
 //
@@ -42,5 +42,6 @@
 // # Shown by
 //
 // testdata/pictures.txt holds the SHA-256 of Pillow's pixels for 300 files of all these kinds, resize-12.txt and
-// resize-13.txt beside it those of 164 resizes; the scripts that made them are beside them. The decoded pixels agree with Pillow 11.3, 12.3 and 13.0.
+// resize-13.txt beside it those of 164 resizes; the scripts that made them are beside them. The decoded pixels agree
+// with Pillow 11.3, 12.3 and 13.0.
 package imaging

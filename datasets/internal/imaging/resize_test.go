@@ -157,8 +157,8 @@ func BenchmarkResize(b *testing.B) {
 	portable(func() { kernels("Go") })
 }
 
-// TestResizeToTheSame: to its own size a picture is copied, which is what the filters would do: their one weight at an output sample's own place
-// is 1, and the others are 0.
+// TestResizeToTheSame: to its own size a picture is copied, which is what the filters would do: their one weight at an
+// output sample's own place is 1, and the others are 0.
 func TestResizeToTheSame(t *testing.T) {
 	for _, k := range []Kernel{Bicubic, Bilinear} {
 		for _, n := range []int{1, 2, 5, 48, 224} {

@@ -1,5 +1,5 @@
-// Package caches says how large the caches of the processor are: by CPUID on amd64, by what the kernel says on Linux on arm64, whose processors
-// tell it to the kernel alone, and on Apple's by what their makers publish.
+// Package caches says how large the caches of the processor are: by CPUID on amd64, by what the kernel says on Linux on
+// arm64, whose processors tell it to the kernel alone, and on Apple's by what their makers publish.
 package caches
 
 import (
@@ -48,8 +48,9 @@ func collect(next func(i int) level) Sizes {
 	return s
 }
 
-// collectFiles makes sizes of what Linux says of the caches of a processor: the contents of type, level, size and shared_cpu_list in a directory
-// each, up to the first that is none (Documentation/ABI/testing/sysfs-devices-system-cpu). What cannot be read there is not known.
+// collectFiles makes sizes of what Linux says of the caches of a processor: the contents of type, level, size and
+// shared_cpu_list in a directory each, up to the first that is none
+// (Documentation/ABI/testing/sysfs-devices-system-cpu). What cannot be read there is not known.
 func collectFiles(file func(cache int, name string) string) Sizes {
 	s := Sizes{SharedL2: 1}
 	for i := range 8 {

@@ -20,8 +20,8 @@ func (s ConvShape) at(pixel, tap int) int {
 	return ((n*s.H+y)*s.W + x) * s.C
 }
 
-// from goes the other way: it is where in the results the channels begin of the pixel in whose window the given pixel of an image is pixel
-// tap, −1 if there is none.
+// from goes the other way: it is where in the results the channels begin of the pixel in whose window the given pixel
+// of an image is pixel tap, −1 if there is none.
 func (s ConvShape) from(pixel, tap int) int {
 	n, y, x := pixel/(s.H*s.W), pixel/s.W%s.H, pixel%s.W
 	y, x = y+s.pad()-tap/s.Size, x+s.pad()-tap%s.Size
@@ -31,7 +31,8 @@ func (s ConvShape) from(pixel, tap int) int {
 	return ((n*s.outH()+y/s.Stride)*s.outW() + x/s.Stride) * s.O
 }
 
-// Conv is dst[n,y,x,o] = Σ_{i,j,c} x[n, y·Stride+i−p, x·Stride+j−p, c]·w[(i·Size+j)·C+c, o] (+ add[n,y,x,o]) (+ bias[o]), p = (Size−1)/2.
+// Conv is dst[n,y,x,o] = Σ_{i,j,c} x[n, y·Stride+i−p, x·Stride+j−p, c]·w[(i·Size+j)·C+c, o] (+ add[n,y,x,o]) (+
+// bias[o]), p = (Size−1)/2.
 func (k *Kernels[T]) Conv(dst, x, w, add, bias []T, s ConvShape) {
 	k.Gemm(&GemmArgs[T]{Dst: dst, B: w, Add: add, Bias: bias, M: s.N * s.outH() * s.outW(), N: s.O, K: s.Size * s.Size * s.C,
 		LDB: s.O, LDC: s.O, Batch: 1, packA: func(to []T, lo, hi, k0, depth int) { packWindows(to, x, lo, hi, k0, depth, s.C, s.at) }})

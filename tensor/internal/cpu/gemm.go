@@ -11,8 +11,8 @@ type GemmArgs[T Float] struct {
 	Batch                     int
 	StrideA, StrideB, StrideC int
 
-	// Where not nil, factors that are not in memory: they fill panels with the elements k0 to k0+depth of vectors lo to hi, which are rows of
-	// op(a) or columns of op(b), as pack does.
+	// Where not nil, factors that are not in memory: they fill panels with the elements k0 to k0+depth of vectors lo to
+	// hi, which are rows of op(a) or columns of op(b), as pack does.
 	packA, packB func(dst []T, lo, hi, k0, depth int)
 }
 
@@ -23,8 +23,9 @@ const (
 	tileM, tileN           = 2, 4 // what fits sixteen registers
 )
 
-// Gemm is dst[i] = op(a[i])·op(b[i]) (+ add[i]) (+ bias on each row), for i < Batch. Each element is a sum in
-// the order of the inner index, to which the bias is added, and then add: where that is a large residual, fewer roundings are of its size.
+// Gemm is dst[i] = op(a[i])·op(b[i]) (+ add[i]) (+ bias on each row), for i < Batch. Each element is a sum in the order
+// of the inner index, to which the bias is added, and then add: where that is a large residual, fewer roundings are of
+// its size.
 func (k *Kernels[T]) Gemm(g *GemmArgs[T]) {
 	mb, nb := par.Chunks(g.M, blockM), par.Chunks(g.N, blockN)
 	const size = (blockM+blockN)*blockK + blockM*blockN

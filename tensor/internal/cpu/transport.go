@@ -10,8 +10,8 @@ type SinkhornShape struct {
 	Together                      bool
 }
 
-// scaling are the factors of the rows and the columns of an image's problems, [Rows, Classes] and [Columns, Classes], and of each problem
-// how far the rows' moved last, summed, and whether it goes on.
+// scaling are the factors of the rows and the columns of an image's problems, [Rows, Classes] and [Columns, Classes],
+// and of each problem how far the rows' moved last, summed, and whether it goes on.
 type scaling struct {
 	r, q, moved []float64
 	on          []bool

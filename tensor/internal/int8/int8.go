@@ -1,10 +1,11 @@
-// Package int8 is products whose factors are integers of eight bits: what is written here defines what the kernels of package simd speed up,
-// which give the same bits.
+// Package int8 is products whose factors are integers of eight bits: what is written here defines what the kernels of
+// package simd speed up, which give the same bits.
 //
-// Weights are symmetric, with a scale for each output channel: w ≈ Scale·q, −127 ≤ q ≤ 127. Activations are quantised as they come, each row
-// for itself over the range of its values and 0: x ≈ scale·(q − zero), 0 ≤ q ≤ 255. Sums of products of integers are exact, so that the order in
-// which they are taken does not matter; what is rounded is quantisation, to the nearest integer, ties to even, and the conversion of
-// a sum to float32 and its two scalings, one after the other.
+// Weights are symmetric, with a scale for each output channel: w ≈ Scale·q, −127 ≤ q ≤ 127. Activations are quantised
+// as they come, each row for itself over the range of its values and 0: x ≈ scale·(q − zero), 0 ≤ q ≤ 255. Sums of
+// products of integers are exact, so that the order in which they are taken does not matter; what is rounded is
+// quantisation, to the nearest integer, ties to even, and the conversion of a sum to float32 and its two scalings, one
+// after the other.
 package int8
 
 import "math"

@@ -1,20 +1,22 @@
-// Package pages is memory straight from the system, for tensors: it is given back when its owner says so and not when the garbage collector
-// gets round to it, and on Linux it lies in huge pages where there are some, which spares products most of their misses in the translation
-// of addresses. Blocks are cut from larger mappings, one behind the other, as the ends of blocks with mappings of their own would lie in
-// small pages: opening ViT-B/32 meets 8,000 page faults so, where it met 24,000.
+// Package pages is memory straight from the system, for tensors: it is given back when its owner says so and not when
+// the garbage collector gets round to it, and on Linux it lies in huge pages where there are some, which spares
+// products most of their misses in the translation of addresses. Blocks are cut from larger mappings, one behind the
+// other, as the ends of blocks with mappings of their own would lie in small pages: opening ViT-B/32 meets 8,000 page
+// faults so, where it met 24,000.
 package pages
 
 import "unsafe"
 
-// Least is the size, in bytes, from which on blocks are the system's memory. What Go has to hold instead lets its collector leave as much
-// garbage lying about.
+// Least is the size, in bytes, from which on blocks are the system's memory. What Go has to hold instead lets its
+// collector leave as much garbage lying about.
 const Least = 256 << 10
 
 // huge is the size of a huge page.
 const huge = 2 << 20
 
-// Mappings that blocks are cut from: the first of an owner, and how far they double. What is not used of them is addresses, not memory. The
-// first is of small pages, and blocks of a huge page or more are not in it: who needs little is not to hold a huge page for it.
+// Mappings that blocks are cut from: the first of an owner, and how far they double. What is not used of them is
+// addresses, not memory. The first is of small pages, and blocks of a huge page or more are not in it: who needs little
+// is not to hold a huge page for it.
 const (
 	firstMapping = 2 * huge
 	mostMapping  = 256 << 20

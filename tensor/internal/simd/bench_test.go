@@ -63,9 +63,9 @@ func benchmarkGemm(b *testing.B, p *par.Pool, op string, m, n, k int) {
 	b.ReportMetric(100*rate/top, "%peak")
 }
 
-// BenchmarkGain is what the parts of a product are worth, each switched off once: several steps of k in a turn of the kernel's loop, fetching the
-// next panel of B, blocks of A as large as the L2 cache permits, and large pages for what is packed beforehand. Some count where the core has its
-// second hardware thread busy, others where the cache is small.
+// BenchmarkGain is what the parts of a product are worth, each switched off once: several steps of k in a turn of the
+// kernel's loop, fetching the next panel of B, blocks of A as large as the L2 cache permits, and large pages for what
+// is packed beforehand. Some count where the core has its second hardware thread busy, others where the cache is small.
 func BenchmarkGain(b *testing.B) {
 	p := par.New(1)
 	defer p.Close()

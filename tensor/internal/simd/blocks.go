@@ -4,12 +4,13 @@ import "fewshot/tensor/internal/caches"
 
 // How large the pieces are that a product is worked on in, and why, stands here.
 //
-// Results may depend on none of it but blockK, which is why that is a constant: what depends on the machine, its caches and its workers,
-// is how M and N are cut.
+// Results may depend on none of it but blockK, which is why that is a constant: what depends on the machine, its caches
+// and its workers, is how M and N are cut.
 const (
-	// blockK bounds the piece of K that one pass over C takes. It is the only thing on which the bits of a
-	// result depend, beside the operands: an element is one chain of multiply-adds for each piece of K,
-	// and their sum in order. (Tiles that are rounded at once are one chain.) All of K at once for CLIP's width is worth more than panels that fit L1.
+	// blockK bounds the piece of K that one pass over C takes. It is the only thing on which the bits of a result
+	// depend, beside the operands: an element is one chain of multiply-adds for each piece of K, and their sum in
+	// order. (Tiles that are rounded at once are one chain.) All of K at once for CLIP's width is worth more than
+	// panels that fit L1.
 	blockK = 768
 
 	// tasksPerWorker is how finely work is cut at least: a worker that is held up by others on the
@@ -19,15 +20,16 @@ const (
 	// shrinkingTasks is the same where tasks become smaller and smaller, as the last ones are small enough with fewer.
 	shrinkingTasks = 8
 
-	// leastRows is how many rows a task has, at least, unless there are too few tasks: each panel of B passes through the core once for a task.
+	// leastRows is how many rows a task has, at least, unless there are too few tasks: each panel of B passes through
+	// the core once for a task.
 	leastRows = 48
 
-	// stripePanels is how many panels a stripe of columns has on average, at least, if there are two of them for a worker, where B is packed: rows of A
-	// come to the core once for each stripe.
+	// stripePanels is how many panels a stripe of columns has on average, at least, if there are two of them for a
+	// worker, where B is packed: rows of A come to the core once for each stripe.
 	stripePanels = 6
 
-	// linesInSet is how many lines a set of the L1 cache has, on processors with AVX2 alone and with AVX-512: 8, or more. Some of arm64's have 4, where
-	// nobody has measured what packing A would gain.
+	// linesInSet is how many lines a set of the L1 cache has, on processors with AVX2 alone and with AVX-512: 8, or
+	// more. Some of arm64's have 4, where nobody has measured what packing A would gain.
 	linesInSet = 8
 
 	// leastPanels is how many panels there are for each worker, at least, where it multiplies stripes of columns.
@@ -70,10 +72,10 @@ func cacheL2() int {
 	return l2 / 4
 }
 
-// residentTiles is how many tiles of A, k deep, stay in the L2 cache while panels of B go by, each of which meets all of them: what does not
-// come from memory again and again is A. With them there must be room for the panel at work and the next one, which is fetched meanwhile,
-// and a quarter is left to C and to whatever else passes. More than 256 rows gain nothing; fewer than leastRows would take
-// panels of B from memory faster than some memories give them.
+// residentTiles is how many tiles of A, k deep, stay in the L2 cache while panels of B go by, each of which meets all
+// of them: what does not come from memory again and again is A. With them there must be room for the panel at work and
+// the next one, which is fetched meanwhile, and a quarter is left to C and to whatever else passes. More than 256 rows
+// gain nothing; fewer than leastRows would take panels of B from memory faster than some memories give them.
 func (v *variant) residentTiles(k int) int {
 	if off.resident {
 		return 2
@@ -82,7 +84,8 @@ func (v *variant) residentTiles(k int) int {
 	return min(max(rows, leastRows), 256) / v.rows
 }
 
-// residentPanels is how many panels of B, k deep, stay there while rows of A go by: half of it, as what they were packed from came through, too.
+// residentPanels is how many panels of B, k deep, stay there while rows of A go by: half of it, as what they were
+// packed from came through, too.
 func (v *variant) residentPanels(k int) int { return max(cacheL2()/2/(k*v.width), 1) }
 
 // blockColumns is how many columns of B are packed at a time: they are read once for each block of A, and in pieces as large as half of

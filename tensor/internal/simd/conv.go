@@ -8,10 +8,10 @@ type ConvShape struct{ N, H, W, C, O, Size, Stride int }
 func (s ConvShape) outH() int { return (s.H-1)/s.Stride + 1 }
 func (s ConvShape) outW() int { return (s.W-1)/s.Stride + 1 }
 
-// A convolution is a product of windows and a matrix. The windows of neighbouring pixels in a row begin C·Stride numbers apart, and a row of a
-// window, Size·C numbers, lies in memory as it is: to the tile kernel, windows are a matrix whose rows overlap. All it takes is a rim of zeros.
-// So a task copies some rows of images, with the rim, into memory that stays in its core's L2 cache, and multiplies from there,
-// a row of the window after the other.
+// A convolution is a product of windows and a matrix. The windows of neighbouring pixels in a row begin C·Stride
+// numbers apart, and a row of a window, Size·C numbers, lies in memory as it is: to the tile kernel, windows are a
+// matrix whose rows overlap. All it takes is a rim of zeros. So a task copies some rows of images, with the rim, into
+// memory that stays in its core's L2 cache, and multiplies from there, a row of the window after the other.
 
 const (
 	// bandBytes is how much of images a task copies, about.
@@ -23,8 +23,8 @@ const (
 	// convTasks is how finely work is cut at least, for each worker.
 	convTasks = 8
 
-	// strided is a distance of pixels, in numbers, from which multiples on they are set apart, as tiles of many rows would find them in few sets
-	// of the L1 cache.
+	// strided is a distance of pixels, in numbers, from which multiples on they are set apart, as tiles of many rows
+	// would find them in few sets of the L1 cache.
 	strided = 256
 )
 
@@ -50,8 +50,9 @@ type conv struct {
 
 var idleConvs free[conv]
 
-// Conv is dst[n,y,x,o] = Σ_{i,j,c} x[n, y·Stride+i−p, x·Stride+j−p, c]·w[(i·Size+j)·C+c, o] (+ add[n,y,x,o]) (+ bias[o]), p = (Size−1)/2. It reports
-// whether it did: without kernels it does not. The bits of the result do not depend on the number of workers.
+// Conv is dst[n,y,x,o] = Σ_{i,j,c} x[n, y·Stride+i−p, x·Stride+j−p, c]·w[(i·Size+j)·C+c, o] (+ add[n,y,x,o]) (+
+// bias[o]), p = (Size−1)/2. It reports whether it did: without kernels it does not. The bits of the result do not
+// depend on the number of workers.
 func Conv(p *par.Pool, dst, x, w, add, bias []float32, s ConvShape) bool {
 	if active == nil {
 		return false
@@ -62,8 +63,8 @@ func Conv(p *par.Pool, dst, x, w, add, bias []float32, s ConvShape) bool {
 	return true
 }
 
-// ConvGrad is dx[n,y,x,c] = Σ ct[n,v,u,o]·w[(i·Size+j)·C+c, o] over o and all windows (v,u) whose (i,j) is (y,x). It is a convolution itself, by the window
-// turned around, where Stride is 1; of others it does none.
+// ConvGrad is dx[n,y,x,c] = Σ ct[n,v,u,o]·w[(i·Size+j)·C+c, o] over o and all windows (v,u) whose (i,j) is (y,x). It is
+// a convolution itself, by the window turned around, where Stride is 1; of others it does none.
 func ConvGrad(p *par.Pool, dx, ct, w []float32, s ConvShape) bool {
 	if active == nil || s.Stride != 1 {
 		return false
@@ -206,7 +207,8 @@ func (j *conv) copy(band []float32, n0, n1, y0, y1 int) {
 	}
 }
 
-// row computes a row of results in panel p, from row y of the image'th in a band, for a piece of the window; at is its first pixel in dst.
+// row computes a row of results in panel p, from row y of the image'th in a band, for a piece of the window; at is its
+// first pixel in dst.
 func (j *conv) row(band []float32, image, y, at, p, piece int) {
 	v, ow := j.v, j.outW()
 	col := p * v.width

@@ -8,8 +8,8 @@ import (
 	"fewshot/tensor/internal/par"
 )
 
-// convShapes have bands of some rows of an image and of several images, windows that are done in one piece and in several, channels at distances of
-// powers of two, and columns of one vector and of many panels.
+// convShapes have bands of some rows of an image and of several images, windows that are done in one piece and in
+// several, channels at distances of powers of two, and columns of one vector and of many panels.
 var convShapes = []ConvShape{
 	{N: 1, H: 1, W: 1, C: 1, O: 1, Size: 3, Stride: 1}, {N: 2, H: 5, W: 7, C: 3, O: 5, Size: 3, Stride: 1}, {N: 1, H: 4, W: 29, C: 2, O: 70, Size: 5, Stride: 1},
 	{N: 1, H: 40, W: 61, C: 72, O: 9, Size: 3, Stride: 1}, {N: 5, H: 7, W: 7, C: 40, O: 33, Size: 3, Stride: 1},

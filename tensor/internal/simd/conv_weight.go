@@ -7,9 +7,10 @@ const rimBytes = 24 << 20
 
 // weightGrad is the gradient of a convolution's weight in progress, with its scratch memory. It is used again.
 //
-// With images that have a zero behind each row, and a row of zeros behind each image, pixel (y, x) of the window is a matrix [pixels, C], for all windows
-// over all images; the pixels of a row of the window overlap, so that the row is one matrix too, of Size·C columns whose rows are C apart. Cotangents
-// lie alike, zeros where there is no window, and the gradient is a product for each row of the window.
+// With images that have a zero behind each row, and a row of zeros behind each image, pixel (y, x) of the window is a
+// matrix [pixels, C], for all windows over all images; the pixels of a row of the window overlap, so that the row is
+// one matrix too, of Size·C columns whose rows are C apart. Cotangents lie alike, zeros where there is no window, and
+// the gradient is a product for each row of the window.
 type weightGrad struct {
 	ConvShape
 	x, ct         []float32
@@ -21,8 +22,9 @@ type weightGrad struct {
 
 var idleWeightGrads free[weightGrad]
 
-// ConvWeightGrad is, for each lane k, dw[k,(i·Size+j)·C+c, o] = Σ_{n,y,x} x[n, y·Stride+i−p, x·Stride+j−p, c]·ct[k,n,y,x,o]. It reports whether it did: not
-// without kernels. The bits of the result do not depend on the number of workers.
+// ConvWeightGrad is, for each lane k, dw[k,(i·Size+j)·C+c, o] = Σ_{n,y,x} x[n, y·Stride+i−p, x·Stride+j−p,
+// c]·ct[k,n,y,x,o]. It reports whether it did: not without kernels. The bits of the result do not depend on the number
+// of workers.
 func ConvWeightGrad(p *par.Pool, dw, x, ct []float32, s ConvShape, lanes int) bool {
 	if active == nil {
 		return false
@@ -66,7 +68,8 @@ func ConvWeightGrad(p *par.Pool, dw, x, ct []float32, s ConvShape, lanes int) bo
 	return true
 }
 
-// grid is the size of an image with its zeros. Before the first row, and before the first pixel of a row, they are those behind the last one.
+// grid is the size of an image with its zeros. Before the first row, and before the first pixel of a row, they are
+// those behind the last one.
 func (j *weightGrad) grid() (wide, high int) { return j.W + (j.Size-1)/2, j.H + (j.Size-1)/2 }
 
 // rim copies rows of images, each to where it is pixel (p, p) of the first window.

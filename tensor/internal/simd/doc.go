@@ -1,6 +1,6 @@
-// Package simd holds float32 kernels in assembly: for amd64 with AVX-512 or with AVX2 and FMA, chosen
-// when the program starts, and for arm64 with NEON, which each has. They are an acceleration of the portable kernels, which define what is right:
-// package tensor asks Kernels, calls a kernel here if there is one, and its own loop otherwise.
+// Package simd holds float32 kernels in assembly: for amd64 with AVX-512 or with AVX2 and FMA, chosen when the program
+// starts, and for arm64 with NEON, which each has. They are an acceleration of the portable kernels, which define what
+// is right: package tensor asks Kernels, calls a kernel here if there is one, and its own loop otherwise.
 //
 // # What is where
 //
@@ -30,37 +30,41 @@
 // straight ahead. A is read where it lies, whether transposed or not, because broadcasting does not mind
 // strides, and is packed only where it would be read across many cache lines.
 //
-// NEON's tile is that of AVX2, in 24 of 32 registers of four numbers. Its multiply-add takes one factor from any lane of a register, so four numbers
-// of A come with one load, and 192 multiply-adds with 33 to 39 other instructions; asm/gemm_neon.go says why the tile is as large as it is.
-// No machine with these instructions was there to measure on: that the kernels are right is tested under emulation, how fast they are is not known.
+// NEON's tile is that of AVX2, in 24 of 32 registers of four numbers. Its multiply-add takes one factor from any lane
+// of a register, so four numbers of A come with one load, and 192 multiply-adds with 33 to 39 other instructions;
+// asm/gemm_neon.go says why the tile is as large as it is. No machine with these instructions was there to measure on:
+// that the kernels are right is tested under emulation, how fast they are is not known.
 //
-// Where another program is busy on the other hardware thread of a core, it is not multiplications that are short but instructions. So a turn of the
-// kernel's loop takes several steps of k, with the places of numbers written into the instructions, and one call goes through all tiles of a block
-// that lie beneath each other.
+// Where another program is busy on the other hardware thread of a core, it is not multiplications that are short but
+// instructions. So a turn of the kernel's loop takes several steps of k, with the places of numbers written into the
+// instructions, and one call goes through all tiles of a block that lie beneath each other.
 //
-// A block of A, some hundred rows, stays in the L2 cache, and panels of B go by: each one meets all tiles of the block, while the next one is fetched
-// little by little. The other way round, a row of tiles at a time with a block of B resident, every number of A is used once and B is what
-// must fit; there the AVX2 kernel, which takes twice as many bytes of B for a multiplication as that of AVX-512, waited for it.
+// A block of A, some hundred rows, stays in the L2 cache, and panels of B go by: each one meets all tiles of the block,
+// while the next one is fetched little by little. The other way round, a row of tiles at a time with a block of B
+// resident, every number of A is used once and B is what must fit; there the AVX2 kernel, which takes twice as many
+// bytes of B for a multiplication as that of AVX-512, waited for it.
 //
-// After B is packed, in parallel, rectangles of tiles are tasks. Each worker begins with its own, which are neighbours, and then takes
-// others' one by one: one that is held up, by another program or a slower core, does fewer of them. Where A must be packed, a task packs its
-// own tiles, a block at a time, and takes all of B by, or a part of its columns; and where A has few rows, a task is a stripe of columns that its worker multiplies alone,
-// packing included. Both keep what is packed in the cache of one core, and a worker's tasks become smaller and smaller, so that
-// workers end together.
+// After B is packed, in parallel, rectangles of tiles are tasks. Each worker begins with its own, which are neighbours,
+// and then takes others' one by one: one that is held up, by another program or a slower core, does fewer of them.
+// Where A must be packed, a task packs its own tiles, a block at a time, and takes all of B by, or a part of its
+// columns; and where A has few rows, a task is a stripe of columns that its worker multiplies alone, packing included.
+// Both keep what is packed in the cache of one core, and a worker's tasks become smaller and smaller, so that workers
+// end together.
 //
-// What one core has written another reads slowly, most of all where they share no cache: weights' gradients with all of B packed for all
-// took a fifth longer there with two workers. So they divide the larger of M and N among them, and only what belongs to the smaller is read by all,
-// or packed by each.
+// What one core has written another reads slowly, most of all where they share no cache: weights' gradients with all of
+// B packed for all took a fifth longer there with two workers. So they divide the larger of M and N among them, and
+// only what belongs to the smaller is read by all, or packed by each.
 //
 // # Fewer multiplications
 //
-// At nine tenths of the multipliers' peak, what is left is to multiply less. Strassen's algorithm, applied twice, cuts A, B and C into
-// 4×4 blocks and takes 49 products of sums of blocks in place of 64 products of blocks. Where it is permitted, large products are computed
-// so, not as a recursion over matrices in memory, but within what Gemm has in the caches at a time: a block of A is one tile high, one of B
-// one panel wide, each a quarter of a piece of K deep. Sums of B are written once for all rows, for a block of columns at a time, sums of A once for these, and the
-// tile kernel adds its accumulators to the one to four blocks of C that a product is for, in a buffer of 28 kB. All this costs about a quarter
-// of the 23 % that are saved. A transposed A is packed a tile at a time, and summed up from there; K, which is then the number of rows of a
-// batch, is filled up with zeros to whole vectors.
+// At nine tenths of the multipliers' peak, what is left is to multiply less. Strassen's algorithm, applied twice, cuts
+// A, B and C into 4×4 blocks and takes 49 products of sums of blocks in place of 64 products of blocks. Where it is
+// permitted, large products are computed so, not as a recursion over matrices in memory, but within what Gemm has in
+// the caches at a time: a block of A is one tile high, one of B one panel wide, each a quarter of a piece of K deep.
+// Sums of B are written once for all rows, for a block of columns at a time, sums of A once for these, and the tile
+// kernel adds its accumulators to the one to four blocks of C that a product is for, in a buffer of 28 kB. All this
+// costs about a quarter of the 23 % that are saved. A transposed A is packed a tile at a time, and summed up from
+// there; K, which is then the number of rows of a batch, is filled up with zeros to whole vectors.
 //
 // Errors of rounding are bounded by the largest elements of blocks and not by those of a row and a column (N. J. Higham, Accuracy and
 // Stability of Numerical Algorithms, chapter 23); of random matrices they are two to three times as large. Sums are of numbers in
@@ -77,10 +81,11 @@
 //
 // # Products of integers
 //
-// AVX512_VNNI multiplies four bytes by four, neighbours in k, and adds the products to an integer of 32 bits: four times as many multiply-adds as
-// float32 has. A quad takes the place of one number, as a pair of bfloat16 does, and tiles go through all of k, as sums are exact but cannot be
-// added to what is float32. Weights are packed so when they are quantised. Rows of A are quantised before, all of them,
-// and what sums stand for is computed a tile at a time, in the L1 cache. Package int8 says in loops what comes out, to the bit.
+// AVX512_VNNI multiplies four bytes by four, neighbours in k, and adds the products to an integer of 32 bits: four
+// times as many multiply-adds as float32 has. A quad takes the place of one number, as a pair of bfloat16 does, and
+// tiles go through all of k, as sums are exact but cannot be added to what is float32. Weights are packed so when they
+// are quantised. Rows of A are quantised before, all of them, and what sums stand for is computed a tile at a time, in
+// the L1 cache. Package int8 says in loops what comes out, to the bit.
 //
 // With AVX2 alone products of two bytes are added in 16 bits, which saturate; there are no kernels for it.
 //
@@ -95,14 +100,13 @@
 //
 // # The same bits
 //
-// An element of C is one chain of fused multiply-adds over k, rounded the same way in whichever tile
-// it lies; for K > 768 there is one chain for each piece of K, and the pieces depend on K alone. The bits
-// of a result depend on neither the number of workers nor the partition, and a row's are those that the
-// row has in a smaller product. (By Strassen's algorithm they depend on shapes, too, but not on workers.) Attention and the row
-// kernels are cut only where rows and heads end.
-// AVX2 and AVX-512 differ where sums over a row are: they have another number of partial sums. NEON's kernels are made of AVX2's, instruction by
-// instruction, and have their bits, which TestTwins compares; what a program computes besides may still differ, as Go fuses additions with
-// multiplications on arm64.
+// An element of C is one chain of fused multiply-adds over k, rounded the same way in whichever tile it lies; for K >
+// 768 there is one chain for each piece of K, and the pieces depend on K alone. The bits of a result depend on neither
+// the number of workers nor the partition, and a row's are those that the row has in a smaller product. (By Strassen's
+// algorithm they depend on shapes, too, but not on workers.) Attention and the row kernels are cut only where rows and
+// heads end. AVX2 and AVX-512 differ where sums over a row are: they have another number of partial sums. NEON's
+// kernels are made of AVX2's, instruction by instruction, and have their bits, which TestTwins compares; what a program
+// computes besides may still differ, as Go fuses additions with multiplications on arm64.
 //
 // # Limits
 //

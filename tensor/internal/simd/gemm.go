@@ -285,8 +285,8 @@ func (j *gemm) round(_, lo, hi int) {
 	narrowRows(hi-lo, j.N, j.rounded[j.at+lo*j.ldRounded:], j.ldRounded, j.sums[lo*j.LDC:], j.LDC)
 }
 
-// stripes are products with some of the columns of B, which a worker does alone. With few rows, what is packed then stays in the cache of
-// its core, and is read by nobody else.
+// stripes are products with some of the columns of B, which a worker does alone. With few rows, what is packed then
+// stays in the cache of its core, and is read by nobody else.
 func (j *gemm) stripes(worker, lo, hi int) {
 	own := j.shares[worker]
 	own.begin(j.v, &j.GemmArgs)
@@ -322,9 +322,9 @@ func (j *gemm) copyRows(to []float32, lo, hi int) {
 
 func (j *gemm) distance() int { return j.K + padding/2 }
 
-// conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the caches and would drive
-// each other out: those of a block in L2, or of a tile in L1. A tile that passes a stripe of B does not suffer from that if it has no more rows than a
-// set has lines.
+// conflicts reports whether rows of A are so far apart, a large power of two, that they fall into few sets of the
+// caches and would drive each other out: those of a block in L2, or of a tile in L1. A tile that passes a stripe of B
+// does not suffer from that if it has no more rows than a set has lines.
 func (j *gemm) conflicts() bool {
 	return !j.TransA && j.LDA%512 == 0 && j.K >= 64 && (!j.rowsPass || j.v.rows > linesInSet)
 }
@@ -402,8 +402,9 @@ func (j *gemm) share(worker int) *gemm {
 	return j.shares[worker]
 }
 
-// cut divides the block into tasks, home after home: down counts those of a home that are beneath each other, across those side by side.
-// The pool gives a worker neighbouring tasks, so that panels of B which it has packed itself, or rows of C, stay in the caches near its core.
+// cut divides the block into tasks, home after home: down counts those of a home that are beneath each other, across
+// those side by side. The pool gives a worker neighbouring tasks, so that panels of B which it has packed itself, or
+// rows of C, stay in the caches near its core.
 func (j *gemm) cut() {
 	j.homes, j.down, j.across = 1, 1, 1
 	if j.rowsPass {
@@ -444,8 +445,8 @@ func (j *gemm) cut() {
 // A tiling is how rows are cut into tiles: the first of one height, and then others of another.
 type tiling struct{ tiles, tall, high, low int }
 
-// cutEvenly makes as few tiles as possible of at most the given height, and these as equal as possible: a tile of a single row would take a
-// third of the time of a full one.
+// cutEvenly makes as few tiles as possible of at most the given height, and these as equal as possible: a tile of a
+// single row would take a third of the time of a full one.
 func cutEvenly(rows, height int) tiling {
 	tiles := ceil(rows, height)
 	return tiling{tiles, rows % tiles, rows/tiles + 1, rows / tiles}
@@ -467,8 +468,8 @@ func (t tiling) height(i int) (rows, end int) {
 	return t.low, t.tiles
 }
 
-// bounds are the i-th of the parts that n tiles or panels are divided into. Those of shrinking parts become smaller and smaller, down to
-// none, so that workers end together.
+// bounds are the i-th of the parts that n tiles or panels are divided into. Those of shrinking parts become smaller and
+// smaller, down to none, so that workers end together.
 func bounds(n, parts, i int, shrinking bool) (lo, hi int) {
 	if !shrinking {
 		return n * i / parts, n * (i + 1) / parts
@@ -520,8 +521,8 @@ func (j *gemm) tasks(worker, lo, hi int) {
 	}
 }
 
-// task computes the tiles r0 to r1 from the top in panels c0 to c1, with memory of its own. As many tiles as stay in the L2 cache meet a panel
-// of B before the next one comes, which is fetched meanwhile.
+// task computes the tiles r0 to r1 from the top in panels c0 to c1, with memory of its own. As many tiles as stay in
+// the L2 cache meet a panel of B before the next one comes, which is fetched meanwhile.
 func (j *gemm) task(own *gemm, r0, r1, c0, c1 int) {
 	own.next.clear()
 	if j.rowsPass {
@@ -549,8 +550,8 @@ func (j *gemm) task(own *gemm, r0, r1, c0, c1 int) {
 	}
 }
 
-// passRows is the task the other way round: panels of B that the worker has just packed stay in the L2 cache, and tiles of A meet all of them, one by
-// one, while the rows of the next are fetched.
+// passRows is the task the other way round: panels of B that the worker has just packed stay in the L2 cache, and tiles
+// of A meet all of them, one by one, while the rows of the next are fetched.
 func (j *gemm) passRows(own *gemm, r0, r1, c0, c1 int) {
 	for t := r0; t < r1; t++ {
 		a := j.left(own, t, t+1)
@@ -562,8 +563,8 @@ func (j *gemm) passRows(own *gemm, r0, r1, c0, c1 int) {
 	}
 }
 
-// fetchRows has so many rows of A from m on, or, behind the last, the first ones of the next piece of K, fetched by the tiles that come. A block begins
-// with them: it copies them, or reads them in its first sweep.
+// fetchRows has so many rows of A from m on, or, behind the last, the first ones of the next piece of K, fetched by the
+// tiles that come. A block begins with them: it copies them, or reads them in its first sweep.
 func (j *gemm) fetchRows(own *gemm, m, rows int) {
 	k0 := j.k0
 	if m == j.M {

@@ -8,15 +8,15 @@ import (
 	"fewshot/tensor/internal/par"
 )
 
-// Int8 are the weights of a layer as integers of eight bits, in the order in which tiles read them: four neighbours in k are one number of
-// 32 bits to the code for float32, as two of bfloat16 are.
+// Int8 are the weights of a layer as integers of eight bits, in the order in which tiles read them: four neighbours in
+// k are one number of 32 bits to the code for float32, as two of bfloat16 are.
 type Int8 struct {
 	Packed
 	w *int8.Weights // without its integers
 }
 
-// HasInt8 reports whether GemmInt8 can do anything: the machine has VPDPBUSD, which adds products of four integers to a sum of 32 bits without
-// saturating in between. (By VPMADDUBSW, which AVX2 has, two such products overflow 16 bits.)
+// HasInt8 reports whether GemmInt8 can do anything: the machine has VPDPBUSD, which adds products of four integers to a
+// sum of 32 bits without saturating in between. (By VPMADDUBSW, which AVX2 has, two such products overflow 16 bits.)
 func HasInt8() bool { return active != nil && active.int8 != nil }
 
 // QuantizeInt8 packs the weights b [n, k] of a layer as integers. It returns nil if there are no kernels for them.
@@ -63,8 +63,8 @@ type ints struct {
 	zero  []int32
 }
 
-// GemmInt8 is g, whose A is float32 and is quantised row by row and whose B, not looked at, is w, transposed; with Add and Bias. It reports whether it
-// did it.
+// GemmInt8 is g, whose A is float32 and is quantised row by row and whose B, not looked at, is w, transposed; with Add
+// and Bias. It reports whether it did it.
 func GemmInt8(p *par.Pool, g *GemmArgs, w *Int8) bool {
 	if g.TransA || !g.TransB || g.Batch != 1 || g.N != w.w.N || g.K != w.w.K || !HasInt8() || w.v != active.int8 {
 		return false

@@ -68,8 +68,8 @@ func TestPacked(t *testing.T) {
 	})
 }
 
-// BenchmarkFewRows is what is worth something to products of few rows: stripes, which each worker packs for itself, instead of rectangles,
-// for which all pack first; and packing beforehand.
+// BenchmarkFewRows is what is worth something to products of few rows: stripes, which each worker packs for itself,
+// instead of rectangles, for which all pack first; and packing beforehand.
 func BenchmarkFewRows(b *testing.B) {
 	p := par.New(0)
 	defer p.Close()

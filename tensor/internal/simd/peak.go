@@ -51,9 +51,10 @@ func LoopFLOP(p *par.Pool) float64 {
 	return float64(flop) * float64(steps) * peakTasks * float64(p.Workers())
 }
 
-// Loop keeps all workers of p as busy as Peak does, with products of float32 tiles whose operands are in the L1 cache: multiply-adds as they are in Gemm,
-// with the loads, broadcasts and addresses that go with them. Where another program takes half of the instructions that a core can begin, Peak
-// does not notice, as it has few of them, and this does. It panics where LoopFLOP is 0.
+// Loop keeps all workers of p as busy as Peak does, with products of float32 tiles whose operands are in the L1 cache:
+// multiply-adds as they are in Gemm, with the loads, broadcasts and addresses that go with them. Where another program
+// takes half of the instructions that a core can begin, Peak does not notice, as it has few of them, and this does. It
+// panics where LoopFLOP is 0.
 func Loop(p *par.Pool) {
 	v := kernels()
 	_, steps := v.loopSteps()

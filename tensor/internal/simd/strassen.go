@@ -6,20 +6,22 @@ const (
 	// strassenSide is how many blocks a matrix has in each direction: the algorithm is applied twice, and each time halves it.
 	strassenSide = 4
 
-	// A product with fewer columns or less of K loses: sums of blocks of A are for several panels of B, and blocks of C are read and written
-	// three times for each piece of K. How many rows share the cost of sums of B, at least, differs by variant.
+	// A product with fewer columns or less of K loses: sums of blocks of A are for several panels of B, and blocks of C
+	// are read and written three times for each piece of K. How many rows share the cost of sums of B, at least,
+	// differs by variant.
 	leastStrassenN, leastStrassenK = 512, 512
 
-	// strassenColumns bounds a block of columns. They share the cost of sums of A, and sums of B for as many, 7 MB for a piece of K, stay in an L3
-	// cache while rows go by.
+	// strassenColumns bounds a block of columns. They share the cost of sums of A, and sums of B for as many, 7 MB for
+	// a piece of K, stay in an L3 cache while rows go by.
 	strassenColumns = 768
 
-	// strassenPiece bounds a piece of K: it is what blockK is to Gemm. More means fewer passes over C, as long as sums of A for a tile, 49 of 14 rows,
-	// fit an L2 cache of 1 MiB.
+	// strassenPiece bounds a piece of K: it is what blockK is to Gemm. More means fewer passes over C, as long as sums
+	// of A for a tile, 49 of 14 rows, fit an L2 cache of 1 MiB.
 	strassenPiece = 1152
 )
 
-// strassenEnd says what a product is for: a block of C, at so many bytes, and whether it begins it, is added to it or is subtracted from it.
+// strassenEnd says what a product is for: a block of C, at so many bytes, and whether it begins it, is added to it or
+// is subtracted from it.
 type strassenEnd struct{ offset, op int32 }
 
 // strassenKernel multiplies a tile by a panel; see the generated declarations.
@@ -31,8 +33,9 @@ func (v *variant) strassenTile(rows int) strassenKernel {
 	return v.strassenTiles[max(rows-fewest, 0)]
 }
 
-// strassen is a multiplication in progress by Strassen's algorithm, with its scratch memory. Rows of C are cut into tiles of four blocks as high as
-// those of Gemm, columns into groups of four panels, and K into pieces of four parts: 49 products of blocks take the place of 64.
+// strassen is a multiplication in progress by Strassen's algorithm, with its scratch memory. Rows of C are cut into
+// tiles of four blocks as high as those of Gemm, columns into groups of four panels, and K into pieces of four parts:
+// 49 products of blocks take the place of 64.
 type strassen struct {
 	GemmArgs
 	v            *variant
@@ -59,8 +62,9 @@ type strassenShare struct {
 
 var idleStrassens free[strassen]
 
-// fitsStrassen reports whether the algorithm can be used: there are kernels for it; and pays. With transposed A it pays sooner, as an ordinary product would pack A too; C is
-// then the gradient of a weight, with errors that are small beside the largest elements near by. Errors of that kind it has already, from cotangents.
+// fitsStrassen reports whether the algorithm can be used: there are kernels for it; and pays. With transposed A it pays
+// sooner, as an ordinary product would pack A too; C is then the gradient of a weight, with errors that are small
+// beside the largest elements near by. Errors of that kind it has already, from cotangents.
 func fitsStrassen(v *variant, g *GemmArgs) bool {
 	least := v.strassenRows
 	if g.TransA {
@@ -70,9 +74,10 @@ func fitsStrassen(v *variant, g *GemmArgs) bool {
 		g.N%(strassenSide*v.width) == 0 && (g.TransA || g.K%(strassenSide*v.lanes) == 0)
 }
 
-// StrassenPays reports whether large products are faster by Strassen's algorithm with the kernels in use. That is known of each kind of kernels, and not
-// measured when the program runs, as results depend on it. With AVX-512 it saves a seventh. With AVX2 a step of K brings half as many multiplications for
-// each byte that sums are read by, so that an L3 cache shared with others decides: at best 6 % are saved, and half the speed has been lost.
+// StrassenPays reports whether large products are faster by Strassen's algorithm with the kernels in use. That is known
+// of each kind of kernels, and not measured when the program runs, as results depend on it. With AVX-512 it saves a
+// seventh. With AVX2 a step of K brings half as many multiplications for each byte that sums are read by, so that an L3
+// cache shared with others decides: at best 6 % are saved, and half the speed has been lost.
 func StrassenPays() bool { return active != nil && active.strassenPays }
 
 // multiplyStrassen is Gemm where fitsStrassen.
@@ -109,8 +114,8 @@ func multiplyStrassen(p *par.Pool, v *variant, g *GemmArgs) {
 // lastTiles of each worker's are cut across, so that workers end together. Only these: each of their tasks makes the sums of A anew.
 const lastTiles = 2
 
-// cut divides a block of at least so many groups into tasks. Each worker has a part of the tiles, in tasks that become smaller, and the last ones
-// cut into three or, where there are few tiles, into more.
+// cut divides a block of at least so many groups into tasks. Each worker has a part of the tiles, in tasks that become
+// smaller, and the last ones cut into three or, where there are few tiles, into more.
 func (s *strassen) cut(workers, groups int) {
 	s.homes = workers
 	s.down = min(ceil(s.tiles, workers), tasksPerWorker)
@@ -224,9 +229,9 @@ func (s *strassen) tile(own *strassenShare, t, g0, g1 int) {
 	}
 }
 
-// ahead is what is fetched during product u of the tile whose blocks have these rows from m on: during the last ones rows of C from column n
-// on, before these of what is added to it and, in the last group of columns, of the next tile of A. What is fetched earlier, sums of B drive
-// out of an L2 cache.
+// ahead is what is fetched during product u of the tile whose blocks have these rows from m on: during the last ones
+// rows of C from column n on, before these of what is added to it and, in the last group of columns, of the next tile
+// of A. What is fetched earlier, sums of B drive out of an L2 cache.
 func (s *strassen) ahead(u, m, rows, n int, last bool) (next *float32, ns int) {
 	left := s.products() - 1 - u // products after this one
 	i, j := left%strassenSide, left/strassenSide

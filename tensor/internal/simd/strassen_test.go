@@ -89,9 +89,10 @@ func TestStrassenOfWholeNumbers(t *testing.T) {
 	})
 }
 
-// strassenBound is how far an element may be from the exact one. An application of the algorithm adds up, in a block of C, products of sums of
-// blocks that come to 12 products of blocks at most, each of h terms no greater than a·b: 144 with two (N. J. Higham, Accuracy and
-// Stability of Numerical Algorithms, section 23.2.2). A term is rounded in its two sums of four blocks, in a chain of h, and in the sum of no more than 49 products.
+// strassenBound is how far an element may be from the exact one. An application of the algorithm adds up, in a block of
+// C, products of sums of blocks that come to 12 products of blocks at most, each of h terms no greater than a·b: 144
+// with two (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 23.2.2). A term is rounded in its two
+// sums of four blocks, in a chain of h, and in the sum of no more than 49 products.
 func strassenBound(g *GemmArgs, a, b, c float64) float64 {
 	h := float64(g.K) / strassenSide
 	pieces := ceil(g.K, strassenPiece) + 2 // and the bias, and what was there
@@ -118,9 +119,10 @@ func TestStrassenErrors(t *testing.T) {
 				squares += (float64(g.Dst[at]) - want) * (float64(g.Dst[at]) - want)
 				squaresPlain += (float64(plain[at]) - want) * (float64(plain[at]) - want)
 			}
-			// The rounding errors of a chain of n random terms have a variance of n²/2 roundings of a term, and an ordinary product is a sum
-			// of chains. Here a piece of n has chains of n/4, those of a product of sums of s and t blocks have s·t times the variance, and
-			// s·t adds up to 12², 12·4 or 4² in a block of C, on average to 8²: 4n²/2. As much again is left for what is lost in sums.
+			// The rounding errors of a chain of n random terms have a variance of n²/2 roundings of a term, and an
+			// ordinary product is a sum of chains. Here a piece of n has chains of n/4, those of a product of sums of s
+			// and t blocks have s·t times the variance, and s·t adds up to 12², 12·4 or 4² in a block of C, on average
+			// to 8²: 4n²/2. As much again is left for what is lost in sums.
 			variance := func(bound int) float64 {
 				pieces := ceil(g.K, bound)
 				return float64(g.K) * float64(g.K) / float64(2*pieces)

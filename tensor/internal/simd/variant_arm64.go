@@ -5,7 +5,8 @@ package simd
 // machine is what every arm64 has: vectors of four floats are part of the architecture.
 var machine = []*variant{&neon}
 
-// neon goes by vectors of eight, two registers each, as avx2 does; see asm/neon.go. There is no Strassen's algorithm in it, as nobody has measured that it pays.
+// neon goes by vectors of eight, two registers each, as avx2 does; see asm/neon.go. There is no Strassen's algorithm in
+// it, as nobody has measured that it pays.
 var neon = variant{
 	name: "neon", lanes: 8, rows: 6, width: 16,
 	tiles:     [2][]tileKernel{tiles1xNEON, tiles2xNEON},

@@ -13,8 +13,8 @@ import (
 	vgdraw "gonum.org/v1/plot/vg/draw"
 )
 
-// Heat is a matrix whose cells are the darker the larger their values are, as a confusion matrix, or the overlap of masks. NaN is an empty
-// cell.
+// Heat is a matrix whose cells are the darker the larger their values are, as a confusion matrix, or the overlap of
+// masks. NaN is an empty cell.
 type Heat struct {
 	Title, X, Y   string
 	Rows, Columns []string // names; the first row is on top

@@ -25,8 +25,8 @@ var (
 	faint = rgb(0xd8dee4) // grid
 )
 
-// series are the colours of lines and bars. Each has a contrast of at least 3 to the paper, and their neighbours differ for all kinds of
-// colour vision; what they have not in common with a grey print is said by dashes, marks and hatching.
+// series are the colours of lines and bars. Each has a contrast of at least 3 to the paper, and their neighbours differ
+// for all kinds of colour vision; what they have not in common with a grey print is said by dashes, marks and hatching.
 var series = []color.RGBA{rgb(0x1f4e79), rgb(0xd1661f), rgb(0x2a8a7c), rgb(0x7b3fa0), rgb(0x96700a), rgb(0x6b7280)}
 
 // variables are the colours that a dark page has otherwise, by the names of their CSS variables.

@@ -89,8 +89,9 @@ func (p *Plan) HTML(w io.Writer) error {
 // listed is what there is, in order.
 func listed(all map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(all)), "; ") }
 
-// Untouched is the accuracy of the untouched model on what a run was tested on: the run's own figure, or that of the plan's run without
-// training on the same images with the same prompts. nil if nobody measured it, and for a run under a mask, which has another model below.
+// Untouched is the accuracy of the untouched model on what a run was tested on: the run's own figure, or that of the
+// plan's run without training on the same images with the same prompts. nil if nobody measured it, and for a run under
+// a mask, which has another model below.
 func (q *planPage) Untouched(o *plan.Outcome) *run.Accuracy {
 	switch {
 	case o.Result == nil:
@@ -108,8 +109,9 @@ func (q *planPage) Untouched(o *plan.Outcome) *run.Accuracy {
 	return nil
 }
 
-// sameTest reports whether two outcomes are of one model, on the same test images, with the same prompts and numbers. The split is the plan's: a
-// result's has the few images that were drawn, too, and so is another with every number of shots and every seed.
+// sameTest reports whether two outcomes are of one model, on the same test images, with the same prompts and numbers.
+// The split is the plan's: a result's has the few images that were drawn, too, and so is another with every number of
+// shots and every seed.
 func sameTest(a, b *plan.Outcome) bool {
 	x, y := a.Result, b.Result
 	return x.Backbone == y.Backbone && x.Dataset == y.Dataset && a.Run.Data.Split == b.Run.Data.Split && x.Classes == y.Classes &&
@@ -173,8 +175,8 @@ func (q *planPage) bars() error {
 	return err
 }
 
-// curves show accuracy against shots, for each data set with several: a line for each row of the table, and a level one for the untouched
-// model.
+// curves show accuracy against shots, for each data set with several: a line for each row of the table, and a level one
+// for the untouched model.
 func (q *planPage) curves() error {
 	type place struct {
 		data, line string

@@ -36,8 +36,8 @@ func sample() *Run {
 		Tested: &Tested{Dataset: nasty, Classes: []string{"cat", nasty, "never seen"}, Predictions: all, Mistakes: []Mistake{{all[2], nasty, picture}, {all[1], "", picture}}}}
 }
 
-// The page is well-formed, in the bytes of every time, and nothing of what strangers wrote is markup in it; headings, tables and pictures say
-// what they are to those who do not see them, and nothing is fetched.
+// The page is well-formed, in the bytes of every time, and nothing of what strangers wrote is markup in it; headings,
+// tables and pictures say what they are to those who do not see them, and nothing is fetched.
 func TestPage(t *testing.T) {
 	for name, make := range map[string]func() *Run{
 		"all": sample,
@@ -202,7 +202,8 @@ func TestPlanPageZeroShot(t *testing.T) {
 	}
 }
 
-// What differs among runs makes lines of their own, as it makes rows: models, masks below, settings. Two of them in one line would be averaged.
+// What differs among runs makes lines of their own, as it makes rows: models, masks below, settings. Two of them in one
+// line would be averaged.
 func TestPlanPageLines(t *testing.T) {
 	p := &Plan{Name: "p"}
 	add := func(method, model, below string, shots int, accuracy float64) {

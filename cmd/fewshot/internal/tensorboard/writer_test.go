@@ -45,7 +45,8 @@ func steps(t *testing.T, w *Writer, from, to int64) {
 	}
 }
 
-// A run that is killed while it writes, and resumed from an earlier epoch, with a clock that has gone back, has each point once and in order.
+// A run that is killed while it writes, and resumed from an earlier epoch, with a clock that has gone back, has each
+// point once and in order.
 func TestResume(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "run")
 	w, err := Open(dir, clock(5000))

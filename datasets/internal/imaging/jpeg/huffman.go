@@ -22,8 +22,8 @@ type huffmanTable struct {
 	quick [1 << lookahead]int32
 }
 
-// newHuffmanTable is the table of a file. Most files have the standard's, which are made once: in a small picture making tables takes as long
-// as all else.
+// newHuffmanTable is the table of a file. Most files have the standard's, which are made once: in a small picture
+// making tables takes as long as all else.
 func newHuffmanTable(class byte, counts [16]byte, symbols []byte) (*huffmanTable, error) {
 	for i, s := range standard {
 		switch {
