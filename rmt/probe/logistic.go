@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/optimize"
 
 	"fewshot/autograd"
@@ -38,7 +39,14 @@ type logistic struct {
 	hostZ        []float64
 	losses       []float64 // by row
 	evaluations  int
+
+	exact  bool       // evaluated in float64
+	double *mat.Dense // the features as that has them, [N, D]; nil until then
 }
+
+// exactBelow is the tolerance below which a fit goes on in float64 where it has come to its end in the device's format: elements of the gradient, sums of
+// features' numbers of about 1, are uncertain by some 1e-7 in float32.
+const exactBelow = 1e-6
 
 // newLogistic prepares the objective; the caller releases it.
 func newLogistic(f Features, classes int) (*logistic, error) {
@@ -89,14 +97,20 @@ func (l *logistic) at(x []float64) {
 	n := len(x) - l.rows
 	copy(l.free(l.hostW), x[:n])
 	copy(l.free(l.hostB), x[n:])
-	l.w.SetFloat64(l.hostW)
-	l.b.SetFloat64(l.hostB)
-	l.program.Run()
 	l.evaluations++
 	w := x[:n]
-	l.value = l.meanLoss() + 0.5*l.penalty*floats.Dot(w, w)
-	l.dw.ReadFloat64s(l.hostW)
-	l.db.ReadFloat64s(l.hostB)
+	if l.exact {
+		l.value = l.evaluate()
+	} else {
+		l.w.SetFloat64(l.hostW)
+		l.b.SetFloat64(l.hostB)
+		l.program.Run()
+		l.logits.ReadFloat64s(l.hostZ)
+		l.value = l.meanLoss()
+		l.dw.ReadFloat64s(l.hostW)
+		l.db.ReadFloat64s(l.hostB)
+	}
+	l.value += 0.5 * l.penalty * floats.Dot(w, w)
 	copy(l.grad[:n], l.free(l.hostW))
 	copy(l.grad[n:], l.free(l.hostB))
 	floats.AddScaled(l.grad[:n], l.penalty, w)
@@ -104,10 +118,35 @@ func (l *logistic) at(x []float64) {
 	clear(l.hostB)
 }
 
-// meanLoss is that of the logits, in float64. A device's float32 resolves about 1e-7 of a mean; with a small C all there is to gain may
+// evaluate is the mean loss at the weights hostW and hostB, in whose place it puts its gradient, all in float64.
+func (l *logistic) evaluate() float64 {
+	n, d := len(l.features.Labels), l.features.X.Dim(1)
+	if l.double == nil {
+		l.double = mat.NewDense(n, d, l.features.X.Float64s())
+	}
+	z, w := mat.NewDense(n, l.classes, l.hostZ), mat.NewDense(l.classes, d, l.hostW)
+	z.Mul(l.double, w.T())
+	for row := range slices.Chunk(l.hostZ, l.classes) {
+		floats.Add(row, l.hostB)
+	}
+	loss := l.meanLoss()
+	clear(l.hostB)
+	for i, label := range l.features.Labels {
+		row := l.hostZ[i*l.classes : (i+1)*l.classes]
+		whole := l.losses[i] + row[label] // log Σ exp
+		for k, v := range row {
+			row[k] = math.Exp(v-whole) / float64(n)
+		}
+		row[label] -= 1 / float64(n)
+		floats.Add(l.hostB, row)
+	}
+	w.Mul(z.T(), l.double)
+	return loss
+}
+
+// meanLoss is that of the logits hostZ, in float64. A device's float32 resolves about 1e-7 of a mean; with a small C all there is to gain may
 // be less, and a line search on such a function finds nothing. The logits are small then, and so are their errors.
 func (l *logistic) meanLoss() float64 {
-	l.logits.ReadFloat64s(l.hostZ)
 	parallel(len(l.losses), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			z := l.hostZ[i*l.classes : (i+1)*l.classes]
@@ -144,11 +183,13 @@ type Fit struct {
 
 // minimize goes from zero by L-BFGS as scipy does for scikit-learn: ten corrections, a line search by Moré and Thuente with
 // the same constants, and the same ends: no element of the gradient is larger than tol, the objective is 64 roundings from where it
-// was, or there were most iterations. Where a line search finds nothing lower, the corrections are forgotten once.
+// was, or there were most iterations. Where a line search finds nothing lower, the corrections are forgotten once. With a tolerance that the device's format
+// cannot tell it goes on in float64 from where that ends. What is left above the minimum is then the tolerance's: where the penalty has all the
+// curvature, ‖∇f‖²/(2·penalty), for P weights at most tol²·P·C·N/2. Biases, which have none, may leave more.
 func (l *logistic) minimize(c, tol float64, most int) (x []float64, fit Fit, err error) {
 	l.penalty = 1 / (c * float64(len(l.features.Labels)))
 	l.x[0] = math.NaN() // the penalty is another
-	l.evaluations = 0
+	l.evaluations, l.exact = 0, false
 	fit.C = c
 	problem := optimize.Problem{
 		Func: func(x []float64) float64 { l.at(x); return l.value },
@@ -166,6 +207,11 @@ func (l *logistic) minimize(c, tol float64, most int) (x []float64, fit Fit, err
 		x = r.X
 		fit.Iterations += r.MajorIterations
 		if stuck && r.MajorIterations > 1 && fit.Iterations < most {
+			continue
+		}
+		if !l.exact && tol < exactBelow && fit.Iterations < most {
+			l.exact = true
+			l.x[0] = math.NaN() // the value is another
 			continue
 		}
 		l.at(x)
