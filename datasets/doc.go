@@ -14,6 +14,8 @@
 //	place.go     where an image's file lies, and what confines it
 //	imagenet.go  ImageNet, V2, Sketch, A and R, whose labels are ranks of WordNet ids
 //
+// Images come from internal/imaging, which decodes, resizes and crops them as Pillow and torchvision do.
+//
 // [Open] takes a data root, laid out as CoOp's DATASETS.md says, and a name or a path; [OpenFolder]
 // takes a folder. Both return a [Dataset]: class names ready for a prompt, a prompt template, and
 // three lists of items. No image is opened; [Dataset.ReadItem] does that, [Dataset.Verify] makes sure
@@ -43,7 +45,7 @@
 //
 // Split files and archives of images come from strangers. The reader of splits is strict and bounded
 // and reports everything wrong at once; images are opened through os.Root, so neither a path in a
-// split nor a link in an archive leads out of the data set. What this package does not do: it does
-// not download, does not read MATLAB files (Stanford Cars and Flowers need their split file), and does
-// not know what an image looks like beyond its first bytes.
+// split nor a link in an archive leads out of the data set, and decoded within bounds of bytes and
+// pixels. What this package does not do: it does not download, and does not read MATLAB files (Stanford
+// Cars and Flowers need their split file).
 package datasets

@@ -1,4 +1,4 @@
-// Package nn has the layers of CLIP's transformers, and the parameters they are made of.
+// Package nn has the layers of CLIP's transformers and ResNets, and the parameters they are made of.
 //
 // Modules have no names. A constructor asks [Weights] for what it needs by checkpoint name, the path being the key in OpenAI's
 // state dict:

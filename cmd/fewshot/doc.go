@@ -18,8 +18,9 @@
 // the last line is the result. (encode has one object per input, and no other.) Warnings, errors and the progress bar, which
 // is only drawn on a terminal, go to standard error.
 //
-// The exit code is 0 if all was done, 1 if something failed, 2 for a mistake on the command line, 130 if it was
-// interrupted. A failure is one line that names the file, tensor or flag, and what to do.
+// The exit code is 0 if all was done, 1 if something failed, 2 for a mistake on the command line, 70 for a fault of the
+// program, 75 for a plan that is to be run again, 130 if it was interrupted. A failure is one line that names the file,
+// tensor or flag, and what to do.
 //
 // # Output folders
 //
@@ -33,6 +34,7 @@
 //
 // main is os.Exit(run(…)); run picks a command, and tests call it as a shell would. A command is one file: it declares flags,
 // opens what they name, wires packages together and prints. Flags that several commands share are small structs with
-// declare and open methods (device, model, data, loader). What there is to compute is in the packages: rmt for the method,
-// vit and text for the encoders, datasets for images and splits, nn/checkpoint for files.
+// declare and open methods (device, model, data, loader). What there is to compute is in the packages: rmt/run for a
+// run as a whole, rmt and those below it for the methods, vit and text for the encoders, datasets for images and splits,
+// nn/checkpoint for files.
 package main

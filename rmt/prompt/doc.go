@@ -1,7 +1,7 @@
 // Package prompt learns inputs of a frozen CLIP: vectors among the tokens of its class prompts, of its images, or of both.
 //
-//   - [CoOp]: a context in place of a template's words (Zhou et al., IJCV 2022). [ProGrad] holds its gradient to what zero-shot CLIP
-//     says (Zhu et al., ICCV 2023), [KgCoOp] its class features to those of a template (Yao et al., CVPR 2023).
+//   - [CoOp]: a context in place of a template's words (Zhou et al., IJCV 2022). [NewProGrad] holds its gradient to what zero-shot CLIP
+//     says (Zhu et al., ICCV 2023), [NewKgCoOp] its class features to those of a template (Yao et al., CVPR 2023).
 //   - [CoCoOp]: a context that depends on the image (Zhou et al., CVPR 2022).
 //   - [PLOT]: several contexts, matched with an image's local features by optimal transport (Chen et al., ICLR 2023), and PLOT++.
 //   - [VPT]: tokens in the image encoder (Jia et al., ECCV 2022), by three conventions of doing so in CLIP.
@@ -14,7 +14,8 @@
 //
 // # Cost
 //
-// A causal text encoder is run without padding, and contexts that classes share are computed once (package text): to train through it
-// takes a tenth of what it does on 77 tokens. Where every token sees all, as in SigLIP, texts are padded as their tokenizer pads them, and nothing is shared. Of many classes it keeps no more than those of a chunk: all features are computed
-// first, and those of a chunk once more when their gradient is known ([autograd.Checkpoint]).
+// A causal text encoder is run without padding, and contexts that classes share are computed once (package text): to
+// train through it takes a tenth of what it does on 77 tokens. Where every token sees all, as in SigLIP, texts are
+// padded as their tokenizer pads them, and nothing is shared. Of many classes it keeps no more than those of a chunk:
+// all features are computed first, and those of a chunk once more when their gradient is known ([autograd.Checkpoint]).
 package prompt
