@@ -16,8 +16,10 @@ type Pull func(s *Sweep, ct *tensor.Tensor)
 type Sweep struct {
 	tape  *Tape
 	lanes int
-	cts   []*tensor.Tensor // by node
-	grads *Grads           // so far
+	cts   []*tensor.Tensor                  // by node
+	grads *Grads                            // so far
+	take  func(leaf, g *tensor.Tensor) bool // see BackwardParts
+	early int                               // nodes before it are passed as soon as nothing more is coming to them
 }
 
 // Grads are the gradients of K losses with respect to the leaves of a tape, held by the tape.
@@ -42,10 +44,15 @@ func Backward(losses ...*Var) *Grads {
 
 // BackwardParts is Backward for losses that are sums over parts, of which only one at a time is in memory: parts records the
 // losses of one after the other, as many as there are lanes, on a tape that has all the leaves already. When it has yielded those of
-// a part, they are swept, and all that was recorded for them is given back; lane k adds up the k-th of all parts. What the tape held before
-// the first part, as parametrised weights, is common to all: it is computed once, and swept once, after the last part.
-func BackwardParts(t *Tape, lanes int, parts iter.Seq[[]*Var]) *Grads {
+// a part, the tape gives back what was recorded for them but for what their sweep reads, and they are swept; lane k adds up the k-th of all parts.
+// What the tape held before the first part, as parametrised weights, is common to all: it is computed once, and swept once, after the last
+// part, or with it, if parts has said by [Tape.LastPart] that it is: then each as soon as nothing more is coming to it.
+//
+// A leaf's gradient is shown to take, unless that is nil, when nothing more is coming to it and no operation still to be swept reads
+// the leaf, which may then be changed. If take returns true it is done with the gradient, which is given back, and Of is nil.
+func BackwardParts(t *Tape, lanes int, parts iter.Seq[[]*Var], take func(leaf, g *tensor.Tensor) bool) *Grads {
 	s := newSweep(t, lanes)
+	s.take = take
 	common, live := len(t.nodes), len(t.live)
 	for losses := range parts {
 		if len(losses) != lanes {
@@ -57,12 +64,17 @@ func BackwardParts(t *Tape, lanes int, parts iter.Seq[[]*Var]) *Grads {
 			}
 		}
 		s.seed(losses)
+		if t.last {
+			s.early = common
+			t.drop()
+		} else {
+			for _, x := range t.live[live:] {
+				x.Release()
+			}
+			t.live = t.live[:live]
+		}
 		s.run(common)
 		t.nodes, s.cts = t.nodes[:common], s.cts[:common]
-		for _, x := range t.live[live:] {
-			x.Release()
-		}
-		t.live = t.live[:live]
 	}
 	s.run(0)
 	return s.grads
@@ -108,24 +120,51 @@ func newSweep(t *Tape, lanes int) *Sweep {
 
 // run walks from the last node to the given one: recording order is a topological order already.
 func (s *Sweep) run(first int) {
-	t := s.tape
-	for i := len(t.nodes) - 1; i >= first; i-- {
-		n, ct := &t.nodes[i], s.cts[i]
-		if n.pull == nil {
-			if ct != nil {
-				s.grads.byLeaf[n.value.Value] = ct
-				t.kept = append(t.kept, ct)
-			}
+	for i := len(s.tape.nodes) - 1; i >= first; i-- {
+		s.pass(i)
+	}
+}
+
+// pass sends a node's cotangent on, once.
+func (s *Sweep) pass(i int) {
+	n, ct := &s.tape.nodes[i], s.cts[i]
+	if n.passed {
+		return
+	}
+	n.passed, s.cts[i] = true, nil
+	if n.pull == nil {
+		s.arrive(n.value.Value, ct)
+		return
+	}
+	if ct != nil {
+		n.pull(s, ct)
+		ct.Release()
+	}
+	for _, x := range n.keep {
+		x.Release()
+	}
+	inputs := n.inputs
+	n.keep, n.pull, n.inputs = nil, nil, nil
+	for _, x := range inputs {
+		if !x.NeedsGrad() {
 			continue
 		}
-		if ct != nil {
-			n.pull(s, ct)
-			ct.Release()
+		before := &s.tape.nodes[x.id]
+		if before.users--; before.users == 0 && x.id < s.early {
+			s.pass(x.id)
 		}
-		for _, x := range n.keep {
-			x.Release()
-		}
-		n.keep, n.pull = nil, nil
+	}
+}
+
+// arrive is what becomes of a leaf's gradient, nil where no loss depends on the leaf.
+func (s *Sweep) arrive(leaf, g *tensor.Tensor) {
+	switch {
+	case g == nil:
+	case s.take != nil && !leaf.Shared() && s.take(leaf, g):
+		g.Release()
+	default:
+		s.grads.byLeaf[leaf] = g
+		s.tape.kept = append(s.tape.kept, g)
 	}
 }
 
@@ -184,6 +223,9 @@ func (s *Sweep) Give(v *Var, g *tensor.Tensor) {
 		tensor.SumTo(sum, g)
 		g.Release()
 		g = sum
+	}
+	if s.tape.nodes[v.id].passed {
+		panic(fmt.Sprintf("autograd: a cotangent of %v from an operation that does not have it among its inputs", v.Shape()))
 	}
 	have := s.cts[v.id]
 	switch {

@@ -4,17 +4,29 @@ import "fewshot/tensor"
 
 // Conv convolves images x [N,H,W,C] with w [Size²·C, O], as ConvWeight makes it, into [N,H',W',O], and adds b [O] to every pixel and a
 // residual r of the result's shape, unless they are nil. See [tensor.Conv].
-func Conv(x, w, b, r *Var, size, stride int) *Var { return convolve(x, w, b, r, size, stride, false) }
+func Conv(x, w, b, r *Var, size, stride int) *Var {
+	return convolve(x, w, b, r, size, stride, false, false)
+}
 
 // ConvReLU is Conv with a ReLU behind it: the sign of the result says what its derivative is, so that nothing else is kept for it.
 func ConvReLU(x, w, b, r *Var, size, stride int) *Var {
-	return convolve(x, w, b, r, size, stride, true)
+	return convolve(x, w, b, r, size, stride, true, false)
 }
 
-func convolve(x, w, b, r *Var, size, stride int, relu bool) *Var {
+// ConvReLUOver is ConvReLU for a residual that nobody will read any more: the result is put in its place, unless it is kept for a sweep.
+func ConvReLUOver(x, w, b, r *Var, size, stride int) *Var {
+	return convolve(x, w, b, r, size, stride, true, true)
+}
+
+func convolve(x, w, b, r *Var, size, stride int, relu, over bool) *Var {
 	t, in := x.tape, x.Shape()
 	o := tensor.ConvOptions{Size: size, Stride: stride}
-	out := t.New(x.Value.Kind(), in[0], tensor.ConvOut(in[1], stride), tensor.ConvOut(in[2], stride), w.Value.Dim(1))
+	var out *tensor.Tensor
+	if over && t.ownsAlone(r.Value) {
+		out = r.Value
+	} else {
+		out = t.New(x.Value.Kind(), in[0], tensor.ConvOut(in[1], stride), tensor.ConvOut(in[2], stride), w.Value.Dim(1))
+	}
 	with, inputs := o, []*Var{x, w}
 	if b != nil {
 		with.Bias = b.Value

@@ -27,10 +27,11 @@
 // computes it again. So peak memory is what gradients need plus one scope of working memory, and a
 // tape that does not record, made by [NoGrad], runs a network in the memory of one block. Going back, a cotangent that
 // nobody else holds is overwritten by the next ([Sweep.Over]), and a weight's second gradient is added to the first while it is
-// computed ([Sweep.Accumulate]). Losses that are sums over parts of a batch need the memory of a part, by [BackwardParts].
+// computed ([Sweep.Accumulate]). Losses that are sums over parts of a batch need the memory of a part, by [BackwardParts], which also hands out each
+// gradient as soon as it is complete: who uses it at once needs room for few.
 //
 // # Not handled
 //
 // Second derivatives; differentiation through integers; in-place changes of a tensor that a tape holds.
-// Only package optim writes to live parameters, between tapes.
+// Only package optim writes to live parameters, between tapes or when BackwardParts says that a tape is done with one.
 package autograd

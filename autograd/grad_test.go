@@ -117,6 +117,15 @@ var gradients = map[string][]struct {
 			return autograd.ConvReLU(autograd.ConvReLU(v[0], v[1], nil, nil, 1, 1), v[1], nil, v[0], 1, 1)
 		})},
 	},
+	"ConvReLUOver": {
+		{[][]int{{2, 4, 3, 2}, {18, 5}, {5}, {2, 4, 3, 5}}, on(func(v []*autograd.Var) *autograd.Var { // in the residual's place
+			return autograd.ConvReLUOver(v[0], v[1], v[2], autograd.Scale(v[3], 2), 3, 1)
+		})},
+		{[][]int{{1, 3, 3, 4}, {4, 4}}, on(func(v []*autograd.Var) *autograd.Var { // beside it: it is kept, and a leaf
+			y := autograd.ConvReLU(v[0], v[1], nil, nil, 1, 1)
+			return autograd.ConvReLUOver(autograd.ConvReLUOver(y, v[1], nil, y, 1, 1), v[1], nil, v[0], 1, 1)
+		})},
+	},
 	"ConvWeight": {
 		{[][]int{{3, 2, 3, 3}, {3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], v[1]) })},
 		{[][]int{{3, 2, 3, 3}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.ConvWeight(v[0], nil) })},

@@ -2,6 +2,7 @@ package autograd_test
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,13 +56,16 @@ func (n *network) inParts(t *autograd.Tape, ends ...int) *autograd.Grads {
 	w := n.view(t)
 	return autograd.BackwardParts(t, 2, func(yield func([]*autograd.Var) bool) {
 		lo := 0
-		for _, hi := range ends {
+		for i, hi := range ends {
+			if i == len(ends)-1 {
+				t.LastPart()
+			}
 			if !yield(n.losses(w, lo, hi)) {
 				return
 			}
 			lo = hi
 		}
-	})
+	}, nil)
 }
 
 // Gradients in parts are those of the whole but for rounding, and take the memory of a part: of that which grows with the
@@ -95,11 +99,116 @@ func TestBackwardParts(t *testing.T) {
 		})
 	}
 	large, half := newNetwork(t, 2400), newNetwork(t, 1200)
-	if parts, alone := measure(large, 1200, 2400), measure(half, 1200); parts != alone {
+	// Beside the second part there is the gradient of the first one, of two lanes.
+	if parts, alone := measure(large, 1200, 2400), measure(half, 1200); parts > alone+2*16*16*8 {
 		t.Errorf("two parts of 1200 rows take %d bytes, one takes %d", parts, alone)
 	}
 	if all, part := measure(large, 2400), measure(half, 1200); all < part*18/10 {
 		t.Errorf("2400 rows take %d bytes at once, which is no more than 1200 do, %d: this test shows nothing", all, part)
+	}
+}
+
+// Gradients that are taken are those that are not, and of layers with a weight each, under a view each, those of one at a time are in memory.
+func TestBackwardPartsTakes(t *testing.T) {
+	const n, layers = 32, 12
+	dev := gradcheck.Ref(t)
+	x := gradcheck.Random(dev, tensor.NewKey(1), 1, 2, n)
+	var ws []*tensor.Tensor
+	for i := range layers {
+		ws = append(ws, gradcheck.Random(dev, tensor.NewKey(2).Fold(uint64(i)), 0.3, n, n))
+	}
+	sweep := func(take func(leaf, g *tensor.Tensor) bool, see func(*autograd.Grads)) {
+		tape := autograd.NewTape(dev)
+		defer tape.Release()
+		var seen []*autograd.Var
+		for _, w := range ws {
+			seen = append(seen, tape.Keep(func() *autograd.Var { return autograd.Scale(tape.Leaf(w), 2) }))
+		}
+		see(autograd.BackwardParts(tape, 2, func(yield func([]*autograd.Var) bool) {
+			for part := range 2 {
+				if part == 1 {
+					tape.LastPart()
+				}
+				y := tape.Const(x.Rows(part, part+1))
+				for _, w := range seen {
+					y = autograd.Linear(y, w, nil)
+				}
+				if !yield([]*autograd.Var{autograd.CrossEntropy(y, []int32{1}), autograd.CrossEntropy(y, []int32{2})}) {
+					return
+				}
+			}
+		}, take))
+	}
+	want := map[*tensor.Tensor][]float64{}
+	sweep(nil, func(g *autograd.Grads) {
+		for _, w := range ws {
+			want[w] = g.Of(w).Float64s()
+		}
+	})
+	taken := 0
+	sweep(func(leaf, g *tensor.Tensor) bool {
+		if leaf == ws[3] {
+			return false
+		}
+		if !slices.Equal(g.Float64s(), want[leaf]) {
+			t.Error("a gradient that is taken differs")
+		}
+		tensor.Fill(leaf, math.NaN()) // nobody reads it
+		taken++
+		return true
+	}, func(g *autograd.Grads) {
+		for i, w := range ws {
+			switch left := g.Of(w); {
+			case i != 3 && left != nil:
+				t.Errorf("the gradient of weight %d is taken and there", i)
+			case i == 3 && !slices.Equal(left.Float64s(), want[w]):
+				t.Error("the gradient that nobody took differs")
+			}
+		}
+	})
+	if taken != layers-1 {
+		t.Errorf("%d gradients taken of %d", taken, layers-1)
+	}
+}
+
+// Of gradients that are taken, those of one layer at a time are in memory, in each lane.
+func TestTakenMemory(t *testing.T) {
+	const n, layers = 64, 12
+	dev := gradcheck.Ref(t)
+	x := dev.New(tensor.Full, 1, n)
+	var ws []*tensor.Tensor
+	for range layers {
+		ws = append(ws, dev.New(tensor.Full, n, n))
+	}
+	for _, c := range []struct {
+		take     bool
+		matrices float64
+		what     string
+	}{
+		{false, 2 * layers, "all gradients"},
+		// Of each layer but the first, whose input needs no gradient, the weight as it is seen, and two gradients of the last one.
+		{true, layers - 1 + 2, "weights and a layer's gradients"},
+	} {
+		bytes := dev.Measure(func() {
+			tape := autograd.NewTape(dev)
+			defer tape.Release()
+			var seen []*autograd.Var
+			for _, w := range ws {
+				seen = append(seen, tape.Keep(func() *autograd.Var { return autograd.Scale(tape.Leaf(w), 2) }))
+			}
+			autograd.BackwardParts(tape, 2, func(yield func([]*autograd.Var) bool) {
+				tape.LastPart()
+				y := tape.Const(x)
+				for _, w := range seen {
+					y = autograd.Linear(y, w, nil)
+				}
+				yield([]*autograd.Var{autograd.CrossEntropy(y, []int32{1}), autograd.CrossEntropy(y, []int32{2})})
+			}, func(_, _ *tensor.Tensor) bool { return c.take })
+		})
+		// And vectors: of each layer a result, and cotangents, and what the losses are made of.
+		if got := float64(bytes) / (8 * n * n); got > c.matrices+(layers+16.)/n || got < c.matrices {
+			t.Errorf("%s: the room of %g matrices, want %g", c.what, got, c.matrices)
+		}
 	}
 }
 
@@ -116,7 +225,7 @@ func TestBackwardPartsRefuses(t *testing.T) {
 				}
 			}()
 			tape := autograd.NewTape(n.dev)
-			autograd.BackwardParts(tape, 2, func(yield func([]*autograd.Var) bool) { yield(part(tape)) })
+			autograd.BackwardParts(tape, 2, func(yield func([]*autograd.Var) bool) { yield(part(tape)) }, nil)
 		})
 	}
 }

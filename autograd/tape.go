@@ -16,14 +16,18 @@ type Tape struct {
 	live   []*tensor.Tensor // held by the tape, oldest first; a Scope gives back what it created
 	kept   []*tensor.Tensor // held until Release
 	inKeep bool
+	last   bool // part of BackwardParts
 	swept  bool
 }
 
 // node is one recorded operation: where its cotangent goes, and what that takes.
 type node struct {
-	value *Var
-	pull  Pull
-	keep  []*tensor.Tensor
+	value  *Var
+	inputs []*Var
+	pull   Pull
+	keep   []*tensor.Tensor
+	users  int  // recorded operations that it is an input of, until a sweep has passed them
+	passed bool // by a sweep: its cotangent is gone
 }
 
 // Var is a value on a tape.
@@ -111,7 +115,12 @@ func (t *Tape) Record(value *tensor.Tensor, inputs []*Var, keep []*tensor.Tensor
 	for _, x := range keep {
 		x.Retain()
 	}
-	t.nodes = append(t.nodes, node{value: v, pull: pull, keep: keep})
+	for _, x := range inputs {
+		if x.NeedsGrad() {
+			t.nodes[x.id].users++
+		}
+	}
+	t.nodes = append(t.nodes, node{value: v, inputs: inputs, pull: pull, keep: keep})
 	return v
 }
 
@@ -143,6 +152,11 @@ func (t *Tape) Done(v *Var) {
 	}
 }
 
+// ownsAlone reports whether the tape holds x, and nobody else does.
+func (t *Tape) ownsAlone(x *tensor.Tensor) bool {
+	return !x.Shared() && slices.ContainsFunc(t.live, x.SameMemory)
+}
+
 // Keep runs f outside all scopes: what it takes is held until Release. Parametrised weights are made so,
 // because several layers in different scopes may use one.
 func (t *Tape) Keep(f func() *Var) *Var {
@@ -153,6 +167,23 @@ func (t *Tape) Keep(f func() *Var) *Var {
 	return out
 }
 
+// LastPart says that what is recorded from here on is the last part of [BackwardParts], so that what was common to all parts can go.
+func (t *Tape) LastPart() { t.last = true }
+
+// Spend is Done for a value that was made by Keep, in the last part; before, it does nothing and returns false.
+func (t *Tape) Spend(v *Var) bool {
+	if !t.last {
+		return false
+	}
+	i := slices.IndexFunc(t.kept, v.Value.SameMemory)
+	if i < 0 {
+		return false
+	}
+	t.kept[i].Release()
+	t.kept = slices.Delete(t.kept, i, i+1)
+	return true
+}
+
 // Release gives back everything the tape holds. Its Vars and its gradients are dead afterwards.
 func (t *Tape) Release() {
 	for _, n := range t.nodes {
@@ -160,13 +191,19 @@ func (t *Tape) Release() {
 			x.Release()
 		}
 	}
+	t.drop()
+	t.nodes, t.leaves = nil, nil
+}
+
+// drop gives back all values that no recorded operation reads. Vars keep their shapes.
+func (t *Tape) drop() {
 	for _, x := range t.live {
 		x.Release()
 	}
 	for _, x := range t.kept {
 		x.Release()
 	}
-	t.nodes, t.live, t.kept, t.leaves = nil, nil, nil, nil
+	t.live, t.kept = nil, nil
 }
 
 // NeedsGrad reports whether the sweep reaches v.

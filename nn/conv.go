@@ -65,13 +65,21 @@ func (c *ConvNorm) ForwardReLU(x, residual *autograd.Var) *autograd.Var {
 	return autograd.ConvReLU(x, w, shift, residual, c.size, c.stride)
 }
 
+// ForwardReLUOver is ForwardReLU for a residual that nobody will read any more; see [autograd.ConvReLUOver].
+func (c *ConvNorm) ForwardReLUOver(x, residual *autograd.Var) *autograd.Var {
+	w, shift := c.on(x.Tape())
+	return autograd.ConvReLUOver(x, w, shift, residual, c.size, c.stride)
+}
+
 // on is the folded weight and bias as a tape sees them.
 func (c *ConvNorm) on(t *autograd.Tape) (w, shift *autograd.Var) {
 	if c.folded != nil && c.fixed() {
 		return t.Const(c.folded.w), t.Const(c.folded.shift)
 	}
 	scale := autograd.Mul(c.Gain.On(t), t.Const(c.rstd))
-	return autograd.ConvWeight(c.W.On(t), scale), autograd.Add(c.Bias.On(t), autograd.Mul(scale, t.Const(c.mean)))
+	w = autograd.ConvWeight(c.W.On(t), scale)
+	c.W.spend(t)
+	return w, autograd.Add(c.Bias.On(t), autograd.Mul(scale, t.Const(c.mean)))
 }
 
 // fixed reports whether nothing that is folded is trained or seen through a view.

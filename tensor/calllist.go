@@ -3,18 +3,27 @@ package tensor
 // callList is a Recorder for any backend: what it is asked to do becomes a list of calls of that backend.
 type callList struct {
 	Backend
-	list []func()
+	list  []func()
+	ended bool // the run, by a function of Device.Call
 }
 
 func (rec *callList) Run() {
+	rec.ended = false
 	for _, f := range rec.list {
-		f()
+		if f(); rec.ended {
+			return
+		}
 	}
 }
 
 func (rec *callList) Close() error { return nil }
 
 func (rec *callList) add(f func()) { rec.list = append(rec.list, f) }
+
+// call has f in the list itself: it is not asked for anything yet.
+func (rec *callList) call(f func() bool) {
+	rec.add(func() { rec.ended = !f() })
+}
 
 // waits is what a program cannot do.
 func waits(op string) {

@@ -84,6 +84,23 @@ func (d *Device) record(l *layout, f func()) (Recording, error) {
 	return list, nil
 }
 
+// Calls reports whether programs of the device can [Device.Call] functions. Those that an accelerator takes in one piece cannot.
+func (d *Device) Calls() bool {
+	_, ok := d.backend.(Recorder)
+	return !ok
+}
+
+// Call puts f into the program that is being recorded. Each Run calls it in its place, when all before it is done: it may read results, and ask for
+// operations, which are done at once and take what memory they need from the device. The Run is over where f returns false. It is for devices
+// that have [Device.Calls].
+func (d *Device) Call(f func() bool) {
+	rec, ok := d.backend.(interface{ call(func() bool) })
+	if !ok {
+		panic("tensor: Call outside Record, or on a device whose programs call no functions")
+	}
+	rec.call(f)
+}
+
 // Run does the recorded operations, in their order. As with any operation, Sync has their errors.
 func (p *Program) Run() { p.recording.Run() }
 

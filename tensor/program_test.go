@@ -63,6 +63,53 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// A program calls functions in their place, which see what was done before them and do something themselves, at each Run; one may end it.
+func TestProgramCalls(t *testing.T) {
+	d := openDevice(t, "cpu")
+	if !d.Calls() {
+		t.Fatal("no calls")
+	}
+	x, y := d.From([]float32{1, 2}, 2), d.Zeros(tensor.Full, 2)
+	var seen [][]float32
+	end := false
+	p, err := d.Record(func() {
+		double := d.New(tensor.Full, 2)
+		tensor.Scale(double, x, 2)
+		d.Call(func() bool {
+			seen = append(seen, double.Floats())
+			one := d.From([]float32{1, 1}, 2)
+			tensor.Add(x, x, one)
+			one.Release()
+			return !end
+		})
+		tensor.Add(y, double, x)
+		double.Release()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Run()
+	if got, want := y.Floats(), []float32{4, 7}; !slices.Equal(got, want) {
+		t.Errorf("y = %v, want %v", got, want)
+	}
+	end = true
+	p.Run()
+	if got, want := y.Floats(), []float32{4, 7}; !slices.Equal(got, want) {
+		t.Errorf("ended before its last operation: y = %v, want %v", got, want)
+	}
+	end = false
+	p.Run()
+	if got, want := y.Floats(), []float32{10, 13}; !slices.Equal(got, want) {
+		t.Errorf("y = %v, want %v", got, want)
+	}
+	if len(seen) != 3 || !slices.Equal(seen[2], []float32{6, 8}) {
+		t.Errorf("functions saw %v", seen)
+	}
+	if err := p.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
 // unable is a backend that has a form for sequences of operations of its own, but not as it was opened.
 type unable struct{ tensor.Backend }
 
@@ -76,6 +123,9 @@ func TestProgramWithoutOwnForm(t *testing.T) {
 		return unable{openDevice(t, "cpu").Backend()}, nil
 	})
 	d := openDevice(t, "unable")
+	if d.Calls() {
+		t.Error("a backend with a form of its own for programs calls functions")
+	}
 	x := d.From([]float32{1, 2, 3}, 3)
 	var y *tensor.Tensor
 	p, err := d.Record(func() { y = chain(d, x, 5) })

@@ -183,9 +183,7 @@ func (e *ResNet) Features(images *autograd.Var, see func(name string, x *autogra
 	see("stem", x)
 	for i, stage := range e.stages {
 		for j, b := range stage {
-			y := b.forward(x)
-			x.Tape().Done(x)
-			x = y
+			x = b.forward(x)
 			see(fmt.Sprintf("layer%d.%d", i+1, j), x)
 		}
 	}
@@ -210,9 +208,9 @@ type bottleneck struct {
 	stride   int
 }
 
-// forward maps [N, H, W, C] to [N, H/stride, W/stride, C'].
+// forward maps [N, H, W, C], which nobody else reads, to [N, H/stride, W/stride, C'].
 func (b bottleneck) forward(x *autograd.Var) *autograd.Var {
-	return x.Tape().Scope(func() *autograd.Var {
+	return done(x, x.Tape().Scope(func() *autograd.Var {
 		y := b.conv[0].ForwardReLU(x, nil)
 		y = done(y, b.conv[1].ForwardReLU(y, nil))
 		short := x
@@ -226,13 +224,15 @@ func (b bottleneck) forward(x *autograd.Var) *autograd.Var {
 				done(in, short)
 			}
 		}
-		return b.conv[2].ForwardReLU(y, short)
-	})
+		return b.conv[2].ForwardReLUOver(y, short)
+	}))
 }
 
-// done is y, for which x was the last time needed: maps of pixels are the most that an encoder has in memory.
+// done is y, for which x was the last time needed: maps of pixels are the most that an encoder has in memory. y may have been put in x's place.
 func done(x, y *autograd.Var) *autograd.Var {
-	x.Tape().Done(x)
+	if !y.Value.SameMemory(x.Value) {
+		x.Tape().Done(x)
+	}
 	return y
 }
 

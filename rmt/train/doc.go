@@ -2,7 +2,7 @@
 // their weights (a mask, LoRA), or behind them (an adapter, a classifier); how it is learned is the same everywhere:
 //
 //	Learner     what a method gives: its trained tensors, the losses of a part of a batch, how their gradients become an update
-//	Trainer     one step: the gradients of all losses in one recorded sweep, in parts of a batch, and the update
+//	Trainer     one step: the gradients of all losses in one recorded sweep, in parts of a batch, and the updates, each as soon as it can be
 //	Run         epochs of steps over Data, from any position, with reports and checkpoints
 //	State       a training checkpoint: trained tensors, optimizers, position and history, sealed
 //	Classifier  what a method leaves: images to logits; Predict and Features run one over batches

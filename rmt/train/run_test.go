@@ -250,6 +250,80 @@ func TestInterruptedInside(t *testing.T) {
 	}
 }
 
+// together is a rule that asks for all gradients of a group at once, and does what it would do by one.
+type together struct{ optim.Sum }
+
+func (r together) Over([]*tensor.Tensor, []*tensor.Tensor, []*tensor.Tensor) optim.Rule { return r.Sum }
+
+// Updates in the middle of the sweep, each when its gradient is there, are those that follow it, to the bit.
+func TestUpdatesInside(t *testing.T) {
+	b := newBench(t, "cpu")
+	b.taught = true
+	for _, b.micro = range []int{0, 3} {
+		var want []float32
+		for _, rule := range []optim.Rule{together{optim.Sum{Weight: 0.5}}, optim.Sum{Weight: 0.5}} {
+			l := b.learner()
+			l.group.Rule = rule
+			trainer := New(b.dev, l, tensor.NewKey(7), b.micro)
+			inside := false
+			run := b.run(trainer)
+			run.Step = func(Position, Stats) error {
+				inside = trainer.sweep.updated[0]
+				return nil
+			}
+			if err := run.Train(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if want == nil {
+				want = weights(trainer)
+			} else if !slices.Equal(weights(trainer), want) || !inside {
+				t.Errorf("parts of %d: inside %t, %v, want %v", b.micro, inside, weights(trainer), want)
+			}
+		}
+	}
+}
+
+// From the first update on nothing is cut short: a run that is interrupted then is saved behind the step.
+func TestInterruptedByUpdate(t *testing.T) {
+	b := newBench(t, "cpu")
+	var want []float32
+	enough := errors.New("enough")
+	undisturbed := b.trainer()
+	run := b.run(undisturbed)
+	run.Step = func(Position, Stats) error {
+		if undisturbed.Steps() == 6 {
+			want = weights(undisturbed)
+			return enough
+		}
+		return nil
+	}
+	if err := run.Train(t.Context()); !errors.Is(err, enough) {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l := b.learner()
+	var trainer *Trainer
+	l.group.Watch = func(int, float64, *tensor.Tensor) {
+		if trainer.Steps() == 6 {
+			cancel()
+		}
+	}
+	trainer = New(b.dev, l, tensor.NewKey(7), 0)
+	run = b.run(trainer)
+	var saved Position
+	run.Save = func(p Position) error {
+		saved = p
+		return nil
+	}
+	if err := run.Train(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if saved.Epoch != 1 || saved.Batch != 2 || trainer.Steps() != 6 || !slices.Equal(weights(trainer), want) {
+		t.Errorf("saved at %+v after %d steps", saved, trainer.Steps())
+	}
+}
+
 // Parts of a batch come to the losses, the logits and the gradients of the batch, for any size of parts. An image's share is
 // computed with other roundings, a handful, and the sum has another order.
 func TestMicroBatches(t *testing.T) {

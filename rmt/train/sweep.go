@@ -7,19 +7,23 @@ import (
 	"sort"
 
 	"fewshot/autograd"
-	"fewshot/nn"
 	"fewshot/tensor"
 )
 
 // sweep is a step up to its gradients, recorded: the teacher if there is one, the learner's losses and the
 // backward pass. It serves all steps on batches in the same tensor.
+//
+// Where programs can call functions, it also updates each parameter whose gradient is all that its rule has to see as soon as that is there, so
+// that few gradients are in memory at a time. Before the first update the trainer judges the losses, and none is made of those that are no good.
 type sweep struct {
-	images *tensor.Tensor
-	plan   Plan
-	labels []int32 // of the batch, written before each run
+	images  *tensor.Tensor
+	plan    Plan
+	updates bool    // parameters, on its way
+	labels  []int32 // of the batch, written before each run
 
 	program *tensor.Program
-	lanes   [][2]*tensor.Tensor // gradients by parameter and loss; nil for a loss that is not there
+	lanes   [][2]*tensor.Tensor // gradients by parameter and loss; nil for a loss that is not there, and of a parameter that is updated by then
+	updated []bool              // by parameter
 	report  *tensor.Tensor      // all that the host reads, in one piece
 
 	values                          []float64 // the report, read out
@@ -27,16 +31,16 @@ type sweep struct {
 }
 
 // serves reports whether the sweep is that of a step.
-func (s *sweep) serves(images *tensor.Tensor, labels []int32, plan Plan) bool {
-	return s != nil && s.images == images && len(s.labels) == len(labels) && s.plan == plan
+func (s *sweep) serves(images *tensor.Tensor, labels []int32, plan Plan, updates bool) bool {
+	return s != nil && s.images == images && len(s.labels) == len(labels) && s.plan == plan && s.updates == updates
 }
 
 // record makes the sweep over images, for this many labels.
-func (t *Trainer) record(images *tensor.Tensor, labels int, plan Plan) (*sweep, error) {
+func (t *Trainer) record(images *tensor.Tensor, labels int, plan Plan, updates bool) (*sweep, error) {
 	if plan.Lanes < 1 || plan.Lanes > 2 {
 		panic(fmt.Sprintf("train: a learner of %d losses", plan.Lanes))
 	}
-	s := &sweep{images: images, plan: plan, labels: make([]int32, labels)}
+	s := &sweep{images: images, plan: plan, updates: updates, labels: make([]int32, labels)}
 	var unused error
 	program, err := t.dev.Record(func() { unused = t.describe(s) })
 	if err != nil {
@@ -106,39 +110,68 @@ func (t *Trainer) describe(s *sweep) error {
 		}
 	}
 	t.Learner.Shared(tape)
-	found := autograd.BackwardParts(tape, s.plan.Lanes, t.parts(s, tape))
-	s.lanes = nil
-	for i, g := range t.groups {
-		for _, p := range g.Params {
-			lanes, err := t.lanesOf(s, p, found, s.plan.rests(i), g.Unseen)
-			if err != nil {
-				return err
-			}
-			s.lanes = append(s.lanes, lanes)
+	s.lanes, s.updated = make([][2]*tensor.Tensor, len(t.params)), make([]bool, len(t.params))
+	found := autograd.BackwardParts(tape, s.plan.Lanes, t.parts(s, tape), t.updating(s))
+	for i := range t.params {
+		if s.updated[i] {
+			continue
+		}
+		var err error
+		if s.lanes[i], err = t.lanesOf(s, i, found); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// updating has the sweep update parameters whose gradients are there; it is nil where there are to be none of these updates.
+func (t *Trainer) updating(s *sweep) func(leaf, g *tensor.Tensor) bool {
+	if !s.updates {
+		return nil
+	}
+	at := map[*tensor.Tensor]int{}
+	for i, p := range t.params {
+		at[p.Value] = i
+	}
+	return func(leaf, g *tensor.Tensor) bool {
+		i, ok := at[leaf]
+		if !ok || t.groups[t.groupOf[i]].overall() {
+			return false
+		}
+		lanes := byLane(g)
+		t.dev.Call(func() bool {
+			t.update(i, lanes)
+			return true
+		})
+		s.updated[i] = true
+		return true
+	}
+}
+
 // lanesOf are a parameter's gradients.
-func (t *Trainer) lanesOf(s *sweep, p *nn.Param, found *autograd.Grads, rests, unseen bool) (lanes [2]*tensor.Tensor, err error) {
+func (t *Trainer) lanesOf(s *sweep, i int, found *autograd.Grads) (lanes [2]*tensor.Tensor, err error) {
+	p, group := t.params[i], t.groupOf[i]
 	g := found.Of(p.Value)
 	switch {
-	case rests:
+	case s.plan.rests(group):
 		return lanes, nil
 	case g != nil:
 		g.Retain()
-	case unseen:
+	case t.groups[group].Unseen:
 		g = t.dev.New(tensor.Full, append([]int{s.plan.Lanes}, p.Value.Shape()...)...)
 		tensor.Fill(g, 0)
 	default:
 		return lanes, fmt.Errorf("%s is to be trained and got no gradient: no loss depends on it", p.Name)
 	}
-	lanes[0] = g.Index(0)
-	if s.plan.Lanes > 1 {
-		lanes[1] = g.Index(1)
+	return byLane(g), nil
+}
+
+// byLane are the gradients of each loss.
+func byLane(g *tensor.Tensor) (lanes [2]*tensor.Tensor) {
+	for k := range g.Shape()[0] {
+		lanes[k] = g.Index(k)
 	}
-	return lanes, nil
+	return lanes
 }
 
 // rests reports whether a group does.
@@ -184,7 +217,14 @@ func (t *Trainer) parts(s *sweep, tape *autograd.Tape) iter.Seq[[]*autograd.Var]
 				if targets != nil {
 					p.Targets = targets.Rows(lo-first(i), hi-first(i))
 				}
-				if !yield(t.part(s, tape, p)) {
+				if hi == n {
+					tape.LastPart()
+				}
+				losses := t.part(s, tape, p)
+				if hi == n && s.updates {
+					t.dev.Call(t.judge)
+				}
+				if !yield(losses) {
 					return
 				}
 			}
@@ -218,12 +258,6 @@ func (t *Trainer) part(s *sweep, tape *autograd.Tape, p Part) []*autograd.Var {
 	at := len(s.values) - len(s.logits) + p.First*s.plan.Classes
 	tensor.Copy(s.report.Rows(at, at+logits.Value.Len()), logits.Value)
 	return losses
-}
-
-// run makes the sweep and reads its report, which is what waits for the device.
-func (s *sweep) run() {
-	s.program.Run()
-	s.report.ReadFloat64s(s.values)
 }
 
 // correct counts the rows whose largest logit is the label's; ties go to the lowest index.

@@ -17,12 +17,15 @@ type Trainer struct {
 	Key        tensor.Key // randomness of update rules
 	MicroBatch int        // images of a batch that are computed at a time, 0 for all
 
-	dev    *tensor.Device
-	groups []Group
-	params []*nn.Param // of all groups
-	steps  int
-	sweep  *sweep
-	best   []optim.Named // copies of what is learned, by the best epoch so far; nil where none is kept
+	dev     *tensor.Device
+	groups  []Group
+	params  []*nn.Param // of all groups
+	groupOf []int       // by parameter
+	places  []int       // in the group, by parameter
+	steps   int
+	sweep   *sweep
+	now     attempt
+	best    []optim.Named // copies of what is learned, by the best epoch so far; nil where none is kept
 }
 
 // New makes a trainer whose parts of a batch have at most micro images; 0 is all.
@@ -37,13 +40,13 @@ func New(dev *tensor.Device, l Learner, key tensor.Key, micro int) *Trainer {
 		if g.Factor == 0 {
 			g.Factor = 1
 		}
-		for _, p := range g.Params {
+		for j, p := range g.Params {
 			if seen[p.Name] {
 				panic("train: two trained parameters are called " + p.Name)
 			}
 			seen[p.Name] = true
 			p.Trainable = true
-			t.params = append(t.params, p)
+			t.params, t.groupOf, t.places = append(t.params, p), append(t.groupOf, i), append(t.places, j)
 		}
 	}
 	return t
@@ -66,94 +69,155 @@ func (t *Trainer) Steps() int { return t.steps }
 // differentiated in one sweep.
 //
 // The sweep is recorded at the first step on a tensor of images and run again by those that follow on
-// the same tensor, filled anew: then a step allocates nothing. It waits for the device once, between the sweep and the update,
-// so that what goes wrong with the update is returned by the next step, or by the device's Sync.
+// the same tensor, filled anew: then a step allocates nothing. It waits for the device once, before the first update,
+// so that what goes wrong with an update is returned by the next step, or by the device's Sync.
 //
-// When ctx ends the sweep is cut short. After this or any error the trained tensors are as they were, unless it says that the step
-// before has spoilt them.
+// When ctx ends before the losses are there, the sweep is cut short; the updates that follow are all made. After this or any error the
+// trained tensors are as they were, unless it says that the step before has spoilt them.
 func (t *Trainer) Step(ctx context.Context, images *tensor.Tensor, labels []int32, lr float64) (Stats, error) {
-	s, err := t.run(ctx, images, labels)
+	s, err := t.run(ctx, images, labels, attempt{lr: lr, updates: true})
 	if err != nil {
 		return s, err
 	}
-	key := t.Key.Fold(uint64(t.steps))
-	t.steps++
 	next := 0
-	for i, g := range t.groups {
+	for i := range t.groups {
+		g := &t.groups[i]
+		first := next
+		next += len(g.Params)
 		if t.sweep.plan.rests(i) {
-			next += len(g.Params)
 			continue
 		}
-		g.Optimizer.Tick(lr * g.Factor)
 		rule := g.Rule
 		if r, ok := rule.(optim.Overall); ok {
 			var ws, as, bs []*tensor.Tensor
-			for i, p := range g.Params {
-				lanes := t.sweep.lanes[next+i]
+			for j, p := range g.Params {
+				lanes := t.sweep.lanes[first+j]
 				ws, as, bs = append(ws, p.Value), append(as, lanes[0]), append(bs, lanes[1])
 			}
 			rule = r.Over(ws, as, bs)
 		}
-		for i, p := range g.Params {
-			lanes := t.sweep.lanes[next]
-			if g.Watch != nil {
-				g.Watch(i, lr*g.Factor, lanes[0])
+		for j := first; j < next; j++ {
+			if !t.sweep.updated[j] {
+				t.apply(rule, j, t.sweep.lanes[j])
 			}
-			rule.Apply(g.Optimizer, p.Value, lanes[0], lanes[1], key.Name(p.Name))
-			next++
 		}
 	}
 	return s, nil
 }
 
+// overall reports whether the group's rule has to see all its gradients before an update.
+func (g *Group) overall() bool {
+	_, ok := g.Rule.(optim.Overall)
+	return ok
+}
+
+// update is a parameter's by its gradients, in a group whose rule looks at each alone.
+func (t *Trainer) update(i int, lanes [2]*tensor.Tensor) {
+	t.apply(t.groups[t.groupOf[i]].Rule, i, lanes)
+}
+
+// apply is a parameter's update by a rule.
+func (t *Trainer) apply(rule optim.Rule, i int, lanes [2]*tensor.Tensor) {
+	g, p := &t.groups[t.groupOf[i]], t.params[i]
+	if g.Watch != nil {
+		g.Watch(t.places[i], t.now.lr*g.Factor, lanes[0])
+	}
+	rule.Apply(g.Optimizer, p.Value, lanes[0], lanes[1], t.now.key.Name(p.Name))
+}
+
 // Gradients makes those of a step, by parameter and loss, and updates nothing. Those of a loss that is not there are nil. They are
 // valid until the next step.
 func (t *Trainer) Gradients(ctx context.Context, images *tensor.Tensor, labels []int32) (Stats, [][2]*tensor.Tensor, error) {
-	s, err := t.run(ctx, images, labels)
+	s, err := t.run(ctx, images, labels, attempt{})
 	if err != nil {
 		return s, nil, err
 	}
 	return s, t.sweep.lanes, nil
 }
 
-// run makes the gradients of a step, and reads what the sweep reports.
-func (t *Trainer) run(ctx context.Context, images *tensor.Tensor, labels []int32) (Stats, error) {
-	s := Stats{Distill: math.NaN()}
-	plan := t.Learner.Plan()
-	if !t.sweep.serves(images, labels, plan) {
+// attempt is a run of the sweep: what it is for, and what became of it.
+type attempt struct {
+	lr      float64
+	updates bool // follow, or are part of the sweep
+	ctx     context.Context
+	end     func() (interrupted bool) // what can be cut short
+
+	stats Stats
+	key   tensor.Key // of the updates
+	again bool       // the plan has changed
+	err   error
+}
+
+// run makes the gradients of a step, and of the updates those that are part of the sweep.
+func (t *Trainer) run(ctx context.Context, images *tensor.Tensor, labels []int32, a attempt) (Stats, error) {
+	t.now = a
+	t.now.ctx, t.now.stats.Distill = ctx, math.NaN()
+	plan, inside := t.Learner.Plan(), a.updates && t.dev.Calls()
+	if !t.sweep.serves(images, labels, plan, inside) {
 		if err := t.Release(); err != nil {
-			return s, err
+			return t.now.stats, err
 		}
 		var err error
-		if t.sweep, err = t.record(images, len(labels), plan); err != nil {
-			return s, err
+		if t.sweep, err = t.record(images, len(labels), plan, inside); err != nil {
+			return t.now.stats, err
 		}
 	}
 	copy(t.sweep.labels, labels)
 	t.Learner.Begin(t.steps)
-	end := t.dev.Interruptible(ctx)
-	t.sweep.run()
-	if end() {
-		return s, ctx.Err()
+	t.now.end = t.dev.Interruptible(ctx)
+	t.sweep.program.Run()
+	if !inside {
+		t.judge()
 	}
-	for i, v := range t.sweep.squares {
+	if t.now.again {
+		return t.run(ctx, images, labels, a)
+	}
+	return t.now.stats, t.now.err
+}
+
+// judge reads what the sweep reports, which waits for the device, and says whether its gradients are of any good. If so, updates may follow: from
+// here on nothing is cut short.
+func (t *Trainer) judge() bool {
+	s, a := t.sweep, &t.now
+	s.report.ReadFloat64s(s.values)
+	if a.end() {
+		a.err = a.ctx.Err()
+		return false
+	}
+	for i, v := range s.squares {
 		if !finite(v) {
-			return s, t.nonFinite("%s after step %d", t.params[i].Name, t.steps)
+			a.err = t.nonFinite("%s after step %d", t.params[i].Name, t.steps)
+			return false
 		}
 	}
-	s.Loss, s.Correct = t.sweep.losses[0], t.sweep.correct()
-	for i, v := range t.sweep.losses {
+	a.stats.Loss, a.stats.Correct = s.losses[0], s.correct()
+	for i, v := range s.losses {
 		if !finite(v) {
-			return s, t.nonFinite("%s loss of step %d is %v and", [...]string{"cross-entropy", "distillation"}[i], t.steps+1, v)
+			a.err = t.nonFinite("%s loss of step %d is %v and", [...]string{"cross-entropy", "distillation"}[i], t.steps+1, v)
+			return false
 		}
 	}
-	if t.Learner.Counted(t.sweep.counts) {
-		return t.run(ctx, images, labels)
+	if a.again = t.Learner.Counted(s.counts); a.again {
+		return false
 	}
-	if plan.Lanes > 1 {
-		s.Distill = t.sweep.losses[1]
+	if s.plan.Lanes > 1 {
+		a.stats.Distill = s.losses[1]
 	}
-	return s, nil
+	if a.updates {
+		t.begin()
+	}
+	return true
+}
+
+// begin begins the updates of a step.
+func (t *Trainer) begin() {
+	t.now.key = t.Key.Fold(uint64(t.steps))
+	t.steps++
+	for i, g := range t.groups {
+		if !t.sweep.plan.rests(i) {
+			g.Optimizer.Tick(t.now.lr * g.Factor)
+		}
+	}
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
