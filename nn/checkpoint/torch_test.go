@@ -530,6 +530,13 @@ func TestBadArchives(t *testing.T) {
 		{"two entries, one place", edit(func(a archive) {
 			copy(a.bytes[a.entry[2]+42:a.entry[2]+46], a.bytes[a.entry[0]+42:])
 		}), Corrupt, "overlap"},
+		{"entries behind the file", edit(func(a archive) {
+			const size = 1 << 20
+			last := len(a.entry) - 1
+			le.PutUint32(a.bytes[a.entry[last-1]+20:], size)
+			le.PutUint32(a.bytes[a.entry[last-1]+24:], size)
+			le.PutUint32(a.bytes[a.entry[last]+42:], uint32(a.data[last-1]+size+16))
+		}), Corrupt, "reaches into"},
 		{"overlap by size", edit(func(a archive) { a.bytes[a.entry[1]+20] += 100; a.bytes[a.entry[1]+24] += 100 }), Corrupt, "reaches into"},
 		{"gap by size", edit(func(a archive) { a.bytes[a.entry[2]+20] -= 8; a.bytes[a.entry[2]+24] -= 8 }), Corrupt, "descriptor"},
 		{"local name too long", edit(func(a archive) { le.PutUint16(a.bytes[a.local[3]+26:], 65535) }), Corrupt, "reaches into"},

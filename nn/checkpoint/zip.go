@@ -321,7 +321,7 @@ func checkLocalHeaders(r io.ReaderAt, list []*zipEntry, end uint64) error {
 		}
 		next := end
 		if i+1 < len(order) {
-			next = order[i+1].header
+			next = min(end, order[i+1].header) // else what lies behind the file would be looked for
 		}
 		if err := e.checkLocal(r, next); err != nil {
 			return entryFault(err, e.name)
