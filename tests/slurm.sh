@@ -5,14 +5,17 @@
 #
 # Sets the cluster up in a temporary folder, from Debian's packages, which it unpacks and does not install: no service, no munge, no cgroups.
 # A plan of six small runs, of which one fails, is put into the queue as it is written; one is told that its time is over and goes back into
-# the queue; the job behind them collects. With limit it is Slurm that tells, by a time limit of two minutes. The table, and all that was learned, has to be what fewshot run makes alone. Needs Debian 12 on
-# x86-64 with apt, Go, and 5 minutes, of which Slurm takes two to start what was put back. EPOCHS is how long the longest run is: with limit
-# it has to take more than a minute and a half. Whatever is waited for too long ends the script, and the cluster with it.
+# the queue; the job behind them collects. With limit it is Slurm that tells, by a time limit of two minutes. The table, and all that was
+# learned, has to be what fewshot run makes alone. Needs Debian 12 on x86-64 with apt, Go, and 5 minutes, of which Slurm takes two to start what
+# was put back; with limit a quarter of an hour. EPOCHS is how long the runs are: 8, and with limit 40, of which the longest run has to take a
+# core more than a minute and a half. Whatever is waited for too long ends the script, and the cluster with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
 work=$(mktemp -d)
 pids=()
+epochs=8 time=(-time 10)
+[ "${1:-}" != limit ] || epochs=40 time=(-time 2 -lead 30)
 finish() {
 	kill "${pids[@]}" 2>/dev/null && wait "${pids[@]}" 2>/dev/null || true
 	rm -rf "$work"
@@ -77,7 +80,7 @@ mkdir "$here"
 cd "$here"
 fewshot() { "$work/fewshot" "$@" 2>>"$work/fewshot.log"; }
 fewshot data export -dataset synth:digits -out data >/dev/null
-fewshot plan -data data -datasets synth_digits,synth:things -methods r-amt -shots 1,2,0 -set epochs="${EPOCHS:-8}" -out plan.jsonl
+fewshot plan -data data -datasets synth_digits,synth:things -methods r-amt -shots 1,2,0 -set epochs="${EPOCHS:-$epochs}" -out plan.jsonl
 for picture in data/synth_digits/images/*/*; do # one that the runs on few images are not trained on
 	cp "$picture" kept
 	: >"$picture"
@@ -90,8 +93,6 @@ fewshot run plan.jsonl -data data -runs alone || echo "exit code $?"
 "$work/fewshot" collect plan.jsonl -runs alone >alone.txt 2>&1
 
 say "the script"
-time=(-time 10)
-[ "${1:-}" != limit ] || time=(-time 2 -lead 30)
 fewshot plan emit slurm plan.jsonl -runs 'a "cluster"' -parallel 3 -cpus 1 "${time[@]}" -- -data data -save-every 1s >runs.sh
 cat runs.sh
 bash runs.sh | tee submitted.txt
