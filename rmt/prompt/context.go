@@ -208,7 +208,7 @@ type chunk struct {
 }
 
 // chunkRows is about how many tokens are kept in memory for a sweep: a quarter of a gigabyte in CLIP's smaller text encoder.
-const chunkRows = 1024
+var chunkRows = 1024 // tests have others
 
 // family are prompts with the same first rows.
 type family struct {
