@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -39,7 +38,8 @@ so. All values are float32.
   transformers   a folder for CLIPModel and AutoProcessor of Hugging Face
   open_clip      a folder for local-dir: of open_clip
   openai         model.pt, a state dict under OpenAI's names
-  onnx           a folder with onnx/model.onnx of both encoders; with -classes, model.onnx from pixels to probabilities
+  onnx           a folder with onnx/model.onnx of both encoders; with -classes-file, or -tuned of a method that learns a head of
+                 image features, model.onnx from pixels to probabilities
   official-mask  the mask alone, model.pth.tar-EPOCHS, as R-AMT's released code saves it
 
 SigLIP and other relatives of CLIP go back into the form that their folder has, or to onnx.
@@ -49,23 +49,26 @@ Which inputs these programs prepare otherwise than this one, and why, is in docs
 }
 
 type exportFlags struct {
-	model                             modelFlags
-	mask, tuned, to, out              string
-	classes, template, license, title string
-	image, force                      bool
+	model                modelFlags
+	data                 dataFlags // what prompts are
+	mask, tuned, to, out string
+	classes              string
+	license, title       string
+	image, force         bool
 }
 
 var exportForms = []string{"transformers", "open_clip", "openai", "onnx", "official-mask"}
 
-func setupExport(fs *flag.FlagSet, line []string) func(context.Context, *ui, []string) error {
+func setupExport(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
 	var f exportFlags
 	f.model.declare(fs)
 	fs.StringVar(&f.to, "to", "", "the `form`: "+strings.Join(exportForms, ", "))
 	fs.StringVar(&f.out, "out", "", "`folder` to write, which must not exist yet or be empty")
 	fs.StringVar(&f.mask, "mask", "", "mask `file` to fold into the weights, or the folder of its run")
-	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` of clip-lora or finetune to fold in, or the folder of its run")
-	fs.StringVar(&f.classes, "classes", "", "`file` with a class name a line: onnx then classifies images among these")
-	fs.StringVar(&f.template, "template", "a photo of a {}.", "prompt that -classes are put into")
+	fs.StringVar(&f.tuned, "tuned", "", "tuned `file` to fold in, or with -to onnx to put behind the encoder, or the folder of its run")
+	fs.StringVar(&f.classes, "classes-file", "", "`file` of class names, one a line: onnx then classifies images among these")
+	fs.StringVar(&f.classes, "classes", "", "the same `file`, by the flag's former name")
+	f.data.declareTemplate(fs)
 	fs.BoolVar(&f.image, "image-only", false, "onnx without a text encoder, from pixels to the embedding")
 	fs.StringVar(&f.license, "license", "", "licence of the weights for the model card, as mit; without it the card says that the base model's holds")
 	fs.StringVar(&f.title, "title", "", "title of the model card")
@@ -79,13 +82,13 @@ func setupExport(fs *flag.FlagSet, line []string) func(context.Context, *ui, []s
 		case f.out == "":
 			return usagef("-out is missing: which folder shall be written?")
 		case f.to != "onnx" && (f.classes != "" || f.image):
-			return usagef("-classes and -image-only are for -to onnx")
-		case f.classes == "" && named(line, "template", "") != "":
-			return usagef("-template is the prompt that -classes are put into: give -classes")
+			return usagef("-classes-file and -image-only are for -to onnx")
+		case f.to != "onnx" && f.prompts():
+			return usagef("-template, -template-file and -class-prompts make a classifier, which -to onnx can have, and %s cannot", f.to)
+		case f.classes == "" && f.tuned == "" && f.prompts():
+			return usagef("-template, -template-file and -class-prompts are about -classes-file: give that")
 		case f.classes != "" && f.image:
-			return usagef("-image-only and -classes: a classifier is an image encoder alone anyway")
-		case f.classes != "" && strings.Count(f.template, "{}") != 1:
-			return usagef("-template %q: want one {} for the class name", f.template)
+			return usagef("-image-only and -classes-file: a classifier is an image encoder alone anyway")
 		case f.to == "official-mask" && f.mask == "":
 			return usagef("-to official-mask writes a mask: name it with -mask")
 		case f.to == "official-mask" && f.tuned != "":
@@ -123,9 +126,17 @@ func (f *exportFlags) run(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
-	job := &method.Job{Dev: dev, Model: m, Templates: []string{f.template}}
+	job := &method.Job{Dev: dev, Model: m, Templates: []string{"a photo of a {}."}} // of a classifier that only a head is asked of
 	defer job.Close()
-	masks, err := loaded.Fold(ctx, job, f.force)
+	var masks []*rmt.Mask
+	var head *export.Head
+	if f.classes != "" || f.to == "onnx" && loaded.Classifies() {
+		head, masks, err = f.head(ctx, u, job, loaded)
+	} else if f.prompts() {
+		err = usagef("-template, -template-file and -class-prompts are about -classes-file: give that")
+	} else {
+		masks, err = loaded.Fold(ctx, job, f.force)
+	}
 	if err != nil {
 		return err
 	}
@@ -139,7 +150,7 @@ func (f *exportFlags) run(ctx context.Context, u *ui) error {
 	if model.Relative != nil {
 		defer model.Relative.Stored.Close()
 	}
-	files, err := f.files(ctx, dev, m, model)
+	files, err := f.files(model, head)
 	if err != nil {
 		return err
 	}
@@ -156,7 +167,7 @@ func (f *exportFlags) run(ctx context.Context, u *ui) error {
 }
 
 // files are what the form consists of.
-func (f *exportFlags) files(ctx context.Context, dev *tensor.Device, m *clip.Model, model *export.Model) ([]export.File, error) {
+func (f *exportFlags) files(model *export.Model, head *export.Head) ([]export.File, error) {
 	switch {
 	case f.to == "transformers":
 		return model.Transformers()
@@ -164,49 +175,38 @@ func (f *exportFlags) files(ctx context.Context, dev *tensor.Device, m *clip.Mod
 		return model.OpenCLIP()
 	case f.to == "openai":
 		return model.OpenAI("model.pt")
-	case f.classes == "" && !f.image:
+	case head == nil && !f.image:
 		return model.ONNX()
-	case f.classes == "":
-		return model.ONNXClassifier(nil)
 	}
-	names, err := readClasses(f.classes)
-	if err != nil {
-		return nil, err
-	}
-	features, err := m.Classifier(ctx, dev, names, []string{f.template})
-	if err != nil {
-		return nil, err
-	}
-	defer features.Release()
-	return model.ONNXClassifier(&export.Head{Classes: names, Features: features.Floats(), Scale: m.Scale()})
+	return model.ONNXClassifier(head)
 }
 
-// readClasses reads a class name a line.
-func readClasses(path string) ([]string, error) {
-	f, err := checkpoint.OpenRegular(path)
+// prompts says whether any are given.
+func (f *exportFlags) prompts() bool {
+	return f.data.templates != nil || f.data.templateFile != "" || f.data.prompts != ""
+}
+
+// head is the classifier that predict has with the same flags.
+func (f *exportFlags) head(ctx context.Context, u *ui, job *method.Job, l *run.Loaded) (*export.Head, []*rmt.Mask, error) {
+	if f.image {
+		return nil, nil, usagef("-image-only ends at the embedding, and %s learns a classifier: leave -image-only, or -tuned, out", l.Tuned.Spec.Method)
+	}
+	f.data.classes = "all"
+	p := predictFlags{data: f.data, classesFile: f.classes, force: f.force}
+	ds, err := p.classes(ctx, u, l)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer f.Close()
-	var names []string
-	lines := bufio.NewScanner(io.LimitReader(f, 16<<20))
-	for lines.Scan() {
-		name := strings.TrimSpace(lines.Text())
-		switch {
-		case name == "":
-			continue
-		case slices.Contains(names, name):
-			return nil, fmt.Errorf("%s: line %d: the class %q is there twice", path, len(names)+1, name)
-		}
-		names = append(names, name)
+	if n := len(ds.Classes); n < 2 {
+		return nil, nil, fmt.Errorf("%s: %s; a classifier has at least two", f.classes, words.Count(n, "class"))
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	templates, err := p.templates(l, ds)
+	if err != nil {
+		return nil, nil, err
 	}
-	if len(names) < 2 {
-		return nil, fmt.Errorf("%s: %s; a classifier has at least two", path, words.Count(len(names), "class"))
-	}
-	return names, nil
+	job.Classes, job.Templates, job.Prompts = ds.Classes, templates, ds.Prompts
+	formula, masks, err := l.Formula(ctx, job, f.force)
+	return &export.Head{Names: ds.Classes, Formula: export.Formula(formula)}, masks, err
 }
 
 // describe is the model as the writers of formats want it.

@@ -147,10 +147,10 @@ func TestExportResNet(t *testing.T) {
 	if err := os.WriteFile(classes, []byte("star\ndisc\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	must(t, "export", "-model", model, "-mask", run, "-to", "onnx", "-classes", classes, "-out", filepath.Join(t.TempDir(), "onnx"))
+	must(t, "export", "-model", model, "-mask", run, "-to", "onnx", "-classes-file", classes, "-out", filepath.Join(t.TempDir(), "onnx"))
 	for form, want := range map[string]string{
 		"transformers":  "transformers has no class for CLIP's ResNets: use -to open_clip",
-		"onnx":          "use -classes or -image-only",
+		"onnx":          "use -classes-file or -image-only",
 		"openai":        "", // heads of 64
 		"official-mask": "only vision transformers' masks can be written",
 	} {
@@ -255,6 +255,10 @@ func TestExportRefuses(t *testing.T) {
 	if err := os.WriteFile(names, []byte("cat\ncat\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	good := names + "-good"
+	if err := os.WriteFile(good, []byte("cat\ndog\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	b, err := os.ReadFile(tiny(t))
 	if err != nil {
 		t.Fatal(err)
@@ -268,13 +272,13 @@ func TestExportRefuses(t *testing.T) {
 	}{
 		{`-to "pytorch"`, []string{"-to", "pytorch"}},
 		{"is not empty", []string{"-to", "open_clip", "-out", full}},
-		{"-classes and -image-only are for -to onnx", []string{"-to", "openai", "-image-only"}},
-		{"want one {}", []string{"-to", "onnx", "-classes", names, "-template", "x"}},
-		{"-template is the prompt", []string{"-to", "open_clip", "-template", "a {}"}},
-		{"is there twice", []string{"-to", "onnx", "-classes", names}},
+		{"-classes-file and -image-only are for -to onnx", []string{"-to", "openai", "-image-only"}},
+		{"x", []string{"-to", "onnx", "-classes-file", good, "-template", "x"}},
+		{"-template, -template-file and -class-prompts make a classifier", []string{"-to", "open_clip", "-template", "a {}"}},
+		{"stands in line 1 too", []string{"-to", "onnx", "-classes-file", names}},
 		{"name it with -mask", []string{"-to", "official-mask"}},
 		{"no vocabulary", []string{"-to", "transformers", "-model", bare}},
-		{"-image-only and -classes", []string{"-to", "onnx", "-image-only", "-classes", names}},
+		{"-image-only and -classes-file", []string{"-to", "onnx", "-image-only", "-classes-file", names}},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
 		args := append([]string{"export", "-model", tiny(t), "-out", out}, c.args...)
@@ -294,7 +298,7 @@ func TestExportONNX(t *testing.T) {
 	if err := os.WriteFile(names, []byte("cat\n\ndog\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for want, args := range map[string][]string{"onnx/model.onnx": nil, "model.onnx": {"-classes", names}} {
+	for want, args := range map[string][]string{"onnx/model.onnx": nil, "model.onnx": {"-classes-file", names}} {
 		r := last[exportedModel](t, must(t, append([]string{"export", "-json", "-model", tiny(t), "-to", "onnx", "-out", filepath.Join(t.TempDir(), "o")}, args...)...))
 		if r.Files[0] != want || r.Bytes < 1000 {
 			t.Errorf("%+v", r)
@@ -317,7 +321,7 @@ func TestExportRelatives(t *testing.T) {
 				want := "" // of an error
 				switch {
 				case name == "coca" && to == "onnx":
-					want = "use -classes or -image-only"
+					want = "use -classes-file or -image-only"
 				case to == "openai", to == "transformers" && form != to, to == "open_clip" && form != to:
 					want = "use -to " + form + ", or onnx"
 				}

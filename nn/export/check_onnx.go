@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// CheckONNX reads a graph that was written and compares its weights with the model, and its nodes with each other: every
+// CheckONNX reads a graph that was written and compares its weights with the model, other values with those that were to be written, and its nodes with each other: every
 // value is made before it is used, once. Weights beside the graph are compared where they are read.
 func (m *Model) CheckONNX(open func() (io.ReadCloser, error)) error {
 	f, err := open()
@@ -188,16 +188,19 @@ func (c *onnxCheck) initializer(end int64) error {
 
 func (c *onnxCheck) compare(name string, b []byte) error {
 	original, transposed := strings.CutSuffix(name, "_transposed")
-	shape, ok := c.m.Weights.Shape(original)
+	want, ok := c.m.made[name]
 	if !ok {
-		return nil // made by the graph
-	}
-	want, err := c.m.read(original)
-	if err != nil {
-		return err
-	}
-	if transposed {
-		want = transpose(want, shape[0], shape[1])
+		shape, ok := c.m.Weights.Shape(original)
+		if !ok {
+			return nil // integers, which say shapes
+		}
+		var err error
+		if want, err = c.m.read(original); err != nil {
+			return err
+		}
+		if transposed {
+			want = transpose(want, shape[0], shape[1])
+		}
 	}
 	if len(b) != 4*len(want) {
 		return fmt.Errorf("%s has %d bytes, not %d", name, len(b), 4*len(want))

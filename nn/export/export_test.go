@@ -249,7 +249,7 @@ func TestONNX(t *testing.T) {
 		t.Errorf("another weight passes: %v", err)
 	}
 	m = model()
-	h := &Head{Classes: []string{"cat", "dog"}, Features: make([]float32, 32), Scale: 100}
+	h := &Head{Names: []string{"cat", "dog"}, Formula: Formula{Classes: make([]float32, 32), Scale: 100}}
 	if files, err = m.ONNXClassifier(h); err != nil {
 		t.Fatal(err)
 	}
@@ -257,10 +257,21 @@ func TestONNX(t *testing.T) {
 	if err := files[0].Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.CheckONNX(func() (io.ReadCloser, error) { return io.NopCloser(&b), nil }); err != nil {
+	read := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }
+	if err := m.CheckONNX(read); err != nil {
 		t.Error(err)
 	}
-	h.Classes = h.Classes[:1]
+	m.made["head.classes_transposed"][3]++
+	if err := m.CheckONNX(read); err == nil || !strings.Contains(err.Error(), "head.classes_transposed") {
+		t.Errorf("another head passes: %v", err)
+	}
+	for what, bad := range map[string]Formula{"an adapter": {Classes: h.Classes, Down: make([]float32, 17)}, "adapter of": {Classes: h.Classes, Down: make([]float32, 16)},
+		"biases": {Classes: h.Classes, Bias: make([]float32, 1)}, "values of keys": {Classes: h.Classes, Keys: make([]float32, 16), Values: make([]float32, 3)}} {
+		if _, err := m.ONNXClassifier(&Head{h.Names, bad}); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	h.Names = h.Names[:1]
 	if _, err := m.ONNXClassifier(h); err == nil {
 		t.Error("a head of another size passes")
 	}

@@ -32,6 +32,8 @@ type Model struct {
 	// About goes into the metadata of weights files and graphs.
 	About map[string]string
 
+	made map[string][]float32 // constants of the last graph that are none of the weights, by name
+
 	sizes
 }
 

@@ -51,6 +51,7 @@ type graph struct {
 }
 
 func newGraph(name string, m *Model) *graph {
+	m.made = map[string][]float32{}
 	return &graph{name: name, model: m, known: map[string]bool{}}
 }
 
@@ -158,6 +159,7 @@ func (g *graph) tensor(as, name string, transposed bool) string {
 
 // floats is a constant made here.
 func (g *graph) floats(name string, shape []int, values ...float32) string {
+	g.model.made[name] = values
 	return g.add(constant{name, onnxFloat, shape, int64(4 * len(values)), checkpoint.Float32s(values, checkpoint.F32)})
 }
 
@@ -321,13 +323,13 @@ func (m *Model) ONNX() ([]File, error) {
 	if err := m.prepare(); err != nil {
 		return nil, err
 	}
-	if err := m.noNet("onnx", "-classes or -image-only, whose graph needs no configuration"); err != nil {
+	if err := m.noNet("onnx", "-classes-file or -image-only, whose graph needs no configuration"); err != nil {
 		return nil, err
 	}
 	var all []File
 	if m.Relative != nil {
 		if m.Relative.Settings.Text.CLS {
-			return nil, fmt.Errorf("export to onnx: texts have a token behind their padding, with a mask of its own, which the graph does not have: use -classes or -image-only")
+			return nil, fmt.Errorf("export to onnx: texts have a token behind their padding, with a mask of its own, which the graph does not have: use -classes-file or -image-only")
 		}
 		all = m.Relative.Beside
 	} else {
@@ -378,11 +380,74 @@ func (m *Model) ONNX() ([]File, error) {
 	return append(files, m.card("transformers.js")), nil
 }
 
-// A Head classifies images: one direction a class.
+// A Formula is a classifier of image features. With a feature f of D numbers as the encoder gives it, and all matrices row by row,
+//
+//	x      = Ratio·relu(Up·relu(Down·f)) + (1−Ratio)·f, or f where there is no Down
+//	u      = x/‖x‖, or x where it is Raw
+//	logits = Scale·Classes·u + Bias + Alpha·exp(−Beta(1 − Keys·u))·Values
+//
+// without Bias, and without the last term, where they are nil.
+type Formula struct {
+	Down, Up     []float32 // [M, D] and [D, M]
+	Ratio        float64
+	Raw          bool
+	Classes      []float32 // [C, D]
+	Scale        float64
+	Bias         []float32 // [C]
+	Keys, Values []float32 // [N, D] and [N, C]
+	Alpha, Beta  float64
+}
+
+// A Head classifies images.
 type Head struct {
-	Classes  []string
-	Features []float32 // [class, embed], of length 1
-	Scale    float64   // what cosines are multiplied by
+	Names []string // of the classes
+	Formula
+}
+
+// check refuses values that do not go together.
+func (h *Head) check(embed int) error {
+	n, middle, keys := len(h.Names), len(h.Down)/embed, len(h.Keys)/embed
+	switch {
+	case n == 0 || len(h.Classes) != n*embed:
+		return fmt.Errorf("export to onnx: %d classes with %d values for features of %d", n, len(h.Classes), embed)
+	case len(h.Down) != middle*embed || len(h.Up) != len(h.Down):
+		return fmt.Errorf("export to onnx: an adapter of %d and %d values for features of %d", len(h.Down), len(h.Up), embed)
+	case h.Bias != nil && len(h.Bias) != n:
+		return fmt.Errorf("export to onnx: %d classes with %d biases", n, len(h.Bias))
+	case len(h.Keys) != keys*embed || len(h.Values) != keys*n:
+		return fmt.Errorf("export to onnx: %d values of keys and %d of what they say, for %d classes and features of %d", len(h.Keys), len(h.Values), n, embed)
+	}
+	return nil
+}
+
+// logits are the head's, [N, C], of features [N, D] as the encoder gives them; unit are those of length 1.
+func (g *graph) logits(h *Head, features, unit string) string {
+	n, d := len(h.Names), g.model.embed
+	matrix := func(name string, rows, cols int, values []float32) string { // [rows, cols] as MatMul takes it
+		return g.floats("head."+name+"_transposed", []int{cols, rows}, transpose(values, rows, cols)...)
+	}
+	u := unit
+	if h.Down != nil {
+		m := len(h.Down) / d
+		y := g.op("Relu", g.op("MatMul", features, matrix("down", m, d, h.Down)))
+		y = g.op("Relu", g.op("MatMul", y, matrix("up", d, m, h.Up)))
+		features = g.op("Add", g.op("Mul", y, g.scalar(h.Ratio)), g.op("Mul", features, g.scalar(1-h.Ratio)))
+		u = g.unit(features)
+	}
+	if h.Raw {
+		u = features
+	}
+	logits := g.op("Mul", g.op("MatMul", u, matrix("classes", n, d, h.Classes)), g.scalar(h.Scale))
+	if h.Bias != nil {
+		logits = g.op("Add", logits, g.floats("head.bias", []int{n}, h.Bias...))
+	}
+	if h.Keys != nil {
+		keys := len(h.Keys) / d
+		a := g.op("Sub", g.op("MatMul", u, matrix("keys", keys, d, h.Keys)), g.scalar(1))
+		cache := g.op("MatMul", g.op("Exp", g.op("Mul", a, g.scalar(h.Beta))), g.floats("head.values", []int{keys, n}, h.Values...))
+		logits = g.op("Add", logits, g.op("Mul", cache, g.scalar(h.Alpha)))
+	}
+	return logits
 }
 
 // ONNXClassifier is the image encoder as one graph from pixels to probabilities: pixels [N, 3, side, side] are RGB from 0 to
@@ -397,22 +462,21 @@ func (m *Model) ONNXClassifier(h *Head) ([]File, error) {
 		return g.floats(name, []int{1, 3, 1, 1}, float32(v[0]), float32(v[1]), float32(v[2]))
 	}
 	x = g.op("Div", g.op("Sub", x, channels("image_mean", m.Preprocessing.Mean)), channels("image_std", m.Preprocessing.Std))
-	image := g.unit(g.images(x))
+	features := g.images(x)
+	image := g.unit(features)
 	if err := g.whole("visual."); err != nil {
 		return nil, err
 	}
 	g.output(image, "image_embeds", "batch_size", m.embed)
 	about := map[string]string{}
 	if h != nil {
-		n := len(h.Classes)
-		if n == 0 || len(h.Features) != n*m.embed {
-			return nil, fmt.Errorf("export to onnx: %d classes with %d values for features of %d", n, len(h.Features), m.embed)
+		if err := h.check(m.embed); err != nil {
+			return nil, err
 		}
-		head := transpose(h.Features, n, m.embed)
-		logits := g.op("Mul", g.op("MatMul", image, g.floats("classes", []int{m.embed, n}, head...)), g.scalar(h.Scale))
+		n, logits := len(h.Names), g.logits(h, features, image)
 		g.output(logits, "logits", "batch_size", n)
 		g.output(g.node("Softmax", []string{logits}, "", attribute{"axis", -1}), "probabilities", "batch_size", n)
-		names, err := json.Marshal(h.Classes)
+		names, err := json.Marshal(h.Names)
 		if err != nil {
 			return nil, err
 		}

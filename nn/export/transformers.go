@@ -42,7 +42,7 @@ func (m *Model) Transformers() ([]File, error) {
 	if m.Relative != nil {
 		return m.again("transformers")
 	}
-	if err := m.noNet("transformers", "-to open_clip or openai, or onnx with -classes or -image-only"); err != nil {
+	if err := m.noNet("transformers", "-to open_clip or openai, or onnx with -classes-file or -image-only"); err != nil {
 		return nil, err
 	}
 	if err := m.needVocabulary("transformers"); err != nil {

@@ -110,6 +110,13 @@ func (a *ClipAdapter) Logits(features *autograd.Var) *autograd.Var {
 	return a.Head.Logits(autograd.Add(autograd.Scale(y, a.Ratio), autograd.Scale(x, 1-a.Ratio)))
 }
 
+// Formula makes a [train.Stated].
+func (a *ClipAdapter) Formula() train.Formula {
+	f := a.Head.Formula()
+	f.Down, f.Up, f.Ratio = a.Down.Value.Floats(), a.Up.Value.Floats(), a.Ratio
+	return f
+}
+
 // full are features of a frozen encoder as numbers of kind Full, so that what is learned behind it is computed in that.
 func full(features *autograd.Var) *autograd.Var {
 	x := features.Value

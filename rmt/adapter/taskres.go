@@ -68,9 +68,20 @@ func NewTaskRes(base *tensor.Tensor, scale float64, c TaskResConfig) (*TaskRes, 
 
 // Logits are [N, C] for features [N, D] as the encoder gives them.
 func (r *TaskRes) Logits(features *autograd.Var) *autograd.Var {
-	t := features.Tape()
-	classes := autograd.L2Normalize(autograd.Add(autograd.Scale(r.Residual.On(t), r.Alpha), t.Const(r.Base)))
+	classes := r.features(features.Tape())
 	return autograd.Scale(autograd.Linear(autograd.L2Normalize(features), classes, nil), r.Scale)
+}
+
+// features are the classes', [C, D], of length 1.
+func (r *TaskRes) features(t *autograd.Tape) *autograd.Var {
+	return autograd.L2Normalize(autograd.Add(autograd.Scale(r.Residual.On(t), r.Alpha), t.Const(r.Base)))
+}
+
+// Formula makes r [train.Stated].
+func (r *TaskRes) Formula() train.Formula {
+	t := autograd.NoGrad(r.Base.Device())
+	defer t.Release()
+	return train.Formula{Classes: r.features(t).Value.Floats(), Scale: r.Scale}
 }
 
 // Learner trains the residual on an encoder's features.

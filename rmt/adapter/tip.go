@@ -7,6 +7,7 @@ import (
 
 	"fewshot/autograd"
 	"fewshot/rmt/probe"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -141,6 +142,11 @@ func (t *Tip) logits(f, keys *autograd.Var) *autograd.Var {
 	e := autograd.Exp(autograd.Add(a, tape.Const(shift)))
 	cache := autograd.Scale(autograd.MatMul(e, tape.Const(t.Values)), t.Alpha)
 	return autograd.Add(autograd.Scale(autograd.Linear(f, tape.Const(t.Text), nil), t.Scale), cache)
+}
+
+// Formula makes t [train.Stated].
+func (t *Tip) Formula() train.Formula {
+	return train.Formula{Classes: t.Text.Floats(), Scale: t.Scale, Keys: t.Keys.Floats(), Values: t.Values.Floats(), Alpha: t.Alpha, Beta: t.Beta}
 }
 
 // Correct counts the images that the classifier gets right.

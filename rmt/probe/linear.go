@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fewshot/autograd"
+	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -22,6 +23,11 @@ func (l Linear) Logits(features *autograd.Var) *autograd.Var {
 		features = t.Const(full)
 	}
 	return autograd.Linear(features, t.Const(l.W), t.Const(l.B))
+}
+
+// Formula makes l [train.Stated].
+func (l Linear) Formula() train.Formula {
+	return train.Formula{Raw: !l.Unit, Classes: l.W.Floats(), Scale: 1, Bias: l.B.Floats()}
 }
 
 // Correct counts the images that the classifier gets right.
