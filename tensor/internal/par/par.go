@@ -20,9 +20,14 @@ import (
 	"time"
 )
 
-// spinTime is how long a worker watches for the next loop, and a caller for its last helper, before
-// blocking. It exceeds what lies between two kernels of a step, and is far below a scheduler's slice.
-const spinTime = 100 * time.Microsecond
+// How long a worker watches for the next loop, and a caller for its last helper, before blocking. What lies
+// between two kernels of a step is a few microseconds; what is longer, as between two steps or while a picture
+// is waited for, is mostly much longer, and watching is processor time. About what it takes to wake a worker
+// is the best bet. A caller waits for a chunk at most, and for it alone: it watches longer.
+const (
+	idleTime = 25 * time.Microsecond
+	lastTime = 100 * time.Microsecond
+)
 
 // The state word: how many helpers are inside the current loop, and two flags.
 const (
@@ -233,7 +238,7 @@ func (p *Pool) finish() {
 	if p.state.And(^uint32(open))&inside == 0 {
 		return
 	}
-	for t := time.Now(); time.Since(t) < spinTime; {
+	for t := time.Now(); time.Since(t) < lastTime; {
 		for range 16 {
 			if p.state.Load() == 0 {
 				return
@@ -279,7 +284,7 @@ func (p *Pool) join() bool {
 // idle returns when a loop may have opened: it watches for a while, then sleeps.
 func (p *Pool) idle() {
 	if p.spinning.Add(1) <= p.maxSpin {
-		for t := time.Now(); time.Since(t) < spinTime; {
+		for t := time.Now(); time.Since(t) < idleTime; {
 			for range 16 {
 				if p.state.Load()&open != 0 {
 					p.spinning.Add(-1)
