@@ -273,7 +273,7 @@ func TestExportRefuses(t *testing.T) {
 		{`-to "pytorch"`, []string{"-to", "pytorch"}},
 		{"is not empty", []string{"-to", "open_clip", "-out", full}},
 		{"-classes-file and -image-only are for -to onnx", []string{"-to", "openai", "-image-only"}},
-		{"x", []string{"-to", "onnx", "-classes-file", good, "-template", "x"}},
+		{"the class name goes in once", []string{"-to", "onnx", "-classes-file", good, "-template", "x"}},
 		{"-template, -template-file and -class-prompts make a classifier", []string{"-to", "open_clip", "-template", "a {}"}},
 		{"stands in line 1 too", []string{"-to", "onnx", "-classes-file", names}},
 		{"name it with -mask", []string{"-to", "official-mask"}},
