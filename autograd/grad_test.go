@@ -63,6 +63,14 @@ var gradients = map[string][]struct {
 		{[][]int{{2, 3, 2}, {4, 2}, {2, 3, 4}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LowRankAdd(v[0], v[1], v[2], tensor.Full) })},
 	},
 	"LayerNorm": {{[][]int{{2, 3, 6}, {6}, {6}}, on(func(v []*autograd.Var) *autograd.Var { return autograd.LayerNorm(v[0], v[1], v[2], 1e-5) })}},
+	"ClassAffinities": { // a class without a key; features that are the keys
+		{[][]int{{3, 4}, {6, 4}}, on(func(v []*autograd.Var) *autograd.Var {
+			return autograd.ClassAffinities(v[0], v[1], []int32{3, 0, 1, 0, 3, 0}, 4, 0.7)
+		})},
+		{[][]int{{2, 4}}, on(func(v []*autograd.Var) *autograd.Var {
+			return autograd.ClassAffinities(v[0], v[0], []int32{1, 0}, 2, 0.3)
+		})},
+	},
 	"Transport": { // where the plan does not depend on the similarities, which it is taken not to
 		{[][]int{{2, 4, 1, 3}}, on(func(v []*autograd.Var) *autograd.Var {
 			return autograd.Transport(v[0], tensor.SinkhornOptions{Eps: 1, Most: 9})

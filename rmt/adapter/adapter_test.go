@@ -160,6 +160,29 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// What is trained, sums by class, is what is evaluated, a product with Values: to a rounding, whatever the order and the number of images of a class.
+func TestTipFTrainsWhatIsEvaluated(t *testing.T) {
+	b := newBench(t, "ref")
+	labels := slices.Clone(b.labels)
+	slices.Reverse(labels)
+	labels[0], labels[5] = 0, 1
+	tip, err := NewTip(b.passes, labels, b.text, DefaultTip("dtd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tip.Beta = 5.5
+	tape := autograd.NewTape(b.dev)
+	defer tape.Release()
+	x := tape.Const(b.val.X)
+	want := tip.Logits(x).Value.Float64s()
+	for i, v := range tip.learnable(autograd.L2Normalize(x), tape.Leaf(tip.Keys)).Value.Float64s() {
+		// β(A−1), at most 2β in size and as exact, is the exponent of a sum of twelve.
+		if bound := (tip.Scale + tip.Alpha*12*4*tip.Beta) * toyWidth * 0x1p-52; math.Abs(v-want[i]) > bound {
+			t.Fatalf("logit %d is %.17g in training, %.17g after it", i, v, want[i])
+		}
+	}
+}
+
 // Keys get better by an epoch or stay; a tie stays with the earlier epoch.
 func TestTipFKeepsTheBestEpoch(t *testing.T) {
 	b := newBench(t, "ref")

@@ -95,6 +95,8 @@ type Tip struct {
 	Values      *tensor.Tensor // L [N, C]
 	Scale       float64
 	Alpha, Beta float64
+
+	labels []int32 // what Values say, of a cache that NewTip made
 }
 
 // NewTip makes the cache from augmented passes over the training images, [P, N, D] as the encoder gives them: a key is their mean,
@@ -111,7 +113,7 @@ func NewTip(passes *tensor.Tensor, labels []int32, text *tensor.Tensor, c TipCon
 	if text.Dim(1) != d {
 		return nil, fmt.Errorf("features have %d numbers, text features %d", d, text.Dim(1))
 	}
-	t := &Tip{Text: text, Keys: dev.New(tensor.Full, n, d), Values: dev.New(tensor.Full, n, classes), Scale: c.Scale, Alpha: c.Alpha, Beta: c.Beta}
+	t := &Tip{Text: text, Keys: dev.New(tensor.Full, n, d), Values: dev.New(tensor.Full, n, classes), Scale: c.Scale, Alpha: c.Alpha, Beta: c.Beta, labels: slices.Clone(labels)}
 	text.Retain()
 	norm := dev.New(tensor.Full, n)
 	tensor.SumTo(t.Keys.View(1, n, d), passes.View(1, p, n, d))
@@ -125,23 +127,28 @@ func NewTip(passes *tensor.Tensor, labels []int32, text *tensor.Tensor, c TipCon
 	return t, dev.Sync()
 }
 
-// Logits are [N, C] for features [N, D] as the encoder gives them. Gradients go to the keys where they are a leaf.
+// Logits are [N, C] for features [N, D] as the encoder gives them.
 func (t *Tip) Logits(features *autograd.Var) *autograd.Var {
 	tape := features.Tape()
 	f := autograd.L2Normalize(features)
-	return t.logits(f, tape.Const(t.Keys))
-}
-
-// logits are those of features of length 1, by keys on their tape.
-func (t *Tip) logits(f, keys *autograd.Var) *autograd.Var {
-	tape := f.Tape()
-	a := autograd.Scale(autograd.Linear(f, keys, nil), t.Beta) // β·affinity
+	a := autograd.Scale(autograd.Linear(f, tape.Const(t.Keys), nil), t.Beta) // β·affinity
 	// exp(−β(1 − A)) = e^(−β)·exp(β·A) would overflow for a large β: shift first.
 	shift := tape.New(tensor.Full, t.Keys.Shape()[0])
 	tensor.Fill(shift, -t.Beta)
 	e := autograd.Exp(autograd.Add(a, tape.Const(shift)))
 	cache := autograd.Scale(autograd.MatMul(e, tape.Const(t.Values)), t.Alpha)
-	return autograd.Add(autograd.Scale(autograd.Linear(f, tape.Const(t.Text), nil), t.Scale), cache)
+	return t.besideText(f, cache)
+}
+
+// learnable are the logits of features of length 1, by keys on their tape and without a product with Values, of which all but one number in a row
+// are 0: the cache must be NewTip's.
+func (t *Tip) learnable(f, keys *autograd.Var) *autograd.Var {
+	return t.besideText(f, autograd.Scale(autograd.ClassAffinities(f, keys, t.labels, t.Text.Shape()[0], t.Beta), t.Alpha))
+}
+
+// besideText adds the text classifier's logits to the cache's.
+func (t *Tip) besideText(f, cache *autograd.Var) *autograd.Var {
+	return autograd.Add(autograd.Scale(autograd.Linear(f, f.Tape().Const(t.Text), nil), t.Scale), cache)
 }
 
 // Formula makes t [train.Stated].

@@ -62,7 +62,7 @@ type TipF struct {
 	correct *tensor.Tensor // [2]: validation images that they get right, −1 before the first epoch; which epoch that was, from 1
 }
 
-// NewTipF trains the cache's keys on an encoder's features of new crops. The best epoch is that with most of the validation images
+// NewTipF trains the keys of a cache of NewTip's on an encoder's features of new crops. The best epoch is that with most of the validation images
 // right, of several the first. (The released program looks at test images here.)
 func NewTipF(tip *Tip, e train.Encoder, val probe.Features, c TipFConfig) (*TipF, error) {
 	if err := c.Validate(); err != nil {
@@ -93,7 +93,7 @@ func (l *TipF) Plan() train.Plan { return train.Plan{Classes: l.Tip.Text.Shape()
 // Losses are the cross-entropy.
 func (l *TipF) Losses(t *autograd.Tape, p train.Part) ([]*autograd.Var, *autograd.Var) {
 	f := autograd.L2Normalize(l.encoder.Encode(t.Const(p.Images)))
-	logits := l.Tip.logits(f, l.group.Params[0].On(t))
+	logits := l.Tip.learnable(f, l.group.Params[0].On(t))
 	return []*autograd.Var{autograd.CrossEntropy(logits, p.Labels)}, logits
 }
 
