@@ -99,14 +99,14 @@ func goldenGDA(g *goldenCase) {
 		g.count(fmt.Sprintf("val_correct %g", want.Alphas[i]), fit.Correct[i], n)
 	}
 	g.Within("best_alpha", math.Abs(fit.Alpha-want.Best), 0)
-	check("test_logits_first", relative(g, want.TestLogits, classes), centred(logitsOf(head, test, 4), classes))
+	check("test_logits_first", relativeToMean(g, want.TestLogits, classes), centred(logitsOf(head, test, 4), classes))
 	g.count("test_correct", head.Correct(test), want.TestCorrect)
 	one := fit.Head(text, c.Scale, 1)
-	check("val_logits_first_at_alpha_1", relative(g, want.ValLogits, classes), centred(logitsOf(one, val, 4), classes))
+	check("val_logits_first_at_alpha_1", relativeToMean(g, want.ValLogits, classes), centred(logitsOf(one, val, 4), classes))
 }
 
-// relative are logits less the mean of their row: the product leaves out what all classes have in common.
-func relative(g *goldenCase, want expected, classes int) expected {
+// relativeToMean are logits less the mean of their row: the product leaves out what all classes have in common.
+func relativeToMean(g *goldenCase, want expected, classes int) expected {
 	if want.All == nil {
 		g.Refuse("its logits are not there as a whole")
 	}
@@ -360,7 +360,7 @@ func goldenGDANew(g *goldenCase) {
 	}
 	check("base_inverse", want.BaseInverse, symmetric(fit.Precision))
 	classes := text.Shape()[0]
-	check("base_logits", relative(g, want.BaseLogits, classes), centred(logitsOf(fit.Head(text, c.Scale, want.Alpha), test, 0), classes))
+	check("base_logits", relativeToMean(g, want.BaseLogits, classes), centred(logitsOf(fit.Head(text, c.Scale, want.Alpha), test, 0), classes))
 	h, fresh, err := probe.FitGDANew(all, words, want.Alpha, c)
 	if err != nil {
 		g.Fatal(err)
@@ -368,7 +368,7 @@ func goldenGDANew(g *goldenCase) {
 	check("new_means", want.NewMeans, fresh.Means.RawMatrix().Data)
 	check("new_inverse", want.NewInverse, symmetric(fresh.Precision))
 	classes = words.Shape()[0]
-	check("new_logits", relative(g, want.NewLogits, classes), centred(logitsOf(h, test, 0), classes))
+	check("new_logits", relativeToMean(g, want.NewLogits, classes), centred(logitsOf(h, test, 0), classes))
 }
 
 // symmetric are all elements of a matrix.

@@ -32,7 +32,7 @@ type serveFlags struct {
 	model  modelFlags
 	opt    serve.Options
 	config serve.Config
-	files  map[string]*serve.Spec // by name, what -class-names and -class-prompts say
+	files  map[string]*serve.Spec // by name, what -classes-file and -class-prompts say
 }
 
 func setupServe(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []string) error {
@@ -52,7 +52,9 @@ func setupServe(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 		f.config.Masks = append(f.config.Masks, s)
 		return nil
 	})
-	f.declareOf(fs, "class-names", "names of a task's classes, as `NAME=FILE` with one a line, where its file has none", func(s *serve.Spec) *string { return &s.Classes })
+	classes := func(s *serve.Spec) *string { return &s.Classes }
+	f.declareOf(fs, "classes-file", "names of a task's classes, as `NAME=FILE` with one a line, where its file has none", classes)
+	f.declareOf(fs, "class-names", "the same `NAME=FILE`, by the flag's former name", classes)
 	f.declareOf(fs, "class-prompts", "prompts of a task's classes, as `NAME=FILE`, where it was trained with such", func(s *serve.Spec) *string { return &s.Prompts })
 	o := &f.opt
 	fs.StringVar(&o.Listen, "listen", o.Listen, "`address` and port; port 0 is any that is free")
@@ -104,7 +106,7 @@ func (f *serveFlags) tasks() error {
 	for name, more := range f.files {
 		i := slices.IndexFunc(f.config.Tasks, func(s serve.Spec) bool { return s.Name == name })
 		if i < 0 {
-			return usagef("-class-names and -class-prompts: there is no task %s by -tuned; in a folder of -models they lie beside its file, as classes.txt and class-prompts.json", name)
+			return usagef("-classes-file and -class-prompts: there is no task %s by -tuned; in a folder of -models they lie beside its file, as classes.txt and class-prompts.json", name)
 		}
 		f.config.Tasks[i].Classes, f.config.Tasks[i].Prompts = more.Classes, more.Prompts
 	}

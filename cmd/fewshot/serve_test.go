@@ -12,7 +12,7 @@ func TestServeRefuses(t *testing.T) {
 		"give a name and a file":            {"-tuned", "pets"},
 		"task name":                         {"-tuned", "a/b=x"},
 		"that is the untouched model":       {"-tuned", "clip=x"},
-		"there is no task pets by -tuned":   {"-class-names", "pets=x"},
+		"there is no task pets by -tuned":   {"-classes-file", "pets=x"},
 		"-queue 10: at least twice":         {"-queue", "10"},
 		"-batch 0: 1 to 4096":               {"-batch", "0"},
 		"-drain-time 0s: more than 0":       {"-drain-time", "0s"},

@@ -90,7 +90,7 @@ func (e *engine) load(ctx context.Context, spec Spec) (*task, error) {
 		}
 	}
 	if len(classes) < 2 {
-		return nil, fmt.Errorf("%s does not name its classes: give their names, in the order of the training's labels, a line each, in a file by -class-names %s=FILE, "+
+		return nil, fmt.Errorf("%s does not name its classes: give their names, in the order of the training's labels, a line each, in a file by -classes-file %s=FILE, "+
 			"or classes.txt beside it in a folder of -models", top.Path, spec.Name)
 	}
 	templates := top.Spec.Data.Templates
