@@ -2,12 +2,14 @@ package autograd
 
 import "fewshot/tensor"
 
-// ClassAffinities is the sum by class of the affinities of features f [B, D] to keys [N, D] of which labels [N] are the classes: [B, C] with
+// ClassAffinities is the sum by class of the affinities of features f [B, D] to keys [N, D] of which labels [N] are the
+// classes: [B, C] with
 //
 //	out[b, c] = Σ exp(−β(1 − f_b·key_n)) over n with labels[n] = c
 //
-// (Zhang et al., Tip-Adapter, equation 5, whose one-hot values make a sum by class of a product). Affinities are computed with the keys as rows:
-// then a class's are rows to be added up, the cotangent of a row is that of its class, and no product has a transposed left factor.
+// (Zhang et al., Tip-Adapter, equation 5, whose one-hot values make a sum by class of a product). Affinities are
+// computed with the keys as rows: then a class's are rows to be added up, the cotangent of a row is that of its class,
+// and no product has a transposed left factor.
 func ClassAffinities(f, keys *Var, labels []int32, classes int, beta float64) *Var {
 	t := f.tape
 	n, b := keys.Shape()[0], f.Shape()[0]

@@ -42,11 +42,12 @@ func Backward(losses ...*Var) *Grads {
 	return s.grads
 }
 
-// BackwardParts is Backward for losses that are sums over parts, of which only one at a time is in memory: parts records the
-// losses of one after the other, as many as there are lanes, on a tape that has all the leaves already. When it has yielded those of
-// a part, the tape gives back what was recorded for them but for what their sweep reads, and they are swept; lane k adds up the k-th of all parts.
-// What the tape held before the first part, as parametrised weights, is common to all: it is computed once, and swept once, after the last
-// part, or with it, if parts has said by [Tape.LastPart] that it is: then each as soon as nothing more is coming to it.
+// BackwardParts is Backward for losses that are sums over parts, of which only one at a time is in memory: parts
+// records the losses of one after the other, as many as there are lanes, on a tape that has all the leaves already.
+// When it has yielded those of a part, the tape gives back what was recorded for them but for what their sweep reads,
+// and they are swept; lane k adds up the k-th of all parts. What the tape held before the first part, as parametrised
+// weights, is common to all: it is computed once, and swept once, after the last part, or with it, if parts has said by
+// [Tape.LastPart] that it is: then each as soon as nothing more is coming to it.
 //
 // A leaf's gradient is shown to take, unless that is nil, when nothing more is coming to it and no operation still to be swept reads
 // the leaf, which may then be changed. If take returns true it is done with the gradient, which is given back, and Of is nil.

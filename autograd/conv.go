@@ -13,7 +13,8 @@ func ConvReLU(x, w, b, r *Var, size, stride int) *Var {
 	return convolve(x, w, b, r, size, stride, true, false)
 }
 
-// ConvReLUOver is ConvReLU for a residual that nobody will read any more: the result is put in its place, unless it is kept for a sweep.
+// ConvReLUOver is ConvReLU for a residual that nobody will read any more: the result is put in its place, unless it is
+// kept for a sweep.
 func ConvReLUOver(x, w, b, r *Var, size, stride int) *Var {
 	return convolve(x, w, b, r, size, stride, true, true)
 }

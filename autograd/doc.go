@@ -21,14 +21,14 @@
 //
 // # Memory
 //
-// Every tensor has a count of holders. The tape holds what operations allocate, until [Tape.Scope] ends or
-// the tape is released; a recorded operation holds what its pullback will read, and nothing else, until
-// the sweep has passed it. What costs little, a layer norm or an activation, is not held for the gradient of the weight it meets: the sweep
-// computes it again. So peak memory is what gradients need plus one scope of working memory, and a
-// tape that does not record, made by [NoGrad], runs a network in the memory of one block. Going back, a cotangent that
-// nobody else holds is overwritten by the next ([Sweep.Over]), and a weight's second gradient is added to the first while it is
-// computed ([Sweep.Accumulate]). Losses that are sums over parts of a batch need the memory of a part, by [BackwardParts], which also hands out each
-// gradient as soon as it is complete: who uses it at once needs room for few.
+// Every tensor has a count of holders. The tape holds what operations allocate, until [Tape.Scope] ends or the tape is
+// released; a recorded operation holds what its pullback will read, and nothing else, until the sweep has passed it.
+// What costs little, a layer norm or an activation, is not held for the gradient of the weight it meets: the sweep
+// computes it again. So peak memory is what gradients need plus one scope of working memory, and a tape that does not
+// record, made by [NoGrad], runs a network in the memory of one block. Going back, a cotangent that nobody else holds
+// is overwritten by the next ([Sweep.Over]), and a weight's second gradient is added to the first while it is computed
+// ([Sweep.Accumulate]). Losses that are sums over parts of a batch need the memory of a part, by [BackwardParts], which
+// also hands out each gradient as soon as it is complete: who uses it at once needs room for few.
 //
 // # Not handled
 //

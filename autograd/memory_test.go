@@ -108,7 +108,8 @@ func TestBackwardParts(t *testing.T) {
 	}
 }
 
-// Gradients that are taken are those that are not, and of layers with a weight each, under a view each, those of one at a time are in memory.
+// Gradients that are taken are those that are not, and of layers with a weight each, under a view each, those of one at
+// a time are in memory.
 func TestBackwardPartsTakes(t *testing.T) {
 	const n, layers = 32, 12
 	dev := gradcheck.Ref(t)

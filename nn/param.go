@@ -132,8 +132,9 @@ func (p *Param) On(t *autograd.Tape) *autograd.Var {
 	return v
 }
 
-// spend tells the tape that its caller, the only layer of the parameter, has made something else of what it saw through a view, which need not be in memory
-// any longer, where nothing follows that would see it too. Who asks for it all the same has it made again.
+// spend tells the tape that its caller, the only layer of the parameter, has made something else of what it saw through
+// a view, which need not be in memory any longer, where nothing follows that would see it too. Who asks for it all the
+// same has it made again.
 func (p *Param) spend(t *autograd.Tape) {
 	if p.view != nil && p.tape == t && t.Spend(p.on) {
 		p.tape, p.on = nil, nil

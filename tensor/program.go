@@ -90,9 +90,9 @@ func (d *Device) Calls() bool {
 	return !ok
 }
 
-// Call puts f into the program that is being recorded. Each Run calls it in its place, when all before it is done: it may read results, and ask for
-// operations, which are done at once and take what memory they need from the device. The Run is over where f returns false. It is for devices
-// that have [Device.Calls].
+// Call puts f into the program that is being recorded. Each Run calls it in its place, when all before it is done: it
+// may read results, and ask for operations, which are done at once and take what memory they need from the device. The
+// Run is over where f returns false. It is for devices that have [Device.Calls].
 func (d *Device) Call(f func() bool) {
 	rec, ok := d.backend.(interface{ call(func() bool) })
 	if !ok {

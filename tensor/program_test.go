@@ -63,7 +63,8 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// A program calls functions in their place, which see what was done before them and do something themselves, at each Run; one may end it.
+// A program calls functions in their place, which see what was done before them and do something themselves, at each
+// Run; one may end it.
 func TestProgramCalls(t *testing.T) {
 	d := openDevice(t, "cpu")
 	if !d.Calls() {

@@ -178,7 +178,7 @@ func TestExport(t *testing.T) {
 			}
 			image := images(dev, dev.From(normal, n, 3, 64, 64))
 			words := value(dev, func(tape *autograd.Tape) *autograd.Var { return clip.text.Encode(tape, ids) })
-			head := &export.Head{Names: texts, Formula: export.Formula{Scale: math.Exp(3)}}
+			head := &export.Head{Names: texts, Formula: nn.Formula{Scale: math.Exp(3)}}
 			for i := range texts {
 				row := words[i*48 : (i+1)*48]
 				var sum float64

@@ -54,7 +54,7 @@ func TestFormulas(t *testing.T) {
 }
 
 // compute is a formula's comment in float64, of one feature.
-func compute(f train.Formula, feature []float32, classes int) []float64 {
+func compute(f nn.Formula, feature []float32, classes int) []float64 {
 	times := func(m []float32, x []float64) (y []float64) {
 		for r := range len(m) / len(x) {
 			sum := 0.0

@@ -64,8 +64,9 @@ func (r rn50) Read(name string, dst []float32) error {
 	return nil
 }
 
-// BenchmarkRN50 encodes a batch of images with RN50, with norms folded once and anew for each batch, and makes steps of R-PMT, some weights
-// being off: the teacher and two losses, with nothing packed, as training does it on so many images. tests/peers/resnet.py runs it beside PyTorch.
+// BenchmarkRN50 encodes a batch of images with RN50, with norms folded once and anew for each batch, and makes steps of
+// R-PMT, some weights being off: the teacher and two losses, with nothing packed, as training does it on so many
+// images. tests/peers/resnet.py runs it beside PyTorch.
 func BenchmarkRN50(b *testing.B) {
 	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
 	w := nn.NewWeights(dev, newRN50())

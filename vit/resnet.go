@@ -228,7 +228,8 @@ func (b bottleneck) forward(x *autograd.Var) *autograd.Var {
 	}))
 }
 
-// done is y, for which x was the last time needed: maps of pixels are the most that an encoder has in memory. y may have been put in x's place.
+// done is y, for which x was the last time needed: maps of pixels are the most that an encoder has in memory. y may
+// have been put in x's place.
 func done(x, y *autograd.Var) *autograd.Var {
 	if !y.Value.SameMemory(x.Value) {
 		x.Tape().Done(x)

@@ -206,7 +206,7 @@ func (f *exportFlags) head(ctx context.Context, u *ui, job *method.Job, l *run.L
 	}
 	job.Classes, job.Templates, job.Prompts = ds.Classes, templates, ds.Prompts
 	formula, masks, err := l.Formula(ctx, job, f.force)
-	return &export.Head{Names: ds.Classes, Formula: export.Formula(formula)}, masks, err
+	return &export.Head{Names: ds.Classes, Formula: formula}, masks, err
 }
 
 // describe is the model as the writers of formats want it.

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestExportHeads: what is learned behind the image encoder, or is class features, becomes a graph, whatever the method, and what is not
-// is refused.
+// TestExportHeads: what is learned behind the image encoder, or is class features, becomes a graph, whatever the
+// method, and what is not is refused.
 func TestExportHeads(t *testing.T) {
 	data := []string{"-data", tinyData(t), "-dataset", "few"}
 	for method, settings := range map[string]string{

@@ -400,8 +400,9 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A run may be killed between any two of the things that its end does: what was learned, the result, the removal of one checkpoint after the other and of
-// its lock. From each state -resume leaves what an undisturbed run leaves, and says so where the run was finished.
+// A run may be killed between any two of the things that its end does: what was learned, the result, the removal of one
+// checkpoint after the other and of its lock. From each state -resume leaves what an undisturbed run leaves, and says
+// so where the run was finished.
 func TestResumeAtTheEnd(t *testing.T) {
 	finished, want := undisturbedRun(t)
 	result := read(t, filepath.Join(finished, run.ResultName))

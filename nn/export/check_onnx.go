@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// CheckONNX reads a graph that was written and compares its weights with the model, other values with those that were to be written, and its nodes with each other: every
-// value is made before it is used, once. Weights beside the graph are compared where they are read.
+// CheckONNX reads a graph that was written and compares its weights with the model, other values with those that were
+// to be written, and its nodes with each other: every value is made before it is used, once. Weights beside the graph
+// are compared where they are read.
 func (m *Model) CheckONNX(open func() (io.ReadCloser, error)) error {
 	f, err := open()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"fewshot/nn"
 	"fewshot/nn/checkpoint"
 )
 
@@ -249,7 +250,7 @@ func TestONNX(t *testing.T) {
 		t.Errorf("another weight passes: %v", err)
 	}
 	m = model()
-	h := &Head{Names: []string{"cat", "dog"}, Formula: Formula{Classes: make([]float32, 32), Scale: 100}}
+	h := &Head{Names: []string{"cat", "dog"}, Formula: nn.Formula{Classes: make([]float32, 32), Scale: 100}}
 	if files, err = m.ONNXClassifier(h); err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +266,7 @@ func TestONNX(t *testing.T) {
 	if err := m.CheckONNX(read); err == nil || !strings.Contains(err.Error(), "head.classes_transposed") {
 		t.Errorf("another head passes: %v", err)
 	}
-	for what, bad := range map[string]Formula{"an adapter": {Classes: h.Classes, Down: make([]float32, 17)}, "adapter of": {Classes: h.Classes, Down: make([]float32, 16)},
+	for what, bad := range map[string]nn.Formula{"an adapter": {Classes: h.Classes, Down: make([]float32, 17)}, "adapter of": {Classes: h.Classes, Down: make([]float32, 16)},
 		"biases": {Classes: h.Classes, Bias: make([]float32, 1)}, "values of keys": {Classes: h.Classes, Keys: make([]float32, 16), Values: make([]float32, 3)}} {
 		if _, err := m.ONNXClassifier(&Head{h.Names, bad}); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)

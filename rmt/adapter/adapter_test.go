@@ -160,7 +160,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// What is trained, sums by class, is what is evaluated, a product with Values: to a rounding, whatever the order and the number of images of a class.
+// What is trained, sums by class, is what is evaluated, a product with Values: to a rounding, whatever the order and
+// the number of images of a class.
 func TestTipFTrainsWhatIsEvaluated(t *testing.T) {
 	b := newBench(t, "ref")
 	labels := slices.Clone(b.labels)

@@ -111,7 +111,7 @@ func (a *ClipAdapter) Logits(features *autograd.Var) *autograd.Var {
 }
 
 // Formula makes a [train.Stated].
-func (a *ClipAdapter) Formula() train.Formula {
+func (a *ClipAdapter) Formula() nn.Formula {
 	f := a.Head.Formula()
 	f.Down, f.Up, f.Ratio = a.Down.Value.Floats(), a.Up.Value.Floats(), a.Ratio
 	return f

@@ -78,10 +78,10 @@ func (r *TaskRes) features(t *autograd.Tape) *autograd.Var {
 }
 
 // Formula makes r [train.Stated].
-func (r *TaskRes) Formula() train.Formula {
+func (r *TaskRes) Formula() nn.Formula {
 	t := autograd.NoGrad(r.Base.Device())
 	defer t.Release()
-	return train.Formula{Classes: r.features(t).Value.Floats(), Scale: r.Scale}
+	return nn.Formula{Classes: r.features(t).Value.Floats(), Scale: r.Scale}
 }
 
 // Learner trains the residual on an encoder's features.

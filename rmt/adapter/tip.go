@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"fewshot/autograd"
+	"fewshot/nn"
 	"fewshot/rmt/probe"
-	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
 
@@ -140,8 +140,8 @@ func (t *Tip) Logits(features *autograd.Var) *autograd.Var {
 	return t.besideText(f, cache)
 }
 
-// learnable are the logits of features of length 1, by keys on their tape and without a product with Values, of which all but one number in a row
-// are 0: the cache must be NewTip's.
+// learnable are the logits of features of length 1, by keys on their tape and without a product with Values, of which
+// all but one number in a row are 0: the cache must be NewTip's.
 func (t *Tip) learnable(f, keys *autograd.Var) *autograd.Var {
 	return t.besideText(f, autograd.Scale(autograd.ClassAffinities(f, keys, t.labels, t.Text.Shape()[0], t.Beta), t.Alpha))
 }
@@ -151,9 +151,9 @@ func (t *Tip) besideText(f, cache *autograd.Var) *autograd.Var {
 	return autograd.Add(autograd.Scale(autograd.Linear(f, f.Tape().Const(t.Text), nil), t.Scale), cache)
 }
 
-// Formula makes t [train.Stated].
-func (t *Tip) Formula() train.Formula {
-	return train.Formula{Classes: t.Text.Floats(), Scale: t.Scale, Keys: t.Keys.Floats(), Values: t.Values.Floats(), Alpha: t.Alpha, Beta: t.Beta}
+// Formula is the classifier in numbers.
+func (t *Tip) Formula() nn.Formula {
+	return nn.Formula{Classes: t.Text.Floats(), Scale: t.Scale, Keys: t.Keys.Floats(), Values: t.Values.Floats(), Alpha: t.Alpha, Beta: t.Beta}
 }
 
 // Correct counts the images that the classifier gets right.

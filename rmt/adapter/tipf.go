@@ -62,8 +62,8 @@ type TipF struct {
 	correct *tensor.Tensor // [2]: validation images that they get right, −1 before the first epoch; which epoch that was, from 1
 }
 
-// NewTipF trains the keys of a cache of NewTip's on an encoder's features of new crops. The best epoch is that with most of the validation images
-// right, of several the first. (The released program looks at test images here.)
+// NewTipF trains the keys of a cache of NewTip's on an encoder's features of new crops. The best epoch is that with
+// most of the validation images right, of several the first. (The released program looks at test images here.)
 func NewTipF(tip *Tip, e train.Encoder, val probe.Features, c TipFConfig) (*TipF, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

@@ -64,9 +64,10 @@ func newGaussians(means *mat.Dense, precision *mat.SymDense) Gaussians {
 	return g
 }
 
-// relative are W [C·D] and b less their means over classes, which changes all logits of an image by the same. What classes have in common grows with the
-// inverse square of how far features lie apart, differences with the inverse alone: of features that are nearly alike, float32 has logits'
-// differences by hundreds of times more exactly without it.
+// relative are W [C·D] and b less their means over classes, which changes all logits of an image by the same. What
+// classes have in common grows with the inverse square of how far features lie apart, differences with the inverse
+// alone: of features that are nearly alike, float32 has logits' differences by hundreds of times more exactly without
+// it.
 func (g Gaussians) relative() (w, b []float64) {
 	classes, d := g.Means.Dims()
 	w, b = rowMajor(g.W), slices.Clone(g.B)

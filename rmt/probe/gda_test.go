@@ -10,8 +10,8 @@ import (
 	"fewshot/tensor"
 )
 
-// Of features that are nearly alike, as an untrained encoder's, what classes have in common in the discriminants is ten thousands of times larger than
-// what they have not; the latter is as exact in float32 as its own size allows.
+// Of features that are nearly alike, as an untrained encoder's, what classes have in common in the discriminants is ten
+// thousands of times larger than what they have not; the latter is as exact in float32 as its own size allows.
 func TestGDAOfFeaturesThatAreAlike(t *testing.T) {
 	const n, classes, d, spread = 96, 6, 32, 0.01
 	var at []float64 // the same float32 numbers on both devices

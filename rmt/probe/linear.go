@@ -2,7 +2,7 @@ package probe
 
 import (
 	"fewshot/autograd"
-	"fewshot/rmt/train"
+	"fewshot/nn"
 	"fewshot/tensor"
 )
 
@@ -25,9 +25,9 @@ func (l Linear) Logits(features *autograd.Var) *autograd.Var {
 	return autograd.Linear(features, t.Const(l.W), t.Const(l.B))
 }
 
-// Formula makes l [train.Stated].
-func (l Linear) Formula() train.Formula {
-	return train.Formula{Raw: !l.Unit, Classes: l.W.Floats(), Scale: 1, Bias: l.B.Floats()}
+// Formula is the classifier in numbers.
+func (l Linear) Formula() nn.Formula {
+	return nn.Formula{Raw: !l.Unit, Classes: l.W.Floats(), Scale: 1, Bias: l.B.Floats()}
 }
 
 // Correct counts the images that the classifier gets right.

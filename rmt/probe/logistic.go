@@ -44,8 +44,8 @@ type logistic struct {
 	double *mat.Dense // the features as that has them, [N, D]; nil until then
 }
 
-// exactBelow is the tolerance below which a fit goes on in float64 where it has come to its end in the device's format: elements of the gradient, sums of
-// features' numbers of about 1, are uncertain by some 1e-7 in float32.
+// exactBelow is the tolerance below which a fit goes on in float64 where it has come to its end in the device's format:
+// elements of the gradient, sums of features' numbers of about 1, are uncertain by some 1e-7 in float32.
 const exactBelow = 1e-6
 
 // newLogistic prepares the objective; the caller releases it.
@@ -144,8 +144,9 @@ func (l *logistic) evaluate() float64 {
 	return loss
 }
 
-// meanLoss is that of the logits hostZ, in float64. A device's float32 resolves about 1e-7 of a mean; with a small C all there is to gain may
-// be less, and a line search on such a function finds nothing. The logits are small then, and so are their errors.
+// meanLoss is that of the logits hostZ, in float64. A device's float32 resolves about 1e-7 of a mean; with a small C
+// all there is to gain may be less, and a line search on such a function finds nothing. The logits are small then, and
+// so are their errors.
 func (l *logistic) meanLoss() float64 {
 	parallel(len(l.losses), func(lo, hi int) {
 		for i := lo; i < hi; i++ {
@@ -181,11 +182,12 @@ type Fit struct {
 	Converged   bool // by the stopping rule, and not because the iterations ran out or rounding let nothing improve
 }
 
-// minimize goes from zero by L-BFGS as scipy does for scikit-learn: ten corrections, a line search by Moré and Thuente with
-// the same constants, and the same ends: no element of the gradient is larger than tol, the objective is 64 roundings from where it
-// was, or there were most iterations. Where a line search finds nothing lower, the corrections are forgotten once. With a tolerance that the device's format
-// cannot tell it goes on in float64 from where that ends. What is left above the minimum is then the tolerance's: where the penalty has all the
-// curvature, ‖∇f‖²/(2·penalty), for P weights at most tol²·P·C·N/2. Biases, which have none, may leave more.
+// minimize goes from zero by L-BFGS as scipy does for scikit-learn: ten corrections, a line search by Moré and Thuente
+// with the same constants, and the same ends: no element of the gradient is larger than tol, the objective is 64
+// roundings from where it was, or there were most iterations. Where a line search finds nothing lower, the corrections
+// are forgotten once. With a tolerance that the device's format cannot tell it goes on in float64 from where that ends.
+// What is left above the minimum is then the tolerance's: where the penalty has all the curvature, ‖∇f‖²/(2·penalty),
+// for P weights at most tol²·P·C·N/2. Biases, which have none, may leave more.
 func (l *logistic) minimize(c, tol float64, most int) (x []float64, fit Fit, err error) {
 	l.penalty = 1 / (c * float64(len(l.features.Labels)))
 	l.x[0] = math.NaN() // the penalty is another
@@ -209,7 +211,7 @@ func (l *logistic) minimize(c, tol float64, most int) (x []float64, fit Fit, err
 		if stuck && r.MajorIterations > 1 && fit.Iterations < most {
 			continue
 		}
-		if !l.exact && tol < exactBelow && fit.Iterations < most && l.features.X.Device().Name() != "ref" { // which has float64
+		if !l.exact && tol < exactBelow && fit.Iterations < most && l.features.X.Device().Backend().ElementSize(tensor.Full) < 8 {
 			l.exact = true
 			l.x[0] = math.NaN() // the value is another
 			continue

@@ -34,8 +34,8 @@ func clouds(dev *tensor.Device, key tensor.Key, n, classes, d int) Features {
 	return f
 }
 
-// With a tolerance that float32 cannot tell, a fit comes to the minimum of features that are nearly alike as nearly as one in float64 does: in float32 alone it
-// stays 5e-5 above.
+// With a tolerance that float32 cannot tell, a fit comes to the minimum of features that are nearly alike as nearly as
+// one in float64 does: in float32 alone it stays 5e-5 above.
 func TestFitBelowFloat32(t *testing.T) {
 	const n, classes, d, c, tol = 160, 10, 32, 100, 1e-8
 	var objective []float64

@@ -92,8 +92,8 @@ type candidate struct {
 }
 
 func (s *Searched) search(l *logistic, val Features, c SearchConfig) (Linear, error) {
-	// A fit is determined by its C, and the rounds come back to some: the end that stays is one of the next round too, and half way between the
-	// first two ends lies the best of the list.
+	// A fit is determined by its C, and the rounds come back to some: the end that stays is one of the next round too,
+	// and half way between the first two ends lies the best of the list.
 	var best, listed candidate
 	// try is the fit with a C, which the caller releases.
 	try := func(v float64) (candidate, error) {

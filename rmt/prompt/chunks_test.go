@@ -11,7 +11,8 @@ import (
 	"fewshot/tensor"
 )
 
-// However many classes are in memory at a time, a step has the same loss and, but for the order in which chunks are added up, the same gradients.
+// However many classes are in memory at a time, a step has the same loss and, but for the order in which chunks are
+// added up, the same gradients.
 func TestChunksOfEveryMethod(t *testing.T) {
 	defer func(c []string, rows int) { classes, chunkRows = c, rows }(classes, chunkRows)
 	const many = 12

@@ -34,8 +34,9 @@ func (c promptContext) of(words string) promptContext {
 	return c
 }
 
-// prefix is what prompts are tokenised with before the name, in which the published programs have an X for what stands for no words, and its tokens. The
-// vectors take the place of those before last, of which those from first on are the words'.
+// prefix is what prompts are tokenised with before the name, in which the published programs have an X for what stands
+// for no words, and its tokens. The vectors take the place of those before last, of which those from first on are the
+// words'.
 func (c promptContext) prefix(tok text.Tokenizer) (prefix string, ids []int32, first, last int, err error) {
 	blanks := strings.TrimSuffix(strings.Repeat("X ", c.blank), " ")
 	out, err := tok.Encode(blanks)
@@ -139,8 +140,8 @@ func (c promptContext) prompts(m *CLIP, classes []string) (all []prompt, shared 
 	return all, shared, nil
 }
 
-// nameTokens is how many tokens a class name has between the prefix, whose tokens are before, and the full stop. With a tokenizer whose tokens
-// cross words' ends the stop may be joined to the name; they are the name's then.
+// nameTokens is how many tokens a class name has between the prefix, whose tokens are before, and the full stop. With a
+// tokenizer whose tokens cross words' ends the stop may be joined to the name; they are the name's then.
 func nameTokens(tok text.Tokenizer, prefix string, before []int32, class string) (int, error) {
 	named, err := tok.Encode(prefix + " " + name(class))
 	if err != nil {
@@ -320,8 +321,8 @@ func (x *texts) features(t *autograd.Tape, vectors *autograd.Var) *autograd.Var 
 	return x.deep(vectors, nil)
 }
 
-// deep is features with prompts at each depth: what has become of the context is replaced before block i+1 by deeper[i], [n, Width]. It must
-// be at the beginning of all texts, and shared by them where anything is.
+// deep is features with prompts at each depth: what has become of the context is replaced before block i+1 by
+// deeper[i], [n, Width]. It must be at the beginning of all texts, and shared by them where anything is.
 func (x *texts) deep(vectors *autograd.Var, deeper []*autograd.Var) *autograd.Var {
 	encode := func(t *autograd.Tape, part int, in []*autograd.Var) *autograd.Var {
 		c := x.chunks[part]

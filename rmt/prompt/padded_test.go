@@ -17,8 +17,8 @@ import (
 	"fewshot/vit"
 )
 
-// padded is a small model whose text encoder sees its padding, as SigLIP's: each position all others, read at the last; or at the end-of-text
-// token. The tokenizer is one of package subword's.
+// padded is a small model whose text encoder sees its padding, as SigLIP's: each position all others, read at the last;
+// or at the end-of-text token. The tokenizer is one of package subword's.
 func padded(t testing.TB, device, tokenizer string, pool text.Pool) *CLIP {
 	t.Helper()
 	m := rig(t, device)
@@ -54,8 +54,8 @@ func siglip(t testing.TB, device string) *CLIP {
 	return padded(t, device, "unigram.model", text.PoolLast)
 }
 
-// Contexts that are the embeddings of words give the class features of a template of these words, wherever they stand, for each class the same or its
-// own, and however many texts are in memory at a time.
+// Contexts that are the embeddings of words give the class features of a template of these words, wherever they stand,
+// for each class the same or its own, and however many texts are in memory at a time.
 func TestContextOfWordsIsTemplate(t *testing.T) {
 	const words = "a photo a photo" // a token each
 	templates := map[string]string{"end": words + " {}.", "middle": "a photo {} a photo.", "front": "{} a photo a photo."}
@@ -148,7 +148,8 @@ func (j joining) Tokenize(s string, _ int, _ bool) ([]int32, error) {
 	return append(ids, 1), err
 }
 
-// Gradients of what is learned for an encoder that sees its padding are those of differences, along a random direction of each parameter.
+// Gradients of what is learned for an encoder that sees its padding are those of differences, along a random direction
+// of each parameter.
 func TestPaddedGradients(t *testing.T) {
 	for _, name := range []string{"coop", "coop class-specific", "cocoop", "kgcoop", "maple", "promptsrc"} {
 		m := siglip(t, "ref")
@@ -183,7 +184,8 @@ func TestPaddedGradients(t *testing.T) {
 					along += v * direction[j]
 					size += math.Abs(v * direction[j])
 				}
-				// The difference errs by h² of a third derivative, and by the loss's roundings, of about 1e-15, over h. A larger h steps over kinks of ReLU.
+				// The difference errs by h² of a third derivative, and by the loss's roundings, of about 1e-15, over h.
+				// A larger h steps over kinks of ReLU.
 				const h = 1e-6
 				if got := (at(h) - at(-h)) / (2 * h); !(math.Abs(got-along) <= 1e-6*(size+1e-2)) || size == 0 {
 					t.Errorf("%s, %s: the difference is %g, the gradient %g", name, p.Name, got, along)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"fewshot/nn"
 	"fewshot/rmt"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
@@ -17,9 +18,9 @@ var foldable = map[string]bool{"clip-lora": true, "finetune": true}
 // Classifies says that what was learned is a classifier of its own, and not, or not alone, in the encoders' weights.
 func (l *Loaded) Classifies() bool { return l.Tuned != nil && !foldable[l.Tuned.Spec.Method] }
 
-// Formula is the classifier of the job's classes, with or without something learned, as a head behind the image encoder of the job's model,
-// whose weights with what was learned in them [nn.Param.Folded] gives.
-func (l *Loaded) Formula(ctx context.Context, j *method.Job, force bool) (f train.Formula, masks []*rmt.Mask, err error) {
+// Formula is the classifier of the job's classes, with or without something learned, as a head behind the image encoder
+// of the job's model, whose weights with what was learned in them [nn.Param.Folded] gives.
+func (l *Loaded) Formula(ctx context.Context, j *method.Job, force bool) (f nn.Formula, masks []*rmt.Mask, err error) {
 	r, err := l.apply(ctx, j, force)
 	if err != nil {
 		return f, nil, err

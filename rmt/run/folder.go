@@ -83,8 +83,8 @@ func removeHalves(dir string) error {
 	return nil
 }
 
-// RemoveLeftovers removes what a finished run had need of before: a process may have been killed between its result and its end. The caller has the
-// folder to himself.
+// RemoveLeftovers removes what a finished run had need of before: a process may have been killed between its result and
+// its end. The caller has the folder to himself.
 func RemoveLeftovers(dir string) error {
 	return errors.Join(os.RemoveAll(filepath.Join(dir, GridName)), train.RemoveState(dir), removeHalves(dir))
 }
@@ -108,8 +108,8 @@ func finish(dir string) (removed int, err error) {
 	return len(before) - len(after), cmp.Or(err, listErr)
 }
 
-// MayUse refuses folders that a run may not write into. That of a finished run is one; what its process left, if it was killed before its end, is
-// removed where the run is to be resumed.
+// MayUse refuses folders that a run may not write into. That of a finished run is one; what its process left, if it was
+// killed before its end, is removed where the run is to be resumed.
 func MayUse(dir string, resume bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -162,9 +162,9 @@ func maskable(m *clip.Model) []*nn.Param {
 	return slices.Concat(m.Image.Params(), m.Text.Params())
 }
 
-// PackFew packs the frozen weights if steps are on so few images that their products have few rows. (Who asks for parts of few images wants to
-// save memory.) A teacher's norms, too, are folded for every step on more: that is a hundredth of the step, and folded weights and packed ones are a
-// tenth of its memory.
+// PackFew packs the frozen weights if steps are on so few images that their products have few rows. (Who asks for parts
+// of few images wants to save memory.) A teacher's norms, too, are folded for every step on more: that is a hundredth
+// of the step, and folded weights and packed ones are a tenth of its memory.
 func PackFew(student, teacher vit.Image, c rmt.Config) {
 	if c.Batch*student.Sizes().Tokens > tensor.FewRows {
 		return

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"fewshot/autograd"
+	"fewshot/nn"
 	"fewshot/tensor"
 )
 
@@ -34,6 +35,9 @@ func (h Head) Logits(features *autograd.Var) *autograd.Var {
 	return autograd.Scale(autograd.Linear(autograd.L2Normalize(features), t.Const(h.Classes), nil), h.Scale)
 }
 
+// Formula makes h [Stated].
+func (h Head) Formula() nn.Formula { return nn.Formula{Classes: h.Classes.Floats(), Scale: h.Scale} }
+
 // Model is an encoder with a head behind it: CLIP as a zero-shot classifier, under masks or not.
 type Model struct {
 	Encoder
@@ -49,6 +53,12 @@ func (m Model) Parts() (Encoder, FeatureHead) { return m.Encoder, m.Head }
 // FeatureHead maps features [N, D], not normalised, to logits [N, C].
 type FeatureHead interface {
 	Logits(features *autograd.Var) *autograd.Var
+}
+
+// Stated is a head that has a formula.
+type Stated interface {
+	FeatureHead
+	Formula() nn.Formula
 }
 
 // Parted is a classifier that is nothing but an encoder and a head behind it.

@@ -221,22 +221,16 @@ func (l *interruptedInside) Begin(step int) {
 // A step that is interrupted in its middle is not made: what is saved is the state before it.
 func TestInterruptedInside(t *testing.T) {
 	b := newBench(t, "cpu")
-	want := b.trainer()
-	run := b.run(want)
-	enough := errors.New("enough")
-	run.Step = func(p Position, _ Stats) error {
-		if p.Epoch == 1 && p.Batch == 1 {
-			return enough
-		}
-		return nil
-	}
-	if err := run.Train(t.Context()); !errors.Is(err, enough) {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	trainer := New(b.dev, &interruptedInside{b.learner(), 5, cancel}, tensor.NewKey(7), 0)
-	run = b.run(trainer)
+	savedAt(t, b, ctx, trainer, 5, Position{Epoch: 1, Batch: 1})
+}
+
+// savedAt trains until ctx ends, and looks whether what is saved then is the state of an undisturbed run after so many steps.
+func savedAt(t *testing.T, b *bench, ctx context.Context, trainer *Trainer, steps int, at Position) {
+	t.Helper()
+	run := b.run(trainer)
 	var saved Position
 	run.Save = func(p Position) error {
 		saved = p
@@ -245,8 +239,21 @@ func TestInterruptedInside(t *testing.T) {
 	if err := run.Train(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	if saved.Epoch != 1 || saved.Batch != 1 || trainer.Steps() != 5 || !slices.Equal(weights(trainer), weights(want)) {
-		t.Errorf("saved at %+v after %d steps", saved, trainer.Steps())
+	undisturbed, enough := b.trainer(), errors.New("enough")
+	run = b.run(undisturbed)
+	var want []float32
+	run.Step = func(Position, Stats) error {
+		if undisturbed.Steps() == steps {
+			want = weights(undisturbed)
+			return enough
+		}
+		return nil
+	}
+	if err := run.Train(t.Context()); !errors.Is(err, enough) {
+		t.Fatal(err)
+	}
+	if saved.Epoch != at.Epoch || saved.Batch != at.Batch || trainer.Steps() != steps || !slices.Equal(weights(trainer), want) {
+		t.Errorf("saved at %+v after %d steps, want %+v after %d", saved, trainer.Steps(), at, steps)
 	}
 }
 
@@ -286,20 +293,6 @@ func TestUpdatesInside(t *testing.T) {
 // From the first update on nothing is cut short: a run that is interrupted then is saved behind the step.
 func TestInterruptedByUpdate(t *testing.T) {
 	b := newBench(t, "cpu")
-	var want []float32
-	enough := errors.New("enough")
-	undisturbed := b.trainer()
-	run := b.run(undisturbed)
-	run.Step = func(Position, Stats) error {
-		if undisturbed.Steps() == 6 {
-			want = weights(undisturbed)
-			return enough
-		}
-		return nil
-	}
-	if err := run.Train(t.Context()); !errors.Is(err, enough) {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	l := b.learner()
@@ -310,18 +303,7 @@ func TestInterruptedByUpdate(t *testing.T) {
 		}
 	}
 	trainer = New(b.dev, l, tensor.NewKey(7), 0)
-	run = b.run(trainer)
-	var saved Position
-	run.Save = func(p Position) error {
-		saved = p
-		return nil
-	}
-	if err := run.Train(ctx); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	if saved.Epoch != 1 || saved.Batch != 2 || trainer.Steps() != 6 || !slices.Equal(weights(trainer), want) {
-		t.Errorf("saved at %+v after %d steps", saved, trainer.Steps())
-	}
+	savedAt(t, b, ctx, trainer, 6, Position{Epoch: 1, Batch: 2})
 }
 
 // Parts of a batch come to the losses, the logits and the gradients of the batch, for any size of parts. An image's share is

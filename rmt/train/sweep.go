@@ -13,8 +13,9 @@ import (
 // sweep is a step up to its gradients, recorded: the teacher if there is one, the learner's losses and the
 // backward pass. It serves all steps on batches in the same tensor.
 //
-// Where programs can call functions, it also updates each parameter whose gradient is all that its rule has to see as soon as that is there, so
-// that few gradients are in memory at a time. Before the first update the trainer judges the losses, and none is made of those that are no good.
+// Where programs can call functions, it also updates each parameter whose gradient is all that its rule has to see as
+// soon as that is there, so that few gradients are in memory at a time. Before the first update the trainer judges the
+// losses, and none is made of those that are no good.
 type sweep struct {
 	images  *tensor.Tensor
 	plan    Plan

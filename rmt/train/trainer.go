@@ -175,8 +175,8 @@ func (t *Trainer) run(ctx context.Context, images *tensor.Tensor, labels []int32
 	return t.now.stats, t.now.err
 }
 
-// judge reads what the sweep reports, which waits for the device, and says whether its gradients are of any good. If so, updates may follow: from
-// here on nothing is cut short.
+// judge reads what the sweep reports, which waits for the device, and says whether its gradients are of any good. If
+// so, updates may follow: from here on nothing is cut short.
 func (t *Trainer) judge() bool {
 	s, a := t.sweep, &t.now
 	s.report.ReadFloat64s(s.values)

@@ -1,7 +1,7 @@
-package train
+package nn
 
-// Formula is a head in numbers, for who computes it in another program. With a feature f of D numbers as the encoder gives it, and all
-// matrices row by row,
+// Formula is a classifier of image features in numbers, for who computes it in another program. With a feature f of D
+// numbers as the encoder gives it, and all matrices row by row,
 //
 //	x      = Ratio·relu(Up·relu(Down·f)) + (1−Ratio)·f, or f where there is no Down
 //	u      = x/‖x‖, or x where it is Raw
@@ -18,12 +18,3 @@ type Formula struct {
 	Keys, Values []float32 // [N, D] and [N, C]
 	Alpha, Beta  float64
 }
-
-// Stated is a head that has a formula.
-type Stated interface {
-	FeatureHead
-	Formula() Formula
-}
-
-// Formula makes h Stated.
-func (h Head) Formula() Formula { return Formula{Classes: h.Classes.Floats(), Scale: h.Scale} }
