@@ -1,7 +1,6 @@
 package optim_test
 
 import (
-	"fmt"
 	"math"
 	"testing"
 
@@ -155,13 +154,6 @@ func TestWarmupLinear(t *testing.T) {
 			t.Errorf("step %d: %g, want %g", i, got, want)
 		}
 	}
-}
-
-// The learning rate of R-AMT's published schedule: 30 epochs from 8e-5.
-func ExampleCosine() {
-	lr := optim.Cosine(8e-5, 30)
-	fmt.Printf("%.6e %.6e … %.6e\n", lr(0), lr(1), lr(29))
-	// Output: 8.000000e-05 7.978088e-05 … 2.191242e-07
 }
 
 // torch.optim.Adam with weight_decay adds it to the gradient; AdamW shrinks the weight beside the step. Both through gradient dropout, too.

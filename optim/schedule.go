@@ -19,8 +19,8 @@ func CosineTo(lr, least float64, n int) Schedule {
 	return func(i int) float64 { return least + (lr-least)*(1+math.Cos(math.Pi*float64(i)/float64(n)))/2 }
 }
 
-// Warmup runs at a constant rate for the first n, then continues s at its own count: CoOp's warm-up
-// epoch is Warmup(1, 1e-5, Cosine(lr, epochs)) and continues at s(n-1).
+// Warmup runs at a constant rate for the first n, then s from its beginning: CoOp's warm-up epoch is Warmup(1, 1e-5,
+// Cosine(lr, epochs)), as Dassl's ConstantWarmupScheduler has it, so that the last epoch's rate is s(epochs-2).
 func Warmup(n int, rate float64, s Schedule) Schedule {
 	return func(i int) float64 {
 		if i < n {
