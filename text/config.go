@@ -56,8 +56,12 @@ func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	if len(pos) != 2 || len(table) != 2 || len(proj) != 2 {
 		return Config{}, fmt.Errorf("positional_embedding %v, token_embedding.weight %v, text_projection %v are no CLIP text encoder's", pos, table, proj)
 	}
-	if _, cls := s.Shape("cls_emb"); cls != c.CLS {
-		return Config{}, fmt.Errorf("cls_emb, a token behind every text, is there: %t; the configuration wants it: %t", cls, c.CLS)
+	switch _, cls := s.Shape("cls_emb"); {
+	case cls && !c.CLS:
+		return Config{}, errors.New("cls_emb: a token of its own stands behind every text, as in CoCa, which no configuration says: " +
+			"give the model's folder, with its configuration")
+	case !cls && c.CLS:
+		return Config{}, errors.New("no cls_emb: the configuration, by which a token of its own stands behind every text, is another model's")
 	}
 	c.Context, c.Vocab, c.Width, c.Embed = pos[0], table[0], pos[1], proj[1]
 	if c.CLS {

@@ -239,7 +239,7 @@ func checkNormalizer(raw json.RawMessage) error {
 	return nil
 }
 
-// clipPattern cuts a text as [pieces] does; OpenAI's and the tokenizers' spelling.
+// clipPatterns cut a text as [pieces] does: OpenAI's pattern, and the tokenizers', which cut special tokens out before.
 var clipPatterns = []string{
 	`<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`,
 	`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`,

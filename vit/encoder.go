@@ -107,8 +107,8 @@ type Prompts struct {
 	Before []*autograd.Var // such tokens by block, that take their place before it; before the first block without Input, they are joined there
 }
 
-// Encode maps normalised images [N, 3, ImageSize, ImageSize] to features [N, Embed], not normalised. Of the
-// last block only the class token is computed, which nobody can tell from the result.
+// Encode maps normalised images [N, 3, ImageSize, ImageSize] to features [N, Embed], not normalised. Where the class
+// token is what is pooled, it alone is computed of the last block, which nobody can tell from the result.
 func (e *Encoder) Encode(images *autograd.Var) *autograd.Var { return e.EncodeWith(images, Prompts{}) }
 
 // EncodeWith is Encode with prompts, which an average leaves out; a learned query attends to them too.
