@@ -15,6 +15,7 @@ import (
 
 	"fewshot/nn"
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/quote"
 	"fewshot/tensor"
 )
 
@@ -132,17 +133,17 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 	}
 	meta := f.Metadata()
 	if meta["format"] != MaskFormat {
-		return nil, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "not a mask file of this program (metadata format is " + strconv.Quote(cut(meta["format"])) + ")"}
+		return nil, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "not a mask file of this program (metadata format is " + quote.String(meta["format"]) + ")"}
 	}
 	if meta["version"] != fileVersion {
-		return nil, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "mask file of version " + strconv.Quote(cut(meta["version"])) + "; this program reads version " + fileVersion}
+		return nil, &checkpoint.Error{Path: f.Path(), Offset: -1, Kind: checkpoint.Unsupported, Problem: "mask file of version " + quote.String(meta["version"]) + "; this program reads version " + fileVersion}
 	}
 	if err := f.VerifySeal(); err != nil {
 		return nil, err
 	}
 	m := &MaskFile{Backbone: meta["backbone"], About: map[string]string{}, file: f}
 	if !isDigest(m.Backbone) {
-		return nil, bad("backbone", "%q is no digest", cut(m.Backbone))
+		return nil, bad("backbone", "%s is no digest", quote.String(m.Backbone))
 	}
 	for _, name := range f.Names() {
 		if name == checkpoint.SealName {
@@ -157,7 +158,7 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 		}
 		t, err := parseDescription(meta[name])
 		if err != nil {
-			return nil, bad(name, "description %q: %v", cut(meta[name]), err)
+			return nil, bad(name, "description %s: %v", quote.String(meta[name]), err)
 		}
 		t.Name = weight
 		m.Tensors = append(m.Tensors, t)
@@ -181,14 +182,6 @@ func readMasks(f *checkpoint.File) (*MaskFile, error) {
 func isDigest(s string) bool {
 	b, err := hex.DecodeString(s)
 	return err == nil && len(b) == sha256.Size && s == strings.ToLower(s)
-}
-
-// cut bounds what a file's own string may take of a message.
-func cut(s string) string {
-	if len(s) > 120 {
-		return s[:120] + "…"
-	}
-	return s
 }
 
 // parseDescription reads what describe writes, and nothing else.

@@ -78,31 +78,24 @@ type Config struct {
 }
 
 // New builds both encoders of a source with OpenAI's names, and reports all faults of its tensors together.
-func New(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) {
+func New(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) { return build(dev, src, c, true) }
+
+// NewImages is New without the text encoder, of which nothing is read.
+func NewImages(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) {
+	return build(dev, src, c, false)
+}
+
+func build(dev *tensor.Device, src nn.Source, c Config, withText bool) (*CLIP, error) {
 	arch, tc, err := c.Sizes(src)
 	if err != nil {
 		return nil, err
 	}
 	w := nn.NewWeights(dev, src)
 	m := &CLIP{Weights: w, Arch: arch, Image: arch.Build(w)}
-	if tc != nil {
+	if tc != nil && withText {
 		m.Text = text.New(w, *tc)
 		m.LogitScale = w.Param(tensor.Full, "logit_scale")
 	}
-	if err := w.Err(); err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
-// NewImages is New without the text encoder, of which nothing is read.
-func NewImages(dev *tensor.Device, src nn.Source, c Config) (*CLIP, error) {
-	arch, _, err := c.Sizes(src)
-	if err != nil {
-		return nil, err
-	}
-	w := nn.NewWeights(dev, src)
-	m := &CLIP{Weights: w, Arch: arch, Image: arch.Build(w)}
 	if err := w.Err(); err != nil {
 		return nil, err
 	}
