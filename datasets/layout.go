@@ -61,7 +61,7 @@ func partOf(name string) string {
 		}
 		return r
 	}, name))
-	for _, suffix := range []string{"", "set", "data", "images", "imgs", "ing set"} {
+	for _, suffix := range []string{"", "set", "data", "images", "imgs"} {
 		if stem, ok := strings.CutSuffix(word, suffix); ok && partWords[stem] != "" {
 			return partWords[stem]
 		}
@@ -125,7 +125,7 @@ type recognizer struct {
 	layout
 }
 
-// at is a folder's path for messages.
+// path is a folder's for messages.
 func (r *recognizer) path(t *tree) string { return filepath.Join(r.dir, filepath.FromSlash(t.path)) }
 
 func (r *recognizer) note(format string, args ...any) {
@@ -233,37 +233,44 @@ func (r *recognizer) parts(t *tree) (found bool, err error) {
 		}
 		return false, r.noClasses(flat[0], t)
 	}
-	for _, p := range []string{partTrain, partVal, partTest} {
-		if len(named[p]) > 1 {
-			return false, fault(r.path(t), nil, "keep one of them there, or give a folder with one of them", "has more than one folder that could be its %s part: %s", p, shown(named[p]))
-		}
+	r.unused = rest
+	if err := r.take(t, named, all); err != nil {
+		return false, err
 	}
-	one := func(p string) *tree {
-		if len(named[p]) == 0 {
-			return nil
-		}
-		return named[p][0]
+	r.passed(t)
+	if r.table = nil; r.inTables {
+		return true, nil
 	}
-	r.train, r.val, r.test, r.unused = one(partTrain), one(partVal), one(partTest), rest
+	return true, r.levels()
+}
+
+// take makes the folders all of t, by the parts that they are named for, the parts of the data set.
+func (r *recognizer) take(t *tree, named map[string][]*tree, all []*tree) error {
 	tabled := 0
 	for _, c := range all {
 		if c.flat() {
 			tabled++
 		}
 	}
-	if r.inTables = tabled == len(all); tabled > 0 && !r.inTables {
-		return false, fault(r.path(t), nil, "give every part such folders, or a table", "has parts with class folders and parts without: %s", shown(all))
-	}
 	plain := t.path == ""
 	var reads []string
-	for _, c := range []struct {
-		part string
-		t    *tree
-	}{{partTrain, r.train}, {partVal, r.val}, {partTest, r.test}} {
-		if c.t != nil {
-			reads = append(reads, fmt.Sprintf("%s/ as %s", quote.Plain(c.t.path), c.part))
-			plain = plain && c.t.name == c.part
+	for _, p := range []struct {
+		name string
+		to   **tree
+	}{{partTrain, &r.train}, {partVal, &r.val}, {partTest, &r.test}} {
+		switch of := named[p.name]; len(of) {
+		case 0:
+		case 1:
+			*p.to = of[0]
+			reads = append(reads, fmt.Sprintf("%s/ as %s", quote.Plain(of[0].path), p.name))
+			plain = plain && of[0].name == p.name
+		default:
+			return fault(r.path(t), nil, "keep one of them there, or give a folder with one of them",
+				"has more than one folder that could be its %s part: %s", p.name, shown(of))
 		}
+	}
+	if r.inTables = tabled == len(all); tabled > 0 && !r.inTables {
+		return fault(r.path(t), nil, "give every part such folders, or a table", "has parts with class folders and parts without: %s", shown(all))
 	}
 	if !plain {
 		r.note("read %s", strings.Join(reads, ", "))
@@ -273,11 +280,7 @@ func (r *recognizer) parts(t *tree) (found bool, err error) {
 			r.note("%s/ has no images and is passed over", quote.Plain(c.path))
 		}
 	}
-	r.passed(t)
-	if r.table = nil; r.inTables {
-		return true, nil
-	}
-	return true, r.levels()
+	return nil
 }
 
 // affixed looks for parts whose names say more, all the same: seg_train/ and seg_test/. One alone counts where nothing else has
@@ -384,7 +387,6 @@ func (r *recognizer) nothing(t *tree) error {
 	if len(live) == 1 {
 		t, loose = live[0], len(live[0].images)
 	}
-	const fix = "images belong into one folder per class"
 	switch {
 	case len(t.dirs) > 0 && t.dirs[0].broken != "":
 		p := problems{file: r.path(t)}
@@ -393,14 +395,14 @@ func (r *recognizer) nothing(t *tree) error {
 				p.add("%s: %s", quote.String(c.name), c.broken)
 			}
 		}
-		return p.err(fix)
+		return p.err(classFix)
 	case loose > 0:
-		return fault(r.path(t), nil, fix+"; for the images of one class the data set is the folder above: "+quote.Plain(filepath.Join(r.path(t), "..")), "has %s but no class folders", words.Count(loose, "image"))
+		return fault(r.path(t), nil, classFix+"; for the images of one class the data set is the folder above: "+quote.Plain(filepath.Join(r.path(t), "..")), "has %s but no class folders", words.Count(loose, "image"))
 	}
 	if why := t.why(); why != "has no images" {
-		return fault(r.path(t), nil, fix, "%s", why)
+		return fault(r.path(t), nil, classFix, "%s", why)
 	}
-	return fault(r.path(t), nil, fix, "has no class folders")
+	return fault(r.path(t), nil, classFix, "has no class folders")
 }
 
 // isDataset reports whether a folder is a data set of its own: has a split file, or parts with class folders.
@@ -443,7 +445,7 @@ func (r *recognizer) levels() error {
 				"has folders of images of which %s can be no class: %s", shown(live[slices.IndexFunc(live, noClass):][:1]), shown(live))
 		}
 		if live := (*part).live(); len(live) == 1 && live[0].flat() && !says(live[0], (*part).name) && !r.marked(live[0]) {
-			return fault(r.path(live[0]), nil, "images belong into one folder per class", "has %s and no class folders", words.Count(live[0].count, "image"))
+			return fault(r.path(live[0]), nil, classFix, "has %s and no class folders", words.Count(live[0].count, "image"))
 		}
 	}
 	r.level = 1

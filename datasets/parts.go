@@ -135,9 +135,9 @@ func (d *Dataset) readDivided(l *layout) error {
 	return p.err(classFix)
 }
 
-// alike names a class that differs in case only.
+// alike names a class that differs in case only, the first by name.
 func alike(key string, label map[string]int) string {
-	for other := range label {
+	for _, other := range slices.Sorted(maps.Keys(label)) {
 		if strings.EqualFold(key, other) {
 			return fmt.Sprintf(" (there is %s)", quote.String(other))
 		}

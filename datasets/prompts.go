@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode"
@@ -38,7 +39,7 @@ func (d *Dataset) WithPrompts(file string) (*Dataset, error) {
 		return nil, err
 	}
 	out := *d
-	out.Prompts, out.promptsHash = make(map[string][]string, len(prompts)), hashPrompts(d.Classes, prompts)
+	out.Prompts, out.promptsHash = make(map[string][]string, len(prompts)), HashPrompts(d.Classes, prompts)
 	for i, own := range prompts {
 		out.Prompts[d.Classes[i]] = own
 	}
@@ -55,7 +56,8 @@ func (d *Dataset) PromptsHash() string {
 	return d.promptsHash
 }
 
-func hashPrompts(classes []string, prompts [][]string) string {
+// HashPrompts is what [Dataset.PromptsHash] of classes with these prompts is.
+func HashPrompts(classes []string, prompts [][]string) string {
 	h := splitHasher{sha256.New()}
 	h.text("fewshot prompts 1")
 	for i, list := range prompts {
@@ -68,55 +70,17 @@ func hashPrompts(classes []string, prompts [][]string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// promptList are the prompts of a class, as a file names it.
+type promptList struct {
+	key  string
+	list []string
+}
+
 func parsePrompts(file string, data []byte, classes []string) (prompts [][]string, warnings []string, err error) {
-	text, problem := plainText(data)
-	if problem != "" {
-		return nil, nil, fault(file, nil, promptsFix, "%s", problem)
-	}
 	p := problems{file: file}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
-		return nil, nil, fault(file, nil, promptsFix, "does not begin with an object")
-	}
-	type named struct {
-		key  string
-		list []string
-	}
-	byName := make(map[string]named)
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return nil, nil, fault(file, nil, promptsFix, "%v", err)
-		}
-		key := tok.(string) // the decoder accepts nothing else as a key
-		var list []string
-		if err := dec.Decode(&list); err != nil {
-			return nil, nil, fault(file, nil, promptsFix, "%s: is not a list of texts (%v)", quote.String(key), err)
-		}
-		name := sameClass(key)
-		if other, ok := byName[name]; ok {
-			p.add("%s and %s are the same class", quote.String(other.key), quote.String(key))
-		}
-		for i, s := range list {
-			if list[i], problem = cleanPrompt(s); problem != "" {
-				p.add("%s[%d]: %s", quote.String(key), i, problem)
-			}
-		}
-		if len(list) == 0 || len(list) > maxPrompts {
-			p.add("%s: has %d prompts; 1 to %d are read", quote.String(key), len(list), maxPrompts)
-		}
-		byName[name] = named{key, list}
-		if p.total >= giveUpAt || len(byName) > maxSplitItems {
-			break
-		}
-	}
-	if p.total == 0 {
-		if _, err := dec.Token(); err != nil {
-			return nil, nil, fault(file, nil, promptsFix, "the file ends in the middle")
-		}
-		if dec.More() {
-			p.add("text follows the end of the object")
-		}
+	byName, err := readPromptLists(&p, data)
+	if err != nil {
+		return nil, nil, err
 	}
 	var without tally
 	used := make(map[string]bool, len(classes)) // ImageNet has two classes of one name, twice
@@ -149,6 +113,60 @@ func parsePrompts(file string, data []byte, classes []string) (prompts [][]strin
 		warnings = append(warnings, fmt.Sprintf("%s has prompts for classes that are not there: %s", quote.Plain(file), &more))
 	}
 	return prompts, warnings, nil
+}
+
+// readPromptLists reads a file's lists by the names of their classes in one spelling. What is wrong with a list goes to
+// p; the error is for what is no such file.
+func readPromptLists(p *problems, data []byte) (map[string]promptList, error) {
+	bad := func(format string, args ...any) (map[string]promptList, error) {
+		return nil, fault(p.file, nil, promptsFix, format, args...)
+	}
+	text, problem := plainText(data)
+	if problem != "" {
+		return bad("%s", problem)
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('{') {
+		return bad("does not begin with an object")
+	}
+	byName := make(map[string]promptList)
+	for dec.More() {
+		tok, err := dec.Token()
+		if err != nil {
+			return bad("%v", err)
+		}
+		key := tok.(string) // the decoder accepts nothing else as a key
+		var list []string
+		if err := dec.Decode(&list); err != nil {
+			return bad("%s: is not a list of texts (%v)", quote.String(key), err)
+		}
+		name := sameClass(key)
+		if other, ok := byName[name]; ok {
+			p.add("%s and %s are the same class", quote.String(other.key), quote.String(key))
+		}
+		for i, s := range list {
+			if list[i], problem = cleanPrompt(s); problem != "" {
+				p.add("%s[%d]: %s", quote.String(key), i, problem)
+			}
+		}
+		if len(list) == 0 || len(list) > maxPrompts {
+			p.add("%s: has %d prompts; 1 to %d are read", quote.String(key), len(list), maxPrompts)
+		}
+		byName[name] = promptList{key, list}
+		if p.total >= giveUpAt {
+			return byName, nil
+		}
+		if len(byName) > maxSplitItems {
+			return bad("has more than %d classes", maxSplitItems)
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return bad("the file ends in the middle")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		p.add("text follows the end of the object")
+	}
+	return byName, nil
 }
 
 // sameClass brings spellings of a class's name together.
@@ -197,6 +215,3 @@ func parseTemplates(file string, data []byte) (templates []string, err error) {
 	}
 	return templates, p.err("a template is a line such as: " + defaultTemplate)
 }
-
-// HashPrompts is what [Dataset.PromptsHash] of classes with these prompts is.
-func HashPrompts(classes []string, prompts [][]string) string { return hashPrompts(classes, prompts) }

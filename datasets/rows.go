@@ -243,8 +243,11 @@ func parseJSONLines(p *problems, text []byte, label string) []row {
 			out.line = number
 			rows = out.appendTo(p, rows, out.part != "")
 		}
-		if p.total >= giveUpAt || len(rows) > maxSplitItems {
-			p.add("reading stopped there")
+		switch {
+		case p.total >= giveUpAt:
+			return nil
+		case len(rows) > maxSplitItems:
+			p.add("has more than %d rows", maxSplitItems)
 			return nil
 		}
 	}

@@ -121,6 +121,8 @@ func TestPrompts(t *testing.T) {
 		`{"a": ["\u001b[31m"]}`:    "contains a control character",
 		`[]`:                       "does not begin with an object",
 		`{"a": ["x"]`:              "ends in the middle",
+		`{"a": ["x"]}}`:            "text follows the end",
+		`{"a": ["x"]}]`:            "text follows the end",
 		`{"a": ["` + strings.Repeat("x", 5000) + `"]}`: "longer than",
 	} {
 		writeFile(t, dir, "cupl.json", text)

@@ -32,13 +32,13 @@ func isJunk(name string) bool {
 	if strings.HasPrefix(name, ".") {
 		return true
 	}
-	switch strings.ToLower(strings.TrimSuffix(name, "\r")) {
+	switch strings.ToLower(name) {
 	case "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "synoindex_media_info", // Synology, QNAP
-		"__macosx", "icon", // macOS
+		"__macosx", "icon\r", // macOS; a class may be called icon
 		"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "recycler", // Windows
 		"lost+found", // ext4
 		"__pycache__":
-		return name != "icon" // the macOS file is called "Icon\r"; a class may be called icon
+		return true
 	}
 	if name == "Thumbs" { // a folder of viewers; a class may be called thumbs
 		return true
