@@ -49,8 +49,9 @@ func Backward(losses ...*Var) *Grads {
 // weights, is common to all: it is computed once, and swept once, after the last part, or with it, if parts has said by
 // [Tape.LastPart] that it is: then each as soon as nothing more is coming to it.
 //
-// A leaf's gradient is shown to take, unless that is nil, when nothing more is coming to it and no operation still to be swept reads
-// the leaf, which may then be changed. If take returns true it is done with the gradient, which is given back, and Of is nil.
+// A leaf's gradient is shown to take, unless that is nil, when nothing more is coming to it and no operation still to
+// be swept reads the leaf, which may then be changed. If take returns true it is done with the gradient, which is
+// given back, and Of is nil.
 func BackwardParts(t *Tape, lanes int, parts iter.Seq[[]*Var], take func(leaf, g *tensor.Tensor) bool) *Grads {
 	s := newSweep(t, lanes)
 	s.take = take
@@ -191,7 +192,8 @@ func (s *Sweep) recall(v *Var) *tensor.Tensor {
 	return x
 }
 
-// Over is ct to be overwritten with a cotangent of v, where it can be and nobody else reads it, else New(v). Give hands it over.
+// Over is ct to be overwritten with a cotangent of v, where it can be and nobody else reads it, else New(v). Give
+// hands it over.
 func (s *Sweep) Over(ct *tensor.Tensor, v *Var) *tensor.Tensor {
 	if ct.Shared() || ct.Kind() != v.Value.Kind() || ct.Len() != s.lanes*v.Value.Len() {
 		return s.New(v)

@@ -2,13 +2,14 @@ package autograd
 
 import "fewshot/tensor"
 
-// Conv convolves images x [N,H,W,C] with w [Size²·C, O], as ConvWeight makes it, into [N,H',W',O], and adds b [O] to every pixel and a
-// residual r of the result's shape, unless they are nil. See [tensor.Conv].
+// Conv convolves images x [N,H,W,C] with w [Size²·C, O], as ConvWeight makes it, into [N,H',W',O], and adds b [O] to
+// every pixel and a residual r of the result's shape, unless they are nil. See [tensor.Conv].
 func Conv(x, w, b, r *Var, size, stride int) *Var {
 	return convolve(x, w, b, r, size, stride, false, false)
 }
 
-// ConvReLU is Conv with a ReLU behind it: the sign of the result says what its derivative is, so that nothing else is kept for it.
+// ConvReLU is Conv with a ReLU behind it: the sign of the result says what its derivative is, so that nothing else is
+// kept for it.
 func ConvReLU(x, w, b, r *Var, size, stride int) *Var {
 	return convolve(x, w, b, r, size, stride, true, false)
 }
@@ -72,8 +73,9 @@ func convolve(x, w, b, r *Var, size, stride int, relu, over bool) *Var {
 	return y
 }
 
-// ConvWeight brings a convolution's weight [O,C,k,k], as checkpoints have it, into the order [k·k·C, O] in which Conv reads it, with column o
-// times scale[o], unless scale is nil. The gradient of a weight is Full, and stays so on its way back.
+// ConvWeight brings a convolution's weight [O,C,k,k], as checkpoints have it, into the order [k·k·C, O] in which Conv
+// reads it, with column o times scale[o], unless scale is nil. The gradient of a weight is Full, and stays so on its
+// way back.
 func ConvWeight(w, scale *Var) *Var {
 	t, shape := w.tape, w.Shape()
 	o, c, k2 := shape[0], shape[1], shape[2]*shape[3]

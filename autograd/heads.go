@@ -55,8 +55,8 @@ func JoinHeads(y, w, b *Var) *Var {
 }
 
 // Attend lets queries q [B, Q, D] attend to x [B, L, D], which is both their keys and their values:
-// softmax(scale·q·xᵀ)·x. The result and the probabilities are Full, and so is the gradient of q: there are few queries, and
-// each stands for many tokens.
+// softmax(scale·q·xᵀ)·x. The result and the probabilities are Full, and so is the gradient of q: there are few
+// queries, and each stands for many tokens.
 func Attend(q, x *Var, scale float64) *Var {
 	t := q.tape
 	p, out := t.New(tensor.Full, replaceLast(q.Shape(), x.Value.Dim(2))...), t.New(tensor.Full, q.Shape()...)
@@ -90,8 +90,8 @@ func Attend(q, x *Var, scale float64) *Var {
 	})
 }
 
-// stack puts the matrices of upper [B, R, n] above those of lower, for each lane: [K, B, 2R, n]. Either may have lanes of its
-// own.
+// stack puts the matrices of upper [B, R, n] above those of lower, for each lane: [K, B, 2R, n]. Either may have
+// lanes of its own.
 func (s *Sweep) stack(upper, lower *tensor.Tensor) *tensor.Tensor {
 	r, n := upper.Dim(2), upper.Dim(1)
 	b := upper.Dim(3)

@@ -62,7 +62,8 @@ func TakeTokens(x *Var, at []int32) *Var {
 	return TakeRows(x, rows)
 }
 
-// TakeRows takes rows of x [..., D], counted over all of its axes before the last: [len(rows), D]. A row may be taken several times.
+// TakeRows takes rows of x [..., D], counted over all of its axes before the last: [len(rows), D]. A row may be taken
+// several times.
 func TakeRows(x *Var, rows []int32) *Var {
 	t, d := x.tape, x.Value.Dim(1)
 	n := x.Value.Len() / d

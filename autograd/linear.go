@@ -9,7 +9,8 @@ import (
 // Linear is x·wᵀ + b for x [..., in], w [out, in] and b [out] or nil, as torch.nn.functional.linear.
 func Linear(x, w, b *Var) *Var { return LinearAdd(x, w, b, nil) }
 
-// LinearAdd is x·wᵀ + b + r, for a residual r [..., out] or nil, which is added as the product is made: no pass over memory of its own.
+// LinearAdd is x·wᵀ + b + r, for a residual r [..., out] or nil, which is added as the product is made: no pass over
+// memory of its own.
 func LinearAdd(x, w, b, r *Var) *Var { return linear(x.Value.Kind(), x, w, b, r) }
 
 // linear is LinearAdd with a result of the given kind.
@@ -79,7 +80,8 @@ func onto(dst *tensor.Tensor, add bool) *tensor.Tensor {
 	return nil
 }
 
-// keepFactors lists what the gradient of a product reads: w, and what x is recalled from, each if the other needs a gradient.
+// keepFactors lists what the gradient of a product reads: w, and what x is recalled from, each if the other needs a
+// gradient.
 func keepFactors(x, w *Var) []*tensor.Tensor {
 	var keep []*tensor.Tensor
 	if x.NeedsGrad() {

@@ -81,7 +81,8 @@ func LowRank(x *Var, width int, scale float64, paths []Path) (h, w *Var) {
 	return l.inner(), l.outer()
 }
 
-// LowRankAdd is h·wᵀ + r for the factors of a LowRank and a residual r [..., width] or nil, in the given kind, which is r's.
+// LowRankAdd is h·wᵀ + r for the factors of a LowRank and a residual r [..., width] or nil, in the given kind, which
+// is r's.
 func LowRankAdd(h, w, r *Var, k tensor.Kind) *Var { return linear(k, h, w, nil, r) }
 
 // lowRank is a LowRank at work. Its paths lie beside each other: h and w have the columns of each from at[i] on.

@@ -68,8 +68,8 @@ func (n *network) inParts(t *autograd.Tape, ends ...int) *autograd.Grads {
 	}, nil)
 }
 
-// Gradients in parts are those of the whole but for rounding, and take the memory of a part: of that which grows with the
-// rows a program needs as much for parts of a half as for a half of the rows alone.
+// Gradients in parts are those of the whole but for rounding, and take the memory of a part: of that which grows with
+// the rows a program needs as much for parts of a half as for a half of the rows alone.
 func TestBackwardParts(t *testing.T) {
 	const rows = 24
 	n := newNetwork(t, rows)
@@ -187,7 +187,8 @@ func TestTakenMemory(t *testing.T) {
 		what     string
 	}{
 		{false, 2 * layers, "all gradients"},
-		// Of each layer but the first, whose input needs no gradient, the weight as it is seen, and two gradients of the last one.
+		// Of each layer but the first, whose input needs no gradient, the weight as it is seen, and two gradients of the
+		// last one.
 		{true, layers - 1 + 2, "weights and a layer's gradients"},
 	} {
 		bytes := dev.Measure(func() {
@@ -231,8 +232,8 @@ func TestBackwardPartsRefuses(t *testing.T) {
 	}
 }
 
-// What a tape with its sweep takes, in matrices: a cotangent of which nobody else knows is overwritten by the next, and a
-// second gradient of a weight is added to the first as it is computed.
+// What a tape with its sweep takes, in matrices: a cotangent of which nobody else knows is overwritten by the next,
+// and a second gradient of a weight is added to the first as it is computed.
 func TestSweepMemory(t *testing.T) {
 	const n = 64
 	dev := gradcheck.Ref(t)
@@ -255,7 +256,8 @@ func TestSweepMemory(t *testing.T) {
 			y := autograd.LinearAdd(x, w, nil, x)
 			return autograd.LinearAdd(y, w, nil, y)
 		}, 4},
-		// Of each layer two products; the activation between them is computed again, beside a cotangent, for the weight's gradient.
+		// Of each layer two products; the activation between them is computed again, beside a cotangent, for the weight's
+		// gradient.
 		"computed again": {func(x, w *autograd.Var) *autograd.Var {
 			for range 6 {
 				y := x

@@ -26,7 +26,8 @@ func LayerNorm(x, w, b *Var, eps float64) *Var {
 	})
 }
 
-// L2Normalize divides rows by their Euclidean norm. The result is Full: logits are made of it, a hundred times as large.
+// L2Normalize divides rows by their Euclidean norm. The result is Full: logits are made of it, a hundred times as
+// large.
 func L2Normalize(x *Var) *Var {
 	t := x.tape
 	out := t.New(tensor.Full, x.Shape()...)

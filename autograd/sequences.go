@@ -6,16 +6,17 @@ import (
 	"fewshot/tensor"
 )
 
-// Sequences are rows of a matrix that make Count sequences of Len tokens, one after the other from row First on. All of them
-// continue the same Shared rows from row Prefix on, if Shared is not 0. In a causal network what a prefix is does not depend on
-// what follows, so it is computed once, however many sequences it begins.
+// Sequences are rows of a matrix that make Count sequences of Len tokens, one after the other from row First on. All
+// of them continue the same Shared rows from row Prefix on, if Shared is not 0. In a causal network what a prefix is
+// does not depend on what follows, so it is computed once, however many sequences it begins.
 type Sequences struct{ First, Count, Len, Prefix, Shared int }
 
 // rows is how many rows of their own the sequences have.
 func (g Sequences) rows() int { return g.Count * g.Len }
 
-// CausalAttention is Attention, causal, for sequences of unequal lengths: qkv [R, 3D] to [R, D]. Each row belongs to one of the
-// groups, and a prefix to an earlier one than those that continue it. It is Attention on the sequences written out, to the bit.
+// CausalAttention is Attention, causal, for sequences of unequal lengths: qkv [R, 3D] to [R, D]. Each row belongs to
+// one of the groups, and a prefix to an earlier one than those that continue it. It is Attention on the sequences
+// written out, to the bit.
 func CausalAttention(qkv *Var, heads int, groups []Sequences) *Var {
 	t, d := qkv.tape, qkv.Value.Dim(1)/3
 	o := tensor.AttentionOptions{Heads: heads, K: d, V: 2 * d, Causal: true}
@@ -83,7 +84,8 @@ func (g Sequences) own(x *tensor.Tensor) *tensor.Tensor {
 	return y
 }
 
-// room is where the sequences written out go: memory of their own, or without prefixes that of x. The caller releases it.
+// room is where the sequences written out go: memory of their own, or without prefixes that of x. The caller releases
+// it.
 func (g Sequences) room(x *tensor.Tensor) *tensor.Tensor {
 	if w := x.Dim(1); g.Shared > 0 {
 		return x.Device().New(x.Kind(), g.Count, g.Shared+g.Len, w)

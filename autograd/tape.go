@@ -38,7 +38,8 @@ type Var struct {
 	again *again
 }
 
-// again is how a value that costs little is computed once more when the sweep needs it, instead of being kept until then.
+// again is how a value that costs little is computed once more when the sweep needs it, instead of being kept until
+// then.
 type again struct {
 	from    []*tensor.Tensor // what compute reads
 	compute func(out *tensor.Tensor)
@@ -167,7 +168,8 @@ func (t *Tape) Keep(f func() *Var) *Var {
 	return out
 }
 
-// LastPart says that what is recorded from here on is the last part of [BackwardParts], so that what was common to all parts can go.
+// LastPart says that what is recorded from here on is the last part of [BackwardParts], so that what was common to
+// all parts can go.
 func (t *Tape) LastPart() { t.last = true }
 
 // Spend is Done for a value that was made by Keep, in the last part; before, it does nothing and returns false.

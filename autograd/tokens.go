@@ -6,8 +6,8 @@ import (
 	"fewshot/tensor"
 )
 
-// JoinTokens puts sequences one behind the other: parts [B, L_i, D], or [L_i, D] for tokens that are the same for the whole batch,
-// to [B, ΣL_i, D]. If no part has a batch of its own, the result is [ΣL_i, D].
+// JoinTokens puts sequences one behind the other: parts [B, L_i, D], or [L_i, D] for tokens that are the same for the
+// whole batch, to [B, ΣL_i, D]. If no part has a batch of its own, the result is [ΣL_i, D].
 func JoinTokens(parts ...*Var) *Var {
 	t, first := parts[0].tape, parts[0].Value
 	b, length, d := 1, 0, first.Dim(1)

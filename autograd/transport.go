@@ -2,8 +2,8 @@ package autograd
 
 import "fewshot/tensor"
 
-// Transport weighs similarities s [B, M, N, C] by an optimal transport plan between the M rows and N columns of each image and class:
-// Σ plan·s, [B, C]. The plan is a constant for the gradient (see [tensor.Sinkhorn]).
+// Transport weighs similarities s [B, M, N, C] by an optimal transport plan between the M rows and N columns of each
+// image and class: Σ plan·s, [B, C]. The plan is a constant for the gradient (see [tensor.Sinkhorn]).
 func Transport(s *Var, o tensor.SinkhornOptions) *Var {
 	t, shape := s.tape, s.Shape()
 	b, pairs, c := shape[0], shape[1]*shape[2], shape[3]

@@ -64,7 +64,8 @@ func (b *backend) allowShared() error {
 	return nil
 }
 
-// threadsFor is the block for so many tiles of 16 rows, a warp each: in as few rounds as may be, none of them nearly idle.
+// threadsFor is the block for so many tiles of 16 rows, a warp each: in as few rounds as may be, none of them nearly
+// idle.
 func threadsFor(tiles, most int) int {
 	rounds := max(parts(tiles, most), 1)
 	return 32 * max(parts(tiles, rounds), 1)
@@ -83,7 +84,8 @@ func (b *backend) Attention(dst, lse, q, kv tensor.Buf, s tensor.AttentionShape)
 	}{at(dst), at(lse), at(q), at(kv), shapeOf(s)})
 }
 
-// forwardOnTensorCores reports false if keys and values of a head do not fit in shared memory: beyond 896 tokens on Hopper.
+// forwardOnTensorCores reports false if keys and values of a head do not fit in shared memory: beyond 896 tokens on
+// Hopper.
 func (b *backend) forwardOnTensorCores(dst, lse, q, kv tensor.Buf, s tensor.AttentionShape) bool {
 	about := b.dev.About()
 	shared := 2 * parts(s.LenKV, edge) * edge * rowBytes

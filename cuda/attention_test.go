@@ -13,7 +13,8 @@ import (
 // hopper and ampere are bytes of shared memory that a block may have on an H100 or H200, and on an A100.
 const hopper, ampere = 227 << 10, 163 << 10
 
-// Which kernel is used depends on the head, the format and on what fits in shared memory: one is found to be in use by its failing.
+// Which kernel is used depends on the head, the format and on what fits in shared memory: one is found to be in use
+// by its failing.
 func TestWaysOfAttention(t *testing.T) {
 	simulated(t)
 	for _, c := range []struct {

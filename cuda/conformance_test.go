@@ -11,8 +11,8 @@ import (
 	"fewshot/tensor/tensortest"
 )
 
-// TestMain keeps a GPU open all the while: otherwise its context would be made anew for each test that opens it, which takes
-// longer than most of them.
+// TestMain keeps a GPU open all the while: otherwise its context would be made anew for each test that opens it,
+// which takes longer than most of them.
 func TestMain(m *testing.M) {
 	if os.Getenv("FEWSHOT_GPU") != "" {
 		tensor.Open("cuda", tensor.Options{}) // what is wrong with it, tests say

@@ -11,7 +11,8 @@ import "fewshot/tensor"
 // rimmed is the sizes of images with a rim.
 type rimmed struct{ h, w, p, rows int }
 
-// rim is of s's images, or results of stride 1; rows is how many windows there are, those over the rim's pixels included.
+// rim is of s's images, or results of stride 1; rows is how many windows there are, those over the rim's pixels
+// included.
 func rim(s tensor.ConvShape) rimmed {
 	p := (s.Size - 1) / 2
 	r := rimmed{h: s.H + 2*p, w: s.W + 2*p, p: p}
@@ -24,8 +25,8 @@ func (b *backend) room(n int, size uint8) tensor.Buf {
 	return tensor.Buf{Ptr: b.scratch.take(b, n*int(size)), N: n, Size: size}
 }
 
-// withRim copies images of s's height and width and c channels, with so many rows and columns of zeros before them, and as many
-// as it takes after.
+// withRim copies images of s's height and width and c channels, with so many rows and columns of zeros before them,
+// and as many as it takes after.
 func (b *backend) withRim(x tensor.Buf, s tensor.ConvShape, c, before int) tensor.Buf {
 	r := rim(s)
 	wide, out := b.room(s.N*s.H*r.w*c, x.Size), b.room(s.N*r.h*r.w*c, x.Size)

@@ -28,8 +28,8 @@ func (b *backend) Gemm(g tensor.GemmArgs) {
 	})
 }
 
-// BiasKind: cuBLASLt adds a bias in the format of the product. To convert it takes a small kernel, which with an image or a
-// few is felt.
+// BiasKind: cuBLASLt adds a bias in the format of the product. To convert it takes a small kernel, which with an
+// image or a few is felt.
 func (b *backend) BiasKind() tensor.Kind { return tensor.Compute }
 
 func (b *backend) about() driver.About { return b.dev.About() }

@@ -33,8 +33,9 @@ func TestProductThatIsRefusedLate(t *testing.T) {
 	closeDevice(t, d)
 }
 
-// The products of an image encoder and of its gradients go to cuBLASLt as they are, and not to the package's own kernel, which
-// is many times slower: a device without that kernel, and without the one that converts, makes them all.
+// The products of an image encoder and of its gradients go to cuBLASLt as they are, and not to the package's own
+// kernel, which is many times slower: a device without that kernel, and without the one that converts, makes them
+// all.
 func TestProductsOfEncodersGoToCuBLASLt(t *testing.T) {
 	images, tokens, width := 2, 17, 64
 	if os.Getenv("FEWSHOT_GPU") != "" {

@@ -9,8 +9,8 @@ import (
 	"fewshot/tensor"
 )
 
-// Images a second from crops of 375x375 of pictures of 500x375 to 224 pixels, about what training asks for, with what the host
-// has to hand over for them.
+// Images a second from crops of 375x375 of pictures of 500x375 to 224 pixels, about what training asks for, with what
+// the host has to hand over for them.
 func BenchmarkResample(b *testing.B) {
 	const w, h, size, taps = 500, 375, 224, 8
 	d := device(b, tensor.Options{Precision: "bf16"})

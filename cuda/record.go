@@ -28,8 +28,8 @@ type program struct {
 // numberAlign is where labels and ids of different operands start, in elements: at lines of the L2 cache.
 const numberAlign = 64
 
-// Record captures the operations that f asks for. With FEWSHOT_CUDA_DEBUG they stay a list of calls, each waited for, so
-// that an error is found with its kernel.
+// Record captures the operations that f asks for. With FEWSHOT_CUDA_DEBUG they stay a list of calls, each waited for,
+// so that an error is found with its kernel.
 func (b *backend) Record(f func()) (tensor.Recording, error) {
 	switch {
 	case b.program != nil:
@@ -101,8 +101,8 @@ func (p *program) number(v []int32) (at uint64, ok bool) {
 	return uint64(p.device) + 4*uint64(lo), true
 }
 
-// Run sends labels and ids through the staging ring, whose slots are not used again before they are copied, and launches
-// the graph.
+// Run sends labels and ids through the staging ring, whose slots are not used again before they are copied, and
+// launches the graph.
 func (p *program) Run() {
 	at := 0
 	for _, v := range p.numbers {

@@ -12,8 +12,8 @@ import (
 	"fewshot/tensor"
 )
 
-// layer is a step in small: a product with a bias, in the device's format, a loss to labels with its gradient, a gradient of the
-// weight, and sums that need scratch memory.
+// layer is a step in small: a product with a bias, in the device's format, a loss to labels with its gradient, a
+// gradient of the weight, and sums that need scratch memory.
 type layer struct {
 	d              *tensor.Device
 	x, w, bias     *tensor.Tensor
@@ -132,8 +132,8 @@ func TestProgramRunsAhead(t *testing.T) {
 	closeDevice(t, d)
 }
 
-// A program keeps its memory for partial results, however much others need meanwhile. The simulated device notices what is
-// written to memory that was given back.
+// A program keeps its memory for partial results, however much others need meanwhile. The simulated device notices
+// what is written to memory that was given back.
 func TestProgramKeepsItsScratch(t *testing.T) {
 	d := device(t, tensor.Options{Poison: true})
 	l := newLayer(d)

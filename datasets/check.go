@@ -60,8 +60,8 @@ type Report struct {
 	Missing FileList `json:"missing"`
 	// Unreadable are the images that are there and no good, with the reason.
 	Unreadable FileList `json:"unreadable"`
-	// Copies are images of one part with the same bytes as one of another: results on them say too much. Mislabeled are images of
-	// a part with the same bytes and another label.
+	// Copies are images of one part with the same bytes as one of another: results on them say too much. Mislabeled are
+	// images of a part with the same bytes and another label.
 	Copies     FileList `json:"copies"`
 	Mislabeled FileList `json:"mislabeled"`
 	// Notes are Dataset.Notes.
@@ -246,7 +246,8 @@ func (r *Report) inspect(ctx context.Context, d *Dataset, opts CheckOptions) err
 	return r.findCopies(ctx, d, all, part, verdicts, opts)
 }
 
-// findCopies looks for images with the same bytes in different parts, or with different labels. What begins alike is read whole.
+// findCopies looks for images with the same bytes in different parts, or with different labels. What begins alike is
+// read whole.
 func (r *Report) findCopies(ctx context.Context, d *Dataset, all []Item, part []string, verdicts []verdict, opts CheckOptions) error {
 	differ := func(i, j int) bool {
 		return all[i].Path != all[j].Path && (part[i] != part[j] || all[i].Label != all[j].Label)
@@ -361,8 +362,8 @@ func unreadable(err error) verdict {
 	return verdict{reason: err.Error()}
 }
 
-// imageFormat is the file name extension of the format that an image's first bytes announce, or "" for those that are not
-// read.
+// imageFormat is the file name extension of the format that an image's first bytes announce, or "" for those that are
+// not read.
 func imageFormat(head []byte) string {
 	name, _ := imaging.Format(head)
 	return map[string]string{"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WebP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PNM": ".ppm"}[name]

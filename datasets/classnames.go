@@ -68,9 +68,9 @@ func (d *Dataset) warnOfNames() {
 	}
 }
 
-// parseClasses reads lines of a folder or label and the name of its class. A line that is a folder alone, or a number and a folder
-// (as CUB-200 has it), leaves that one its name. Where the classes are called by the numbers from 0 or from 1 and there is a line
-// for each that begins with no number, the lines are their names in order.
+// parseClasses reads lines of a folder or label and the name of its class. A line that is a folder alone, or a number
+// and a folder (as CUB-200 has it), leaves that one its name. Where the classes are called by the numbers from 0 or
+// from 1 and there is a line for each that begins with no number, the lines are their names in order.
 func parseClasses(file string, data []byte, classes []string) (map[string]string, error) {
 	p := problems{file: file}
 	text, problem := plainText(data)

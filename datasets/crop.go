@@ -12,15 +12,15 @@ import (
 // A Picture is a decoded image: W×H pixels in Pix, three bytes each.
 type Picture = imaging.RGB
 
-// A Crop says how an image of a batch is made of its item's picture, for those who keep pictures and make images where they
-// are needed. It is all integers, so that everybody who does the sums gets the same pixels.
+// A Crop says how an image of a batch is made of its item's picture, for those who keep pictures and make images
+// where they are needed. It is all integers, so that everybody who does the sums gets the same pixels.
 type Crop struct {
 	// Left and Top are where in the picture the part begins that is looked at.
 	Left, Top int
-	// Columns and Rows are the filters that the part goes through, along its rows and across them, each to Size samples. A
-	// filter has three numbers for each output sample, which are the first input sample, how many there are, and where in
-	// the filter their weights begin; then come the weights, with 22 fractional bits. After each filter a sample is rounded
-	// and clipped to 8 bits.
+	// Columns and Rows are the filters that the part goes through, along its rows and across them, each to Size samples.
+	// A filter has three numbers for each output sample, which are the first input sample, how many there are, and where
+	// in the filter their weights begin; then come the weights, with 22 fractional bits. After each filter a sample is
+	// rounded and clipped to 8 bits.
 	Columns, Rows []int32
 	// RowsFirst says that Rows is the first of the two filters; else Columns is.
 	RowsFirst bool

@@ -92,7 +92,8 @@ func (k *keeper) collect(t *testing.T, tr Transform, batches iter.Seq2[*Batch, e
 	return all
 }
 
-// Whoever keeps the pictures and does the sums gets the pixels that the loader makes, bit for bit, and each picture once.
+// Whoever keeps the pictures and does the sums gets the pixels that the loader makes, bit for bit, and each picture
+// once.
 func TestCropsGiveThePixels(t *testing.T) {
 	d := loaderData(t, 23)
 	ctx := context.Background()

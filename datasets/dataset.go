@@ -61,8 +61,8 @@ type Dataset struct {
 	// Generated is true if the division was made here, because the published one is missing or does
 	// not exist. Results on it are not comparable with published ones.
 	Generated bool
-	// Notes say how the folder was read where that is not plain: which folders were taken for which part, which were passed
-	// through.
+	// Notes say how the folder was read where that is not plain: which folders were taken for which part, which were
+	// passed through.
 	Notes []string
 	// Warnings are things a user should know that do not keep the data set from being used:
 	// unexpected counts, duplicates, classes with few images.
@@ -74,8 +74,8 @@ type Dataset struct {
 
 	// home is the folder that confines the images: Root, or a folder above it that belongs to the data set as well.
 	home string
-	// mounts are folders under Root, by their paths, that may themselves be symbolic links out of home: those that the table of
-	// data sets names, and parts, which people do link to where their disks are.
+	// mounts are folders under Root, by their paths, that may themselves be symbolic links out of home: those that the
+	// table of data sets names, and parts, which people do link to where their disks are.
 	mounts []string
 	// loose says that paths in a split file may begin at home, or with a folder's name above it, as well as at Root.
 	loose bool

@@ -11,12 +11,13 @@ import (
 	"sync/atomic"
 )
 
-// Digest returns the SHA-256, in hexadecimal, of what items teach: the class names, and each item's label and the contents of
-// its file, in order. items must be items of d. Where SplitHash tells which images were taken by their names, this tells whether
-// they still hold the same pictures; names do not matter to it, so that a data set in memory and its copy on disk agree.
+// Digest returns the SHA-256, in hexadecimal, of what items teach: the class names, and each item's label and the
+// contents of its file, in order. items must be items of d. Where SplitHash tells which images were taken by their
+// names, this tells whether they still hold the same pictures; names do not matter to it, so that a data set in
+// memory and its copy on disk agree.
 //
-// It reads every image once, as many at a time as there are processors. The error is that of the first image which cannot be
-// read, an *Error naming the file, or the context's.
+// It reads every image once, as many at a time as there are processors. The error is that of the first image which
+// cannot be read, an *Error naming the file, or the context's.
 func (d *Dataset) Digest(ctx context.Context, items []Item) (string, error) {
 	sums := make([][sha256.Size]byte, len(items))
 	errs := make([]error, len(items))

@@ -11,11 +11,11 @@ import (
 	"fewshot/nn/words"
 )
 
-// A Division says how the images of each class are divided where nobody has divided them. The zero value is CoOp's: 50 % for
-// training, 20 % for validation, the rest for testing, with seed 1.
+// A Division says how the images of each class are divided where nobody has divided them. The zero value is CoOp's:
+// 50 % for training, 20 % for validation, the rest for testing, with seed 1.
 //
-// Each class's images are sorted by name and shuffled by Python's generator, whichever way they are divided then. So a division is
-// the same on every machine, and the same number of shots may be drawn from it by any seed.
+// Each class's images are sorted by name and shuffled by Python's generator, whichever way they are divided then. So
+// a division is the same on every machine, and the same number of shots may be drawn from it by any seed.
 type Division struct {
 	// Train and Val are the shares of a class for training and validation.
 	Train, Val float64
@@ -32,8 +32,8 @@ func (v Division) set() bool { return v != Division{} }
 
 const divisionFix = "give a share for training (0.8), shares for training and validation (0.7,0.1), or a fold of several (1/5)"
 
-// ParseDivision reads "0.8", the share of each class for training, the rest being for testing; "0.7,0.1", shares for training and
-// validation; or "2/5", the second of five folds for testing and the others for training.
+// ParseDivision reads "0.8", the share of each class for training, the rest being for testing; "0.7,0.1", shares for
+// training and validation; or "2/5", the second of five folds for testing and the others for training.
 func ParseDivision(s string, seed uint64) (Division, error) {
 	v := Division{Seed: seed}
 	bad := func(format string, args ...any) (Division, error) {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What CLIP's authors published, in their order: the digest is that of open_clip 3.3's OPENAI_IMAGENET_TEMPLATES, a prompt a line.
+// What CLIP's authors published, in their order: the digest is that of open_clip 3.3's OPENAI_IMAGENET_TEMPLATES, a
+// prompt a line.
 func TestEnsembles(t *testing.T) {
 	eighty, seven := Ensembles()["imagenet80"], Ensembles()["imagenet7"]
 	if len(eighty) != 80 || len(seven) != 7 {

@@ -26,7 +26,8 @@ type Error struct {
 	Err error
 }
 
-// Error renders one problem on one line, and several below each other. What strangers wrote is harmless to a terminal in it.
+// Error renders one problem on one line, and several below each other. What strangers wrote is harmless to a terminal
+// in it.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(quote.Plain(e.File))

@@ -17,9 +17,9 @@ const defaultTemplate = photo
 // maxTemplateBytes bounds template.txt.
 const maxTemplateBytes = 1 << 20
 
-// OpenFolder opens a folder of the user's own images as [OpenWith] does. template is the prompt, with {} for the class name. If it
-// is empty, it is the first line of dir/template.txt, whose further lines are the prompt ensemble; without that file it is
-// "a photo of a {}.".
+// OpenFolder opens a folder of the user's own images as [OpenWith] does. template is the prompt, with {} for the
+// class name. If it is empty, it is the first line of dir/template.txt, whose further lines are the prompt ensemble;
+// without that file it is "a photo of a {}.".
 func OpenFolder(dir, template string) (*Dataset, error) {
 	var o Options
 	if template != "" {

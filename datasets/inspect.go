@@ -6,16 +6,16 @@ import (
 	"fewshot/datasets/internal/imaging"
 )
 
-// InspectImage tells, at a small part of the cost of decoding it, whether an encoded image looks sound: its format, its headers
-// and size, and whether it goes on to its end. Every error is the *ImageError that [CheckImage] gives; damage within the
-// codes of a JPEG image is not seen.
+// InspectImage tells, at a small part of the cost of decoding it, whether an encoded image looks sound: its format,
+// its headers and size, and whether it goes on to its end. Every error is the *ImageError that [CheckImage] gives;
+// damage within the codes of a JPEG image is not seen.
 func InspectImage(name string, data []byte) error {
 	return imaging.Inspect(name, data, imaging.DefaultLimits)
 }
 
-// Inspect reads the files of items and looks at each as [InspectImage] does, so that a missing, truncated or oversized image is
-// known before a long run begins, and all of them at once. It returns nil, the context's error, or an *Error that names the
-// first of those that are no good, in the order of the items, and their number.
+// Inspect reads the files of items and looks at each as [InspectImage] does, so that a missing, truncated or
+// oversized image is known before a long run begins, and all of them at once. It returns nil, the context's error, or
+// an *Error that names the first of those that are no good, in the order of the items, and their number.
 func (d *Dataset) Inspect(ctx context.Context, items []Item) error {
 	reasons := make([]string, len(items))
 	each(ctx, len(items), func(i int) {

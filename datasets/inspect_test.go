@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// All images that are no good are named at once, in the order of the items, with the reason that reading them would give.
+// All images that are no good are named at once, in the order of the items, with the reason that reading them would
+// give.
 func TestInspect(t *testing.T) {
 	root := t.TempDir()
 	jpg := string(readFixture(t, pictureDir+"/420.jpg"))

@@ -128,7 +128,8 @@ func (d *Dataset) note(format string, args ...any) {
 	d.Notes = append(d.Notes, quote.Text(fmt.Sprintf(format, args...)))
 }
 
-// useRows makes items and classes of rows. file is for messages; order is that of the classes, if it is not that of their names.
+// useRows makes items and classes of rows. file is for messages; order is that of the classes, if it is not that of
+// their names.
 func (d *Dataset) useRows(file string, rows []row, order []string, by Division) error {
 	p := problems{file: file}
 	divided, undivided, training := 0, 0, 0
@@ -211,7 +212,8 @@ func (d *Dataset) useRows(file string, rows []row, order []string, by Division) 
 	return nil
 }
 
-// place finds the folder that a table's paths begin at, its own or one beside it, and the ending that they lack, if they do.
+// place finds the folder that a table's paths begin at, its own or one beside it, and the ending that they lack, if
+// they do.
 func (d *Dataset) place(rows []row) {
 	const tried = 16 // images, spread over the table
 	found := func(dir, ending string) (n int) {

@@ -14,11 +14,11 @@ import (
 	"fewshot/nn/words"
 )
 
-// layout says what the folders of a data set are for. It is found out once, from the names in a [tree] alone, and all that
-// reads a folder of images goes by it.
+// layout says what the folders of a data set are for. It is found out once, from the names in a [tree] alone, and all
+// that reads a folder of images goes by it.
 type layout struct {
-	// train, val and test hold class folders, nil where the data set has no such part. Without a division all images are in all,
-	// or in folds.
+	// train, val and test hold class folders, nil where the data set has no such part. Without a division all images are
+	// in all, or in folds.
 	train, val, test, all *tree
 	// folds are the parts of a cross-validation.
 	folds []*tree
@@ -26,8 +26,8 @@ type layout struct {
 	inner bool
 	// level is how many folders below its part a class is.
 	level int
-	// split are CoOp's split files, table the tables of paths and labels that say what the images are; at is the folder they
-	// are in.
+	// split are CoOp's split files, table the tables of paths and labels that say what the images are; at is the folder
+	// they are in.
 	split, table []string
 	at           *tree
 	// inTables says that each part has a table of its images, and no class folders.
@@ -52,8 +52,8 @@ var partWords = map[string]string{
 	"test": partTest, "testing": partTest,
 }
 
-// partOf says which part a folder is by its name: a word of partWords in any case, with "set", "data" or "images" behind it or
-// not, as in "Train", "validation" or "test_set". "" means none.
+// partOf says which part a folder is by its name: a word of partWords in any case, with "set", "data" or "images"
+// behind it or not, as in "Train", "validation" or "test_set". "" means none.
 func partOf(name string) string {
 	word := strings.ToLower(strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || r == ' ' || r == '.' {
@@ -87,7 +87,8 @@ func affixedPart(name string) (part, rest string) {
 	return part, rest
 }
 
-// foldOf is the number of a fold of a cross-validation, from 1, by a folder's name: "fold1", "Fold_2", "cv-3". 0 means none.
+// foldOf is the number of a fold of a cross-validation, from 1, by a folder's name: "fold1", "Fold_2", "cv-3". 0
+// means none.
 func foldOf(name string) (n int) {
 	word := strings.TrimRight(name, "0123456789")
 	digits := name[len(word):]
@@ -132,8 +133,8 @@ func (r *recognizer) note(format string, args ...any) {
 	r.notes = append(r.notes, quote.Text(fmt.Sprintf(format, args...)))
 }
 
-// recognize finds out the layout of the data set in root. What could be read in two ways is refused, with the path or the flag
-// that would do; level is -class-level, or 0.
+// recognize finds out the layout of the data set in root. What could be read in two ways is refused, with the path or
+// the flag that would do; level is -class-level, or 0.
 func recognize(dir string, root *tree, level int) (*layout, error) {
 	r := &recognizer{dir: dir, layout: layout{level: level}}
 	t := root
@@ -283,8 +284,8 @@ func (r *recognizer) take(t *tree, named map[string][]*tree, all []*tree) error 
 	return nil
 }
 
-// affixed looks for parts whose names say more, all the same: seg_train/ and seg_test/. One alone counts where nothing else has
-// images.
+// affixed looks for parts whose names say more, all the same: seg_train/ and seg_test/. One alone counts where
+// nothing else has images.
 func affixed(t *tree) (named map[string][]*tree, rest []*tree) {
 	live := t.live()
 	byAffix := make(map[string]map[string][]*tree)
@@ -419,8 +420,8 @@ func hasInnerParts(t *tree) bool {
 	return len(t.images) == 0 && len(live) > 0 && !slices.ContainsFunc(live, func(c *tree) bool { return partOf(c.name) == "" || !c.flat() })
 }
 
-// levels finds out how many folders below its part a class is, and goes down to the folder that the level is counted from:
-// folders that are alone are passed through.
+// levels finds out how many folders below its part a class is, and goes down to the folder that the level is counted
+// from: folders that are alone are passed through.
 func (r *recognizer) levels() error {
 	if r.level > 0 {
 		return nil // it is counted from the parts, whatever they look like
@@ -492,5 +493,6 @@ func tablesOf(t *tree) []string {
 	return found
 }
 
-// canonical brings spellings of a name together that look the same: macOS writes é as e and an accent, Linux as one character.
+// canonical brings spellings of a name together that look the same: macOS writes é as e and an accent, Linux as one
+// character.
 func canonical(name string) string { return norm.NFC.String(name) }

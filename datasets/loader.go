@@ -43,16 +43,17 @@ type LoaderOptions struct {
 	// with Augment, three bytes a pixel, and the cropped one without. Once the cache is full nothing replaces what it has:
 	// in epochs of random order every other choice is as good.
 	CacheBytes int64
-	// Crops asks for batches of crops in place of pixels. Each item's picture comes with the first batch that has the item,
-	// and its file is never read again: whoever reads the batches keeps the pictures. CacheBytes is of no use then.
+	// Crops asks for batches of crops in place of pixels. Each item's picture comes with the first batch that has the
+	// item, and its file is never read again: whoever reads the batches keeps the pictures. CacheBytes is of no use
+	// then.
 	Crops bool
 }
 
 // A Loader makes batches of the items of a data set, decoding in the background.
 //
-// The batches of an epoch are a function of the items, the options that say what to compute, and the number of the epoch.
-// Workers and CacheBytes have no influence, nor have the batches that were read before. Several epochs may be read at the
-// same time.
+// The batches of an epoch are a function of the items, the options that say what to compute, and the number of the
+// epoch. Workers and CacheBytes have no influence, nor have the batches that were read before. Several epochs may be
+// read at the same time.
 type Loader struct {
 	ds    *Dataset
 	items []Item
@@ -65,7 +66,8 @@ type Loader struct {
 	last  atomic.Int64                  // see Last
 }
 
-// NewLoader makes a loader of items, which must be items of ds. It panics if BatchSize or Transform.Size is less than 1.
+// NewLoader makes a loader of items, which must be items of ds. It panics if BatchSize or Transform.Size is less than
+// 1.
 func NewLoader(ds *Dataset, items []Item, opt LoaderOptions) *Loader {
 	if opt.BatchSize < 1 || opt.Transform.Size < 1 {
 		panic(fmt.Sprintf("datasets.NewLoader: batch size %d, image size %d", opt.BatchSize, opt.Transform.Size))
@@ -100,8 +102,8 @@ func (l *Loader) Batches() int {
 	return (n + b - 1) / b
 }
 
-// prefetch is how many batches may be ready or in work while one is being used. One more would cover nothing but a batch
-// that takes as long as two.
+// prefetch is how many batches may be ready or in work while one is being used. One more would cover nothing but a
+// batch that takes as long as two.
 const prefetch = 2
 
 // BatchesHeld is of how many batches a loader keeps the pixels.
@@ -116,9 +118,10 @@ const BatchesHeld = prefetch + 1
 //		...
 //	}
 //
-// A batch is valid until the next one is asked for; then its memory is used again. The first error, which names the file,
-// ends the epoch; if several images fail, it is that of the first in the epoch's order. When ctx is done, the epoch ends with
-// its error. Leaving the loop early is fine: the workers have stopped when the statement after it runs.
+// A batch is valid until the next one is asked for; then its memory is used again. The first error, which names the
+// file, ends the epoch; if several images fail, it is that of the first in the epoch's order. When ctx is done, the
+// epoch ends with its error. Leaving the loop early is fine: the workers have stopped when the statement after it
+// runs.
 func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, error] {
 	if epoch < 0 || from < 0 {
 		panic(fmt.Sprintf("datasets.Loader: epoch %d from batch %d", epoch, from))

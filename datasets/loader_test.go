@@ -254,8 +254,8 @@ func TestLoaderStops(t *testing.T) {
 	settled(before)
 }
 
-// settled waits until there are no more than n goroutines; one that has done its work still has to end. How long that takes is the
-// machine's affair: one that never ends is shown, with where it is, when the test's own timeout is over.
+// settled waits until there are no more than n goroutines; one that has done its work still has to end. How long that
+// takes is the machine's affair: one that never ends is shown, with where it is, when the test's own timeout is over.
 func settled(n int) {
 	for runtime.NumGoroutine() > n {
 		runtime.Gosched()

@@ -20,8 +20,8 @@ func Open(root, name string) (*Dataset, error) { return OpenWith(root, name, Opt
 type Options struct {
 	// Templates are the prompts, with {} for the class name, in place of the data set's own.
 	Templates []string
-	// ClassLevel is how many folders below its part, or below the data set where it has no parts, a class is: 1 or more. 0 means
-	// that the folders show it.
+	// ClassLevel is how many folders below its part, or below the data set where it has no parts, a class is: 1 or more.
+	// 0 means that the folders show it.
 	ClassLevel int
 	// Division divides a folder that has no parts; the zero value divides it 50/20/30, as CoOp does.
 	Division Division
@@ -49,14 +49,14 @@ type Options struct {
 //	                               and test.csv; metadata.csv in each part; a table's own path may be given too
 //	dir/….parquet                  Hugging Face's datasets with images inside; parts by the names of files or folders
 //
-// A table has columns for the path and the label of an image, and one for its part if it divides them. classes.txt in the folder,
-// or Options.ClassNames, gives the classes other names than their folders or labels have.
+// A table has columns for the path and the label of an image, and one for its part if it divides them. classes.txt in
+// the folder, or Options.ClassNames, gives the classes other names than their folders or labels have.
 //
-// Folders that are alone are passed through. What was read as what is in Dataset.Notes where it is not plain, and what could be
-// read in two ways is refused, with the path or the flag that would do. A class is called like its folder, with spaces for
-// underscores, and labels follow the sorted folder names. Images count at any depth below their class; what systems and programs
-// leave behind (names that begin with a dot, __MACOSX, @eaDir, …) is passed over. If there is no test folder, val is the test set,
-// as in ImageNet, and nothing is left for validation.
+// Folders that are alone are passed through. What was read as what is in Dataset.Notes where it is not plain, and
+// what could be read in two ways is refused, with the path or the flag that would do. A class is called like its
+// folder, with spaces for underscores, and labels follow the sorted folder names. Images count at any depth below
+// their class; what systems and programs leave behind (names that begin with a dot, __MACOSX, @eaDir, …) is passed
+// over. If there is no test folder, val is the test set, as in ImageNet, and nothing is left for validation.
 func OpenWith(root, name string, o Options) (*Dataset, error) {
 	if o.ClassLevel < 0 || o.ClassLevel > maxTreeDepth {
 		return nil, fmt.Errorf("class level %d: not a number of folders from 1 to %d", o.ClassLevel, maxTreeDepth)

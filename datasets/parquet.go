@@ -41,7 +41,8 @@ func openParquet(file string, o Options) (*Dataset, error) {
 	return d.named(d.Root, o)
 }
 
-// parquetPart says which part a Parquet file is, by its name ("train-00000-of-00001.parquet") or its folder's ("test/0000.parquet").
+// parquetPart says which part a Parquet file is, by its name ("train-00000-of-00001.parquet") or its folder's
+// ("test/0000.parquet").
 func parquetPart(file string) string {
 	if part, _ := affixedPart(strings.TrimSuffix(path.Base(file), path.Ext(file))); part != "" {
 		return part
@@ -190,7 +191,8 @@ func (t *parquetTable) read() (rows []row, err error) {
 	return rows, nil
 }
 
-// columns finds the columns of images and labels, by the features that datasets writes into the file, or by their names.
+// columns finds the columns of images and labels, by the features that datasets writes into the file, or by their
+// names.
 func (t *parquetTable) columns(f *parquet.File) error {
 	var hf struct {
 		Info struct {

@@ -12,7 +12,8 @@ import (
 	"fewshot/nn/words"
 )
 
-// classFolder is a class in a part: its path below the part in one spelling, its own name, and its images' paths below Root.
+// classFolder is a class in a part: its path below the part in one spelling, its own name, and its images' paths
+// below Root.
 type classFolder struct {
 	key    string
 	folder *tree
@@ -22,8 +23,8 @@ type classFolder struct {
 // name is the folder's own, in one spelling.
 func (c classFolder) name() string { return canonical(c.folder.name) }
 
-// classes lists the class folders of a part, sorted by name. What is wrong with them goes to p; empty says that a folder without
-// images is wrong.
+// classes lists the class folders of a part, sorted by name. What is wrong with them goes to p; empty says that a
+// folder without images is wrong.
 func (d *Dataset) classes(part *tree, level int, empty bool, p *problems) []classFolder {
 	var classes []classFolder
 	var loose, other tally

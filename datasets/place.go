@@ -14,8 +14,8 @@ import (
 
 // open opens the image at path, and returns its size.
 //
-// It is looked for where the path says, and then where the folders of a data set lie that was unpacked or written in another
-// way. Whatever is opened is below home, or below Root or a mount where these are links that lead out of it.
+// It is looked for where the path says, and then where the folders of a data set lie that was unpacked or written in
+// another way. Whatever is opened is below home, or below Root or a mount where these are links that lead out of it.
 func (d *Dataset) open(p string) (*os.File, int64, error) {
 	if d.Root == "" || !fs.ValidPath(p) {
 		return nil, 0, errBadPath
@@ -114,8 +114,8 @@ func below(p, dir string) (rest string, ok bool) {
 	return strings.CutPrefix(p, dir+"/")
 }
 
-// openBelow opens a regular file at a path that may not leave dir, and returns its size. Accents may be spelt in one character or
-// in two.
+// openBelow opens a regular file at a path that may not leave dir, and returns its size. Accents may be spelt in one
+// character or in two.
 func openBelow(dir, name string) (*os.File, int64, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

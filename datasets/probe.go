@@ -8,9 +8,9 @@ import (
 	"fewshot/datasets/internal/pyrand"
 )
 
-// FewShotOfProbe returns the data set with the images that CoOp's linear probe (lpclip) draws: shots training images and
-// min(shots, 4) validation images per class, in the order of the labels. They are not those of [Dataset.FewShot], as
-// lpclip draws by numpy.random.seed(seed). It cannot draw from fewer images than it wants, and no more can this.
+// FewShotOfProbe returns the data set with the images that CoOp's linear probe (lpclip) draws: shots training images
+// and min(shots, 4) validation images per class, in the order of the labels. They are not those of [Dataset.FewShot],
+// as lpclip draws by numpy.random.seed(seed). It cannot draw from fewer images than it wants, and no more can this.
 func (d *Dataset) FewShotOfProbe(shots int, seed uint64) (*Dataset, error) {
 	train, val, err := DrawProbe(labelsOf(d.Train), labelsOf(d.Val), shots, seed)
 	if err != nil {

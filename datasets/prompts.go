@@ -22,8 +22,9 @@ const (
 
 const promptsFix = `a file of prompts is {"class name": ["a prompt", …], …} with every class, as CuPL has it`
 
-// ReadPrompts reads a file of prompts for each class, as CuPL publishes them, and returns those of each of the classes by its label,
-// with warnings. Names of classes agree if they do so without case, blanks, '-' and '_'. Every class must be there. Errors are *Error.
+// ReadPrompts reads a file of prompts for each class, as CuPL publishes them, and returns those of each of the
+// classes by its label, with warnings. Names of classes agree if they do so without case, blanks, '-' and '_'. Every
+// class must be there. Errors are *Error.
 func ReadPrompts(file string, classes []string) (prompts [][]string, warnings []string, err error) {
 	data, err := readText(file, maxPromptsBytes)
 	if err != nil {
@@ -47,8 +48,8 @@ func (d *Dataset) WithPrompts(file string) (*Dataset, error) {
 	return &out, nil
 }
 
-// PromptsHash is the SHA-256, in hexadecimal, of the prompts that each class has for itself, those left out by Subset among them;
-// "templates" where they have none.
+// PromptsHash is the SHA-256, in hexadecimal, of the prompts that each class has for itself, those left out by Subset
+// among them; "templates" where they have none.
 func (d *Dataset) PromptsHash() string {
 	if d.Prompts == nil {
 		return "templates"

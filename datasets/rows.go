@@ -16,15 +16,16 @@ import (
 	"fewshot/nn/words"
 )
 
-// row is a line of a table of images: a path, what the image shows, and the part that it belongs to, "" if the table does not say.
+// row is a line of a table of images: a path, what the image shows, and the part that it belongs to, "" if the table
+// does not say.
 type row struct {
 	line        int
 	path, class string
 	part        string
 }
 
-// Columns of tables by their names, in any case and with '-', '_' or blanks or none. The first that a table has counts: names of
-// classes before numbers.
+// Columns of tables by their names, in any case and with '-', '_' or blanks or none. The first that a table has
+// counts: names of classes before numbers.
 var (
 	pathColumns  = []string{"filename", "path", "imagepath", "filepath", "imagefile", "imagename", "impath", "imgpath", "image", "img", "file", "imageid", "id"}
 	classColumns = []string{"classname", "labelname", "categoryname", "class", "category", "label", "labels", "target", "classid", "labelid"}
@@ -42,7 +43,8 @@ func columnName(s string) string {
 // columns are the places of what is read of a table; -1 stands for none.
 type columns struct{ path, class, part int }
 
-// findColumns finds the columns in a header; label is that of labels, if the user said it. What is missing or there twice is said.
+// findColumns finds the columns in a header; label is that of labels, if the user said it. What is missing or there
+// twice is said.
 func findColumns(header []string, label string) (c columns, problem string) {
 	classColumns := classColumns
 	if label != "" {
@@ -88,8 +90,8 @@ func findColumns(header []string, label string) (c columns, problem string) {
 	return c, ""
 }
 
-// headless finds the columns of a table without a header by its first line: a path that ends like an image, a label, and a part's
-// word or none.
+// headless finds the columns of a table without a header by its first line: a path that ends like an image, a label,
+// and a part's word or none.
 func headless(first []string) (c columns, ok bool) {
 	c = columns{-1, -1, -1}
 	for i, f := range first {
@@ -107,7 +109,8 @@ func headless(first []string) (c columns, ok bool) {
 	return c, c.path >= 0 && c.class >= 0 && (len(first) == 2 || len(first) == 3 && c.part >= 0)
 }
 
-// parseRows reads a table by the ending of its name: .csv, .tsv or .jsonl. label is the column of labels, if the user said it.
+// parseRows reads a table by the ending of its name: .csv, .tsv or .jsonl. label is the column of labels, if the user
+// said it.
 func parseRows(file string, data []byte, label string) ([]row, error) {
 	if len(data) > maxSplitBytes {
 		return nil, fault(file, nil, "", "is %d bytes; the limit for a table is %d", len(data), maxSplitBytes)
@@ -132,7 +135,8 @@ func parseRows(file string, data []byte, label string) ([]row, error) {
 // separators are what may stand between the fields of a line.
 var separators = []rune{',', '\t', ';', '|'}
 
-// parseCSV reads a table whose fields are separated by commas, tabs, semicolons or bars, whichever gives columns that are known.
+// parseCSV reads a table whose fields are separated by commas, tabs, semicolons or bars, whichever gives columns that
+// are known.
 func parseCSV(p *problems, text []byte, label string) []row {
 	var c columns
 	var separator rune

@@ -35,13 +35,14 @@ type sampleEntry struct {
 	Class2 string       `json:"_classname"`
 }
 
-// Sample returns the data set with the training and validation images that a file names, in the file's order, in place of those
-// that [Dataset.FewShot] would draw. Files of linzhiqiu's cross_modal_adaptation (indices/DATASET/shot_16-seed_1.json) and of 2SFS
-// (split_fewshot/shot_16-seed_1_train.jsonl; the validation images come from the _val.jsonl beside it) are read.
+// Sample returns the data set with the training and validation images that a file names, in the file's order, in
+// place of those that [Dataset.FewShot] would draw. Files of linzhiqiu's cross_modal_adaptation
+// (indices/DATASET/shot_16-seed_1.json) and of 2SFS (split_fewshot/shot_16-seed_1_train.jsonl; the validation images
+// come from the _val.jsonl beside it) are read.
 //
-// Their paths begin at folders of whoever wrote them: an image is the one of d whose path is the longest end of the named path.
-// Every one must be a training image of d, or a validation image for the validation list, and have the label that the file says.
-// Errors are *Error.
+// Their paths begin at folders of whoever wrote them: an image is the one of d whose path is the longest end of the
+// named path. Every one must be a training image of d, or a validation image for the validation list, and have the
+// label that the file says. Errors are *Error.
 func (d *Dataset) Sample(file string) (*Dataset, error) {
 	data, err := readText(file, maxSplitBytes)
 	if err != nil {

@@ -11,7 +11,8 @@ type severalError struct{ dir string }
 
 func (e *severalError) Error() string { return e.dir + " holds data sets" }
 
-// In lists what lies in a data root, by the names that [Open] takes with it: data sets of the table in its order, then other folders.
+// In lists what lies in a data root, by the names that [Open] takes with it: data sets of the table in its order,
+// then other folders.
 func In(root string) ([]string, error) {
 	entries, err := os.ReadDir(root)
 	if err != nil {

@@ -65,7 +65,8 @@ func parseSplit(file string, data []byte) (*split, error) {
 
 var errGaveUp = errors.New("too many problems")
 
-// plainText returns a text file without the byte order mark that editors on Windows put in front, or what is wrong with it.
+// plainText returns a text file without the byte order mark that editors on Windows put in front, or what is wrong
+// with it.
 func plainText(data []byte) (text []byte, problem string) {
 	switch {
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):

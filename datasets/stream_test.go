@@ -38,7 +38,8 @@ func pathsOf(all []string, err error) func(func(string, error) bool) {
 	}
 }
 
-// TestStream: batches are the paths in order, whatever the workers; pixels are the loader's, those of unreadable images left out.
+// TestStream: batches are the paths in order, whatever the workers; pixels are the loader's, those of unreadable
+// images left out.
 func TestStream(t *testing.T) {
 	all := someImages(t)
 	tr := CLIPTransform(16)
@@ -96,8 +97,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestStreamEnds: an error of the paths comes behind what was before it; whoever leaves early, or ends the context, does not wait for a
-// list that does not go on.
+// TestStreamEnds: an error of the paths comes behind what was before it; whoever leaves early, or ends the context,
+// does not wait for a list that does not go on.
 func TestStreamEnds(t *testing.T) {
 	all := someImages(t)
 	tr, broken := CLIPTransform(16), errors.New("broken list")

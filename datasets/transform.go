@@ -9,8 +9,8 @@ import (
 	"fewshot/datasets/internal/philox"
 )
 
-// ImageError tells why an image could not be decoded: its Name, its Format, and whether it is corrupt, unsupported or over
-// the limits (its Kind).
+// ImageError tells why an image could not be decoded: its Name, its Format, and whether it is corrupt, unsupported or
+// over the limits (its Kind).
 type ImageError = imaging.Error
 
 // The kinds of an ImageError.
@@ -20,20 +20,20 @@ const (
 	ImageLimit       = imaging.Limit
 )
 
-// Transform makes the pixels of a model's input from an image: Resize(Size, bicubic) of the shorter side, CenterCrop(Size),
-// ToTensor, Normalize(Mean, Std), in the names of torchvision, whose results it reproduces bit for bit on images opened by
-// Pillow and converted to RGB. For models that were trained on others, Resize is to another size than that of the crop, of both
-// sides, or bilinear.
+// Transform makes the pixels of a model's input from an image: Resize(Size, bicubic) of the shorter side,
+// CenterCrop(Size), ToTensor, Normalize(Mean, Std), in the names of torchvision, whose results it reproduces bit for
+// bit on images opened by Pillow and converted to RGB. For models that were trained on others, Resize is to another
+// size than that of the crop, of both sides, or bilinear.
 type Transform struct {
 	Size      int        // width and height of the model's input
 	Mean, Std [3]float32 // of R, G and B in units of the full range 0..1
 	Resize    int        // what the shorter side is resized to before the crop, at least Size; 0 for Size
 	Squash    bool       // both sides are resized to that: Resize((Size, Size)), whatever the proportions
 	Bilinear  bool       // the filter of all resizing, training crops included; else bicubic
-	// Pillow is the major version of Pillow whose resize is reproduced: 13, or 0, for today's, which filters across the rows
-	// of a picture before it filters along them where that is less work; 12 for all before, which did not (12.2 and 12.3
-	// did with pictures over 100 times as tall as wide, and only with those). The two differ on pictures over twice as tall
-	// as wide and on up to a third of all random crops.
+	// Pillow is the major version of Pillow whose resize is reproduced: 13, or 0, for today's, which filters across the
+	// rows of a picture before it filters along them where that is less work; 12 for all before, which did not (12.2 and
+	// 12.3 did with pictures over 100 times as tall as wide, and only with those). The two differ on pictures over twice
+	// as tall as wide and on up to a third of all random crops.
 	Pillow int
 }
 
@@ -46,8 +46,8 @@ func CLIPTransform(size int) Transform {
 	}
 }
 
-// Image decodes an encoded image (JPEG, PNG, GIF, WebP, BMP, TIFF or PNM, told by its content) and writes its pixels, [3, Size, Size],
-// to dst. The name is for the error, which is an *ImageError.
+// Image decodes an encoded image (JPEG, PNG, GIF, WebP, BMP, TIFF or PNM, told by its content) and writes its pixels,
+// [3, Size, Size], to dst. The name is for the error, which is an *ImageError.
 func (t Transform) Image(dst []float32, name string, data []byte) error {
 	return t.Preparer().Image(dst, name, data, imaging.DefaultLimits)
 }
@@ -136,16 +136,17 @@ func (n *normalization) normalize(dst []float32, pix []uint8, size int, flip boo
 	}
 }
 
-// Augment varies the training images: RandomResizedCrop(Size, Scale, Ratio, bicubic), then RandomHorizontalFlip(Flip), in
-// the names and with the distributions of torchvision. It takes the place of Resize and CenterCrop.
+// Augment varies the training images: RandomResizedCrop(Size, Scale, Ratio, bicubic), then
+// RandomHorizontalFlip(Flip), in the names and with the distributions of torchvision. It takes the place of Resize
+// and CenterCrop.
 type Augment struct {
 	Scale [2]float64 // least and greatest area of the crop, as a share of the image's
 	Ratio [2]float64 // least and greatest aspect ratio of the crop, width by height; drawn log-uniformly
 	Flip  float64    // probability of mirroring left to right
 }
 
-// RandomResizedCrop is the usual augmentation with crops of at least minScale of the image's area, aspect ratios from 3/4 to
-// 4/3 and flips of every second image. R-AMT trains with a minScale of 0.5, CoOp and its successors with 0.08.
+// RandomResizedCrop is the usual augmentation with crops of at least minScale of the image's area, aspect ratios from
+// 3/4 to 4/3 and flips of every second image. R-AMT trains with a minScale of 0.5, CoOp and its successors with 0.08.
 func RandomResizedCrop(minScale float64) *Augment {
 	return &Augment{Scale: [2]float64{minScale, 1}, Ratio: [2]float64{3. / 4, 4. / 3}, Flip: 0.5}
 }

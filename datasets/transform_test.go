@@ -28,7 +28,8 @@ func readFixture(t testing.TB, path string) []byte {
 	return data
 }
 
-// transformVectors gives the lines of transform.txt that begin with kind, without it, as words; see testdata/transform.py.
+// transformVectors gives the lines of transform.txt that begin with kind, without it, as words; see
+// testdata/transform.py.
 func transformVectors(t *testing.T, kind string) [][]string {
 	t.Helper()
 	var all [][]string

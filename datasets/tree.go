@@ -27,7 +27,8 @@ type tree struct {
 	broken string   // why it was not read: a link that leads nowhere, or out of the data set
 }
 
-// isJunk reports whether a file or folder is what a system, a NAS, an archiver or a notebook left behind. Nothing of it is data.
+// isJunk reports whether a file or folder is what a system, a NAS, an archiver or a notebook left behind. Nothing of
+// it is data.
 func isJunk(name string) bool {
 	if strings.HasPrefix(name, ".") {
 		return true
@@ -60,8 +61,8 @@ var unreadNames = []string{".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".
 
 // walk reads the folder sub of the data set, "" for Root itself, and all below it.
 //
-// A link to a folder is followed where it stays inside the data set. Folders that people do put elsewhere (partOf names them)
-// may be links that lead out; they become mounts.
+// A link to a folder is followed where it stays inside the data set. Folders that people do put elsewhere (partOf
+// names them) may be links that lead out; they become mounts.
 func (d *Dataset) walk(sub string) (*tree, error) {
 	dir := filepath.Join(d.Root, filepath.FromSlash(sub))
 	root, name, err := d.confine(sub)
@@ -82,7 +83,8 @@ type walker struct {
 	fsys fs.FS
 }
 
-// read fills in t from the folder name of fsys. above are the folders that lead to it, to recognise links that turn back.
+// read fills in t from the folder name of fsys. above are the folders that lead to it, to recognise links that turn
+// back.
 func (w *walker) read(t *tree, name string, above []fs.FileInfo) error {
 	dir := filepath.Join(w.d.Root, filepath.FromSlash(t.path))
 	entries, err := fs.ReadDir(w.fsys, name)
@@ -143,7 +145,8 @@ func (w *walker) read(t *tree, name string, above []fs.FileInfo) error {
 	return nil
 }
 
-// mount makes a mount of a folder that is a link out of the data set, if its name is one that people give to such links.
+// mount makes a mount of a folder that is a link out of the data set, if its name is one that people give to such
+// links.
 func (d *Dataset) mount(t *tree) *walker {
 	if partOf(t.name) == "" {
 		return nil

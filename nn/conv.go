@@ -10,12 +10,13 @@ import (
 // BatchNormEps is the epsilon of the batch norms of CLIP's ResNets.
 const BatchNormEps = 1e-5
 
-// ConvNorm is a convolution without bias, and the batch norm behind it with its running statistics, as at test time. With
+// ConvNorm is a convolution without bias, and the batch norm behind it with its running statistics, as at test time.
+// With
 //
 //	scale = gain/√(var + eps)    shift = bias − mean·scale
 //
-// conv(x)·scale + shift is one convolution, by the weight whose filter o is multiplied by scale[o], with the bias shift. So it is computed; the gradients
-// of weight, gain and bias are those of what it stands for.
+// conv(x)·scale + shift is one convolution, by the weight whose filter o is multiplied by scale[o], with the bias
+// shift. So it is computed; the gradients of weight, gain and bias are those of what it stands for.
 type ConvNorm struct {
 	W          *Param // [out, in, size, size]
 	Gain, Bias *Param // [out]
@@ -28,8 +29,8 @@ type ConvNorm struct {
 // fold is the weight and the bias of the convolution that stands for both.
 type fold struct{ w, shift *tensor.Tensor }
 
-// NewConvNorm asks for the convolution's weight [out, in, size, size] below conv, and below norm for weight, bias, running_mean and
-// running_var.
+// NewConvNorm asks for the convolution's weight [out, in, size, size] below conv, and below norm for weight, bias,
+// running_mean and running_var.
 func NewConvNorm(w *Weights, conv, norm string, in, out, size, stride int) *ConvNorm {
 	c := &ConvNorm{size: size, stride: stride}
 	c.W = w.In(conv).Param(tensor.Compute, "weight", out, in, size, size)
@@ -53,7 +54,8 @@ func NewConvNorm(w *Weights, conv, norm string, in, out, size, stride int) *Conv
 // Params are what training may change: the statistics are not among them.
 func (c *ConvNorm) Params() []*Param { return []*Param{c.W, c.Gain, c.Bias} }
 
-// Forward maps images [N, H, W, in] to [N, H', W', out], and adds the residual, of the result's shape, unless it is nil.
+// Forward maps images [N, H, W, in] to [N, H', W', out], and adds the residual, of the result's shape, unless it is
+// nil.
 func (c *ConvNorm) Forward(x, residual *autograd.Var) *autograd.Var {
 	w, shift := c.on(x.Tape())
 	return autograd.Conv(x, w, shift, residual, c.size, c.stride)
@@ -92,7 +94,8 @@ func (c *ConvNorm) fixed() bool {
 	return true
 }
 
-// Pack folds once for all that follows, for as much memory as the weight has, unless something of it is trained or under a mask.
+// Pack folds once for all that follows, for as much memory as the weight has, unless something of it is trained or
+// under a mask.
 func (c *ConvNorm) Pack(grad bool) {
 	if c.folded != nil || !c.fixed() {
 		return

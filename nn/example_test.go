@@ -57,7 +57,8 @@ func ExampleNewLinear() {
 	// Output: [11 25]
 }
 
-// What a checkpoint lacks, and what has another shape than it should have, is reported together, once all layers are made.
+// What a checkpoint lacks, and what has another shape than it should have, is reported together, once all layers are
+// made.
 func ExampleWeights_Err() {
 	dev := device()
 	defer dev.Close()

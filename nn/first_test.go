@@ -52,8 +52,8 @@ func first(a nn.Attention) func(x *autograd.Var) *autograd.Var {
 	return func(x *autograd.Var) *autograd.Var { return a.ForwardFirst(x, nil) }
 }
 
-// Attention of one query has the gradients that come by keys and values of all tokens, for each lane; those of the keys' bias are
-// zero, and exactly so, as softmax does not see it.
+// Attention of one query has the gradients that come by keys and values of all tokens, for each lane; those of the
+// keys' bias are zero, and exactly so, as softmax does not see it.
 func TestForwardFirstGradients(t *testing.T) {
 	dev := open(t)
 	a, x := firstRig(dev)
@@ -136,9 +136,10 @@ func TestForwardFirstOfLowRank(t *testing.T) {
 	}
 }
 
-// In bfloat16, attention of one query is about as near to what float64 makes of the same numbers as attention by keys and values of
-// all tokens. Those are rounded, and so is the result; of such roundings there may be one more here, where a processor without
-// products of bfloat16 keeps all probabilities in float32, so that errors are at most √(3/2) times as large.
+// In bfloat16, attention of one query is about as near to what float64 makes of the same numbers as attention by keys
+// and values of all tokens. Those are rounded, and so is the result; of such roundings there may be one more here,
+// where a processor without products of bfloat16 keeps all probabilities in float32, so that errors are at most
+// √(3/2) times as large.
 func TestForwardFirstInBfloat16(t *testing.T) {
 	narrow, err := tensor.Open("cpu", tensor.Options{Workers: 1, Precision: "bf16"})
 	if err != nil {

@@ -101,9 +101,9 @@ func (a Attention) ForwardSequences(x, residual *autograd.Var, groups []autograd
 	return a.out(heads, residual)
 }
 
-// ForwardFirst is token 0 of Forward, [B, width], with that of the residual, for attention that is not causal. One query a
-// sequence needs no keys and values of all tokens, which would be nearly all of the work. With head i's rows Wkᵢ, Wvᵢ of the
-// weights, and tokens x_j,
+// ForwardFirst is token 0 of Forward, [B, width], with that of the residual, for attention that is not causal. One
+// query a sequence needs no keys and values of all tokens, which would be nearly all of the work. With head i's rows
+// Wkᵢ, Wvᵢ of the weights, and tokens x_j,
 //
 //	qᵢ·(Wkᵢ·x_j + bkᵢ) = uᵢ·x_j + qᵢ·bkᵢ         with uᵢ = qᵢ·Wkᵢ
 //	Σ_j pᵢⱼ·(Wvᵢ·x_j + bvᵢ) = Wvᵢ·cᵢ + bvᵢ       with cᵢ = Σ_j pᵢⱼ·x_j, as Σ_j pᵢⱼ = 1
@@ -218,7 +218,8 @@ func NewBlock(w *Weights, c TransformerConfig) Block {
 	return b
 }
 
-// half is x, or residual where that is other rows, with a half of the block added, f, which adds a residual itself unless that is nil.
+// half is x, or residual where that is other rows, with a half of the block added, f, which adds a residual itself
+// unless that is nil.
 func (b Block) half(norm LayerNorm, scale *Param, x, residual *autograd.Var, f func(x, residual *autograd.Var) *autograd.Var) *autograd.Var {
 	switch {
 	case b.post:
@@ -242,8 +243,8 @@ func (b Block) ForwardFirst(x *autograd.Var) *autograd.Var {
 	}))
 }
 
-// ForwardSequences is Forward for the rows [R, width] of several causal sequences; with at, not nil, for these rows of the
-// result alone: all that is needed of a last block. keys are [Attention.ForwardSequences]'.
+// ForwardSequences is Forward for the rows [R, width] of several causal sequences; with at, not nil, for these rows
+// of the result alone: all that is needed of a last block. keys are [Attention.ForwardSequences]'.
 func (b Block) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
 	return b.mlp(x.Tape().Scope(func() *autograd.Var {
 		residual := x
@@ -327,8 +328,8 @@ func (t Transformer) ForwardFirst(x *autograd.Var) *autograd.Var {
 	return y
 }
 
-// ForwardSequences takes the rows x [R, width] of several causal sequences through all blocks, and then the rows at of them:
-// [len(at), width]. x is given up: see [autograd.Tape.Done]. Places of prompts are rows. keys are
+// ForwardSequences takes the rows x [R, width] of several causal sequences through all blocks, and then the rows at
+// of them: [len(at), width]. x is given up: see [autograd.Tape.Done]. Places of prompts are rows. keys are
 // [Attention.ForwardSequences]', or nil.
 func (t Transformer) ForwardSequences(x *autograd.Var, groups []autograd.Sequences, keys, at []int32) *autograd.Var {
 	last := len(t.Blocks) - 1

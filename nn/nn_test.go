@@ -183,7 +183,8 @@ func TestForwardFirstIsExact(t *testing.T) {
 	}
 }
 
-// Packed weights give the same values and gradients, to the bit; what layers see through a parametrisation is not packed.
+// Packed weights give the same values and gradients, to the bit; what layers see through a parametrisation is not
+// packed.
 func TestPack(t *testing.T) {
 	dev, err := tensor.Open("cpu", tensor.Options{Workers: 2})
 	if err != nil {

@@ -30,8 +30,8 @@ func (p *Param) Parametrize(f func(*autograd.Tape, *autograd.Var) *autograd.Var)
 	p.changes++
 }
 
-// State is what layers see of a parameter, to be compared with a later one's: while they are equal nothing was put on the parameter or taken
-// off it. What is in its tensors may be another.
+// State is what layers see of a parameter, to be compared with a later one's: while they are equal nothing was put on
+// the parameter or taken off it. What is in its tensors may be another.
 type State struct {
 	value   *tensor.Tensor
 	changes int
@@ -40,8 +40,9 @@ type State struct {
 // State is the parameter's.
 func (p *Param) State() State { return State{p.Value, p.changes} }
 
-// Settle makes what layers see of the parameter its value, in memory of its own, and takes the view off: for weights that will not
-// change any more, which can then be packed. The caller releases that value; nil where there was no view.
+// Settle makes what layers see of the parameter its value, in memory of its own, and takes the view off: for weights
+// that will not change any more, which can then be packed. The caller releases that value; nil where there was no
+// view.
 func (p *Param) Settle() *tensor.Tensor {
 	if p.view == nil {
 		return nil
@@ -55,7 +56,8 @@ func (p *Param) Settle() *tensor.Tensor {
 	return value
 }
 
-// Changed reports whether layers see anything but the tensor of the source that was loaded: a view, a second path, or another value.
+// Changed reports whether layers see anything but the tensor of the source that was loaded: a view, a second path, or
+// another value.
 func (p *Param) Changed(loaded *tensor.Tensor) bool {
 	return p.view != nil || p.path != nil || p.Value != loaded
 }
@@ -63,8 +65,9 @@ func (p *Param) Changed(loaded *tensor.Tensor) bool {
 // Parametrized reports whether layers see the parameter through something.
 func (p *Param) Parametrized() bool { return p.view != nil }
 
-// Extend gives the parameter, a layer's weight W [out, in], a second path of low rank: a layer that makes x·Wᵀ of its input x [..., in]
-// adds h·wᵀ to that, with h [..., rank] and w [out, rank] from f, as LoRA does. nil takes it off again. A view and a path do not know of each other.
+// Extend gives the parameter, a layer's weight W [out, in], a second path of low rank: a layer that makes x·Wᵀ of its
+// input x [..., in] adds h·wᵀ to that, with h [..., rank] and w [out, rank] from f, as LoRA does. nil takes it off
+// again. A view and a path do not know of each other.
 func (p *Param) Extend(f func(x *autograd.Var) (h, w *autograd.Var)) {
 	p.path = f
 	p.changes++
@@ -79,7 +82,8 @@ func (p *Param) product(x, b, residual *autograd.Var) *autograd.Var {
 	return autograd.LinearAdd(x, p.On(x.Tape()), b, residual)
 }
 
-// beside is x and the parameter such that x·Wᵀ is all that product makes of them: with a second path both have the columns of its factors, too.
+// beside is x and the parameter such that x·Wᵀ is all that product makes of them: with a second path both have the
+// columns of its factors, too.
 func (p *Param) beside(x *autograd.Var) (wider, weight *autograd.Var) {
 	weight = p.On(x.Tape())
 	if p.path == nil {
@@ -89,8 +93,8 @@ func (p *Param) beside(x *autograd.Var) (wider, weight *autograd.Var) {
 	return autograd.Concat(x, h), autograd.Concat(weight, w)
 }
 
-// Pack prepares the parameter, a layer's weight, for inputs of few rows, and if grad for their gradients too; see [tensor.Pack]. One
-// with a view is left alone, as layers do not see its value.
+// Pack prepares the parameter, a layer's weight, for inputs of few rows, and if grad for their gradients too; see
+// [tensor.Pack]. One with a view is left alone, as layers do not see its value.
 func (p *Param) Pack(grad bool) {
 	if p.view != nil {
 		return
@@ -101,8 +105,8 @@ func (p *Param) Pack(grad bool) {
 	}
 }
 
-// Quantize makes integers of the parameter, a layer's weight, where the device computes with such; see [tensor.Quantize]. One with a view is
-// left alone.
+// Quantize makes integers of the parameter, a layer's weight, where the device computes with such; see
+// [tensor.Quantize]. One with a view is left alone.
 func (p *Param) Quantize() {
 	if p.view == nil {
 		tensor.Quantize(p.Value)
@@ -141,8 +145,8 @@ func (p *Param) spend(t *autograd.Tape) {
 	}
 }
 
-// Folded is the matrix [out, in] that a layer multiplies its input by in all: the weight as layers see it and, added to it, what
-// the second path makes of the unit vectors. Of any other parameter it is the tensor as layers see it.
+// Folded is the matrix [out, in] that a layer multiplies its input by in all: the weight as layers see it and, added
+// to it, what the second path makes of the unit vectors. Of any other parameter it is the tensor as layers see it.
 func (p *Param) Folded(t *autograd.Tape) []float32 {
 	w := slices.Clone(p.On(t).Value.Floats())
 	if p.path == nil {

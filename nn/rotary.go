@@ -8,20 +8,21 @@ import (
 	"fewshot/tensor"
 )
 
-// RotaryConfig says how queries and keys are turned by where their tokens stand in a square grid: rotary positions in two
-// dimensions, as EVA-02 and the Perception Encoders have them. The zero value is none.
+// RotaryConfig says how queries and keys are turned by where their tokens stand in a square grid: rotary positions in
+// two dimensions, as EVA-02 and the Perception Encoders have them. The zero value is none.
 type RotaryConfig struct {
 	Ref          int  // side of the grid in which steps are 1, as the model was trained; 0 for no rotary positions
 	Offset       int  // of the first row and column
 	ColumnsFirst bool // the first half of a head is turned by the column, the second by the row; else the other way round
 }
 
-// rotary turns the queries and keys in a packed projection. Pairs of a head's elements are coordinates in a plane, and that of token
-// (row, column) of a g×g grid is turned by an angle
+// rotary turns the queries and keys in a packed projection. Pairs of a head's elements are coordinates in a plane,
+// and that of token (row, column) of a g×g grid is turned by an angle
 //
 //	(row + Offset)/g·Ref · 10000^(-j/(d/4))     pair j of the first half of the head, of the width d; by column in the second
 //
-// The neighbours' change of places and signs is a product with a constant matrix, exact as each sum has one term that is not zero.
+// The neighbours' change of places and signs is a product with a constant matrix, exact as each sum has one term that
+// is not zero.
 type rotary struct {
 	tokens   int            // from the first on; what lies behind them, as a caller's prompts, has no place in the grid
 	swap     *tensor.Tensor // [d, d]: (x0, x1) to (-x1, x0) for each pair

@@ -69,8 +69,8 @@ func turned(c nn.RotaryConfig, head []float64, row, column, grid, j int) float64
 	return y*math.Cos(angle) + x*math.Sin(angle)
 }
 
-// Attention with rotary positions is attention of queries and keys that were turned by the definition; the token before the grid and
-// those behind it are not.
+// Attention with rotary positions is attention of queries and keys that were turned by the definition; the token
+// before the grid and those behind it are not.
 func TestRotary(t *testing.T) {
 	const d = rotaryWidth / rotaryHeads
 	for _, c := range []nn.RotaryConfig{{Ref: 3}, {Ref: 2, Offset: 1, ColumnsFirst: true}} {
@@ -112,7 +112,8 @@ func TestRotary(t *testing.T) {
 	}
 }
 
-// The gradients of whole blocks are those of central differences: with norms before and behind, a gate, and a norm in each half.
+// The gradients of whole blocks are those of central differences: with norms before and behind, a gate, and a norm in
+// each half.
 func TestRotaryGradients(t *testing.T) {
 	for name, c := range map[string]nn.TransformerConfig{
 		"EVA-02":     {Rotary: nn.RotaryConfig{Ref: 3}},

@@ -2,9 +2,9 @@ package nn
 
 import "fmt"
 
-// The largest sizes of an encoder. What a file claims is bounded by what it holds, but some sizes are products of two such
-// claims (patch and grid make the picture), and the largest model there is stays far below: 2,560 wide, 63 layers, pictures of
-// 1,024 pixels, some 5,000 tokens.
+// The largest sizes of an encoder. What a file claims is bounded by what it holds, but some sizes are products of two
+// such claims (patch and grid make the picture), and the largest model there is stays far below: 2,560 wide, 63
+// layers, pictures of 1,024 pixels, some 5,000 tokens.
 const (
 	MaxWidth  = 1 << 14 // of tokens, features and heads
 	MaxLayers = 1 << 10
@@ -29,7 +29,8 @@ type Size struct {
 	Value, Max int
 }
 
-// HeadsOf checks a number of attention heads that a configuration or a flag gives, against a width that the tensors have.
+// HeadsOf checks a number of attention heads that a configuration or a flag gives, against a width that the tensors
+// have.
 func HeadsOf(encoder string, heads, width int) error {
 	if heads < 1 || heads > width || width%heads != 0 {
 		return fmt.Errorf("the %s encoder is %d wide, which %d attention heads do not divide; the number in the configuration, or in -heads, "+

@@ -53,8 +53,8 @@ type fault struct{ err error }
 // NewWeights opens the top of a source for use on a device.
 func NewWeights(dev *tensor.Device, src Source) *Weights { return newWeights(dev, src) }
 
-// NewCheck is NewWeights for constructors that are only to say what they lack: nothing is read or allocated, and the Params
-// have no Value. Sizes out of a stranger's file go through it before anything is built of them.
+// NewCheck is NewWeights for constructors that are only to say what they lack: nothing is read or allocated, and the
+// Params have no Value. Sizes out of a stranger's file go through it before anything is built of them.
 func NewCheck(src Shapes) *Weights { return newWeights(nil, src) }
 
 func newWeights(dev *tensor.Device, src Shapes) *Weights {
@@ -90,8 +90,8 @@ func (w *Weights) Param(kind tensor.Kind, name string, shape ...int) *Param {
 	return p
 }
 
-// Fork is the top of the same source, over the tensors that are loaded by now: what is built on it has Params of its own, which w does
-// not keep, so that it can come and go.
+// Fork is the top of the same source, over the tensors that are loaded by now: what is built on it has Params of its
+// own, which w does not keep, so that it can come and go.
 func (w *Weights) Fork() *Weights {
 	r := w.root
 	return &Weights{root: &root{dev: r.dev, src: r.src, tensors: r.tensors, fixed: r.fixed, asked: r.asked, readers: r.readers}}
@@ -168,14 +168,16 @@ func (r *root) load(kind tensor.Kind, name string, want []int) *tensor.Tensor {
 	return t
 }
 
-// A concurrent source says whether tensors may be read from it at the same time, as from files: all processors then open a model.
+// A concurrent source says whether tensors may be read from it at the same time, as from files: all processors then
+// open a model.
 type concurrent interface{ Concurrent() bool }
 
 // large is the number of elements from which on a tensor is worth a goroutine of its own. Layers that look at values in
 // their constructors, as norms of ResNets do, look at fewer.
 const large = 1 << 18
 
-// background reads a large tensor while the constructor goes on, right into its memory, and reports whether that can be done.
+// background reads a large tensor while the constructor goes on, right into its memory, and reports whether that can
+// be done.
 func (r *root) background(name string, t *tensor.Tensor) bool {
 	c, ok := r.src.(concurrent)
 	memory := t.Memory()
@@ -192,8 +194,8 @@ func (r *root) background(name string, t *tensor.Tensor) bool {
 	return true
 }
 
-// A streamer is a source that can give a tensor's values in order, a few at a time, with the index of the first: a model is then
-// opened without a second copy of its largest tensor.
+// A streamer is a source that can give a tensor's values in order, a few at a time, with the index of the first: a
+// model is then opened without a second copy of its largest tensor.
 type streamer interface {
 	Stream(name string, use func(at int, values []float32) error) error
 }
@@ -215,8 +217,9 @@ func (r *root) read(name string, t *tensor.Tensor) error {
 	return nil
 }
 
-// fault notes what is wrong and gives a scalar in place of the tensor, so that the constructor can go on and find the rest.
-// It does not have the shape asked for: that was computed from a file that has no such tensor, and may be of any size.
+// fault notes what is wrong and gives a scalar in place of the tensor, so that the constructor can go on and find the
+// rest. It does not have the shape asked for: that was computed from a file that has no such tensor, and may be of
+// any size.
 func (r *root) fault(err error) *tensor.Tensor {
 	r.faults = append(r.faults, &fault{err})
 	if r.dev == nil {

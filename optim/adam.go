@@ -21,8 +21,8 @@ type Named struct {
 	Tensor *tensor.Tensor
 }
 
-// Adam is the optimizer of Kingma and Ba (2015) as torch.optim.Adam has it; with Decay it is AdamW. L2 is what torch.optim.Adam,
-// and so Dassl, calls weight_decay: L2·w is added to the gradient.
+// Adam is the optimizer of Kingma and Ba (2015) as torch.optim.Adam has it; with Decay it is AdamW. L2 is what
+// torch.optim.Adam, and so Dassl, calls weight_decay: L2·w is added to the gradient.
 type Adam struct {
 	Beta1, Beta2, Eps, Decay, L2 float64
 

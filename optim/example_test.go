@@ -16,8 +16,8 @@ func device() *tensor.Device {
 	return dev
 }
 
-// A step has a learning rate and then an update for each parameter. Adam's first moves each element by the rate, whatever
-// the size of its gradient.
+// A step has a learning rate and then an update for each parameter. Adam's first moves each element by the rate,
+// whatever the size of its gradient.
 func ExampleAdam() {
 	dev := device()
 	defer dev.Close()

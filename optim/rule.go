@@ -14,8 +14,8 @@ type Rule interface {
 	Apply(o Optimizer, w, a, b *tensor.Tensor, key tensor.Key)
 }
 
-// Overall is a rule that looks at all parameters of a group together: Over is what applies to each of them in a step, of gradients as and
-// bs of the parameters ws. An element of bs may be nil.
+// Overall is a rule that looks at all parameters of a group together: Over is what applies to each of them in a step,
+// of gradients as and bs of the parameters ws. An element of bs may be nil.
 type Overall interface {
 	Rule
 	Over(ws, as, bs []*tensor.Tensor) Rule
@@ -123,8 +123,8 @@ func (r ProGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
 	})
 }
 
-// PCGrad is projecting conflicting gradients (Yu et al. 2020) of two losses: where a·b < 0, each is projected onto the plane that the other is
-// normal to. Then they are added. With two losses their order does not matter.
+// PCGrad is projecting conflicting gradients (Yu et al. 2020) of two losses: where a·b < 0, each is projected onto
+// the plane that the other is normal to. Then they are added. With two losses their order does not matter.
 type PCGrad struct {
 	Whole   bool // all parameters are one vector, as published; otherwise each is one
 	Penalty Penalty
@@ -184,8 +184,8 @@ func (r PCGrad) Apply(opt Optimizer, w, a, b *tensor.Tensor, _ tensor.Key) {
 	})
 }
 
-// SignDrop is gradient sign dropout (Chen et al. 2020) of the two. Of what is dropped of a and of b, the shares LeakA and LeakB stay,
-// both 0 in the paper.
+// SignDrop is gradient sign dropout (Chen et al. 2020) of the two. Of what is dropped of a and of b, the shares LeakA
+// and LeakB stay, both 0 in the paper.
 type SignDrop struct {
 	LeakA, LeakB float64
 	Penalty      Penalty

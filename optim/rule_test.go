@@ -156,7 +156,8 @@ func TestWarmupLinear(t *testing.T) {
 	}
 }
 
-// torch.optim.Adam with weight_decay adds it to the gradient; AdamW shrinks the weight beside the step. Both through gradient dropout, too.
+// torch.optim.Adam with weight_decay adds it to the gradient; AdamW shrinks the weight beside the step. Both through
+// gradient dropout, too.
 func TestAdamL2(t *testing.T) {
 	dev := ref(t)
 	const lr, decay = 0.1, 0.5
@@ -194,7 +195,8 @@ func TestCosineTo(t *testing.T) {
 	}
 }
 
-// As one vector, two parameters conflict or not together: here the second's agreement outweighs the first's conflict, or the other way round.
+// As one vector, two parameters conflict or not together: here the second's agreement outweighs the first's conflict,
+// or the other way round.
 func TestPCGradOfTheWhole(t *testing.T) {
 	dev := ref(t)
 	as, bs := [][]float64{{1, 0}, {2, 1}}, [][]float64{{-1, 1}, {1, 0}}

@@ -101,8 +101,9 @@ func Defaults(method, recipe, dataset string, shots int, baseToNew bool) (Config
 	return c, nil
 }
 
-// The most of what a run may be asked for. A checkpoint has a line for every epoch; a batch of more images than there are in a large
-// few-shot sample has nothing more to say; and scores start a hundredth above nought, so that larger numbers are mistakes.
+// The most of what a run may be asked for. A checkpoint has a line for every epoch; a batch of more images than there
+// are in a large few-shot sample has nothing more to say; and scores start a hundredth above nought, so that larger
+// numbers are mistakes.
 const (
 	MaxEpochs = 100_000
 	MaxBatch  = 1 << 16
@@ -199,12 +200,14 @@ func (c Config) EnoughEpochs(batchesPerEpoch int) (int, error) {
 	return max(c.Epochs, int(math.Ceil(e))), nil
 }
 
-// LeastTokens is how many rows a part of a batch has, at least, by AutoMicroBatch. What a part costs beside its products, as bringing
-// weights into the order in which they are read, does not depend on their rows, and is about a hundredth of so many.
+// LeastTokens is how many rows a part of a batch has, at least, by AutoMicroBatch. What a part costs beside its
+// products, as bringing weights into the order in which they are read, does not depend on their rows, and is about a
+// hundredth of so many.
 const LeastTokens = 3072
 
-// AutoMicroBatch is the MicroBatch that takes least memory in parts of about LeastTokens or more, for a batch of images of so
-// many tokens: 0 where it makes no parts. It depends on nothing else, so that equal runs are equal on all machines.
+// AutoMicroBatch is the MicroBatch that takes least memory in parts of about LeastTokens or more, for a batch of
+// images of so many tokens: 0 where it makes no parts. It depends on nothing else, so that equal runs are equal on
+// all machines.
 func AutoMicroBatch(batch, tokens int) int {
 	parts := batch * tokens / LeastTokens
 	if parts < 2 {

@@ -228,7 +228,8 @@ func (m *MaskFile) Sparsity() Sparsity {
 	return s
 }
 
-// Keep decodes one mask: true where a weight is kept. The number of weights comes from the backbone, never from the file.
+// Keep decodes one mask: true where a weight is kept. The number of weights comes from the backbone, never from the
+// file.
 func (m *MaskFile) Keep(t MaskTensor, shape []int) ([]bool, error) {
 	fault := func(kind checkpoint.Kind, err error) error {
 		return &checkpoint.Error{Path: m.file.Path(), Entry: prefix + t.Name, Offset: -1, Kind: kind, Problem: err.Error()}

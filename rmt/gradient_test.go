@@ -22,7 +22,8 @@ func TestGradientSumByHand(t *testing.T) {
 	}
 }
 
-// What a training adds up is what its steps' gradients say, whatever becomes of them, for scores of weights, filters and channels.
+// What a training adds up is what its steps' gradients say, whatever becomes of them, for scores of weights, filters
+// and channels.
 func TestGradientSumOfTraining(t *testing.T) {
 	for _, granularity := range Granularities() {
 		b := newBench(t, "ref")

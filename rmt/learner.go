@@ -10,9 +10,9 @@ import (
 
 // Learner learns masks: its trained parameters are their scores, under the names of the masked weights.
 //
-// It has one loss, the cross-entropy to the labels, until some weight is off; from then on a second, to the untouched network, where
-// the rule asks for one. So long student and teacher are the same network and the distillation gradient is exactly zero: neither the
-// teacher nor its lane is computed, which changes no bit.
+// It has one loss, the cross-entropy to the labels, until some weight is off; from then on a second, to the untouched
+// network, where the rule asks for one. So long student and teacher are the same network and the distillation
+// gradient is exactly zero: neither the teacher nor its lane is computed, which changes no bit.
 type Learner struct {
 	train.Base
 	Student, Teacher train.Encoder // over the same weights; only the student sees the masks

@@ -29,7 +29,8 @@ func Attach(params []*nn.Param, init, threshold float64) []*Mask {
 	return AttachAs(params, "weight", init, threshold)
 }
 
-// AttachAs is Attach with scores as coarse as a granularity says, one of Granularities; empty is a score for each weight.
+// AttachAs is Attach with scores as coarse as a granularity says, one of Granularities; empty is a score for each
+// weight.
 func AttachAs(params []*nn.Param, granularity string, init, threshold float64) []*Mask {
 	var masks []*Mask
 	for _, p := range params {
@@ -162,7 +163,8 @@ func SparsityOf(masks []*Mask) Sparsity {
 type TensorSparsity struct {
 	Name string `json:"name"`
 	Sparsity
-	// Change is how far its scores are from where they began, the mean of |M − M₀|; nil of a mask that was read from a file.
+	// Change is how far its scores are from where they began, the mean of |M − M₀|; nil of a mask that was read from a
+	// file.
 	Change *float64 `json:"mean_change,omitempty"`
 	// GradientSum is the mean over its scores of Σ γ·∂L/∂M, the sum over the steps, with γ the learning rate and L the
 	// cross-entropy: how far plain gradient descent would have moved them, downwards, along the way that the training

@@ -17,7 +17,8 @@ var (
 	// Those of the text encoder, whose attention alone is masked (R-AMT, table 13).
 	attentionOfText = []string{"transformer.*.attn.in_proj_weight", "transformer.*.attn.out_proj.weight"}
 
-	// The attention of a query that pools tokens of another width than its own (CoCa), whose projections are not one matrix.
+	// The attention of a query that pools tokens of another width than its own (CoCa), whose projections are not one
+	// matrix.
 	query = []string{"visual.attn_pool.attn.*_proj_weight"}
 
 	// What gates MLPs (EVA-02's).

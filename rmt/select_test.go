@@ -148,7 +148,8 @@ func fits(pattern, name string) bool {
 	return reached[len(name)]
 }
 
-// The patterns of a vision transformer's placement become a ResNet's where the encoder is one, and those that were chosen stay.
+// The patterns of a vision transformer's placement become a ResNet's where the encoder is one, and those that were
+// chosen stay.
 func TestPlacementOnResNets(t *testing.T) {
 	transformer, net := []*nn.Param{{Name: "visual.conv1.weight"}}, []*nn.Param{{Name: "visual.conv1.weight"}, {Name: "visual.layer1.0.conv1.weight"}}
 	for _, recipe := range Recipes() {

@@ -27,7 +27,8 @@ func (b *bench) train(t *testing.T) (Sparsity, []train.Epoch) {
 	return s, run.Done.Epochs
 }
 
-// The first epochs have no distillation loss, the last ones do; what is reported is the mean over the images that had it.
+// The first epochs have no distillation loss, the last ones do; what is reported is the mean over the images that had
+// it.
 func TestReportedDistillation(t *testing.T) {
 	b := newBench(t, "cpu")
 	b.config.LR = 4e-4

@@ -34,13 +34,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestDeviceParity compares a GPU with the CPU on a model whose products fill its tiles: on a GPU blocks of ViT-B/16, in
-// simulation smaller ones. Everything is judged by its relative error in the Euclidean norm, each mask's gradients by name
-// and loss, against float64.
+// TestDeviceParity compares a GPU with the CPU on a model whose products fill its tiles: on a GPU blocks of ViT-B/16,
+// in simulation smaller ones. Everything is judged by its relative error in the Euclidean norm, each mask's gradients
+// by name and loss, against float64.
 //
-// Float32 may be off by slack times what the CPU's float32 is off. In bfloat16 what is stored is rounded 2¹⁵ times as coarsely,
-// but not each partial sum; there is left the factor 3 between samples of rounding errors. The losses are two numbers, of which
-// the CPU's may by luck be better than the format: no less than its unit roundoff counts.
+// Float32 may be off by slack times what the CPU's float32 is off. In bfloat16 what is stored is rounded 2¹⁵ times as
+// coarsely, but not each partial sum; there is left the factor 3 between samples of rounding errors. The losses are
+// two numbers, of which the CPU's may by luck be better than the format: no less than its unit roundoff counts.
 func TestDeviceParity(t *testing.T) {
 	if len(gpus) == 0 {
 		t.Skip("there is neither a GPU (FEWSHOT_GPU=1) nor a simulated one (cuda/sim/test.sh)")
@@ -88,7 +88,8 @@ func (n *named) add(what string, v []float64) {
 	n.values[what] = v
 }
 
-// deviceSweep is a model's features, and both losses of a batch with their gradients, on a device. A tenth of the weights is off.
+// deviceSweep is a model's features, and both losses of a batch with their gradients, on a device. A tenth of the
+// weights is off.
 func deviceSweep(t *testing.T, device string, src tinyCLIP, batch, classes int) *named {
 	t.Helper()
 	dev := open(t, device, 0)

@@ -13,8 +13,9 @@ import (
 	"fewshot/tensor"
 )
 
-// TestSameBits trains R-AMT for ten steps and wants the same scores to the bit, whoever computes them: work is cut into
-// pieces by its own size, never by the number of workers, and no sum's order depends on who was first. So it is with batches in parts.
+// TestSameBits trains R-AMT for ten steps and wants the same scores to the bit, whoever computes them: work is cut
+// into pieces by its own size, never by the number of workers, and no sum's order depends on who was first. So it is
+// with batches in parts.
 func TestSameBits(t *testing.T) {
 	for _, micro := range []int{0, 2} {
 		want, off := trained(t, 1, micro)

@@ -92,8 +92,8 @@ func repeat(b *testing.B, tuner *train.Trainer, images *tensor.Tensor, labels []
 	}
 }
 
-// BenchmarkGainLanes: both losses' gradients in one sweep, or in two, for which the student must be run twice as a tape serves
-// one sweep; the time of a second forward pass is taken out.
+// BenchmarkGainLanes: both losses' gradients in one sweep, or in two, for which the student must be run twice as a
+// tape serves one sweep; the time of a second forward pass is taken out.
 func BenchmarkGainLanes(b *testing.B) {
 	dev, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)
 	target := dev.Zeros(tensor.Full, gainBatch, 100)
@@ -154,7 +154,8 @@ func BenchmarkGainClassToken(b *testing.B) {
 	}
 }
 
-// BenchmarkGainFirstAttention: attention of the class token alone to the tokens themselves, or to keys and values of all of them.
+// BenchmarkGainFirstAttention: attention of the class token alone to the tokens themselves, or to keys and values of
+// all of them.
 func BenchmarkGainFirstAttention(b *testing.B) {
 	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
 	config := encoders[1].Config
@@ -241,8 +242,8 @@ func BenchmarkGainUpdate(b *testing.B) {
 	}
 }
 
-// BenchmarkGainResidual: the residual added by the product before it, or after it, in both halves of a block, for 32 images, as
-// fewshot computes them.
+// BenchmarkGainResidual: the residual added by the product before it, or after it, in both halves of a block, for 32
+// images, as fewshot computes them.
 func BenchmarkGainResidual(b *testing.B) {
 	dev, err := tensor.Open("cpu", tensor.Options{Strassen: tensor.StrassenPays()})
 	if err != nil {
@@ -276,7 +277,8 @@ func BenchmarkGainResidual(b *testing.B) {
 	}
 }
 
-// BenchmarkGainAttention: attention a head at a time, its scores in the cache, or made of products and softmax over all.
+// BenchmarkGainAttention: attention a head at a time, its scores in the cache, or made of products and softmax over
+// all.
 func BenchmarkGainAttention(b *testing.B) {
 	dev := open(b, "cpu", runtime.GOMAXPROCS(0))
 	const heads, tokens, size = 12, 197, 64
@@ -312,7 +314,8 @@ func BenchmarkGainAttention(b *testing.B) {
 	}
 }
 
-// BenchmarkGainFrozen: gradients for masks alone, and no way back below the lowest, or for all the encoder's parameters.
+// BenchmarkGainFrozen: gradients for masks alone, and no way back below the lowest, or for all the encoder's
+// parameters.
 func BenchmarkGainFrozen(b *testing.B) {
 	dev, tuner, images, labels := gain(b, tensor.Options{}, gainBatch)
 	masked := map[*nn.Param]bool{}
@@ -337,7 +340,8 @@ func BenchmarkGainFrozen(b *testing.B) {
 	}
 }
 
-// BenchmarkGainParts: a batch of 32 in parts, as fewshot computes it, or all at once, which takes less time and more memory.
+// BenchmarkGainParts: a batch of 32 in parts, as fewshot computes it, or all at once, which takes less time and more
+// memory.
 func BenchmarkGainParts(b *testing.B) {
 	const batch = 32
 	for _, way := range []string{"parts", "whole"} {

@@ -72,7 +72,8 @@ type goldenSteps struct {
 	After1   map[string]expected
 	AfterAll map[string]expected
 	Batch    int
-	// Agree is what two programs in float64 agree to, by the folder's README: Adam makes much of what is left of small gradients.
+	// Agree is what two programs in float64 agree to, by the folder's README: Adam makes much of what is left of small
+	// gradients.
 	Agree float64
 }
 

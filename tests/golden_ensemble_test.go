@@ -11,8 +11,8 @@ import (
 
 var _ = onGolden("ensemble.json", goldenEnsemble)
 
-// goldenEnsemble compares classifiers of several templates, in both orders, with those of the programs they come from. The model
-// lies beside the file, as vit.safetensors.
+// goldenEnsemble compares classifiers of several templates, in both orders, with those of the programs they come
+// from. The model lies beside the file, as vit.safetensors.
 func goldenEnsemble(g *goldenCase) {
 	var want struct {
 		Tokens         [][][]int32

@@ -43,8 +43,8 @@ var otherFamilies = []struct{ family, word string }{
 	{"scale_attn", "scale_"},
 }
 
-// goldenFamily compares a model of some family with what its own library computes: pixels, ids of texts where the tokenizer is
-// CLIP's, and features before and after normalisation.
+// goldenFamily compares a model of some family with what its own library computes: pixels, ids of texts where the
+// tokenizer is CLIP's, and features before and after normalisation.
 func goldenFamily(g *goldenCase) {
 	var c familyCase
 	if err := json.Unmarshal(g.Raw, &c); err != nil { // the many other keys are records of how it was made
@@ -210,7 +210,8 @@ func familyIDs(g *goldenCase, c familyCase, m *checkpoint.Model, expected *check
 	return ids
 }
 
-// familyTokenizer is the model's own, or, where its folder has none, the set's that the case names; nil if ids are compared by nobody.
+// familyTokenizer is the model's own, or, where its folder has none, the set's that the case names; nil if ids are
+// compared by nobody.
 func familyTokenizer(g *goldenCase, c familyCase, m *checkpoint.Model) text.Tokenizer {
 	v, settings := m.Vocabulary(), m.Settings().Text
 	if settings.Tokenizer == "" {

@@ -186,8 +186,8 @@ func goldenProbe(g *goldenCase) {
 	}
 }
 
-// fit compares the minimum for C with the expected one, which is itself known up to apart. The objective is strongly convex, with
-// modulus 1/(C·N) after the intercepts are minimised over, so that a minimiser is at most ‖∇f‖·C·N away.
+// fit compares the minimum for C with the expected one, which is itself known up to apart. The objective is strongly
+// convex, with modulus 1/(C·N) after the intercepts are minimised over, so that a minimiser is at most ‖∇f‖·C·N away.
 func (g *goldenCase) fit(f probe.Features, classes int, c float64, coef expected, apart float64, intercept []float64) {
 	g.Helper()
 	h, fit, err := probe.FitC(f, classes, c, 1e-10, 20000)

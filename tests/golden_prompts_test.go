@@ -453,8 +453,8 @@ func (r *promptRig) first(c *promptCase, l prompt.Learner, trainer *train.Traine
 	}
 }
 
-// ours maps values of parameters by the case's names to those of the learner's, or back. They differ for visual prompts alone, of
-// which the learner has all layers in one tensor.
+// ours maps values of parameters by the case's names to those of the learner's, or back. They differ for visual
+// prompts alone, of which the learner has all layers in one tensor.
 func (c *promptCase) ours(v map[string][]float64, back bool) map[string][]float64 {
 	if c.Method == "plotpp" {
 		const prefix = "prompt_learner."
@@ -511,7 +511,8 @@ func (c *promptCase) ours(v map[string][]float64, back bool) map[string][]float6
 	return parts
 }
 
-// interleave brings rows from the order of UPT's authors, where token j of layer i is row j·layers + i, to that of layers, or back.
+// interleave brings rows from the order of UPT's authors, where token j of layer i is row j·layers + i, to that of
+// layers, or back.
 func (c *promptCase) interleave(v []float64, back bool) []float64 {
 	if c.Method != "vpt_upt" || strings.HasPrefix(c.Kind, "vpt_upt_shallow") {
 		return slices.Clone(v)

@@ -245,7 +245,8 @@ type goldenRule struct {
 	follow func(o optim.Optimizer, w *tensor.Tensor) // what comes after each update
 }
 
-// firstGradients are those of the first step: a with the penalty, b, nil without a second loss, and what the rule made of them.
+// firstGradients are those of the first step: a with the penalty, b, nil without a second loss, and what the rule
+// made of them.
 type firstGradients struct{ a, b, final []float64 }
 
 func (r *goldenRule) Apply(o optim.Optimizer, w, a, b *tensor.Tensor, key tensor.Key) {

@@ -238,7 +238,8 @@ func (g *goldenCase) Equal(what string, got, want any) {
 	g.Within(what, off, 0)
 }
 
-// goldenArchive opens a TorchScript archive and compares it with the safetensors of the same name: all tensors, to the bit.
+// goldenArchive opens a TorchScript archive and compares it with the safetensors of the same name: all tensors, to
+// the bit.
 func goldenArchive(g *goldenCase) {
 	a, b := g.Model(g.Name), g.Model(strings.TrimSuffix(g.Name, filepath.Ext(g.Name))+".safetensors")
 	g.Equal("names", strings.Join(a.Names(), " "), strings.Join(b.Names(), " "))

@@ -25,8 +25,9 @@ func (o *taken) Update(_, g *tensor.Tensor) {
 	o.gradient = append(o.gradient, g.Float64s()...)
 }
 
-// goldenRules compares the rules of package optim with the functions that were published for them. Uniform numbers are those of the
-// tensors' key: GradDrop and SignDrop take whole vectors, as one tensor; rules that look at a tensor as a whole get both parts.
+// goldenRules compares the rules of package optim with the functions that were published for them. Uniform numbers
+// are those of the tensors' key: GradDrop and SignDrop take whole vectors, as one tensor; rules that look at a tensor
+// as a whole get both parts.
 func goldenRules(g *goldenCase) {
 	var want struct {
 		A, B, U    []float64

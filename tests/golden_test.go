@@ -54,7 +54,8 @@ type tinyCLIP struct{ shapes }
 
 func newTinyCLIP() tinyCLIP { return sizedCLIP(128, 2, 8, 4, 4) }
 
-// sizedCLIP has the same weights by formula in other sizes: those of the image encoder, and of the text encoder width and layers.
+// sizedCLIP has the same weights by formula in other sizes: those of the image encoder, and of the text encoder width
+// and layers.
 func sizedCLIP(width, layers, embed, patch, grid int) tinyCLIP {
 	const context, vocab = 8, 16
 	s := shapes{

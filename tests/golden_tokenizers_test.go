@@ -50,7 +50,8 @@ var tokenizerColumns = map[string][]tokenizerColumn{
 	"clip": {{name: "open_clip", file: "merges.txt"}, {name: "open_clip", file: "bpe_small.txt.gz"}},
 }
 
-// mojibake are the texts that ftfy takes for wrongly decoded ones, which is the one repair that package text leaves out.
+// mojibake are the texts that ftfy takes for wrongly decoded ones, which is the one repair that package text leaves
+// out.
 var mojibake = []string{"ÃƒÂ© mojibake", "cafÃ©"}
 
 // goldenTokenizer compares ids with those of the libraries, for each column of a tokenizer that has a file.

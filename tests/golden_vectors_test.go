@@ -18,9 +18,10 @@ import (
 	"fewshot/tensor"
 )
 
-// TestGoldenVectors runs every case of the folders below testdata/golden, and of those that the environment variable FEWSHOT_GOLDEN
-// lists, separated by ':' (from the module's root, unless they are absolute). With -v it says what every quantity is off by, and
-// sums that up in a table. A case that no function was registered for fails, and so does one that compares nothing.
+// TestGoldenVectors runs every case of the folders below testdata/golden, and of those that the environment variable
+// FEWSHOT_GOLDEN lists, separated by ':' (from the module's root, unless they are absolute). With -v it says what
+// every quantity is off by, and sums that up in a table. A case that no function was registered for fails, and so
+// does one that compares nothing.
 //
 // A folder has one of three forms:
 //
@@ -223,7 +224,8 @@ func (g *goldenCase) Path(name string) string {
 	return filepath.Join(g.Folder.dir, name)
 }
 
-// Decode reads the case into v, which must have a field for all there is: what a runner does not know it would leave out.
+// Decode reads the case into v, which must have a field for all there is: what a runner does not know it would leave
+// out.
 func (g *goldenCase) Decode(v any) {
 	g.Helper()
 	g.decode(g.Raw, v)
@@ -270,9 +272,9 @@ func (g *goldenCase) Refuse(format string, args ...any) {
 	g.Fatalf("%s: %s: cannot run this case: %s", g.Folder.dir, g.Name, fmt.Sprintf(format, args...))
 }
 
-// Check compares a deviation, in units of the root mean square, with slack yardsticks on cpu, and on ref with slack yardsticks of
-// float64, which rounds 2²⁹ times finer. floor is what the formats can do at all, in their unit roundoffs: a yardstick of a few numbers
-// may by luck be better.
+// Check compares a deviation, in units of the root mean square, with slack yardsticks on cpu, and on ref with slack
+// yardsticks of float64, which rounds 2²⁹ times finer. floor is what the formats can do at all, in their unit
+// roundoffs: a yardstick of a few numbers may by luck be better.
 func (g *goldenCase) Check(what string, off, yardstick, floor float64) {
 	g.Helper()
 	unit := unitRoundoff(g.Device)

@@ -19,8 +19,8 @@ import (
 	"fewshot/vit"
 )
 
-// devices are the ones every comparison runs on: the oracle in float64, and the processor in float32 and in bfloat16. What follows
-// a space is the precision.
+// devices are the ones every comparison runs on: the oracle in float64, and the processor in float32 and in bfloat16.
+// What follows a space is the precision.
 var devices = []string{"ref", "cpu", "cpu bf16"}
 
 func open(t testing.TB, name string, workers int) *tensor.Device {

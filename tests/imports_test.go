@@ -16,9 +16,9 @@ import (
 	"testing/fstest"
 )
 
-// rules say who may import whom. "a: b c" means that package a, with everything below it that has no line of its own, may
-// import b and c, with what belongs to them in the same way, and nothing else of ours. Within one line's packages imports are
-// free. The lines are policy: a build that breaks one is mended in the code that breaks it.
+// rules say who may import whom. "a: b c" means that package a, with everything below it that has no line of its own,
+// may import b and c, with what belongs to them in the same way, and nothing else of ours. Within one line's packages
+// imports are free. The lines are policy: a build that breaks one is mended in the code that breaks it.
 const rules = `
 # Numbers on a device. What they are for is not known here, so that any use can be put on top.
 tensor:
@@ -78,7 +78,8 @@ cmd/fewshot: tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/tra
 tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/train rmt/clip rmt/method rmt/probe rmt/adapter rmt/prompt rmt/run rmt/plan rmt/plan/paper datasets cmd/fewshot
 `
 
-// leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the reason.
+// leaves are packages that import nothing of ours and that all of ours may import, whatever the rules say, with the
+// reason.
 var leaves = map[string]string{
 	"nn/quote":    "what strangers wrote is made harmless in messages by one function, on either side of the program",
 	"nn/words":    "numbers agree with what they count by one function, wherever people read them",
@@ -334,8 +335,8 @@ func owners(p string) (users []string, ok bool) {
 	return nil, false
 }
 
-// room is the package with a line in the rules that p is or lies below, the nearest; without one its top-level package, or
-// command.
+// room is the package with a line in the rules that p is or lies below, the nearest; without one its top-level
+// package, or command.
 func room(may map[string][]string, p string) string {
 	for r := p; r != "."; r = path.Dir(r) {
 		if _, ok := may[r]; ok {

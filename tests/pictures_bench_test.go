@@ -13,9 +13,9 @@ import (
 	"fewshot/tensor"
 )
 
-// BenchmarkPictures is what a training step of 32 images of 224 pixels waits for, from JPEG files of 500x375, the commonest size
-// of ImageNet: the loader's own pixels, copied to the device, and the device's, from pictures that it keeps. The first epoch
-// decodes. Compare with the step itself, which fewshot bench measures.
+// BenchmarkPictures is what a training step of 32 images of 224 pixels waits for, from JPEG files of 500x375, the
+// commonest size of ImageNet: the loader's own pixels, copied to the device, and the device's, from pictures that it
+// keeps. The first epoch decodes. Compare with the step itself, which fewshot bench measures.
 func BenchmarkPictures(b *testing.B) {
 	ds := &datasets.Dataset{Classes: []string{"a"}}
 	for i := range 64 {

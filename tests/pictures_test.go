@@ -41,8 +41,8 @@ func side(key tensor.Key, i int) int {
 	return 1 + int(bits[0]>>8%400)>>(bits[1]%8)
 }
 
-// What a device makes of pictures and crops is, to the bit, what the loader makes itself: at sizes that shrink and enlarge,
-// for crops of any size, mirrored and not, and for the centres that evaluation takes.
+// What a device makes of pictures and crops is, to the bit, what the loader makes itself: at sizes that shrink and
+// enlarge, for crops of any size, mirrored and not, and for the centres that evaluation takes.
 func TestDevicesMakeTheLoadersPixels(t *testing.T) {
 	key := tensor.NewKey(11).Name("pictures")
 	ds := noise(t, 40, key)

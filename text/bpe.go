@@ -7,11 +7,11 @@ type pair struct{ left, right int32 }
 
 // A merger applies a tokenizer's merges to one piece after another; it is kept so that its buffers are.
 //
-// Byte-pair encoding is defined by rounds: in each, the pair whose merge came first in the vocabulary is merged wherever
-// it stands, left to right, until no neighbours merge. That takes a scan of the whole piece a round. Here every pair that
-// can merge waits in a heap, ordered by merge and then by place, which takes n·log n for a piece of n bytes and comes to
-// the same: what a merge makes takes part only in later merges of the vocabulary, so nothing that appears during a round
-// can come before what is left of it.
+// Byte-pair encoding is defined by rounds: in each, the pair whose merge came first in the vocabulary is merged
+// wherever it stands, left to right, until no neighbours merge. That takes a scan of the whole piece a round. Here
+// every pair that can merge waits in a heap, ordered by merge and then by place, which takes n·log n for a piece of n
+// bytes and comes to the same: what a merge makes takes part only in later merges of the vocabulary, so nothing that
+// appears during a round can come before what is left of it.
 type merger struct {
 	word  []link
 	queue subword.Queue

@@ -10,8 +10,8 @@ import (
 	"fewshot/tensor"
 )
 
-// Classifier builds a zero-shot classifier: one feature a class, [classes, Embed], of length 1. Each
-// template has the class name put in for {}. With several, the mean of the prompts' features is normalised, by CLIP's order that of
+// Classifier builds a zero-shot classifier: one feature a class, [classes, Embed], of length 1. Each template has the
+// class name put in for {}. With several, the mean of the prompts' features is normalised, by CLIP's order that of
 // features that are normalised themselves. The caller holds the result. When ctx ends, its error is returned soon.
 //
 // Features are added to their class's as they come, so that memory does not depend on the number of templates.
@@ -70,8 +70,9 @@ func ParseOrder(s string) (Order, error) {
 	return 0, fmt.Errorf("%s is no order of an ensemble of prompts: there are %v and %v", quote.String(s), NormalizeFirst, MeanFirst)
 }
 
-// Ensemble is a classifier [classes, Embed], rows of length 1, of tokenised prompts, each of the given number a class: prompts of
-// one class follow each other. The mean of their features is normalised, whatever the order. The caller holds the result.
+// Ensemble is a classifier [classes, Embed], rows of length 1, of tokenised prompts, each of the given number a
+// class: prompts of one class follow each other. The mean of their features is normalised, whatever the order. The
+// caller holds the result.
 func Ensemble(e *Encoder, dev *tensor.Device, prompts [][]int32, each int, order Order) *tensor.Tensor {
 	sums := newEnsemble(e, dev, len(prompts)/each, order)
 	for i, p := range prompts {
@@ -93,8 +94,9 @@ type ensemble struct {
 	rows    int
 }
 
-// ensembleRows is about how many tokens are computed together: enough for fast products, and few enough for half a second of work, in
-// CLIP's text encoders on a small processor, after which who asks may find that it is no longer wanted. Results do not depend on it.
+// ensembleRows is about how many tokens are computed together: enough for fast products, and few enough for half a
+// second of work, in CLIP's text encoders on a small processor, after which who asks may find that it is no longer
+// wanted. Results do not depend on it.
 const ensembleRows = 512
 
 func newEnsemble(e *Encoder, dev *tensor.Device, classes int, order Order) *ensemble {

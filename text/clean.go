@@ -39,7 +39,8 @@ func repaired(s string) string { return unescapeHTML(unescapeHTML(fixText(s))) }
 // oneSpace collapses white space, and strips it at the ends.
 func oneSpace(s string) string { return strings.Join(strings.FieldsFunc(s, pythonSpace), " ") }
 
-// pythonSpace tells what Python takes for white space: Unicode's, and four control characters that separate files and records.
+// pythonSpace tells what Python takes for white space: Unicode's, and four control characters that separate files and
+// records.
 func pythonSpace(r rune) bool { return unicode.IsSpace(r) || 0x1C <= r && r <= 0x1F }
 
 // fixText is ftfy.fix_text without the repair of mojibake (fix_encoding=False). It works line by line; the first line

@@ -40,11 +40,12 @@ const (
 	PoolFirst   Pool = "first" // the first
 )
 
-// ConfigOf completes c with the sizes that the shapes of a checkpoint with OpenAI's names tell. Activation, Heads and Eps leave
-// no trace in the shapes: the caller has to know them. Heads of 0 are one for every 64 channels, as in every released model.
+// ConfigOf completes c with the sizes that the shapes of a checkpoint with OpenAI's names tell. Activation, Heads and
+// Eps leave no trace in the shapes: the caller has to know them. Heads of 0 are one for every 64 channels, as in
+// every released model.
 //
-// A Config that is returned without error has bounded sizes that fit each other, and every tensor that [New] will ask for is
-// there with its shape.
+// A Config that is returned without error has bounded sizes that fit each other, and every tensor that [New] will ask
+// for is there with its shape.
 func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	pos, _ := s.Shape("positional_embedding")
 	table, _ := s.Shape("token_embedding.weight")

@@ -103,8 +103,8 @@ func TestConfigOfTokens(t *testing.T) {
 	}
 }
 
-// FuzzConfigOf takes a checkpoint that may be in order and gives one of its tensors another shape. What is accepted can be built,
-// and encodes a text where that is small.
+// FuzzConfigOf takes a checkpoint that may be in order and gives one of its tensors another shape. What is accepted
+// can be built, and encodes a text where that is small.
 func FuzzConfigOf(f *testing.F) {
 	f.Add(514, 8, 64, 32, 2, 256, 0, uint(99), 0, 0, byte(0), int32(0))
 	f.Add(520, 3, 36, 10, 1, 50, 4, uint(99), 0, 0, byte(1|4|8|16), int32(1)) // SigLIP's

@@ -8,8 +8,8 @@ import (
 	"fewshot/tensor"
 )
 
-// Encoder is CLIP's text encoder: a causal transformer whose feature is read at the end-of-text token; or, of a relative's, one
-// without a causal mask, or read elsewhere.
+// Encoder is CLIP's text encoder: a causal transformer whose feature is read at the end-of-text token; or, of a
+// relative's, one without a causal mask, or read elsewhere.
 type Encoder struct {
 	Config
 	tokens      *nn.Param // [Vocab, Width]
@@ -58,10 +58,10 @@ func (e *Encoder) Pack() { e.transformer.Pack(false) }
 
 // Encode maps tokenised texts, of any lengths up to Context, to features [N, Embed], not normalised.
 //
-// As in CLIP the feature is read at the first occurrence of the largest token id, the end-of-text token. No
-// position sees a later one, so each text is run only up to there, and what texts have in common at their beginning
-// is computed once: exact, and about ten times cheaper than 77 tokens for the usual prompts. Where it is read at the last
-// position, or every position sees all, texts are padded to Context.
+// As in CLIP the feature is read at the first occurrence of the largest token id, the end-of-text token. No position
+// sees a later one, so each text is run only up to there, and what texts have in common at their beginning is
+// computed once: exact, and about ten times cheaper than 77 tokens for the usual prompts. Where it is read at the
+// last position, or every position sees all, texts are padded to Context.
 func (e *Encoder) Encode(t *autograd.Tape, texts [][]int32) *autograd.Var {
 	if e.CLS {
 		return e.encodeWithCLS(t, texts)
@@ -95,7 +95,8 @@ func (e *Encoder) Run(texts [][]int32) (run [][]int32, ends []int32) {
 	return run, ends
 }
 
-// Padded reports whether texts are run padded to Context: padding has an influence on their features, or is where they are read.
+// Padded reports whether texts are run padded to Context: padding has an influence on their features, or is where
+// they are read.
 func (e *Encoder) Padded() bool { return e.Full || e.Pool == PoolLast }
 
 // End is the position at which a text's feature is read, of ids as they are run. An id below 0 is no token: something
@@ -118,7 +119,8 @@ func (e *Encoder) End(ids []int32) int {
 	return end
 }
 
-// partTokens is about how many tokens EncodeParts keeps in memory for a sweep: a quarter of a gigabyte in CLIP's smaller text encoder.
+// partTokens is about how many tokens EncodeParts keeps in memory for a sweep: a quarter of a gigabyte in CLIP's
+// smaller text encoder.
 const partTokens = 1024
 
 // EncodeParts encodes texts of any number in the memory of some, by [autograd.Checkpoint], where features are
@@ -160,8 +162,9 @@ func (e *Encoder) Place(x *autograd.Var, l *Layout) *autograd.Var {
 	return autograd.Add(x, autograd.TakeRows(e.position.On(x.Tape()), l.positions))
 }
 
-// EncodeEmbeddings is Encode for texts of any embeddings x [N, L, Width], without their positions, L at most Context, whose end-of-text
-// tokens stand at end. What comes after a text's end has no influence, but where every position sees all.
+// EncodeEmbeddings is Encode for texts of any embeddings x [N, L, Width], without their positions, L at most Context,
+// whose end-of-text tokens stand at end. What comes after a text's end has no influence, but where every position
+// sees all.
 func (e *Encoder) EncodeEmbeddings(x *autograd.Var, end []int32) *autograd.Var {
 	n, length := x.Shape()[0], x.Shape()[1]
 	l := Apart(length, end)

@@ -81,8 +81,8 @@ func somePrompts() [][]int32 {
 	return append(all, []int32{start, end}, []int32{start, 40, 41, end})
 }
 
-// A text's feature is, to the bit, what it is when it is computed alone and padded: nothing that is shared, left out, or beside it
-// makes a difference.
+// A text's feature is, to the bit, what it is when it is computed alone and padded: nothing that is shared, left out,
+// or beside it makes a difference.
 func TestTextsTogetherAreTextsAlone(t *testing.T) {
 	for _, device := range []string{"ref", "cpu"} {
 		dev := openDevice(t, device)

@@ -161,7 +161,8 @@ type family struct {
 	texts  []int
 }
 
-// fewest divides texts, sorted and equal in their first from tokens, into families such that there are as few rows as can be.
+// fewest divides texts, sorted and equal in their first from tokens, into families such that there are as few rows as
+// can be.
 func fewest(texts [][]int32, order []int, from int) (best []family, rows int) {
 	first, last := texts[order[0]], texts[order[len(order)-1]]
 	shared, most := from, min(len(first), len(last))-1 // an end is nobody's prefix

@@ -53,8 +53,8 @@ func pieceLen(s string) int {
 	}
 }
 
-// foldedPrefixLen is the length in bytes of what literal matches at the start of s, ignoring case, or 0. Cleaned text has
-// no capitals; of the letters that occur in the literals only s has another lower-case form, the long ſ.
+// foldedPrefixLen is the length in bytes of what literal matches at the start of s, ignoring case, or 0. Cleaned text
+// has no capitals; of the letters that occur in the literals only s has another lower-case form, the long ſ.
 func foldedPrefixLen(s, literal string) int {
 	n := 0
 	for i := range len(literal) {

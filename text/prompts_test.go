@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Prompts of each class give what templates give that say the same, and a class's own number of them changes no other class.
+// Prompts of each class give what templates give that say the same, and a class's own number of them changes no other
+// class.
 func TestPromptClassifier(t *testing.T) {
 	dev, e, tok := classifierRig(t, "ref")
 	want, err := Classifier(context.Background(), e, tok, dev, classNames, templateNames, NormalizeFirst)

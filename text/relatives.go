@@ -14,8 +14,8 @@ import (
 	"fewshot/text/subword"
 )
 
-// Cleaning says what a text goes through before a relative's tokenizer cuts it. open_clip's ways repair glitches and resolve HTML
-// references first, as CLIP's tokenizer does; see [BPE.Encode] for the one repair that is left out.
+// Cleaning says what a text goes through before a relative's tokenizer cuts it. open_clip's ways repair glitches and
+// resolve HTML references first, as CLIP's tokenizer does; see [BPE.Encode] for the one repair that is left out.
 type Cleaning string
 
 const (
@@ -44,8 +44,8 @@ type TokenizerFile struct {
 	Rows     int  // of the model's table of tokens
 }
 
-// Relative is the tokenizer of a relative of CLIP's: texts are cleaned, cut by what its file says, and get the ids around them that it
-// says.
+// Relative is the tokenizer of a relative of CLIP's: texts are cleaned, cut by what its file says, and get the ids
+// around them that it says.
 type Relative struct {
 	file   subword.Tokenizer
 	rows   int

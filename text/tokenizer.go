@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxTextBytes is the longest text that is tokenized. A context holds 77 tokens, so that anything near this bound is not
-// a caption; the bound keeps every step of cleaning and merging cheap whatever the text holds.
+// MaxTextBytes is the longest text that is tokenized. A context holds 77 tokens, so that anything near this bound is
+// not a caption; the bound keeps every step of cleaning and merging cheap whatever the text holds.
 const MaxTextBytes = 4096
 
 // The two special tokens as they are spelt in texts and in vocab.json.
@@ -24,11 +24,11 @@ const (
 type Tokenizer interface {
 	// Size is the number of ids of the vocabulary.
 	Size() int
-	// Encode returns the ids of a text, without what stands around them. It refuses, with a *[TextError], text that is not UTF-8 or
-	// longer than [MaxTextBytes].
+	// Encode returns the ids of a text, without what stands around them. It refuses, with a *[TextError], text that is
+	// not UTF-8 or longer than [MaxTextBytes].
 	Encode(text string) ([]int32, error)
-	// Tokenize returns what a text encoder reads: the ids of a text with those that belong around it, at most context of them, not
-	// padded. A text that needs more is refused with a *[TextError], or, with truncate, cut.
+	// Tokenize returns what a text encoder reads: the ids of a text with those that belong around it, at most context of
+	// them, not padded. A text that needs more is refused with a *[TextError], or, with truncate, cut.
 	Tokenize(text string, context int, truncate bool) ([]int32, error)
 	// Before is how many ids Tokenize puts before a text.
 	Before() int
@@ -40,11 +40,11 @@ type Tokenizer interface {
 	Fingerprint(w io.Writer) error
 }
 
-// BPE is CLIP's tokenizer. It gives the ids of OpenAI's SimpleTokenizer, which is also open_clip's: a text is cleaned, cut into pieces
-// (see [BPE.Encode]), and each piece is merged by byte-pair encoding.
+// BPE is CLIP's tokenizer. It gives the ids of OpenAI's SimpleTokenizer, which is also open_clip's: a text is
+// cleaned, cut into pieces (see [BPE.Encode]), and each piece is merged by byte-pair encoding.
 //
-// Ids are laid out as in every CLIP vocabulary: 256 bytes, 256 bytes that end a word, one id for each merge in the order
-// of the merges, start of text, end of text.
+// Ids are laid out as in every CLIP vocabulary: 256 bytes, 256 bytes that end a word, one id for each merge in the
+// order of the merges, start of text, end of text.
 type BPE struct {
 	symbols []string         // spelling of each id, in the printable alphabet of vocabulary files
 	ids     map[string]int32 // id of each spelling
@@ -66,13 +66,13 @@ func (t *BPE) EOT() int32 { return int32(t.Size() - 1) }
 //
 // The text is cleaned first: glitches repaired as ftfy does (all but mojibake, see below), HTML references resolved
 // twice, white space collapsed, lower-cased. Then it is cut, left to right, into special tokens spelt out, English
-// contractions ('s 't 're 've 'm 'll 'd), runs of letters, single digits, and runs of anything else; so a digit is always
-// a token of its own.
+// contractions ('s 't 're 've 'm 'll 'd), runs of letters, single digits, and runs of anything else; so a digit is
+// always a token of its own.
 //
-// Cleaning equals ftfy.fix_text(text, fix_encoding=False) followed by OpenAI's steps. The one step of ftfy that is left
-// out, fix_encoding, guesses that a text was once decoded in the wrong encoding ("cafÃ©" for "café") and re-decodes it;
-// such a text keeps its wrong letters here. Letters and digits are those of Unicode as this Go knows it (15.0 in Go 1.26);
-// Python's modules know their own versions.
+// Cleaning equals ftfy.fix_text(text, fix_encoding=False) followed by OpenAI's steps. The one step of ftfy that is
+// left out, fix_encoding, guesses that a text was once decoded in the wrong encoding ("cafÃ©" for "café") and
+// re-decodes it; such a text keeps its wrong letters here. Letters and digits are those of Unicode as this Go knows
+// it (15.0 in Go 1.26); Python's modules know their own versions.
 //
 // Encode refuses, with a *[TextError], text that is not UTF-8 or longer than [MaxTextBytes].
 func (t *BPE) Encode(text string) ([]int32, error) {
@@ -95,8 +95,8 @@ func (t *BPE) Encode(text string) ([]int32, error) {
 // Tokenize returns what a text encoder reads: the start token, the ids of text, the end token; at most context of them
 // (77 in CLIP), not padded.
 //
-// A text that needs more is refused with a *[TextError], as OpenAI's tokenize does by default; with truncate it is cut to
-// context ids, the last of which becomes the end token, as open_clip and Hugging Face do.
+// A text that needs more is refused with a *[TextError], as OpenAI's tokenize does by default; with truncate it is
+// cut to context ids, the last of which becomes the end token, as open_clip and Hugging Face do.
 func (t *BPE) Tokenize(text string, context int, truncate bool) ([]int32, error) {
 	if context < 2 {
 		return nil, fmt.Errorf("text: a context of %d tokens has no room for the start and end tokens", context)
@@ -119,7 +119,8 @@ func (t *BPE) Tokenize(text string, context int, truncate bool) ([]int32, error)
 // Before is 1, the start of text.
 func (t *BPE) Before() int { return 1 }
 
-// Pad says nothing: what comes after a text's end has no influence in CLIP, and its relatives that have this tokenizer pad with 0.
+// Pad says nothing: what comes after a text's end has no influence in CLIP, and its relatives that have this
+// tokenizer pad with 0.
 func (t *BPE) Pad() (id int32, ok bool) { return 0, false }
 
 // Fingerprint writes merges and ids.
@@ -130,8 +131,8 @@ func (t *BPE) Fingerprint(w io.Writer) error {
 	return t.WriteVocab(w)
 }
 
-// Decode returns the text that ids spell, for people to read: cleaned text, with a space after every word. Tokens can end
-// within a character; what is no valid UTF-8, and ids that the vocabulary lacks, show as U+FFFD.
+// Decode returns the text that ids spell, for people to read: cleaned text, with a space after every word. Tokens can
+// end within a character; what is no valid UTF-8, and ids that the vocabulary lacks, show as U+FFFD.
 func (t *BPE) Decode(ids []int32) string {
 	var b []byte
 	for _, id := range ids {

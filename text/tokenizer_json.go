@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// ReadVocabulary makes a tokenizer from any vocabulary file of CLIP's: what [ReadMerges] reads, or the tokenizer.json of Hugging
-// Face's tokenizers, which holds merges and ids and is the only vocabulary file that transformers 5 writes. Which of the two it is
-// is told by its first byte. Errors are of type *[VocabularyError].
+// ReadVocabulary makes a tokenizer from any vocabulary file of CLIP's: what [ReadMerges] reads, or the tokenizer.json
+// of Hugging Face's tokenizers, which holds merges and ids and is the only vocabulary file that transformers 5
+// writes. Which of the two it is is told by its first byte. Errors are of type *[VocabularyError].
 func ReadVocabulary(name string, r io.Reader) (*BPE, error) {
 	in := bufio.NewReader(r)
 	if start, err := in.Peek(1); err == nil && start[0] == '{' {
@@ -21,9 +21,9 @@ func ReadVocabulary(name string, r io.Reader) (*BPE, error) {
 	return ReadMerges(name, in)
 }
 
-// readTokenizerJSON reads a tokenizer.json as strictly as a merges.txt with its vocab.json: the merges have to make the symbols,
-// each of which has to have its id; and what else the file says has to be what CLIP's tokenizer does. Where it says nothing of a
-// step, that is taken to be CLIP's.
+// readTokenizerJSON reads a tokenizer.json as strictly as a merges.txt with its vocab.json: the merges have to make
+// the symbols, each of which has to have its id; and what else the file says has to be what CLIP's tokenizer does.
+// Where it says nothing of a step, that is taken to be CLIP's.
 func readTokenizerJSON(name string, r io.Reader) (*BPE, error) {
 	data, err := readBounded(name, r)
 	if err != nil {

@@ -103,7 +103,8 @@ func TestTokenizerJSONRefuses(t *testing.T) {
 	}
 }
 
-// FuzzVocabulary reads anything that somebody may give as -vocab. What is accepted gives all ids to texts that it was made for.
+// FuzzVocabulary reads anything that somebody may give as -vocab. What is accepted gives all ids to texts that it was
+// made for.
 func FuzzVocabulary(f *testing.F) {
 	small := smallTokenizer(f)
 	whole := tokenizerJSON(f, small, pairs)

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// minPairCount is how often a pair must occur to become a merge. One that occurs once teaches nothing about other texts.
+// minPairCount is how often a pair must occur to become a merge. One that occurs once teaches nothing about other
+// texts.
 const minPairCount = 2
 
 // A countedWord is a distinct word of a corpus, as the symbols that it is made of so far.

@@ -58,9 +58,9 @@ func (e *VocabularyError) Error() string {
 // Unwrap returns the cause.
 func (e *VocabularyError) Unwrap() error { return e.Err }
 
-// byteID is the id of a byte within a word; a byte that ends a word has that plus endOfWordIDs. Vocabulary files write
-// bytes as letters: the printable ones of Latin-1 as themselves and the other 68, in order, as U+0100 and up. Ids follow
-// the letters' order but for two: Latin-1's come first, whatever their byte.
+// byteID is the id of a byte within a word; a byte that ends a word has that plus endOfWordIDs. Vocabulary files
+// write bytes as letters: the printable ones of Latin-1 as themselves and the other 68, in order, as U+0100 and up.
+// Ids follow the letters' order but for two: Latin-1's come first, whatever their byte.
 var byteID, byteLetter, letterByte = byteAlphabet()
 
 func byteAlphabet() (ids [256]int32, letters [256]rune, byLetter map[rune]byte) {

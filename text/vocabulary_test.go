@@ -66,7 +66,8 @@ func TestMergesRoundTrip(t *testing.T) {
 	}
 }
 
-// OpenAI's file holds 262,144 merges; unpacked, cut to those that count, and through Hugging Face's form it is the same.
+// OpenAI's file holds 262,144 merges; unpacked, cut to those that count, and through Hugging Face's form it is the
+// same.
 func TestOpenAIVocabulary(t *testing.T) {
 	tok := openAI(t)
 	if got := tok.symbols[firstMerge]; got != "in" {

@@ -49,12 +49,12 @@ const (
 // HeadSize is the width of the attention heads in all of OpenAI's models and most others.
 const HeadSize = 64
 
-// ConfigOf completes c with the sizes that the shapes of a checkpoint with OpenAI's names tell, as CLIP's own loader does.
-// Activation, Heads and Eps leave no trace in the shapes: the caller has to know them. Where Heads is 0 it is the number that
-// every released model of that width has, and an error where there is none.
+// ConfigOf completes c with the sizes that the shapes of a checkpoint with OpenAI's names tell, as CLIP's own loader
+// does. Activation, Heads and Eps leave no trace in the shapes: the caller has to know them. Where Heads is 0 it is
+// the number that every released model of that width has, and an error where there is none.
 //
-// A Config that is returned without error has bounded sizes that fit each other, and every tensor that [New] will ask for is
-// there with its shape: nothing larger than the checkpoint's tensors is ever allocated on its word.
+// A Config that is returned without error has bounded sizes that fit each other, and every tensor that [New] will ask
+// for is there with its shape: nothing larger than the checkpoint's tensors is ever allocated on its word.
 func ConfigOf(s nn.Shapes, c Config) (Config, error) {
 	for _, complete := range []func(*Config, nn.Shapes) error{(*Config).setSizes, (*Config).setGrid, (*Config).setHeads, (*Config).setPool} {
 		if err := complete(&c, s); err != nil {
@@ -182,8 +182,8 @@ func (c *Config) setMAP(s nn.Shapes) error {
 	return nn.Within(nn.Size{Name: "the width inside visual.attn_pool.mlp", Value: c.PoolMLP, Max: 8 * nn.MaxWidth})
 }
 
-// usualHeads is the number of heads that models of a width have: sixteen in open_clip's ViT-H, g, bigG and e, whose heads are
-// wider than 64, one for every 64 channels in all others. 0 if no model is known.
+// usualHeads is the number of heads that models of a width have: sixteen in open_clip's ViT-H, g, bigG and e, whose
+// heads are wider than 64, one for every 64 channels in all others. 0 if no model is known.
 func usualHeads(width int) int {
 	switch {
 	case width == 1280, width == 1408, width == 1664, width == 1792:

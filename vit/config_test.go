@@ -150,8 +150,8 @@ func TestConfigOfRefuses(t *testing.T) {
 	}
 }
 
-// FuzzConfigOf takes a checkpoint that may be in order and gives one of its tensors another shape. What is accepted can be built,
-// and encodes a picture where that is small.
+// FuzzConfigOf takes a checkpoint that may be in order and gives one of its tensors another shape. What is accepted
+// can be built, and encodes a picture where that is small.
 func FuzzConfigOf(f *testing.F) {
 	f.Add(64, 8, 5, 32, 2, 256, 0, uint(99), 0, 0, byte(0), 0)
 	f.Add(36, 7, 5, 10, 1, 50, 4, uint(99), 0, 0, byte(1), 0)

@@ -76,8 +76,8 @@ func New(w *nn.Weights, c Config) *Encoder {
 // Params are the encoder's parameters.
 func (e *Encoder) Params() []*nn.Param { return e.params }
 
-// Pack prepares the weights for batches of a few images (see [tensor.Pack]), for as much memory again, and if grad for training on
-// such batches, for twice as much. Weights under masks are left alone.
+// Pack prepares the weights for batches of a few images (see [tensor.Pack]), for as much memory again, and if grad
+// for training on such batches, for twice as much. Weights under masks are left alone.
 func (e *Encoder) Pack(grad bool) {
 	e.conv.Pack(false) // no gradient goes to images
 	e.transformer.Pack(grad)
@@ -100,8 +100,8 @@ func (e *Encoder) Unpack() {
 	}
 }
 
-// Prompts are tokens that a method adds to the sequence of each image. Nothing but the class token's attention sees where they
-// stand: they are at its end, have no positions, and are no part of any result.
+// Prompts are tokens that a method adds to the sequence of each image. Nothing but the class token's attention sees
+// where they stand: they are at its end, have no positions, and are no part of any result.
 type Prompts struct {
 	Input  *autograd.Var   // [n, Width], or [N, n, Width] by image: joined to the sequence before ln_pre; or nil
 	Before []*autograd.Var // such tokens by block, that take their place before it; before the first block without Input, they are joined there
@@ -170,9 +170,9 @@ func (e *Encoder) average(x *autograd.Var) *autograd.Var {
 	return autograd.FirstToken(autograd.PrependMean(x))
 }
 
-// EncodeTokens is Encode for all tokens of the images: [N, 1+grid², Embed], the class token's feature first, then local ones
-// in the order of rows. They are what ln_post and the projection make of a token, as they are of the class token. It panics
-// unless that is what is pooled.
+// EncodeTokens is Encode for all tokens of the images: [N, 1+grid², Embed], the class token's feature first, then
+// local ones in the order of rows. They are what ln_post and the projection make of a token, as they are of the class
+// token. It panics unless that is what is pooled.
 func (e *Encoder) EncodeTokens(images *autograd.Var) *autograd.Var {
 	if e.Pool != PoolToken || e.NoClass {
 		panic("vit: EncodeTokens of an encoder that does not pool the class token")

@@ -25,8 +25,9 @@ const shrink = 32
 // expansion is how many times wider blocks are outside than inside.
 const expansion = 4
 
-// ResNetConfigOf reads the sizes off the shapes of a checkpoint with OpenAI's names. Heads is the number of the attention pool's heads, 0 for
-// one for every 64 channels, as in all released models. As with [ConfigOf], every tensor that [NewResNet] will ask for is there.
+// ResNetConfigOf reads the sizes off the shapes of a checkpoint with OpenAI's names. Heads is the number of the
+// attention pool's heads, 0 for one for every 64 channels, as in all released models. As with [ConfigOf], every
+// tensor that [NewResNet] will ask for is there.
 func ResNetConfigOf(s nn.Shapes, heads int) (ResNetConfig, error) {
 	var c ResNetConfig
 	first, _ := s.Shape("visual.layer1.0.conv1.weight")
@@ -90,8 +91,9 @@ func (c ResNetConfig) Name() string {
 	return fmt.Sprintf("ResNet of %d+%d+%d+%d blocks", c.Layers[0], c.Layers[1], c.Layers[2], c.Layers[3])
 }
 
-// ResNet is one of CLIP's modified ResNets (Radford et al. 2021, section 2.4): a stem of three convolutions, pooling instead of strides,
-// and attention to the mean of the last stage's pixels in place of a last pooling. Activations have their channels last.
+// ResNet is one of CLIP's modified ResNets (Radford et al. 2021, section 2.4): a stem of three convolutions, pooling
+// instead of strides, and attention to the mean of the last stage's pixels in place of a last pooling. Activations
+// have their channels last.
 type ResNet struct {
 	ResNetConfig
 	stem   [3]*nn.ConvNorm
@@ -139,8 +141,8 @@ func NewResNet(w *nn.Weights, c ResNetConfig) *ResNet {
 // Params are the encoder's parameters, which running statistics are not.
 func (e *ResNet) Params() []*nn.Param { return e.params }
 
-// Pack folds norms into convolutions, once for all batches, for as much memory as these have, and prepares all weights for batches of a few
-// images (see [tensor.Pack]). What is under a mask or trained is left alone.
+// Pack folds norms into convolutions, once for all batches, for as much memory as these have, and prepares all
+// weights for batches of a few images (see [tensor.Pack]). What is under a mask or trained is left alone.
 func (e *ResNet) Pack(grad bool) {
 	for _, c := range e.convs {
 		c.Pack(grad)
@@ -167,14 +169,15 @@ func (e *ResNet) Encode(images *autograd.Var) *autograd.Var {
 	return e.pool.forward(e.Features(images, nil))
 }
 
-// EncodeTokens is Encode with a feature for every pixel of the last stage behind the image's own: [N, 1+M, Embed]. Each is what attention gives
-// where that pixel asks, as the mean does for the image.
+// EncodeTokens is Encode with a feature for every pixel of the last stage behind the image's own: [N, 1+M, Embed].
+// Each is what attention gives where that pixel asks, as the mean does for the image.
 func (e *ResNet) EncodeTokens(images *autograd.Var) *autograd.Var {
 	return e.pool.forwardAll(e.Features(images, nil))
 }
 
-// Features is the last stage's map [N, ImageSize/32, ImageSize/32, 32·Width]. It shows see, unless that is nil, the map of the stem and of each block,
-// [N, H, W, C], under the block's name, as layer1.0. They are valid during the call.
+// Features is the last stage's map [N, ImageSize/32, ImageSize/32, 32·Width]. It shows see, unless that is nil, the
+// map of the stem and of each block, [N, H, W, C], under the block's name, as layer1.0. They are valid during the
+// call.
 func (e *ResNet) Features(images *autograd.Var, see func(name string, x *autograd.Var)) *autograd.Var {
 	if see == nil {
 		see = func(string, *autograd.Var) {}
@@ -201,7 +204,8 @@ func (e *ResNet) stemOf(images *autograd.Var) *autograd.Var {
 	})
 }
 
-// bottleneck is a residual block: a narrow 3×3 convolution between two of single pixels. Where others have strides it pools.
+// bottleneck is a residual block: a narrow 3×3 convolution between two of single pixels. Where others have strides it
+// pools.
 type bottleneck struct {
 	conv     [3]*nn.ConvNorm
 	shortcut *nn.ConvNorm // nil where the input is added as it is
@@ -267,8 +271,8 @@ func (p attentionPool) tokens(x *autograd.Var) *autograd.Var {
 	return autograd.Add(x, p.position.On(x.Tape()))
 }
 
-// forward is the mean's feature alone, without keys and values of all pixels; see [nn.Attention.ForwardFirst]. The keys' bias has no
-// part in it, and its gradient is 0.
+// forward is the mean's feature alone, without keys and values of all pixels; see [nn.Attention.ForwardFirst]. The
+// keys' bias has no part in it, and its gradient is 0.
 func (p attentionPool) forward(x *autograd.Var) *autograd.Var {
 	t, d := x.Tape(), x.Value.Dim(1)
 	return t.Scope(func() *autograd.Var {

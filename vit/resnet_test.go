@@ -154,7 +154,8 @@ func (r random) Read(name string, dst []float32) error {
 	return nil
 }
 
-// Folding once gives the bits of folding anew for each batch; a weight under a mask, and one that is trained, is folded anew.
+// Folding once gives the bits of folding anew for each batch; a weight under a mask, and one that is trained, is
+// folded anew.
 func TestResNetPack(t *testing.T) {
 	dev, err := tensor.Open("cpu", tensor.Options{Workers: 1})
 	if err != nil {

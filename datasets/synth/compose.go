@@ -1,13 +1,13 @@
 package synth
 
-// albumSize consecutive pairs form an album: pictures in one style, in front of one backdrop and often with subjects of
-// one colour. A contrastive batch of neighbours then holds negatives that only the subject tells apart; from independent
-// pictures a small model learns colours and scenes first and shapes very late.
+// albumSize consecutive pairs form an album: pictures in one style, in front of one backdrop and often with subjects
+// of one colour. A contrastive batch of neighbours then holds negatives that only the subject tells apart; from
+// independent pictures a small model learns colours and scenes first and shapes very late.
 const albumSize = 16
 
-// A stream begins simply: most of its first albums are plain, one upright subject of one colour on another, and the share
-// falls to that of the rest. A small model learns in these what shapes and letters are; amid everything else it would
-// need several times as many pictures.
+// A stream begins simply: most of its first albums are plain, one upright subject of one colour on another, and the
+// share falls to that of the rest. A small model learns in these what shapes and letters are; amid everything else it
+// would need several times as many pictures.
 const (
 	nursery    = 400_000 // pairs until the share has fallen
 	plainFirst = 90      // percent of albums at the beginning

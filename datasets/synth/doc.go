@@ -26,10 +26,11 @@
 //
 // # The tasks
 //
-// [Tasks] lists classification problems with 10 to 40 classes. Each has a domain (see domain.go): a fixed style of line,
-// colour cast, contrast and damage that is foreign to pre-training, so that a zero-shot classifier is far better than
-// chance and far from what the same weights can do. Two tasks have a second test set in yet another style, "shift", to
-// measure how adaptation to one style transfers, as ImageNet-Sketch does for ImageNet; "things" has a third, "shift2".
+// [Tasks] lists classification problems with 10 to 40 classes. Each has a domain (see domain.go): a fixed style of
+// line, colour cast, contrast and damage that is foreign to pre-training, so that a zero-shot classifier is far
+// better than chance and far from what the same weights can do. Two tasks have a second test set in yet another
+// style, "shift", to measure how adaptation to one style transfers, as ImageNet-Sketch does for ImageNet; "things"
+// has a third, "shift2".
 //
 // # What can be relied on
 //

@@ -103,8 +103,8 @@ func Lookup(name string) (Task, bool) {
 	return all[i], true
 }
 
-// Len returns the number of pictures in a split: "train", "val", "test", "shift" or "shift2". It is 0 for the last two where
-// the task has no such test set, and a multiple of len(t.Classes) always.
+// Len returns the number of pictures in a split: "train", "val", "test", "shift" or "shift2". It is 0 for the last
+// two where the task has no such test set, and a multiple of len(t.Classes) always.
 func (t Task) Len(split string) int {
 	test := min(testPerClass, maxTest/len(t.Classes))
 	per := [len(splits)]int{trainPerClass, valPerClass, test, test, test}

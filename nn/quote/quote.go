@@ -1,13 +1,14 @@
-// Package quote shows on a terminal, and in messages, what strangers wrote: names of files, classes and tensors, prompts,
-// texts out of files.
+// Package quote shows on a terminal, and in messages, what strangers wrote: names of files, classes and tensors,
+// prompts, texts out of files.
 //
-// Such text may hold escape sequences (ESC, or CSI as the one character U+009B) that move the cursor, change colours or the
-// window's title; line breaks that forge a second message; overrides of the writing direction that show a name in another order
-// than it has (CVE-2021-42574); and bytes that are no text at all. All of that comes out in the escapes of a Go string. What is
-// printed otherwise comes out as it is: names in Chinese or Arabic, with accents or emoji, are readable.
+// Such text may hold escape sequences (ESC, or CSI as the one character U+009B) that move the cursor, change colours
+// or the window's title; line breaks that forge a second message; overrides of the writing direction that show a name
+// in another order than it has (CVE-2021-42574); and bytes that are no text at all. All of that comes out in the
+// escapes of a Go string. What is printed otherwise comes out as it is: names in Chinese or Arabic, with accents or
+// emoji, are readable.
 //
-// Whoever puts a stranger's text into a message uses [String] or [Plain]. Whoever prints messages prints their [Text], for those who
-// forgot: escaping twice changes nothing.
+// Whoever puts a stranger's text into a message uses [String] or [Plain]. Whoever prints messages prints their
+// [Text], for those who forgot: escaping twice changes nothing.
 //
 // The package imports nothing of ours, so that everything may import it.
 package quote
@@ -22,7 +23,8 @@ import (
 // maxBytes bounds what one string takes of a message.
 const maxBytes = 120
 
-// String shows s in quotation marks with the escapes of a Go string, at most 120 bytes of it; of a longer one it says the length.
+// String shows s in quotation marks with the escapes of a Go string, at most 120 bytes of it; of a longer one it says
+// the length.
 func String(s string) string {
 	if q := strconv.Quote(s); len(q) <= maxBytes {
 		return q
@@ -38,8 +40,8 @@ func String(s string) string {
 	}
 }
 
-// Plain shows an ordinary text as it is, and any other as [String] does but whole: for what a reader wants to copy, such as a
-// path. What is empty, or begins or ends with a space, is not ordinary.
+// Plain shows an ordinary text as it is, and any other as [String] does but whole: for what a reader wants to copy,
+// such as a path. What is empty, or begins or ends with a space, is not ordinary.
 func Plain(s string) string {
 	if s == "" || strings.TrimSpace(s) != s || strings.ContainsAny(s, "\n\t") || Text(s) != s {
 		return strconv.Quote(s)
@@ -47,7 +49,8 @@ func Plain(s string) string {
 	return s
 }
 
-// Text escapes in s what could play tricks on a terminal, and leaves all else, line breaks and tabs among it: for whole messages.
+// Text escapes in s what could play tricks on a terminal, and leaves all else, line breaks and tabs among it: for
+// whole messages.
 func Text(s string) string {
 	clean := true
 	for i, r := range s {
@@ -75,10 +78,10 @@ func Text(s string) string {
 	return b.String()
 }
 
-// tricky reports whether r, the first of rest, must not reach a terminal: control characters (C0, DEL, C1) but line breaks and
-// tabs, line and paragraph separators, bytes that are not UTF-8, and format characters, which have no shape of their own:
-// direction marks and overrides, tags, the byte order mark. Joiners (U+200C, U+200D) make what is written in Persian and many
-// emoji, and stay.
+// tricky reports whether r, the first of rest, must not reach a terminal: control characters (C0, DEL, C1) but line
+// breaks and tabs, line and paragraph separators, bytes that are not UTF-8, and format characters, which have no
+// shape of their own: direction marks and overrides, tags, the byte order mark. Joiners (U+200C, U+200D) make what is
+// written in Persian and many emoji, and stay.
 func tricky(r rune, rest string) bool {
 	switch {
 	case r < utf8.RuneSelf:

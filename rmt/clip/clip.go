@@ -1,5 +1,6 @@
-// Package clip is CLIP as a whole: both encoders over one set of weights, the tokenizer, and what images go through before the
-// encoder sees them. [Options.Open] opens one from its files, and [Model.Spec] says what of it determines results.
+// Package clip is CLIP as a whole: both encoders over one set of weights, the tokenizer, and what images go through
+// before the encoder sees them. [Options.Open] opens one from its files, and [Model.Spec] says what of it determines
+// results.
 package clip
 
 import (
@@ -45,7 +46,8 @@ type Model struct {
 	Ensemble      text.Order    // how features of several prompts become a class's
 }
 
-// Share is the model once more, over the same tensors: what is put on the encoders of one, as masks are, the other does not see.
+// Share is the model once more, over the same tensors: what is put on the encoders of one, as masks are, the other
+// does not see.
 func (m *Model) Share() *Model {
 	out, c := *m, *m.CLIP
 	out.CLIP = &c
@@ -58,7 +60,8 @@ func (m *Model) Share() *Model {
 	return &out
 }
 
-// ReleaseText gives the text encoder's weights back, for a process that encodes no text any more. What else there is to know of the encoder stays.
+// ReleaseText gives the text encoder's weights back, for a process that encodes no text any more. What else there is
+// to know of the encoder stays.
 func (m *Model) ReleaseText() { m.Weights.Release(m.Text.Params()) }
 
 // Parameters counts the model's weights.
@@ -71,7 +74,8 @@ func (m *Model) Parameters() int {
 	return n
 }
 
-// Config is what the shapes of a model's tensors do not tell: activation, heads, epsilons; see [vit.ConfigOf] and [text.ConfigOf].
+// Config is what the shapes of a model's tensors do not tell: activation, heads, epsilons; see [vit.ConfigOf] and
+// [text.ConfigOf].
 type Config struct {
 	Image vit.Config
 	Text  text.Config
@@ -102,8 +106,8 @@ func build(dev *tensor.Device, src nn.Source, c Config, withText bool) (*CLIP, e
 	return m, nil
 }
 
-// Sizes is what a source's shapes and what else is known of it say of both encoders, of the text encoder nil if it has none. All
-// that a wrong checkpoint can be refused for is checked here, before anything of it is read or built.
+// Sizes is what a source's shapes and what else is known of it say of both encoders, of the text encoder nil if it
+// has none. All that a wrong checkpoint can be refused for is checked here, before anything of it is read or built.
 func (c Config) Sizes(src nn.Shapes) (vit.Arch, *text.Config, error) {
 	arch, err := vit.ArchOf(src, c.Image)
 	if err != nil {

@@ -26,10 +26,12 @@ var (
 	embeddedMerges []byte
 )
 
-// The versions of Pillow that Options.Pillow knows: the newest, and the last one that resized in another order of passes.
+// The versions of Pillow that Options.Pillow knows: the newest, and the last one that resized in another order of
+// passes.
 const NewestPillow, OldPillow = 13, 12
 
-// Options say which model, and settle what its files leave open. They carry the names of the command's flags in their errors.
+// Options say which model, and settle what its files leave open. They carry the names of the command's flags in their
+// errors.
 type Options struct {
 	Path       string // checkpoint file or folder, or Embedded
 	Name       string // what results call it; Path where it is ""
@@ -63,8 +65,9 @@ func (o Options) warn(format string, a ...any) {
 	}
 }
 
-// Open opens the checkpoint, builds the encoders on dev and reads the vocabulary. Another model than the one that Like is of may be no such model as
-// could be used like it: then it is opened as it is, for whoever compares digests to refuse.
+// Open opens the checkpoint, builds the encoders on dev and reads the vocabulary. Another model than the one that
+// Like is of may be no such model as could be used like it: then it is opened as it is, for whoever compares digests
+// to refuse.
 func (o Options) Open(dev *tensor.Device) (*Model, error) {
 	m, err := o.open(dev)
 	if err == nil || o.Like == nil || o.NoDigest {
@@ -282,7 +285,8 @@ func (o Options) HeadsOf(src *checkpoint.Model) (image, words int, err error) {
 	return image, words, nil
 }
 
-// readTokenizer begins to read the vocabulary, which takes one processor as long as a fifth of a small model's weights, and returns who waits for it.
+// readTokenizer begins to read the vocabulary, which takes one processor as long as a fifth of a small model's
+// weights, and returns who waits for it.
 func (o Options) readTokenizer(src *checkpoint.Model) func() (text.Tokenizer, error) {
 	_, words := src.Shape("token_embedding.weight")
 	if o.ImagesOnly || !words || src.Settings().Text.Tokenizer != "" { // of a relative's all is known once it is built
@@ -304,7 +308,8 @@ func (o Options) readTokenizer(src *checkpoint.Model) func() (text.Tokenizer, er
 	}
 }
 
-// maxVocabulary is more than any vocabulary file has; package text has a limit of its own for what comes out of a packed one.
+// maxVocabulary is more than any vocabulary file has; package text has a limit of its own for what comes out of a
+// packed one.
 const maxVocabulary = 64 << 20
 
 // tokenizer reads the vocabulary that was asked for, or found; nil if there is none.
@@ -340,7 +345,8 @@ func known[T text.Tokenizer](tok T, err error) (text.Tokenizer, error) {
 	return tok, nil
 }
 
-// relativesTokenizer reads the tokenizer of a relative of CLIP's that was asked for, or found, if there is one, and pads texts as it says.
+// relativesTokenizer reads the tokenizer of a relative of CLIP's that was asked for, or found, if there is one, and
+// pads texts as it says.
 func (o Options) relativesTokenizer(c *CLIP, src *checkpoint.Model) error {
 	found, settings := src.Vocabulary(), src.Settings().Text
 	f := text.TokenizerFile{Name: found.Tokenizer, Clean: text.Cleaning(settings.Clean), StripSep: settings.StripSep, Rows: c.Text.Vocab}

@@ -45,9 +45,9 @@ func zeros(shape []int) func(io.Writer) error {
 	}
 }
 
-// FuzzOpenModel opens a file as every command does, builds its encoders and runs them once. The file is a CLIP in order, of which
-// one tensor gets another shape and name, with a payload to match where that has a sane size, and some bytes are overwritten; or,
-// if raw is not empty, anything.
+// FuzzOpenModel opens a file as every command does, builds its encoders and runs them once. The file is a CLIP in
+// order, of which one tensor gets another shape and name, with a payload to match where that has a sane size, and
+// some bytes are overwritten; or, if raw is not empty, anything.
 func FuzzOpenModel(f *testing.F) {
 	f.Add(2, 2, uint(99), 0, 0, "", uint(0), []byte{}, []byte{})
 	f.Add(12, 8, uint(99), 0, 0, "", uint(0), []byte{}, []byte{}) // config.json's default numbers of heads

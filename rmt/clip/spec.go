@@ -17,7 +17,8 @@ type Spec struct {
 	TextHeads     int           `json:"text_heads,omitempty"` // 0 without a text encoder
 	Vocabulary    string        `json:"vocabulary,omitempty"` // SHA-256 of all that ids depend on; "" without one
 	Preprocessing Preprocessing `json:"preprocessing"`
-	// Ensemble is the order in which features of several prompts are normalised; "" is normalize-first, the only one when specs had no such field.
+	// Ensemble is the order in which features of several prompts are normalised; "" is normalize-first, the only one
+	// when specs had no such field.
 	Ensemble string `json:"ensemble,omitempty"`
 	// Settings are what a relative of CLIP's has otherwise; nothing of CLIP itself.
 	Settings checkpoint.Settings `json:"settings,omitzero"`

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The best epoch's weights are those that are left, of equal ones the earlier's, wherever the run was interrupted: in an epoch, or while it
-// was being validated.
+// The best epoch's weights are those that are left, of equal ones the earlier's, wherever the run was interrupted: in
+// an epoch, or while it was being validated.
 func TestBestEpoch(t *testing.T) {
 	scores := []float64{40, 60, 60}
 	var want, afterSecond []float32

@@ -8,8 +8,8 @@ import (
 	"fewshot/tensor"
 )
 
-// Cached is a training set whose features were computed once, for methods that leave the encoder alone: a number of passes over the
-// same images, each with other crops. Its batches are features; [Identity] stands for the encoder.
+// Cached is a training set whose features were computed once, for methods that leave the encoder alone: a number of
+// passes over the same images, each with other crops. Its batches are features; [Identity] stands for the encoder.
 type Cached struct {
 	Passes *tensor.Tensor // [P, N, D], of kind Full; epoch e takes number e mod P
 	Labels []int32        // [N]

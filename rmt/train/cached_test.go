@@ -8,7 +8,8 @@ import (
 	"fewshot/tensor"
 )
 
-// Every image comes once an epoch, with its label, from the epoch's pass; orders differ, and a run can go on from any batch.
+// Every image comes once an epoch, with its label, from the epoch's pass; orders differ, and a run can go on from any
+// batch.
 func TestCached(t *testing.T) {
 	dev := newBench(t, "ref").dev
 	const passes, n, d, batch = 2, 7, 3, 3

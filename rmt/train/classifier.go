@@ -70,8 +70,8 @@ type Parted interface {
 // ErrLogits says that a classifier gave logits that are no numbers, so that no label follows from them.
 var ErrLogits = errors.New("the model's logits are not finite, so that they say nothing of the image")
 
-// Predict classifies batches and yields the predicted labels batch by batch. Masks are applied once for all batches. An image whose
-// logits are not all finite ends it with ErrLogits.
+// Predict classifies batches and yields the predicted labels batch by batch. Masks are applied once for all batches.
+// An image whose logits are not all finite ends it with ErrLogits.
 func Predict(ctx context.Context, dev *tensor.Device, c Classifier, batches iter.Seq2[Batch, error]) iter.Seq2[[]int32, error] {
 	return func(yield func([]int32, error) bool) {
 		for labels, err := range PredictEach(ctx, dev, []Classifier{c}, nil, batches) {
@@ -86,8 +86,9 @@ func Predict(ctx context.Context, dev *tensor.Device, c Classifier, batches iter
 	}
 }
 
-// PredictEach is Predict by several classifiers in one pass over the images: it yields the labels of each. For heads behind the encoder backbone,
-// which may be nil, features are computed once. Each encoder's masks are applied for every batch, so that the masked weights of one are in memory.
+// PredictEach is Predict by several classifiers in one pass over the images: it yields the labels of each. For heads
+// behind the encoder backbone, which may be nil, features are computed once. Each encoder's masks are applied for
+// every batch, so that the masked weights of one are in memory.
 func PredictEach(ctx context.Context, dev *tensor.Device, cs []Classifier, backbone Encoder, batches iter.Seq2[Batch, error]) iter.Seq2[[][]int32, error] {
 	return func(yield func([][]int32, error) bool) {
 		first := 0
@@ -114,7 +115,8 @@ func PredictEach(ctx context.Context, dev *tensor.Device, cs []Classifier, backb
 	}
 }
 
-// Logits yields what a classifier says of batches, a row of C logits for each image. Whether they are finite is not looked at.
+// Logits yields what a classifier says of batches, a row of C logits for each image. Whether they are finite is not
+// looked at.
 func Logits(ctx context.Context, dev *tensor.Device, c Classifier, batches iter.Seq2[Batch, error]) iter.Seq2[[][]float64, error] {
 	return func(yield func([][]float64, error) bool) {
 		for z, err := range each(ctx, dev, batches, share([]Classifier{c}, nil)) {
@@ -195,9 +197,10 @@ func (w work) run(t *autograd.Tape, images *autograd.Var, outs []*tensor.Tensor)
 	}
 }
 
-// each yields what all work makes of the images of each batch, valid until the next. The forward passes are no program: one of a batch keeps a
-// device busy for longer than it takes to ask for it, the images take longer still to be decoded, and a program would apply the masks
-// in every run, which are applied here once, unless several would have to be kept.
+// each yields what all work makes of the images of each batch, valid until the next. The forward passes are no
+// program: one of a batch keeps a device busy for longer than it takes to ask for it, the images take longer still to
+// be decoded, and a program would apply the masks in every run, which are applied here once, unless several would
+// have to be kept.
 func each(ctx context.Context, dev *tensor.Device, batches iter.Seq2[Batch, error], all []work) iter.Seq2[[]*tensor.Tensor, error] {
 	return func(yield func([]*tensor.Tensor, error) bool) {
 		t := autograd.NoGrad(dev)

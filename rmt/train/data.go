@@ -16,7 +16,8 @@ type Data interface {
 }
 
 // Batch is a number of normalised images [N, 3, Size, Size] with their labels: Pixels, or else Fill, which puts the
-// images into a tensor of kind Compute. Where Features is not 0 there are features [N, Features] in their place, of kind Full.
+// images into a tensor of kind Compute. Where Features is not 0 there are features [N, Features] in their place, of
+// kind Full.
 type Batch struct {
 	Pixels   []float32
 	Fill     func(images *tensor.Tensor)

@@ -1,5 +1,6 @@
-// Package train is the loop that all methods share. What a method learns may sit at the encoders' input (a prompt), inside
-// their weights (a mask, LoRA), or behind them (an adapter, a classifier); how it is learned is the same everywhere:
+// Package train is the loop that all methods share. What a method learns may sit at the encoders' input (a prompt),
+// inside their weights (a mask, LoRA), or behind them (an adapter, a classifier); how it is learned is the same
+// everywhere:
 //
 //	Learner     what a method gives: its trained tensors, the losses of a part of a batch, how their gradients become an update
 //	Trainer     one step: the gradients of all losses in one recorded sweep, in parts of a batch, and the updates, each as soon as it can be
@@ -26,6 +27,6 @@
 //		return []*autograd.Var{autograd.CrossEntropy(logits, p.Labels)}, logits
 //	}
 //
-// Losses is asked while a program is being recorded, at least twice, and the program then runs for every batch: it may not read
-// results, and whatever changes from step to step lies in tensors that Begin fills, or in the labels.
+// Losses is asked while a program is being recorded, at least twice, and the program then runs for every batch: it
+// may not read results, and whatever changes from step to step lies in tensors that Begin fills, or in the labels.
 package train

@@ -9,8 +9,9 @@ import (
 
 // Learner is what a method gives the loop. [Base] has all but the first three methods.
 type Learner interface {
-	// Groups are the trained parameters, those of a group with the same rule and optimizer. Names are unique and stay the same
-	// from run to run, and so does the order: a checkpoint knows tensors by name, and dropped gradients draw by it.
+	// Groups are the trained parameters, those of a group with the same rule and optimizer. Names are unique and stay
+	// the same from run to run, and so does the order: a checkpoint knows tensors by name, and dropped gradients draw by
+	// it.
 	Groups() []Group
 
 	// Plan says what the next sweep is made of.
@@ -19,21 +20,21 @@ type Learner interface {
 	// Losses are those of a part of a batch, as many as the plan has, means over its images, and its logits [N, C].
 	Losses(t *autograd.Tape, p Part) (losses []*autograd.Var, logits *autograd.Var)
 
-	// Shared puts on the tape what is made of trained parameters alone, and so is common to all parts of a batch, as a masked
-	// weight. The parameters themselves are on it already.
+	// Shared puts on the tape what is made of trained parameters alone, and so is common to all parts of a batch, as a
+	// masked weight. The parameters themselves are on it already.
 	Shared(t *autograd.Tape)
 
-	// Targets are what a frozen teacher says of images [N, 3, S, S]: a tensor whose first axis is N, held by the caller. They
-	// are asked for where the plan has Targets.
+	// Targets are what a frozen teacher says of images [N, 3, S, S]: a tensor whose first axis is N, held by the caller.
+	// They are asked for where the plan has Targets.
 	Targets(images *tensor.Tensor) *tensor.Tensor
 
-	// Count writes the numbers that the plan watches into dst [Watched], before anything else of the sweep. Counted is given
-	// what they were; if it returns true, the plan has changed, and the sweep is made anew.
+	// Count writes the numbers that the plan watches into dst [Watched], before anything else of the sweep. Counted is
+	// given what they were; if it returns true, the plan has changed, and the sweep is made anew.
 	Count(dst *tensor.Tensor)
 	Counted(values []float64) (again bool)
 
-	// Begin is called before the sweep of each step, counted from 0 in a run: here a method fills tensors that its losses read
-	// and that are others at each step, as those of dropout.
+	// Begin is called before the sweep of each step, counted from 0 in a run: here a method fills tensors that its
+	// losses read and that are others at each step, as those of dropout.
 	Begin(step int)
 
 	// EndEpoch is called after the last step of an epoch, counted from 0.
@@ -52,11 +53,11 @@ type Group struct {
 	Optimizer optim.Optimizer
 	Rule      optim.Rule // what becomes of several losses' gradients; nil: the first one's counts, as it is
 	Factor    float64    // of the run's learning rate; 0 is 1
-	// Unseen says that parameters may have no part in any loss. Their gradient is zero then, and their update by it is made; otherwise that
-	// is an error.
+	// Unseen says that parameters may have no part in any loss. Their gradient is zero then, and their update by it is
+	// made; otherwise that is an error.
 	Unseen bool
-	// Watch, if set, is shown the gradient of the first loss by each of Params, and the learning rate, before the update of each step. It may
-	// keep a tensor only to compare it with the next step's.
+	// Watch, if set, is shown the gradient of the first loss by each of Params, and the learning rate, before the update
+	// of each step. It may keep a tensor only to compare it with the next step's.
 	Watch func(i int, lr float64, gradient *tensor.Tensor)
 }
 
@@ -66,7 +67,8 @@ type Plan struct {
 	Lanes   int  // losses, each with gradients of its own: 1 or 2
 	Targets bool // a teacher is asked
 	Watched int  // numbers that the learner counts
-	// Rests has a bit for each group that rests: it is neither differentiated by nor updated, and its optimizer counts no steps.
+	// Rests has a bit for each group that rests: it is neither differentiated by nor updated, and its optimizer counts
+	// no steps.
 	Rests uint64
 }
 

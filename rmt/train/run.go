@@ -76,8 +76,9 @@ type Run struct {
 	EndEpoch func(Epoch) error
 	Save     func(Position) error
 
-	// Validate, if set, says after every epoch what it has come to, in percent of images that are not trained on. What was learned by the
-	// best epoch is kept by the trainer, whose KeepBest must have been called; [Trainer.TakeBest] puts it back.
+	// Validate, if set, says after every epoch what it has come to, in percent of images that are not trained on. What
+	// was learned by the best epoch is kept by the trainer, whose KeepBest must have been called; [Trainer.TakeBest]
+	// puts it back.
 	Validate func() (float64, error)
 
 	validated time.Duration // in this process: it is no time of training

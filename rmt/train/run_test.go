@@ -111,8 +111,8 @@ func TestFilled(t *testing.T) {
 	}
 }
 
-// A run that stops after any number of steps, and goes on in another process from what was saved, ends with the same bits, and with
-// the history of all of it.
+// A run that stops after any number of steps, and goes on in another process from what was saved, ends with the same
+// bits, and with the history of all of it.
 func TestResumeAnywhere(t *testing.T) {
 	b := newBench(t, "cpu")
 	b.taught = true
@@ -227,7 +227,8 @@ func TestInterruptedInside(t *testing.T) {
 	savedAt(t, b, ctx, trainer, 5, Position{Epoch: 1, Batch: 1})
 }
 
-// savedAt trains until ctx ends, and looks whether what is saved then is the state of an undisturbed run after so many steps.
+// savedAt trains until ctx ends, and looks whether what is saved then is the state of an undisturbed run after so
+// many steps.
 func savedAt(t *testing.T, b *bench, ctx context.Context, trainer *Trainer, steps int, at Position) {
 	t.Helper()
 	run := b.run(trainer)
@@ -306,8 +307,8 @@ func TestInterruptedByUpdate(t *testing.T) {
 	savedAt(t, b, ctx, trainer, 6, Position{Epoch: 1, Batch: 2})
 }
 
-// Parts of a batch come to the losses, the logits and the gradients of the batch, for any size of parts. An image's share is
-// computed with other roundings, a handful, and the sum has another order.
+// Parts of a batch come to the losses, the logits and the gradients of the batch, for any size of parts. An image's
+// share is computed with other roundings, a handful, and the sum has another order.
 func TestMicroBatches(t *testing.T) {
 	const bound = 16 * 0x1p-52
 	b := newBench(t, "ref")

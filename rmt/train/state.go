@@ -22,9 +22,9 @@ import (
 // StateFormat is the metadata "format" of a training checkpoint.
 const StateFormat = "fewshot-training"
 
-// Training checkpoints are sealed safetensors files, training-STEP.safetensors, of trained tensors and optimizer state. A run
-// continued from one gives the same result, to the byte, as one that was never stopped: everything else a step
-// depends on is a function of the settings, the data and the step's number.
+// Training checkpoints are sealed safetensors files, training-STEP.safetensors, of trained tensors and optimizer
+// state. A run continued from one gives the same result, to the byte, as one that was never stopped: everything else
+// a step depends on is a function of the settings, the data and the step's number.
 const (
 	stateVersion = "2"
 	statePrefix  = "training-"
@@ -36,9 +36,9 @@ const (
 // ErrOtherRun says that a training checkpoint was written by a run with other settings, data or backbone.
 var ErrOtherRun = errors.New("the checkpoint belongs to another run")
 
-// SaveState writes the trainer's state at a position into dir, with what the run has behind it, and removes older checkpoints. run
-// says which run it is: settings, data, backbone, by name; RestoreState compares it. A state that is not finite is not written:
-// what was written before is of more use.
+// SaveState writes the trainer's state at a position into dir, with what the run has behind it, and removes older
+// checkpoints. run says which run it is: settings, data, backbone, by name; RestoreState compares it. A state that is
+// not finite is not written: what was written before is of more use.
 func SaveState(dir string, t *Trainer, at Position, done Progress, run map[string]string) error {
 	if err := t.Check(); err != nil {
 		return err
@@ -74,8 +74,8 @@ func SaveState(dir string, t *Trainer, at Position, done Progress, run map[strin
 }
 
 // RestoreState puts the trainer where the newest readable checkpoint in dir left off. found is false if dir has none.
-// A damaged checkpoint is passed over for the one before, and reported through skipped. One of another run is refused with
-// ErrOtherRun. What a killed process left half written is removed: only the process that owns dir may call this.
+// A damaged checkpoint is passed over for the one before, and reported through skipped. One of another run is refused
+// with ErrOtherRun. What a killed process left half written is removed: only the process that owns dir may call this.
 func RestoreState(dir string, t *Trainer, run map[string]string, skipped func(path string, err error)) (s State, found bool, err error) {
 	files, err := StateFiles(dir)
 	if err == nil {
@@ -97,7 +97,8 @@ func RestoreState(dir string, t *Trainer, run map[string]string, skipped func(pa
 	return s, false, nil
 }
 
-// CheckState refuses with ErrOtherRun if the newest readable checkpoint in dir is another run's, without taking anything from it.
+// CheckState refuses with ErrOtherRun if the newest readable checkpoint in dir is another run's, without taking
+// anything from it.
 func CheckState(dir string, run map[string]string) error {
 	files, err := StateFiles(dir)
 	if err != nil {
@@ -165,8 +166,8 @@ func (t *Trainer) restore(path string, run map[string]string) (s State, err erro
 	return s, nil
 }
 
-// otherVersion is what to do about a checkpoint that another version of the program wrote, which knew less of a run, or more: from what it
-// holds nobody could go on as if nothing had been.
+// otherVersion is what to do about a checkpoint that another version of the program wrote, which knew less of a run,
+// or more: from what it holds nobody could go on as if nothing had been.
 const otherVersion = "; go on with the version of the program that wrote it, or remove the folder's " + statePrefix + "*" + stateSuffix + " to begin anew"
 
 // holds refuses a checkpoint of the run that holds other tensors than those that make its state.

@@ -226,8 +226,8 @@ func TestOtherRun(t *testing.T) {
 	}
 }
 
-// A checkpoint of the same run, from a version of the program that kept less of it or more, is refused in a line that names the file, the tensor and
-// what to do, and nothing of it is used.
+// A checkpoint of the same run, from a version of the program that kept less of it or more, is refused in a line that
+// names the file, the tensor and what to do, and nothing of it is used.
 func TestStateOfAnotherVersion(t *testing.T) {
 	b := newBench(t, "cpu")
 	c := b.trainer()

@@ -53,8 +53,9 @@ func (t *Trainer) record(images *tensor.Tensor, labels int, plan Plan, updates b
 	return s, nil
 }
 
-// fitting adds to a device's error that the memory of a sweep does not fit which batch would, with all losses and the teacher. Of
-// what is free, optimizers' moments need some, if there are none yet, and partial results and the driver a little.
+// fitting adds to a device's error that the memory of a sweep does not fit which batch would, with all losses and the
+// teacher. Of what is free, optimizers' moments need some, if there are none yet, and partial results and the driver
+// a little.
 func (t *Trainer) fitting(err error, s *sweep) error {
 	var memory *tensor.OutOfMemory
 	if !errors.As(err, &memory) {
@@ -87,7 +88,8 @@ func (t *Trainer) fitting(err error, s *sweep) error {
 	return fmt.Errorf("%s: %w", text, err)
 }
 
-// fullest is the plan with most to compute that the run can come to: some rule asks for a second loss as soon as it is there.
+// fullest is the plan with most to compute that the run can come to: some rule asks for a second loss as soon as it
+// is there.
 func (t *Trainer) fullest(p Plan) Plan {
 	for _, g := range t.groups {
 		if g.Rule.NeedsTeacher() {
@@ -98,8 +100,8 @@ func (t *Trainer) fullest(p Plan) Plan {
 	return p
 }
 
-// describe asks for what a sweep does. What is made of the parameters alone is common to all parts of the batch, and so are the
-// parameters' gradients, in which the parts add up.
+// describe asks for what a sweep does. What is made of the parameters alone is common to all parts of the batch, and
+// so are the parameters' gradients, in which the parts add up.
 func (t *Trainer) describe(s *sweep) error {
 	tape := autograd.NewTape(t.dev)
 	defer tape.Release()
@@ -125,7 +127,8 @@ func (t *Trainer) describe(s *sweep) error {
 	return nil
 }
 
-// updating has the sweep update parameters whose gradients are there; it is nil where there are to be none of these updates.
+// updating has the sweep update parameters whose gradients are there; it is nil where there are to be none of these
+// updates.
 func (t *Trainer) updating(s *sweep) func(leaf, g *tensor.Tensor) bool {
 	if !s.updates {
 		return nil
@@ -194,8 +197,8 @@ func (s *sweep) prepare(t *Trainer) {
 	s.losses, s.counts, s.squares, s.logits = s.values[:counts], s.values[counts:squares], s.values[squares:logits], s.values[logits:]
 }
 
-// taughtTogether is how many parts of a batch the teacher sees at a time: it keeps nothing for a way back, and so takes less memory for
-// a few of them, in CLIP's deep networks, than the student for one.
+// taughtTogether is how many parts of a batch the teacher sees at a time: it keeps nothing for a way back, and so
+// takes less memory for a few of them, in CLIP's deep networks, than the student for one.
 const taughtTogether = 4
 
 // parts are the losses of the parts of a batch.
@@ -236,8 +239,8 @@ func (t *Trainer) parts(s *sweep, tape *autograd.Tape) iter.Seq[[]*autograd.Var]
 	}
 }
 
-// part is the losses of a part of the batch. Those of the batch are means, so a part's count by its share. They are added to what the
-// host will read, and the part's logits put there.
+// part is the losses of a part of the batch. Those of the batch are means, so a part's count by its share. They are
+// added to what the host will read, and the part's logits put there.
 func (t *Trainer) part(s *sweep, tape *autograd.Tape, p Part) []*autograd.Var {
 	losses, logits := t.Learner.Losses(tape, p)
 	if len(losses) != s.plan.Lanes || logits.Value.Len() != len(p.Labels)*s.plan.Classes {

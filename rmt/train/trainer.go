@@ -72,8 +72,8 @@ func (t *Trainer) Steps() int { return t.steps }
 // the same tensor, filled anew: then a step allocates nothing. It waits for the device once, before the first update,
 // so that what goes wrong with an update is returned by the next step, or by the device's Sync.
 //
-// When ctx ends before the losses are there, the sweep is cut short; the updates that follow are all made. After this or any error the
-// trained tensors are as they were, unless it says that the step before has spoilt them.
+// When ctx ends before the losses are there, the sweep is cut short; the updates that follow are all made. After this
+// or any error the trained tensors are as they were, unless it says that the step before has spoilt them.
 func (t *Trainer) Step(ctx context.Context, images *tensor.Tensor, labels []int32, lr float64) (Stats, error) {
 	s, err := t.run(ctx, images, labels, attempt{lr: lr, updates: true})
 	if err != nil {
@@ -125,8 +125,8 @@ func (t *Trainer) apply(rule optim.Rule, i int, lanes [2]*tensor.Tensor) {
 	rule.Apply(g.Optimizer, p.Value, lanes[0], lanes[1], t.now.key.Name(p.Name))
 }
 
-// Gradients makes those of a step, by parameter and loss, and updates nothing. Those of a loss that is not there are nil. They are
-// valid until the next step.
+// Gradients makes those of a step, by parameter and loss, and updates nothing. Those of a loss that is not there are
+// nil. They are valid until the next step.
 func (t *Trainer) Gradients(ctx context.Context, images *tensor.Tensor, labels []int32) (Stats, [][2]*tensor.Tensor, error) {
 	s, err := t.run(ctx, images, labels, attempt{})
 	if err != nil {
@@ -222,7 +222,8 @@ func (t *Trainer) begin() {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// nonFinite is the error for something that is no number. What a broken device returns is none either; its own error says more.
+// nonFinite is the error for something that is no number. What a broken device returns is none either; its own error
+// says more.
 func (t *Trainer) nonFinite(format string, a ...any) error {
 	if err := t.dev.Sync(); err != nil {
 		return err
@@ -253,7 +254,8 @@ func (t *Trainer) Release() error {
 	return p.Release()
 }
 
-// Close gives back all that the trainer took, the state of its optimizers included. What was learned stays, and nothing can be trained further.
+// Close gives back all that the trainer took, the state of its optimizers included. What was learned stays, and
+// nothing can be trained further.
 func (t *Trainer) Close() error {
 	for _, g := range t.groups {
 		for _, p := range g.Params {
@@ -294,7 +296,8 @@ func (t *Trainer) TakeBest() {
 	t.Learner.Restored()
 }
 
-// learned lists what a method leaves, and what it is restored from: trained tensors and the learner's state, without the optimizers'.
+// learned lists what a method leaves, and what it is restored from: trained tensors and the learner's state, without
+// the optimizers'.
 func (t *Trainer) learned() []optim.Named {
 	var all []optim.Named
 	for _, g := range t.groups {

@@ -17,8 +17,8 @@ const continuation = "##"
 // maxWord is how many characters a word may have; a longer one is unknown.
 const maxWord = 100
 
-// bertNormalizer is BERT's: control characters dropped, white space made spaces, Chinese characters words of their own, accents
-// dropped, lower case.
+// bertNormalizer is BERT's: control characters dropped, white space made spaces, Chinese characters words of their
+// own, accents dropped, lower case.
 type bertNormalizer struct{ clean, chinese, accents, lower bool }
 
 func (n bertNormalizer) apply(s string) string {
@@ -70,7 +70,8 @@ func stripAccents(s string) string {
 	}, s)
 }
 
-// lowercase is Unicode's lower case character by character: sigma has one form, and the dotted capital I becomes two characters.
+// lowercase is Unicode's lower case character by character: sigma has one form, and the dotted capital I becomes two
+// characters.
 func lowercase(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
@@ -104,7 +105,8 @@ func bertSplit(in []split) (out []split) {
 	return out
 }
 
-// wordPieces cuts a word from the left into the longest pieces there are. Where it does not come out, the whole word is unknown.
+// wordPieces cuts a word from the left into the longest pieces there are. Where it does not come out, the whole word
+// is unknown.
 func (p *Pipeline) wordPieces(unknown int32, most int) func([]int32, string) []int32 {
 	longest := 0
 	for _, s := range p.pieces {
@@ -139,8 +141,8 @@ func (p *Pipeline) wordPieces(unknown int32, most int) func([]int32, string) []i
 	}
 }
 
-// ReadVocabTxt makes a tokenizer of BERT's vocab.txt, a piece a line, as BertTokenizer has it: uncased where lower says so. name names
-// the file in errors, which are of type *[FileError].
+// ReadVocabTxt makes a tokenizer of BERT's vocab.txt, a piece a line, as BertTokenizer has it: uncased where lower
+// says so. name names the file in errors, which are of type *[FileError].
 func ReadVocabTxt(name string, data []byte, lower bool) (*Pipeline, error) {
 	refuse := func(format string, a ...any) (*Pipeline, error) {
 		return nil, &FileError{name, fmt.Sprintf(format, a...)}

@@ -9,8 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// A charsmap is SentencePiece's precompiled normalizer: rules that replace characters, or a few in a row, by others. They lie in a
-// double array, the trie of the darts-clone library, whose leaves are places in a text of replacements that end in a zero byte.
+// A charsmap is SentencePiece's precompiled normalizer: rules that replace characters, or a few in a row, by others.
+// They lie in a double array, the trie of the darts-clone library, whose leaves are places in a text of replacements
+// that end in a zero byte.
 type charsmap struct {
 	units        []uint32
 	replacements string
@@ -45,8 +46,9 @@ func newCharsmap(blob []byte) (*charsmap, error) {
 	return c, nil
 }
 
-// rules calls f for each rule that s begins with, the shortest first, until f returns false: how many bytes it matches, and the
-// replacement. A trie whose links lead out of it matches nothing further, and neither does one that leads out of the replacements.
+// rules calls f for each rule that s begins with, the shortest first, until f returns false: how many bytes it
+// matches, and the replacement. A trie whose links lead out of it matches nothing further, and neither does one that
+// leads out of the replacements.
 func (c *charsmap) rules(s string, f func(n int, by string) bool) {
 	offset := func(u uint32) uint32 { return u >> 10 << (u & (1 << 9) >> 6) }
 	at := offset(c.units[0])
@@ -93,8 +95,9 @@ func (c *charsmap) longest(s string) (n int, by string) {
 	return n, by
 }
 
-// graphemes is the tokenizers library's way with the same rules: of each grapheme of less than six bytes the shortest rule that it
-// begins with takes the place of all of it; of what remains each character is replaced by the rule that it begins with.
+// graphemes is the tokenizers library's way with the same rules: of each grapheme of less than six bytes the shortest
+// rule that it begins with takes the place of all of it; of what remains each character is replaced by the rule that
+// it begins with.
 func (c *charsmap) graphemes(s string) string {
 	first := func(s string) (by string, ok bool) {
 		c.rules(s, func(_ int, r string) bool {
@@ -124,9 +127,9 @@ func (c *charsmap) graphemes(s string) string {
 	return b.String()
 }
 
-// graphemeLen is the length of the grapheme that s begins with, as far as those of less than six bytes go: a line break of two
-// characters, or a character with the marks and joiners behind it (Unicode's annex 29). Longer ones, such as flags and families, are
-// normalized character by character, however they are cut.
+// graphemeLen is the length of the grapheme that s begins with, as far as those of less than six bytes go: a line
+// break of two characters, or a character with the marks and joiners behind it (Unicode's annex 29). Longer ones,
+// such as flags and families, are normalized character by character, however they are cut.
 func graphemeLen(s string) int {
 	r, n := utf8.DecodeRuneInString(s)
 	if r == '\r' && strings.HasPrefix(s[n:], "\n") {

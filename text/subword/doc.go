@@ -1,15 +1,15 @@
-// Package subword reads the tokenizers of CLIP's relatives from their own files, strictly and with bounds, and gives the ids that
-// the libraries which wrote them give:
+// Package subword reads the tokenizers of CLIP's relatives from their own files, strictly and with bounds, and gives
+// the ids that the libraries which wrote them give:
 //
 //	spiece.model, tokenizer.model   SentencePiece: unigram and BPE models, with the precompiled normalizer and byte fallback
 //	tokenizer.json                  Hugging Face's tokenizers: Unigram, BPE and WordPiece models with the steps around them
 //	vocab.txt                       BERT's word pieces
 //
-// The two libraries differ where one would expect them to be equal: the first normalizes by the longest rule that fits, the second by
-// the shortest that a grapheme begins with; the first joins unknown characters only where bytes do not spell them, the second knows
-// no bytes unless the file says so; and what the second calls an added token is cut out of a text before anything else. So each file
-// is read by the rules of its own library. What a text goes through before (lower case, punctuation) and what stands around its ids
-// is the affair of package text.
+// The two libraries differ where one would expect them to be equal: the first normalizes by the longest rule that
+// fits, the second by the shortest that a grapheme begins with; the first joins unknown characters only where bytes
+// do not spell them, the second knows no bytes unless the file says so; and what the second calls an added token is
+// cut out of a text before anything else. So each file is read by the rules of its own library. What a text goes
+// through before (lower case, punctuation) and what stands around its ids is the affair of package text.
 //
 // A file that has a step which is not computed here is refused by the step's name.
 package subword
@@ -28,7 +28,8 @@ type Tokenizer interface {
 	Decode(ids []int32) string
 }
 
-// Limits on what is read. The largest files in use are Gemma's, of 256,000 pieces and 34 MB as JSON, and XLM-V's, of 901,629.
+// Limits on what is read. The largest files in use are Gemma's, of 256,000 pieces and 34 MB as JSON, and XLM-V's, of
+// 901,629.
 const (
 	MaxFile   = 128 << 20 // bytes
 	maxPieces = 1 << 22

@@ -77,7 +77,8 @@ func decode(raw json.RawMessage, v any) error {
 	return nil
 }
 
-// A scanner reads the long lists of a vocabulary, in JSON that is known to be well-formed: encoding/json takes ten times as long.
+// A scanner reads the long lists of a vocabulary, in JSON that is known to be well-formed: encoding/json takes ten
+// times as long.
 type scanner struct {
 	src []byte
 	at  int

@@ -136,8 +136,8 @@ func (n *normalizerSpec) field(x field) error {
 	return nil
 }
 
-// ReadSentencePiece reads a model of SentencePiece's, of its kinds unigram and BPE. name names the file in errors, which are of type
-// *[FileError].
+// ReadSentencePiece reads a model of SentencePiece's, of its kinds unigram and BPE. name names the file in errors,
+// which are of type *[FileError].
 func ReadSentencePiece(name string, data []byte) (*SentencePiece, error) {
 	refuse := func(err error) error { return &FileError{name, err.Error()} }
 	if len(data) > MaxFile {

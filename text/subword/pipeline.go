@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Pipeline is a tokenizer of Hugging Face's library of that name: added tokens are cut out of the text, what is left goes through
-// normalizers, is split, and every split is cut into pieces by a model.
+// Pipeline is a tokenizer of Hugging Face's library of that name: added tokens are cut out of the text, what is left
+// goes through normalizers, is split, and every split is cut into pieces by a model.
 type Pipeline struct {
 	Pad int32 // the id of padding, −1 where the file does not say
 
@@ -93,8 +93,8 @@ func (p *Pipeline) Append(ids []int32, text string) []int32 {
 	return ids
 }
 
-// cutAdded cuts added tokens out of a text: the leftmost first, and of those that begin at one place the longest. id is −1 for what is
-// between them. first says whether the text itself is the beginning of all.
+// cutAdded cuts added tokens out of a text: the leftmost first, and of those that begin at one place the longest. id
+// is −1 for what is between them. first says whether the text itself is the beginning of all.
 func cutAdded(text string, tokens []added, m *matcher, first bool, f func(part string, id int32, first bool)) {
 	from := 0
 	for at := 0; at < len(text); {
@@ -147,7 +147,8 @@ func (p *Pipeline) Decode(ids []int32) string {
 	return plain(b)
 }
 
-// unigramPieces is the Unigram model: pieces of the best cut, unknown characters in a run as one, or, with byte fallback, as bytes.
+// unigramPieces is the Unigram model: pieces of the best cut, unknown characters in a run as one, or, with byte
+// fallback, as bytes.
 func (p *Pipeline) unigramPieces(u *unigram, bytes *[256]int32) func([]int32, string) []int32 {
 	return func(ids []int32, s string) []int32 {
 		cuts := u.best(s)

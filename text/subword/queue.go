@@ -3,7 +3,8 @@ package subword
 // A Queue is a binary heap of candidates with the smallest first. container/heap would allocate for each.
 type Queue []Candidate
 
-// A Candidate is a merge that can be made: its rank in the upper half, its place in the lower, so that integers sort as candidates do.
+// A Candidate is a merge that can be made: its rank in the upper half, its place in the lower, so that integers sort
+// as candidates do.
 type Candidate uint64
 
 // NewCandidate is the merge of a rank at a place.

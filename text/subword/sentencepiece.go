@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// SentencePiece is a tokenizer that was read from a model of the library of that name. What it gives is what the library gives.
+// SentencePiece is a tokenizer that was read from a model of the library of that name. What it gives is what the
+// library gives.
 type SentencePiece struct {
 	BOS, EOS, Pad int32 // ids of these control symbols; −1 where there are none
 
@@ -122,7 +123,8 @@ func (s *SentencePiece) Append(ids []int32, text string) []int32 {
 	return ids
 }
 
-// normalize prepares a text as the library does: rules of the charsmap, spaces dropped and written as ▁, one put before the text.
+// normalize prepares a text as the library does: rules of the charsmap, spaces dropped and written as ▁, one put
+// before the text.
 func (s *SentencePiece) normalize(text string) string {
 	if s.trim {
 		for text != "" {
@@ -188,8 +190,8 @@ func (s *SentencePiece) next(text string) (n int, by string) {
 	return n, text[:n]
 }
 
-// merge cuts a text by byte-pair encoding: of all neighbours that make a piece those are joined first whose piece has the best score,
-// and of equal ones the leftmost. What comes out that is no longer in use is taken apart again.
+// merge cuts a text by byte-pair encoding: of all neighbours that make a piece those are joined first whose piece has
+// the best score, and of equal ones the leftmost. What comes out that is no longer in use is taken apart again.
 func (s *SentencePiece) merge(text string, add func(piece string, id int32)) {
 	type symbol struct {
 		from, to   int // bytes of the text

@@ -218,8 +218,8 @@ func FuzzVocabTxt(f *testing.F) {
 	})
 }
 
-// Of ways whose sums are equal in float32 the one with the longer last piece counts, as in the library, whose sums are such. Sums
-// that were compared before they are rounded would say otherwise for some of these scores.
+// Of ways whose sums are equal in float32 the one with the longer last piece counts, as in the library, whose sums
+// are such. Sums that were compared before they are rounded would say otherwise for some of these scores.
 func TestUnigramTies(t *testing.T) {
 	const first = float32(-9.7)
 	cuts := [2]int{}

@@ -56,7 +56,8 @@ func (p *Pipeline) name(piece string, id int32) error {
 	return nil
 }
 
-// readIDs reads a vocabulary of pieces and ids, which must have no gaps: where there is one, a model was put together wrongly.
+// readIDs reads a vocabulary of pieces and ids, which must have no gaps: where there is one, a model was put together
+// wrongly.
 func (p *Pipeline) readIDs(raw json.RawMessage) error {
 	s := &scanner{src: raw}
 	err := s.each('{', '}', func() error {

@@ -228,8 +228,8 @@ func (d *Device) AllowShared(f Function, bytes int) error {
 	return failed("cuFuncSetAttribute", C.shim_function_set(d.context, C.uintptr_t(f), maxDynamicShared, C.int(bytes)))
 }
 
-// Launch queues a kernel on blocks × threads, with so many bytes of dynamic shared memory and its one argument, a structure of
-// the given size.
+// Launch queues a kernel on blocks × threads, with so many bytes of dynamic shared memory and its one argument, a
+// structure of the given size.
 func (d *Device) Launch(f Function, blocks, threads, shared int, args unsafe.Pointer, size uintptr) error {
 	return failed("cuLaunchKernel", C.shim_launch(d.context, d.stream, C.uintptr_t(f), C.uint32_t(blocks), C.uint32_t(threads), C.uint32_t(shared),
 		args, C.size_t(size)))

@@ -7,8 +7,8 @@ import "C"
 
 import "fmt"
 
-// Product is d[i] = op(a[i])·op(b[i]) (+ c[i]) (+ bias on each row), on row-major matrices. c has d's layout and format,
-// and is d itself or apart from it.
+// Product is d[i] = op(a[i])·op(b[i]) (+ c[i]) (+ bias on each row), on row-major matrices. c has d's layout and
+// format, and is d itself or apart from it.
 type Product struct {
 	A, B, C, D, Bias          uintptr // C 0, Bias 0: none; Bias has D's format
 	M, N, K                   int
