@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // An UnknownError is returned for a data set that is neither in the table nor a folder.
@@ -34,7 +35,7 @@ func (e *UnknownError) Error() string {
 func nearest(root, name string) string {
 	best, least := "", 1+len(fold(name))/3
 	try := func(known, spelling string) {
-		if n := distance(fold(name), fold(spelling)); n < least {
+		if n := words.Distance(fold(name), fold(spelling)); n < least {
 			best, least = known, n
 		}
 	}
@@ -50,26 +51,4 @@ func nearest(root, name string) string {
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to put in, leave out or change between two names, at most 64 letters of each.
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		last := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := last
-			if a[i] != b[j] {
-				change++
-			}
-			last = row[j+1]
-			row[j+1] = min(change, row[j]+1, last+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -82,7 +82,7 @@ tests:       tensor autograd cuda optim nn nn/hub nn/export vit text rmt rmt/tra
 // reason.
 var leaves = map[string]string{
 	"nn/quote":    "what strangers wrote is made harmless in messages by one function, on either side of the program",
-	"nn/words":    "numbers agree with what they count by one function, wherever people read them",
+	"nn/words":    "numbers agree with what they count by one function, wherever people read them, and what they meant is guessed by one",
 	"rmt/cputime": "what runs, methods' benchmarks and the program's own have cost is measured by one function",
 }
 

@@ -153,12 +153,7 @@ func (d *dataFlags) open(ctx context.Context) (*datasets.Dataset, error) {
 		return nil, err
 	}
 	if d.trains {
-		if err := ds.CanTrain(); err != nil {
-			return nil, err
-		}
-	}
-	if d.trains {
-		return ds, nil // without test images there is a mask, and no accuracy
+		return ds, ds.CanTrain() // without test images there is a mask, and no accuracy
 	}
 	return ds, ds.CanTest()
 }

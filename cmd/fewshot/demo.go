@@ -100,13 +100,9 @@ func (f *demoFlags) run(ctx context.Context, u *ui) error {
 	if f.tasks == "all" {
 		tasks = taskNames()
 	}
-	var seeds []uint64
-	for _, s := range strings.Split(f.seeds, ",") {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			return usagef("-seeds %q: want numbers with commas", f.seeds)
-		}
-		seeds = append(seeds, n)
+	seeds, err := seedList(f.seeds)
+	if err != nil {
+		return err
 	}
 	for _, task := range tasks {
 		if _, _, ok := lookupTask(task); !ok {

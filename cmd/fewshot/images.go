@@ -26,7 +26,7 @@ func (l *loaderFlags) validate() error {
 	return nil
 }
 
-// adapt gives the loader's batches in the tuner's terms.
+// adapt gives the loader's batches in the terms of package train.
 func adapt(batches iter.Seq2[*datasets.Batch, error], size int) iter.Seq2[train.Batch, error] {
 	return func(yield func(train.Batch, error) bool) {
 		for b, err := range batches {

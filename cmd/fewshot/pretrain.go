@@ -315,7 +315,7 @@ func normals(dst []float32, key tensor.Key, mean, std float64) {
 	workers.Wait()
 }
 
-// pair is one batch of the synthetic world.
+// pairs are one batch of the synthetic world.
 type pairs struct {
 	pixels []float32 // [B, 3, Size, Size], normalised
 	texts  [][]int32

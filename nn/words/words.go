@@ -1,4 +1,5 @@
-// Package words makes numbers agree with what they count, in what people read.
+// Package words makes numbers agree with what they count, in what people read, and says how far a word is from the one
+// that they meant.
 package words
 
 import (
