@@ -509,7 +509,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if r.Seconds <= before.Done.Whole.Seconds.Seconds() || r.CPU <= before.Done.Whole.Processor.Seconds() {
+		if r.Seconds <= before.Done.Whole.Wall.Seconds() || r.CPU <= before.Done.Whole.Processor.Seconds() {
 			t.Errorf("%s: the run took %g s, of processors %g, of which %+v before it was interrupted", name, r.Seconds, r.CPU, before.Done.Whole)
 		}
 		if got := read(t, filepath.Join(dir, run.MaskName)); !bytes.Equal(got, want) {

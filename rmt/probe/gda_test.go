@@ -24,11 +24,11 @@ func TestGDAOfFeaturesThatAreAlike(t *testing.T) {
 		dev := device(t, name)
 		f := clouds(dev, tensor.NewKey(3), n, classes, d)
 		f.X.SetFloat64(at)
-		h, fit, err := FitGDA(f, f, words(dev, classes, d), DefaultGDA())
+		_, fit, err := FitGDA(f, f, words(dev, classes, d), DefaultGDA())
 		if err != nil {
 			t.Fatal(err)
 		}
-		h = fit.Head(words(dev, classes, d), 1, 1)
+		h := fit.Head(words(dev, classes, d), 1, 1)
 		tape := autograd.NoGrad(dev)
 		defer tape.Release()
 		v := h.Logits(tape.Const(f.X)).Value.Float64s()

@@ -22,14 +22,14 @@ func (m *meter) add(c *train.Cost) {
 	if c == nil {
 		c = new(train.Cost)
 	}
-	m.before.Seconds += c.Seconds
+	m.before.Wall += c.Wall
 	m.before.Processor += c.Processor
 	m.unknown = m.unknown || c.Processor == 0
 }
 
 // cost is what the run has cost until now.
 func (m *meter) cost() train.Cost {
-	c := train.Cost{Seconds: m.before.Seconds + time.Since(m.start)}
+	c := train.Cost{Wall: m.before.Wall + time.Since(m.start)}
 	if now := cputime.Used(); now > 0 && !m.unknown {
 		c.Processor = m.before.Processor + now - m.processor
 	}
@@ -39,11 +39,11 @@ func (m *meter) cost() train.Cost {
 // seconds writes what the run has cost into its result.
 func (m *meter) seconds(r *Result) {
 	c := m.cost()
-	r.Seconds, r.CPU = c.Seconds.Seconds(), c.Processor.Seconds()
+	r.Seconds, r.CPU = c.Wall.Seconds(), c.Processor.Seconds()
 }
 
 // cost is what a result says that its run has cost.
 func (r *Result) cost() *train.Cost {
 	of := func(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
-	return &train.Cost{Seconds: of(r.Seconds), Processor: of(r.CPU)}
+	return &train.Cost{Wall: of(r.Seconds), Processor: of(r.CPU)}
 }

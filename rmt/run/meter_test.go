@@ -12,7 +12,7 @@ const aDay = 24 * time.Hour
 
 // A run costs what all its processes and parts have spent; one that did not say what processors spent makes the sum unknown, not smaller.
 func TestMeter(t *testing.T) {
-	day := &train.Cost{Seconds: 2 * aDay, Processor: aDay}
+	day := &train.Cost{Wall: 2 * aDay, Processor: aDay}
 	for _, c := range []struct {
 		name               string
 		parts              []*train.Cost
@@ -22,7 +22,7 @@ func TestMeter(t *testing.T) {
 		{"resumed", []*train.Cost{day}, 2, 1},
 		{"of parts", []*train.Cost{day, day, day}, 6, 3},
 		{"a checkpoint that does not say", []*train.Cost{nil}, 0, -1},
-		{"a part that does not know", []*train.Cost{day, {Seconds: aDay}}, 3, -1},
+		{"a part that does not know", []*train.Cost{day, {Wall: aDay}}, 3, -1},
 		{"a result", []*train.Cost{(&Result{Seconds: 2 * 86400, CPU: 86400}).cost()}, 2, 1},
 		{"an older result", []*train.Cost{(&Result{Seconds: 2 * 86400}).cost()}, 2, -1},
 	} {
@@ -32,8 +32,8 @@ func TestMeter(t *testing.T) {
 		}
 		var r Result
 		m.seconds(&r)
-		if got := m.cost(); got.Seconds.Round(aDay) != c.seconds*aDay || r.Seconds < (c.seconds*aDay).Seconds() {
-			t.Errorf("%s: %v, and %g s in the result", c.name, got.Seconds, r.Seconds)
+		if got := m.cost(); got.Wall.Round(aDay) != c.seconds*aDay || r.Seconds < (c.seconds*aDay).Seconds() {
+			t.Errorf("%s: %v, and %g s in the result", c.name, got.Wall, r.Seconds)
 		}
 		switch got := m.cost().Processor; {
 		case c.processor < 0 && (got != 0 || r.CPU != 0):

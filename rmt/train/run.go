@@ -35,18 +35,18 @@ type Epoch struct {
 type Progress struct {
 	Epochs  []Epoch       `json:"epochs"` // those done
 	Images  int           `json:"images"` // trained on
-	Seconds time.Duration `json:"nanoseconds"`
+	Elapsed time.Duration `json:"nanoseconds"`
 	Whole   *Cost         `json:"whole,omitempty"` // of all that the run does, training or not; nil where nobody measured it
 }
 
 // Cost is what something takes.
 type Cost struct {
-	Seconds   time.Duration `json:"nanoseconds"`
+	Wall      time.Duration `json:"nanoseconds"`
 	Processor time.Duration `json:"cpu_nanoseconds,omitempty"` // of all processors of the host; 0 where it is not known
 }
 
 // negative reports whether it is no cost of anything.
-func (c *Cost) negative() bool { return c != nil && (c.Seconds < 0 || c.Processor < 0) }
+func (c *Cost) negative() bool { return c != nil && (c.Wall < 0 || c.Processor < 0) }
 
 // Best is the epoch with the best validation accuracy, the earlier of equal ones; nil where there is none.
 func (p Progress) Best() *Epoch {
@@ -98,8 +98,8 @@ func (r *Run) Train(ctx context.Context) (err error) {
 	if d, ok := r.Data.(interface{ Last(epoch int) }); ok { // keeps something from epoch to epoch
 		d.Last(r.Epochs - 1)
 	}
-	began, before := time.Now(), r.Done.Seconds
-	clock := func() { r.Done.Seconds = before + time.Since(began) - r.validated }
+	began, before := time.Now(), r.Done.Elapsed
+	clock := func() { r.Done.Elapsed = before + time.Since(began) - r.validated }
 	if n := len(r.Done.Epochs); r.Validate != nil && n > 0 && r.Done.Epochs[n-1].Val == nil { // interrupted in between
 		if err := r.endValidated(ctx); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (r *Run) Train(ctx context.Context) (err error) {
 func (r *Run) done() bool { return r.Steps > 0 && r.Trainer.Steps() >= r.Steps }
 
 // Rate is how many images a second were trained on, over all processes of the run.
-func (r *Run) Rate() float64 { return float64(r.Done.Images) / max(r.Done.Seconds.Seconds(), 1e-9) }
+func (r *Run) Rate() float64 { return float64(r.Done.Images) / max(r.Done.Elapsed.Seconds(), 1e-9) }
 
 // endEpoch goes over to the next epoch.
 func (r *Run) endEpoch(ctx context.Context, lr float64) error {

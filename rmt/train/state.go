@@ -227,7 +227,7 @@ func readState(f *checkpoint.File) (s State, err error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(meta["progress"]), &s.Done)
 	}
-	if err == nil && (s.Steps < 0 || s.At.Epoch < 0 || s.At.Batch < 0 || s.Done.Images < 0 || s.Done.Seconds < 0 || s.Done.Whole.negative()) {
+	if err == nil && (s.Steps < 0 || s.At.Epoch < 0 || s.At.Batch < 0 || s.Done.Images < 0 || s.Done.Elapsed < 0 || s.Done.Whole.negative()) {
 		err = errors.New("negative")
 	}
 	if err != nil {

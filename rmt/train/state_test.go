@@ -53,7 +53,7 @@ func TestStateRoundTrip(t *testing.T) {
 	run := map[string]string{"lr": "0.001", "split": "ab\ncd", "empty": ""}
 	a := stepped(t, b, 7)
 	at := Position{Epoch: 1, Batch: 3, Images: 12, Correct: 5, Loss: 17.25 + 1./3, Distill: 1e-300, Taught: 8}
-	done := Progress{Epochs: []Epoch{{Epoch: 1, LR: 0.1, Loss: 1. / 3, Images: 16}}, Images: 28, Seconds: 5, Whole: &Cost{Seconds: 9, Processor: 7}}
+	done := Progress{Epochs: []Epoch{{Epoch: 1, LR: 0.1, Loss: 1. / 3, Images: 16}}, Images: 28, Elapsed: 5, Whole: &Cost{Wall: 9, Processor: 7}}
 	if err := SaveState(dir, a, at, done, run); err != nil {
 		t.Fatal(err)
 	}
