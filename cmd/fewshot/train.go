@@ -317,6 +317,9 @@ func (f *trainFlags) early(m *method.Method) error {
 	if err != nil {
 		return err
 	}
+	if w, ok := with.(method.Whole); ok && w.WholeBatch() && f.micro.given && f.micro.images > 0 {
+		return usagef("-micro-batch %d: with these settings what %s learns from an image depends on the whole batch, which is computed as one: leave it out", f.micro.images, m.Name)
+	}
 	s, err := own.selection()
 	if err != nil {
 		return err

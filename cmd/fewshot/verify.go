@@ -91,8 +91,11 @@ func (f *trainFlags) verify(ctx context.Context, u *ui, r *run.Result, folder st
 	if request.Variants, err = r.Variants(); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(folder, run.ResultName), err)
 	}
-	if c, ok := settings.(*rmt.Config); ok { // in the spec, and so what was used
-		parts := c.MicroBatch
+	parts, known := r.Spec.Compute.MicroBatch, r.Spec.Compute.MicroBatch > 0
+	if c, ok := settings.(*rmt.Config); ok {
+		parts, known = c.MicroBatch, true
+	}
+	if known && request.Variants == nil { // in the spec, and so what was used
 		request.Micro = func(int) int { return parts }
 	}
 	if request.Out == "" {

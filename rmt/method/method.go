@@ -117,6 +117,17 @@ type Job struct {
 	heads map[string]train.Head
 }
 
+// Whole are settings that may ask for batches that are computed as one, whatever memory that takes.
+type Whole interface{ WholeBatch() bool }
+
+// Parts is how many images of a batch are computed at a time, 0 for all: Micro's, unless the settings ask for the whole.
+func (j *Job) Parts(batch int) int {
+	if s, ok := j.Settings.(Whole); ok && s.WholeBatch() {
+		return 0
+	}
+	return j.Micro(batch)
+}
+
 // Key is the randomness of a purpose.
 func (j *Job) Key(purpose string) tensor.Key { return tensor.NewKey(j.Seed).Name(purpose) }
 

@@ -115,7 +115,7 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 			if err != nil {
 				return nil, err
 			}
-			run := &train.Run{Trainer: train.New(j.Dev, x.l, j.Key(name), j.Micro(r.Batch)), Epochs: r.Epochs, Schedule: r.Schedule(), Data: data}
+			run := &train.Run{Trainer: train.New(j.Dev, x.l, j.Key(name), j.Parts(r.Batch)), Epochs: r.Epochs, Schedule: r.Schedule(), Data: data}
 			if s, ok := any(c).(interface {
 				Total() int
 				Schedule() optim.Schedule

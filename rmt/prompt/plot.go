@@ -39,6 +39,9 @@ func (c TransportConfig) Validate() error {
 	return oneOf("stop", c.Stop, "pair", "batch")
 }
 
+// WholeBatch makes the settings [method.Whole]: what stops by the mean over a batch would stop by that over a part.
+func (c TransportConfig) WholeBatch() bool { return c.Stop == "batch" }
+
 func (c TransportConfig) options() tensor.SinkhornOptions {
 	return tensor.SinkhornOptions{Eps: c.Eps, Most: c.Most, Threshold: c.Threshold, Together: c.Stop == "batch"}
 }

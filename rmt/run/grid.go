@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/rmt"
 	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 )
@@ -101,6 +102,7 @@ func (r *Request) gridIdentity(ctx context.Context) ([]byte, error) {
 		own.Select.Among = append(own.Select.Among, s)
 	}
 	s, err := own.specOf(ctx, below)
+	s.Compute.MicroBatch = r.Micro(rmt.MaxBatch) // each of the settings may have a batch of its own
 	return s.JSON(), err
 }
 

@@ -98,6 +98,9 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, masks := r.Settings.(*rmt.Config); t.Run != nil && !masks {
+		spec.Compute.MicroBatch = t.Run.Trainer.MicroBatch
+	}
 	if r.Held == nil {
 		out, err := OpenFolder(r.Out, r.Resume)
 		if err != nil {

@@ -49,6 +49,9 @@ type ComputeSpec struct {
 	Kernels   string `json:"kernels"` // as avx512; other kernels round otherwise
 	Precision string `json:"precision"`
 	Strassen  bool   `json:"strassen"`
+	// MicroBatch is how many images of a batch were computed at a time, 0 for all: parts round otherwise. Of masks it is
+	// among the settings.
+	MicroBatch int `json:"micro_batch,omitempty"`
 }
 
 // ComputeOf is what of a device determines results.
