@@ -92,16 +92,25 @@ func runGolden(t *testing.T, dir string, table *goldenTable) {
 	}
 	folder := &goldenFolder{dir: dir, read: map[string]bool{}, table: table}
 	before := table.cases
+	parts := func(of ...string) { // what else there is was meant to be run
+		for _, e := range entries {
+			if name := e.Name(); !slices.Contains(of, name) && (e.IsDir() || !slices.Contains(goldenDocuments, filepath.Ext(name))) {
+				t.Errorf("%s: %s is no part of a folder with %s", dir, name, of[0])
+			}
+		}
+	}
 	if _, err := os.Stat(filepath.Join(dir, "golden.json")); err == nil {
+		parts("golden.json")
 		folder.methods(t)
 	} else if _, err := os.Stat(filepath.Join(dir, "cases")); err == nil {
+		parts("cases", "tokenizers", "images", "pixels")
 		folder.families(t)
 	} else {
 		for _, e := range entries {
 			switch name := e.Name(); {
-			case slices.Contains(goldenDocuments, filepath.Ext(name)):
 			case e.IsDir():
 				t.Errorf("%s: a folder %s, in a folder of files", dir, name)
+			case slices.Contains(goldenDocuments, filepath.Ext(name)):
 			default:
 				folder.run(t, name, name, func() json.RawMessage {
 					if filepath.Ext(name) != ".json" {
@@ -112,7 +121,9 @@ func runGolden(t *testing.T, dir string, table *goldenTable) {
 			}
 		}
 	}
-	if table.cases == before && len(entries) > 0 {
+	if folder.cases == 0 {
+		t.Errorf("%s: there is no case in it", dir)
+	} else if table.cases == before {
 		t.Logf("%s: no case ran", dir) // all of them were deselected, or failed
 	}
 	for _, e := range entries {
@@ -128,6 +139,7 @@ type goldenFolder struct {
 	read  map[string]bool // files that were asked for
 	set   map[string]json.RawMessage
 	table *goldenTable
+	cases int              // those that are there, whether they are run or not
 	leads map[string]*lead // by case, see golden_follow_test.go
 }
 
@@ -189,6 +201,7 @@ func (f *goldenFolder) families(t *testing.T) {
 
 // run runs a case on both devices of full precision.
 func (f *goldenFolder) run(t *testing.T, name, kind string, raw func() json.RawMessage) {
+	f.cases++
 	t.Run(name, func(t *testing.T) {
 		do := goldenRun(kind)
 		if do == nil {
