@@ -10,6 +10,8 @@ type Optimizer interface {
 	Update(w, g *tensor.Tensor)
 	// State is the optimizer's memory for w, made on first use; names and order are fixed.
 	State(w *tensor.Tensor) []Named
+	// Release gives the memory for w back, if there is any.
+	Release(w *tensor.Tensor)
 	// Steps is the number of Ticks so far; SetSteps restores it.
 	Steps() int
 	SetSteps(n int)
@@ -78,6 +80,15 @@ func (a *Adam) UpdateDropped(w, ga, gb *tensor.Tensor, o tensor.GradDropOptions)
 func (a *Adam) State(w *tensor.Tensor) []Named {
 	s := a.moments(w)
 	return []Named{{"m", s.m}, {"v", s.v}}
+}
+
+// Release gives the moments back.
+func (a *Adam) Release(w *tensor.Tensor) {
+	if s, ok := a.state[w]; ok {
+		s.m.Release()
+		s.v.Release()
+		delete(a.state, w)
+	}
 }
 
 func (a *Adam) args() tensor.AdamArgs {

@@ -39,3 +39,11 @@ func (s *SGD) State(w *tensor.Tensor) []Named {
 	}
 	return []Named{{"momentum", v}}
 }
+
+// Release gives the momentum back.
+func (s *SGD) Release(w *tensor.Tensor) {
+	if v := s.state[w]; v != nil {
+		v.Release()
+		delete(s.state, w)
+	}
+}

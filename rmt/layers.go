@@ -30,9 +30,12 @@ func ChooseLayers(ctx context.Context, dev *tensor.Device, e train.Encoder, head
 	defer func() {
 		for _, m := range masks {
 			m.Detach()
+			m.Scores.Release()
 		}
 	}()
-	tr := NewTrainer(dev, NewLearner(e, e, head, masks, Config{}.Rule()), Config{})
+	l := NewLearner(e, e, head, masks, Config{}.Rule())
+	defer l.Release()
+	tr := NewTrainer(dev, l, Config{})
 	defer tr.Release()
 	layers, sums := make([]Layer, len(params)), make([][]float64, len(params))
 	for i, p := range params {

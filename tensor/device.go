@@ -175,6 +175,17 @@ func (d *Device) OwnMemory() int64 {
 // PeakBytes is the most memory the device has held for tensors and pictures, pooled blocks and programs included.
 func (d *Device) PeakBytes() int64 { return d.peak }
 
+// LiveBytes is the memory of tensors that somebody holds, and of pictures and programs: all that the device holds but for the pool's.
+func (d *Device) LiveBytes() int64 {
+	live := d.held
+	for _, l := range d.pool.free {
+		for _, b := range l {
+			live -= int64(b.buf.N) * int64(b.buf.Size)
+		}
+	}
+	return live
+}
+
 // Trim gives pooled blocks that nobody holds back to the system.
 func (d *Device) Trim() {
 	for k, l := range d.pool.free {

@@ -18,6 +18,7 @@ type taken struct{ gradient []float64 }
 func (*taken) Tick(float64)                       {}
 func (*taken) Steps() int                         { return 0 }
 func (*taken) SetSteps(int)                       {}
+func (*taken) Release(*tensor.Tensor)             {}
 func (*taken) State(*tensor.Tensor) []optim.Named { return nil }
 
 // Update takes the gradient.

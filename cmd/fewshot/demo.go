@@ -264,9 +264,7 @@ func (f *demoFlags) train(ctx context.Context, u *ui, r run.Request, name string
 	if err != nil {
 		return err
 	}
-	if t.Close != nil {
-		defer t.Close()
-	}
+	defer t.Close()
 	if err := run.Train(ctx, u, name+" on "+row.Task, t); err != nil {
 		return err
 	}

@@ -271,9 +271,7 @@ func (e *estimator) one(ctx context.Context, r plan.Run) (float64, error) {
 	began := time.Now()
 	t, err := q.Method.Begin(short, job)
 	if err == nil {
-		if t.Close != nil {
-			defer t.Close()
-		}
+		defer t.Close()
 		if t.Run != nil {
 			begun := time.Since(began).Seconds()
 			steps, err := timed(ctx, t.Run)

@@ -124,7 +124,7 @@ type path struct {
 	uniform *tensor.Tensor // numbers of the dropout, which Begin draws, by image and then by token, or by token and then by class; nil without
 }
 
-// NewLoRA puts paths on the encoders, Detach takes them off. prompts are the classes', tokenised; where the text encoder is frozen, the
+// NewLoRA puts paths on the encoders, Detach and Release take them off. prompts are the classes', tokenised; where the text encoder is frozen, the
 // head has their features.
 func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.Head, c LoRAConfig) (*LoRA, error) {
 	if err := c.Validate(); err != nil {
@@ -133,6 +133,9 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 	l := &LoRA{Config: c, Head: head, image: image, text: txt, prompts: prompts, Key: tensor.NewKey(c.Seed).Name("clip-lora")}
 	if c.LogitScale > 0 {
 		l.Head.Scale = c.LogitScale
+	}
+	if c.Encoder != "vision" && txt.CLS && c.Dropout > 0 {
+		return nil, fmt.Errorf("clip-lora drops numbers by token, and this text encoder's texts have a token more than their own (CoCa): give -dropout 0, or -encoder vision")
 	}
 	if c.Encoder != "text" {
 		l.attach(image.Params(), false, c.Batch*image.Sizes().Tokens)
@@ -145,11 +148,8 @@ func NewLoRA(image vit.Image, txt *text.Encoder, prompts [][]int32, head train.H
 	}
 	if c.Encoder != "vision" {
 		var run [][]int32
-		switch {
-		case !txt.CLS:
+		if !txt.CLS {
 			run, _ = txt.Run(prompts)
-		case c.Dropout > 0:
-			return nil, fmt.Errorf("clip-lora drops numbers by token, and this text encoder's texts have a token more than their own (CoCa): give -dropout 0, or -encoder vision")
 		}
 		longest := 0
 		for _, ids := range run {
@@ -372,4 +372,22 @@ func (l *LoRA) Detach() {
 	for _, s := range l.sites {
 		s.weight.Extend(nil)
 	}
+}
+
+// Release detaches the paths and gives their memory back.
+func (l *LoRA) Release() {
+	l.Detach()
+	for _, s := range l.sites {
+		for _, p := range s.paths {
+			p.a.Value.Release()
+			p.b.Value.Release()
+			if p.uniform != nil {
+				p.uniform.Release()
+			}
+		}
+	}
+	if l.drawn != nil {
+		l.drawn.Release()
+	}
+	l.sites, l.drawn = nil, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fewshot/autograd"
+	"fewshot/nn"
 	"fewshot/optim"
 	"fewshot/rmt/method"
 	"fewshot/rmt/probe"
@@ -100,15 +101,18 @@ type behindLearned struct {
 	head    interface {
 		Logits(features *autograd.Var) *autograd.Var
 	}
-	of func(ctx context.Context, classes []string) (train.Classifier, error) // for other classes; nil where there is nothing to carry over
+	of   func(ctx context.Context, classes []string) (train.Classifier, error) // for other classes; nil where there is nothing to carry over
+	owns []interface{ Release() }
 }
 
 func (l *behindLearned) Tensors() []optim.Named { return l.tensors }
 
-func (l *behindLearned) release() {
-	for _, n := range l.tensors {
-		n.Tensor.Release()
+// Close gives back all that it owns.
+func (l *behindLearned) Close() {
+	for _, x := range l.owns {
+		x.Release()
 	}
+	l.owns = nil
 }
 
 func (l *behindLearned) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
@@ -121,7 +125,8 @@ func (l *behindLearned) Classifier(ctx context.Context, classes []string) (train
 
 // learnedAdapter carries over: the adapter is of features, and knows no classes.
 func learnedAdapter(j *method.Job, a *ClipAdapter) *behindLearned {
-	return &behindLearned{job: j, classes: j.Classes, tensors: []optim.Named{{Name: a.Down.Name, Tensor: a.Down.Value}, {Name: a.Up.Name, Tensor: a.Up.Value}}, head: a,
+	return &behindLearned{job: j, classes: j.Classes, tensors: method.Named([]*nn.Param{a.Down, a.Up}), head: a,
+		owns: []interface{ Release() }{a.Down.Value, a.Up.Value},
 		of: func(ctx context.Context, classes []string) (train.Classifier, error) {
 			head, err := j.HeadOf(ctx, classes)
 			other := *a
@@ -152,7 +157,7 @@ func beginClipAdapter(ctx context.Context, j *method.Job) (*method.Training, err
 	}
 	l := a.Learner(encoder, c.ClipAdapterConfig)
 	learned := learnedAdapter(j, a)
-	return &method.Training{Learned: learned, Close: learned.release, Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
+	return &method.Training{Learned: learned, Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("clip-adapter"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
 
@@ -162,7 +167,7 @@ func loadClipAdapter(ctx context.Context, j *method.Job, read func(string) (*ten
 		return nil, err
 	}
 	l := learnedAdapter(j, a)
-	return l, method.Fill(l.tensors, read)
+	return l, method.Fill(l, read)
 }
 
 // TaskResSettings are those of taskres with how its images are varied.
@@ -201,11 +206,16 @@ func newTaskRes(j *method.Job) (*TaskRes, error) {
 		hi := min(lo+some, len(prompts))
 		tensor.Copy(base.Rows(lo, hi), j.Model.Text.Encode(t, prompts[lo:hi]).Value)
 	}
-	return NewTaskRes(base, j.Model.Scale(), j.Settings.(*TaskResSettings).TaskResConfig)
+	r, err := NewTaskRes(base, j.Model.Scale(), j.Settings.(*TaskResSettings).TaskResConfig)
+	if err != nil {
+		base.Release()
+	}
+	return r, err
 }
 
 func learnedTaskRes(j *method.Job, r *TaskRes) *behindLearned {
-	return &behindLearned{job: j, classes: j.Classes, tensors: []optim.Named{{Name: r.Residual.Name, Tensor: r.Residual.Value}}, head: r}
+	return &behindLearned{job: j, classes: j.Classes, tensors: method.Named([]*nn.Param{r.Residual}), head: r,
+		owns: []interface{ Release() }{r.Residual.Value, r.Base}}
 }
 
 func beginTaskRes(_ context.Context, j *method.Job) (*method.Training, error) {
@@ -219,12 +229,7 @@ func beginTaskRes(_ context.Context, j *method.Job) (*method.Training, error) {
 		return nil, err
 	}
 	l := r.Learner(encoder, c.TaskResConfig)
-	learned := learnedTaskRes(j, r)
-	release := func() {
-		learned.release()
-		r.Base.Release() // which newTaskRes has computed
-	}
-	return &method.Training{Learned: learned, Close: release, Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
+	return &method.Training{Learned: learnedTaskRes(j, r), Warnings: method.WarmupAlone(c.Epochs, warmupEpochs, warmupLR, c.LR),
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("taskres"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}, nil
 }
 
@@ -234,7 +239,7 @@ func loadTaskRes(_ context.Context, j *method.Job, read func(string) (*tensor.Te
 		return nil, err
 	}
 	l := learnedTaskRes(j, r)
-	return l, method.Fill(l.tensors, read)
+	return l, method.Fill(l, read)
 }
 
 // TipSettings are those of tip-adapter with the images that its cache is made of.
@@ -268,7 +273,6 @@ func (c *TipSettings) Validate() error {
 type cached struct {
 	behindLearned
 	tip    *Tip
-	blend  *tensor.Tensor // α and β
 	val    probe.Features
 	source TipSettings
 
@@ -290,9 +294,19 @@ func (l *cached) make(ctx context.Context) error {
 	if l.tip, err = NewTip(passes, j.Data.Labels(method.Train), head.Classes, l.source.TipConfig); err != nil {
 		return err
 	}
-	l.val.Labels = j.Data.Labels(l.chooseOn)
-	l.val.X, err = j.Data.Features(ctx, l.chooseOn, method.Augment{}, 0)
+	l.owns = append(l.owns, l.tip)
+	l.val, err = l.features(ctx, l.chooseOn)
 	return err
+}
+
+// features are those of a split, as they are evaluated.
+func (l *cached) features(ctx context.Context, s method.Split) (probe.Features, error) {
+	x, err := l.job.Data.Features(ctx, s, method.Augment{}, 0)
+	if err != nil {
+		return probe.Features{}, err
+	}
+	l.owns = append(l.owns, x)
+	return probe.Features{X: x, Labels: l.job.Data.Labels(s)}, nil
 }
 
 // search chooses α and β, and makes the cache the classifier.
@@ -309,19 +323,11 @@ func (l *cached) search() (map[string]float64, error) {
 }
 
 func (l *cached) finish() {
-	l.blend = l.job.Dev.From([]float32{float32(l.tip.Alpha), float32(l.tip.Beta)}, 2)
+	blend := l.job.Dev.From([]float32{float32(l.tip.Alpha), float32(l.tip.Beta)}, 2)
+	l.owns = append(l.owns, blend)
 	l.tip.Alpha, l.tip.Beta = float64(float32(l.tip.Alpha)), float64(float32(l.tip.Beta)) // as the file has them
 	l.head = l.tip
-	l.tensors = []optim.Named{{Name: "keys", Tensor: l.tip.Keys}, {Name: "values", Tensor: l.tip.Values}, {Name: "alpha_beta", Tensor: l.blend}}
-}
-
-func (l *cached) close() {
-	if l.tip != nil {
-		l.tip.Release()
-	}
-	if l.val.X != nil {
-		l.val.X.Release()
-	}
+	l.tensors = []optim.Named{{Name: "keys", Tensor: l.tip.Keys}, {Name: "values", Tensor: l.tip.Values}, {Name: "alpha_beta", Tensor: blend}}
 }
 
 func beginTip(ctx context.Context, j *method.Job) (*method.Training, error) {
@@ -332,7 +338,7 @@ func beginTip(ctx context.Context, j *method.Job) (*method.Training, error) {
 		return nil, err
 	}
 	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: *j.Settings.(*TipSettings), chooseOn: method.Val}
-	t := &method.Training{Learned: l, Close: l.close, Figures: map[string]float64{}}
+	t := &method.Training{Learned: l, Figures: map[string]float64{}}
 	t.Solve = func(ctx context.Context) error {
 		if err := l.make(ctx); err != nil {
 			return err
@@ -377,15 +383,16 @@ func beginTipF(ctx context.Context, j *method.Job) (*method.Training, error) {
 	}
 	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}, source: c.TipSettings, chooseOn: method.Val}
 	if err := l.make(ctx); err != nil {
-		l.close()
+		l.Close()
 		return nil, err
 	}
 	f, err := NewTipF(l.tip, encoder, l.val, c.Train)
 	if err != nil {
-		l.close()
+		l.Close()
 		return nil, err
 	}
-	t := &method.Training{Learned: l, Close: l.close, Figures: map[string]float64{},
+	l.owns = append(l.owns, f)
+	t := &method.Training{Learned: l, Figures: map[string]float64{},
 		Run: &train.Run{Trainer: train.New(j.Dev, f, j.Key("tip-adapter-f"), j.Micro(c.Train.Batch)), Epochs: c.Train.Epochs, PerStep: true,
 			Schedule: c.Train.Schedule(data.Batches()), Data: data}}
 	t.Solve = func(context.Context) error {
@@ -405,14 +412,18 @@ func loadTip(ctx context.Context, j *method.Job, read func(string) (*tensor.Tens
 	if err != nil {
 		return nil, err
 	}
+	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes}}
 	var of [3]*tensor.Tensor
 	for i, name := range []string{"keys", "values", "alpha_beta"} {
 		if of[i], err = read(name); err != nil {
+			l.Close()
 			return nil, err
 		}
+		l.owns = append(l.owns, of[i])
 	}
 	keys, values, blend := of[0], of[1], of[2]
 	if keys.Rank() != 2 || values.Rank() != 2 || blend.Len() != 2 || keys.Shape()[0] != values.Shape()[0] || keys.Dim(1) != head.Classes.Dim(1) || values.Dim(1) != len(j.Classes) {
+		l.Close()
 		return nil, fmt.Errorf("keys %v and values %v are no cache for %d classes", keys.Shape(), values.Shape(), len(j.Classes))
 	}
 	scale := 100.0
@@ -423,9 +434,7 @@ func loadTip(ctx context.Context, j *method.Job, read func(string) (*tensor.Tens
 		scale = c.Scale
 	}
 	ab := blend.Floats()
-	head.Classes.Retain()
-	l := &cached{behindLearned: behindLearned{job: j, classes: j.Classes},
-		tip: &Tip{Text: head.Classes, Keys: keys, Values: values, Scale: scale, Alpha: float64(ab[0]), Beta: float64(ab[1])}}
+	l.tip = &Tip{Text: head.Classes, Keys: keys, Values: values, Scale: scale, Alpha: float64(ab[0]), Beta: float64(ab[1])}
 	l.finish()
 	return l, nil
 }
@@ -465,15 +474,21 @@ func (c *LoRASettings) Validate() error {
 
 // paths are both encoders with LoRA's paths.
 type paths struct {
-	job *method.Job
+	method.Held
 	*LoRA
-	learned []string
+	job *method.Job
 }
 
-func (l paths) Tensors() []optim.Named { return method.Named(l.Groups()[0].Params) }
+// Close takes the paths off.
+func (l *paths) Close() {
+	l.Forget()
+	l.Release()
+}
+
+func (l *paths) Tensors() []optim.Named { return method.Named(l.Groups()[0].Params) }
 
 // Classifier encodes the classes by the text encoder with its paths, if it has any.
-func (l paths) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
+func (l *paths) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
 	if l.Config.Encoder == "vision" {
 		head, err := l.job.HeadOf(ctx, classes)
 		head.Scale = l.Head.Scale
@@ -483,28 +498,33 @@ func (l paths) Classifier(ctx context.Context, classes []string) (train.Classifi
 	if err != nil {
 		return nil, err
 	}
-	return l.ModelOf(prompts), nil
+	m := l.ModelOf(prompts)
+	l.Hold(m.Head.Classes.Release)
+	return m, nil
 }
 
 // Scale is what cosines are multiplied by; see [method.Scaled].
-func (l paths) Scale() float64 { return l.Head.Scale }
+func (l *paths) Scale() float64 { return l.Head.Scale }
 
-func newPaths(ctx context.Context, j *method.Job) (paths, error) {
+func newPaths(ctx context.Context, j *method.Job) (*paths, error) {
 	c := j.Settings.(*LoRASettings)
 	c.Seed = j.Seed
 	var prompts [][]int32 // of the text encoder, where it has paths
 	if c.Encoder != "vision" {
 		var err error
 		if prompts, err = j.Tokens("clip-lora", j.Classes); err != nil {
-			return paths{}, err
+			return nil, err
 		}
 	}
 	head, err := j.Head(ctx)
 	if err != nil {
-		return paths{}, err
+		return nil, err
 	}
 	l, err := NewLoRA(j.Model.Image, j.Model.Text, prompts, head, c.LoRAConfig)
-	return paths{j, l, j.Classes}, err
+	if err != nil {
+		return nil, err
+	}
+	return &paths{LoRA: l, job: j}, nil
 }
 
 func beginLoRA(ctx context.Context, j *method.Job) (*method.Training, error) {
@@ -517,7 +537,7 @@ func beginLoRA(ctx context.Context, j *method.Job) (*method.Training, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &method.Training{Learned: l, Close: l.Detach, Run: train.ForSteps(train.New(j.Dev, l.LoRA, j.Key("clip-lora"), j.Micro(c.Batch)), c.Iterations, c.Schedule(), data)}, nil
+	return &method.Training{Learned: l, Run: train.ForSteps(train.New(j.Dev, l.LoRA, j.Key("clip-lora"), j.Micro(c.Batch)), c.Iterations, c.Schedule(), data)}, nil
 }
 
 func loadLoRA(ctx context.Context, j *method.Job, read func(string) (*tensor.Tensor, error)) (method.Learned, error) {
@@ -525,5 +545,5 @@ func loadLoRA(ctx context.Context, j *method.Job, read func(string) (*tensor.Ten
 	if err != nil {
 		return nil, err
 	}
-	return l, method.Fill(l.Tensors(), read)
+	return l, method.Fill(l, read)
 }

@@ -124,7 +124,11 @@ func NewTip(passes *tensor.Tensor, labels []int32, text *tensor.Tensor, c TipCon
 		hot[i*classes+int(l)] = 1
 	}
 	t.Values.Set(hot)
-	return t, dev.Sync()
+	if err := dev.Sync(); err != nil {
+		t.Release()
+		return nil, err
+	}
+	return t, nil
 }
 
 // Logits are [N, C] for features [N, D] as the encoder gives them.

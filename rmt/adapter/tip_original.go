@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"fewshot/rmt/method"
-	"fewshot/rmt/probe"
 	"fewshot/rmt/train"
 )
 
@@ -30,24 +29,21 @@ func beginTipFOnTest(ctx context.Context, j *method.Job) (*method.Training, erro
 		l.chooseOn = method.Test
 	}
 	if err := l.make(ctx); err != nil {
-		l.close()
+		l.Close()
 		return nil, err
 	}
-	tests := probe.Features{Labels: j.Data.Labels(method.Test)}
-	if tests.X, err = j.Data.Features(ctx, method.Test, method.Augment{}, 0); err != nil {
-		l.close()
+	tests, err := l.features(ctx, method.Test)
+	if err != nil {
+		l.Close()
 		return nil, err
-	}
-	release := func() {
-		tests.X.Release()
-		l.close()
 	}
 	f, err := NewTipF(l.tip, encoder, tests, c.Train)
 	if err != nil {
-		release()
+		l.Close()
 		return nil, err
 	}
-	t := &method.Training{Learned: l, Close: release, Figures: map[string]float64{},
+	l.owns = append(l.owns, f)
+	t := &method.Training{Learned: l, Figures: map[string]float64{},
 		Run: &train.Run{Trainer: train.New(j.Dev, f, j.Key("tip-adapter-f"), j.Micro(c.Train.Batch)), Epochs: c.Train.Epochs, PerStep: true,
 			Schedule: c.Train.Schedule(data.Batches()), Data: data}}
 	t.Solve = func(context.Context) error {

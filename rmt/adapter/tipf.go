@@ -81,7 +81,17 @@ func NewTipF(tip *Tip, e train.Encoder, val probe.Features, c TipFConfig) (*TipF
 		group: train.Group{Params: []*nn.Param{{Name: "keys", Value: tip.Keys}}, Optimizer: adam}}
 	tensor.Copy(l.best, tip.Keys)
 	l.correct.Set([]float32{-1, 0})
-	return l, dev.Sync()
+	if err := dev.Sync(); err != nil {
+		l.Release()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Release gives back what is kept of the best epoch.
+func (l *TipF) Release() {
+	l.best.Release()
+	l.correct.Release()
 }
 
 // Groups are the keys.

@@ -151,20 +151,42 @@ func OneTemplate(method string, templates []string) error {
 	return fmt.Errorf("%s has one prompt a class, and there are %d templates: give one by -template", method, len(templates))
 }
 
-// Fill reads a tuned file's tensors into what a method has made of the same shapes.
-func Fill(into []optim.Named, read func(name string) (*tensor.Tensor, error)) error {
-	for _, n := range into {
-		x, err := read(n.Name)
-		if err != nil {
+// Fill reads a tuned file's tensors into those that a method has made of the same shapes. After an error it closes what they belong to.
+func Fill(into Learned, read func(name string) (*tensor.Tensor, error)) error {
+	for _, n := range into.Tensors() {
+		if err := fill(n, read); err != nil {
+			into.Close()
 			return err
 		}
-		if !slices.Equal(x.Shape(), n.Tensor.Shape()) {
-			return fmt.Errorf("%s has shape %v in the file and %v in the method", n.Name, x.Shape(), n.Tensor.Shape())
-		}
-		tensor.Copy(n.Tensor, x)
-		x.Release()
 	}
 	return nil
+}
+
+func fill(n optim.Named, read func(name string) (*tensor.Tensor, error)) error {
+	x, err := read(n.Name)
+	if err != nil {
+		return err
+	}
+	defer x.Release()
+	if !slices.Equal(x.Shape(), n.Tensor.Shape()) {
+		return fmt.Errorf("%s has shape %v in the file and %v in the method", n.Name, x.Shape(), n.Tensor.Shape())
+	}
+	tensor.Copy(n.Tensor, x)
+	return nil
+}
+
+// Held is what classifiers hold that something learned has made, for this to embed.
+type Held struct{ release []func() }
+
+// Hold keeps how to give something back.
+func (h *Held) Hold(release func()) { h.release = append(h.release, release) }
+
+// Forget gives all of it back. The classifiers are of no use then.
+func (h *Held) Forget() {
+	for _, f := range h.release {
+		f()
+	}
+	h.release = nil
 }
 
 // Named are parameters by name.

@@ -258,8 +258,16 @@ type Training struct {
 	Warnings []string
 	// TextDone says that neither the training nor a classifier for the job's classes needs the text encoder any more: its features are in Job.Head.
 	TextDone bool
-	// Close gives back what the training took, Learned included.
-	Close func()
+}
+
+// Close gives back all that the training took, and what was learned.
+func (t *Training) Close() error {
+	var err error
+	if t.Run != nil {
+		err = t.Run.Trainer.Close()
+	}
+	t.Learned.Close()
+	return err
 }
 
 // WarmupAlone warns of a run that ends before its rate has got from the warm-up's to its own: then next to nothing is learned.
@@ -277,6 +285,8 @@ type Learned interface {
 	// Classifier is for the given classes, with one of the job's templates each. What was learned for other classes and
 	// cannot be carried over is refused with ErrClasses.
 	Classifier(ctx context.Context, classes []string) (train.Classifier, error)
+	// Close gives back what Begin or Load took, and makes the model what it was.
+	Close()
 }
 
 // Scaled is Learned that multiplies cosines by a number of its own, where others do by the model's.

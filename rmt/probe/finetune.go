@@ -172,4 +172,8 @@ func (l *Finetune) Detach() {
 	for _, o := range l.taken {
 		o.give()
 	}
+	for _, x := range l.ends {
+		x.Release()
+	}
+	l.taken, l.ends = nil, nil
 }

@@ -155,10 +155,12 @@ func (l *linear) Classifier(_ context.Context, classes []string) (train.Classifi
 	return method.Behind{Encoder: l.job.Model.Image, Head: l.Linear}, method.SameClasses(l.classes, classes)
 }
 
-func (l *linear) close() {
+// Close gives the weights back, if there are any yet.
+func (l *linear) Close() {
 	if l.W != nil {
 		l.Release()
 	}
+	l.Linear = Linear{}
 }
 
 // loadLinear reads one back.
@@ -170,19 +172,22 @@ func loadLinear(unit bool) func(context.Context, *method.Job, func(string) (*ten
 		}
 		b, err := read("bias")
 		if err != nil {
+			w.Release()
 			return nil, err
 		}
+		l := &linear{j, Linear{w, b, unit}, j.Classes}
 		if w.Rank() != 2 || b.Rank() != 1 || w.Shape()[0] != len(j.Classes) || b.Len() != len(j.Classes) || w.Dim(1) != j.Model.Image.Sizes().Embed {
+			defer l.Close()
 			return nil, fmt.Errorf("weights %v and biases %v are no classifier of %d classes on features of %d", w.Shape(), b.Shape(), len(j.Classes), j.Model.Image.Sizes().Embed)
 		}
-		return &linear{j, Linear{w, b, unit}, j.Classes}, nil
+		return l, nil
 	}
 }
 
 // solved is a training whose head comes out of features: of passes over the training images, and of the validation images.
 func solved(j *method.Job, passes int, a method.Augment, solve func(ctx context.Context, train, val Features) (Linear, map[string]float64, error)) *method.Training {
 	l := &linear{job: j, classes: j.Classes}
-	t := &method.Training{Learned: l, Close: l.close, Figures: map[string]float64{}}
+	t := &method.Training{Learned: l, Figures: map[string]float64{}}
 	t.Solve = func(ctx context.Context) error {
 		all, err := j.Passes(ctx, passes, a)
 		if err != nil {
@@ -236,6 +241,7 @@ func beginLPP(ctx context.Context, j *method.Job) (*method.Training, error) {
 
 // discriminant is a learned linear classifier, and what classes without images are made of.
 type discriminant struct {
+	method.Held
 	*linear
 	settings GDASettings
 	features *tensor.Tensor // [N, D] of all passes; nil where they are not kept
@@ -261,15 +267,23 @@ func (g *discriminant) Classifier(ctx context.Context, classes []string) (train.
 		return nil, err
 	}
 	l, _, err := FitGDANew(Features{g.features, make([]int32, g.features.Shape()[0])}, head.Classes, g.alpha.Item(), g.settings.GDAConfig)
-	return method.Behind{Encoder: g.job.Model.Image, Head: l}, err
+	if err != nil {
+		return nil, err
+	}
+	g.Hold(l.Release)
+	return method.Behind{Encoder: g.job.Model.Image, Head: l}, nil
 }
 
-func (g *discriminant) close() {
-	g.linear.close()
-	if g.features != nil {
-		g.features.Release()
-		g.alpha.Release()
+// Close gives the weights back, and what is kept for other classes.
+func (g *discriminant) Close() {
+	g.Forget()
+	g.linear.Close()
+	for _, x := range []*tensor.Tensor{g.features, g.alpha} {
+		if x != nil {
+			x.Release()
+		}
 	}
+	g.features, g.alpha = nil, nil
 }
 
 func beginGDA(ctx context.Context, j *method.Job) (*method.Training, error) {
@@ -311,7 +325,7 @@ func beginGDA(ctx context.Context, j *method.Job) (*method.Training, error) {
 		return h, map[string]float64{"alpha": found.Alpha}, err
 	})
 	g.linear = t.Learned.(*linear)
-	t.Learned, t.Close = g, g.close
+	t.Learned = g
 	return t, nil
 }
 
@@ -324,13 +338,18 @@ func loadGDA(ctx context.Context, j *method.Job, read func(string) (*tensor.Tens
 	if !g.settings.New {
 		return g, nil
 	}
-	if g.features, err = read("features"); err != nil {
-		return nil, err
-	}
-	if g.alpha, err = read("alpha"); err != nil {
-		return nil, err
+	for _, x := range []struct {
+		name string
+		into **tensor.Tensor
+	}{{"features", &g.features}, {"alpha", &g.alpha}} {
+		if *x.into, err = read(x.name); err != nil {
+			*x.into = nil
+			g.Close()
+			return nil, err
+		}
 	}
 	if g.features.Rank() != 2 || g.features.Dim(1) != g.W.Dim(1) || g.alpha.Len() != 1 {
+		defer g.Close()
 		return nil, fmt.Errorf("features %v and alpha %v beside weights %v", g.features.Shape(), g.alpha.Shape(), g.W.Shape())
 	}
 	return g, nil

@@ -42,6 +42,9 @@ type finetuned struct {
 	*Finetune
 }
 
+// Close gives the encoder its own weights back.
+func (l finetuned) Close() { l.Detach() }
+
 func (l finetuned) Tensors() []optim.Named { return method.Named(l.Weights()) }
 
 func (l finetuned) Classifier(ctx context.Context, classes []string) (train.Classifier, error) {
@@ -63,7 +66,7 @@ func beginFinetune(ctx context.Context, j *method.Job) (*method.Training, error)
 	if err != nil {
 		return nil, err
 	}
-	t := &method.Training{Learned: finetuned{j, l}, TextDone: true, Close: l.Detach,
+	t := &method.Training{Learned: finetuned{j, l}, TextDone: true,
 		Run: &train.Run{Trainer: train.New(j.Dev, l, j.Key("finetune"), j.Micro(c.Batch)), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}}
 	if c.Wise != 1 {
 		t.Solve = func(context.Context) error {
@@ -79,7 +82,7 @@ func loadFinetune(_ context.Context, j *method.Job, read func(string) (*tensor.T
 	if err != nil {
 		return nil, err
 	}
-	return finetuned{j, l}, method.Fill(method.Named(l.Weights()), read)
+	return finetuned{j, l}, method.Fill(finetuned{j, l}, read)
 }
 
 // TwoStageSettings are those of 2sfs with how its images are varied.
@@ -110,12 +113,19 @@ func (c *TwoStageSettings) Validate() error {
 
 // staged is both encoders with norms of their own, and a classifier of the classes that it was trained on.
 type staged struct {
-	job *method.Job
+	method.Held
 	*TwoStage
+	job     *method.Job
 	learned []string
 }
 
-func (l staged) Tensors() []optim.Named {
+// Close gives the encoders their own norms back.
+func (l *staged) Close() {
+	l.Forget()
+	l.Detach()
+}
+
+func (l *staged) Tensors() []optim.Named {
 	var all []optim.Named
 	for _, g := range l.Groups() {
 		all = append(all, method.Named(g.Params)...)
@@ -124,12 +134,14 @@ func (l staged) Tensors() []optim.Named {
 }
 
 // Classifier takes the trained classifier for trained classes, and the tuned text encoder for others.
-func (l staged) Classifier(_ context.Context, classes []string) (train.Classifier, error) {
+func (l *staged) Classifier(_ context.Context, classes []string) (train.Classifier, error) {
 	prompts, err := l.job.Tokens("2sfs", classes)
 	if err != nil {
 		return nil, err
 	}
-	return l.Model(prompts, places(l.learned, classes)), nil
+	m := l.Model(prompts, places(l.learned, classes))
+	l.Hold(m.Head.Classes.Release)
+	return m, nil
 }
 
 // places are where classes stand among the learned ones, −1 for one that does not. Of several classes of one name the first is the first learned
@@ -147,13 +159,16 @@ func places(learned, classes []string) (all []int) {
 	return all
 }
 
-func newStaged(j *method.Job) (staged, error) {
+func newStaged(j *method.Job) (*staged, error) {
 	prompts, err := j.Tokens("2sfs", j.Classes)
 	if err != nil {
-		return staged{}, err
+		return nil, err
 	}
 	l, err := NewTwoStage(j.Model.Image, j.Model.Text, prompts, j.Model.Scale(), j.Settings.(*TwoStageSettings).TwoStageConfig)
-	return staged{j, l, j.Classes}, err
+	if err != nil {
+		return nil, err
+	}
+	return &staged{TwoStage: l, job: j, learned: j.Classes}, nil
 }
 
 func beginTwoStage(_ context.Context, j *method.Job) (*method.Training, error) {
@@ -166,7 +181,7 @@ func beginTwoStage(_ context.Context, j *method.Job) (*method.Training, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &method.Training{Learned: l, Close: l.Detach, Run: train.ForSteps(train.New(j.Dev, l.TwoStage, j.Key("2sfs"), j.Micro(c.Batch)), c.Iterations, c.Schedule(), data)}, nil
+	return &method.Training{Learned: l, Run: train.ForSteps(train.New(j.Dev, l.TwoStage, j.Key("2sfs"), j.Micro(c.Batch)), c.Iterations, c.Schedule(), data)}, nil
 }
 
 func loadTwoStage(_ context.Context, j *method.Job, read func(string) (*tensor.Tensor, error)) (method.Learned, error) {
@@ -175,5 +190,5 @@ func loadTwoStage(_ context.Context, j *method.Job, read func(string) (*tensor.T
 		return nil, err
 	}
 	l.second = true
-	return l, method.Fill(l.Tensors(), read)
+	return l, method.Fill(l, read)
 }

@@ -201,9 +201,13 @@ func (l *TwoStage) Model(prompts [][]int32, learned []int) train.Model {
 	return train.Model{Encoder: l.image, Head: train.Head{Classes: classes, Scale: l.Scale}}
 }
 
-// Detach gives the encoders their own norms back.
+// Detach gives the encoders their own norms back. What was learned is gone then.
 func (l *TwoStage) Detach() {
 	for _, o := range l.norms {
 		o.give()
 	}
+	if l.classifier != nil {
+		l.classifier.Value.Release()
+	}
+	l.norms, l.classifier = nil, nil
 }

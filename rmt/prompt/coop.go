@@ -79,10 +79,13 @@ func NewCoOp(m *CLIP, classes []string, c ContextConfig) (*CoOp, error) {
 			return nil, err
 		}
 	}
-	return l, l.begin(c.Recipe, nil)
+	if err := l.begin(c.Recipe, nil); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
-// begin lays the prompts out.
+// begin lays the prompts out. If they cannot be, the context is given back.
 func (l *CoOp) begin(r Recipe, rule optim.Rule) (err error) {
 	if l.texts, err = l.context.layout(l.clip, l.classes); err != nil {
 		l.ctx.Value.Release()

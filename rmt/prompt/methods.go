@@ -75,7 +75,7 @@ func (c shallowVPT) Validate() error {
 
 // row makes one of the table from a method's defaults and constructor. The constructor gets settings with the job's seed.
 func row[T any, P settings[T]](name, summary string, defaults func(t method.Task) (T, error), start func(m *CLIP, classes []string, c T) (Learner, error)) *method.Method {
-	begin := func(j *method.Job) (*learned, *T, error) {
+	begin := func(ctx context.Context, j *method.Job) (*learned, P, error) {
 		m, err := of(j)
 		if err != nil {
 			return nil, nil, err
@@ -89,11 +89,19 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 				return nil, nil, err
 			}
 		}
+		end := j.Dev.Interruptible(ctx)
 		l, err := start(m, j.Classes, *c)
-		if err != nil {
-			return nil, nil, err
+		interrupted := end()
+		switch x := (&learned{m: m, l: l}); {
+		case err == nil && !interrupted:
+			return x, c, nil
+		case err == nil:
+			x.Close()
 		}
-		return &learned{m: m, l: l}, c, nil
+		if interrupted {
+			err = ctx.Err()
+		}
+		return nil, nil, err
 	}
 	return &method.Method{
 		Name: name, Summary: summary, Settings: method.Parse[T, P], Instead: instead,
@@ -102,17 +110,14 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 			return P(&c), err
 		},
 		Begin: func(ctx context.Context, j *method.Job) (*method.Training, error) {
-			end := j.Dev.Interruptible(ctx)
-			x, c, err := begin(j)
-			if end() {
-				err = ctx.Err()
-			}
+			x, c, err := begin(ctx, j)
 			if err != nil {
 				return nil, err
 			}
-			r := P(c).recipe()
+			r := c.recipe()
 			data, err := j.Data.Batches(r.Batch, method.Augment{CropMin: r.CropMin, Flip: r.Flip})
 			if err != nil {
+				x.Close()
 				return nil, err
 			}
 			run := &train.Run{Trainer: train.New(j.Dev, x.l, j.Key(name), j.Parts(r.Batch)), Epochs: r.Epochs, Schedule: r.Schedule(), Data: data}
@@ -122,18 +127,14 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 			}); ok {
 				run.Epochs, run.Schedule = s.Total(), s.Schedule()
 			}
-			return &method.Training{Run: run, Learned: x, Close: x.close, Warnings: method.WarmupAlone(r.Epochs, r.Warmup, r.WarmupLR, r.LR)}, nil
+			return &method.Training{Run: run, Learned: x, Warnings: method.WarmupAlone(r.Epochs, r.Warmup, r.WarmupLR, r.LR)}, nil
 		},
 		Load: func(ctx context.Context, j *method.Job, read func(name string) (*tensor.Tensor, error)) (method.Learned, error) {
-			end := j.Dev.Interruptible(ctx)
-			x, _, err := begin(j)
-			if end() {
-				err = ctx.Err()
-			}
+			x, _, err := begin(ctx, j)
 			if err != nil {
 				return nil, err
 			}
-			if err := method.Fill(x.Tensors(), read); err != nil {
+			if err := method.Fill(x, read); err != nil {
 				return nil, err
 			}
 			x.l.Restored()
@@ -156,9 +157,9 @@ func fromModel(dev *tensor.Device, m *clip.Model) *CLIP {
 
 // learned is what a method of this package leaves.
 type learned struct {
-	m    *CLIP
-	l    Learner
-	held []func()
+	method.Held
+	m *CLIP
+	l Learner
 }
 
 // Tensors are the trained ones and what changed beside them, as averages over epochs or the stage.
@@ -187,20 +188,13 @@ func (x *learned) Classifier(ctx context.Context, classes []string) (train.Class
 		err = ctx.Err()
 	}
 	if release != nil {
-		x.held = append(x.held, release)
+		x.Hold(release)
 	}
 	return c, err
 }
 
-// Forget gives back what classifiers hold, which are of no use then.
-func (x *learned) Forget() {
-	for _, f := range x.held {
-		f()
-	}
-	x.held = nil
-}
-
-func (x *learned) close() {
+// Close gives back the method's tensors, and what classifiers hold.
+func (x *learned) Close() {
 	x.Forget()
 	for _, t := range x.trained() {
 		t.Tensor.Release()

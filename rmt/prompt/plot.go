@@ -346,6 +346,7 @@ func NewPLOTPlus(m *CLIP, classes []string, c PLOTPlusConfig) (*PLOTPlus, error)
 	for j, t := range c.Templates {
 		x, err := newContext(n, "end", false).of(t).embeddings(m)
 		if err != nil {
+			l.ctx.Value.Release()
 			return nil, err
 		}
 		tensor.Copy(l.ctx.Value.Index(j), x)

@@ -90,6 +90,7 @@ func NewProGrad(m *CLIP, classes []string, c ProGradConfig) (*CoOp, error) {
 		l.context.blank, l.context.words = c.Context-k, words
 		x, err := l.context.embeddings(m)
 		if err != nil {
+			head.Release()
 			return nil, err
 		}
 		l.ctx = &nn.Param{Name: "ctx", Value: x}
@@ -98,7 +99,11 @@ func NewProGrad(m *CLIP, classes []string, c ProGradConfig) (*CoOp, error) {
 	default:
 		l.ctx = m.normal(c.Seed, "prograd", "ctx", shape...)
 	}
-	return l, l.begin(c.Recipe, optim.ProGrad{Lambda: c.Lambda})
+	if err := l.begin(c.Recipe, optim.ProGrad{Lambda: c.Lambda}); err != nil {
+		head.Release()
+		return nil, err
+	}
+	return l, nil
 }
 
 // KgCoOpConfig are the settings of KgCoOp.
@@ -142,6 +147,7 @@ func NewKgCoOp(m *CLIP, classes []string, c KgCoOpConfig) (*CoOp, error) {
 	}
 	l, err := NewCoOp(m, classes, c.ContextConfig)
 	if err != nil {
+		anchors.Release()
 		return nil, err
 	}
 	l.anchors, l.weight = anchors, c.Weight

@@ -303,6 +303,22 @@ func TestMethodsInParts(t *testing.T) {
 	}
 }
 
+// A method that cannot begin, as there is a class whose prompt is too long, leaves nothing behind.
+func TestMethodsRefuse(t *testing.T) {
+	defer func(c []string) { classes = c }(classes)
+	classes = []string{"ab", strings.Repeat("zebra", 20)}
+	for name, start := range methods() {
+		m := rig(t, "cpu")
+		before := m.Device.LiveBytes()
+		if l, err := start(m); err == nil || !strings.Contains(err.Error(), "zebra") {
+			t.Errorf("%s: %v, %v", name, l, err)
+		}
+		if now := m.Device.LiveBytes(); now != before {
+			t.Errorf("%s leaves %d bytes", name, now-before)
+		}
+	}
+}
+
 // A run that goes on from a checkpoint ends where one does that was never stopped, to the bit.
 func TestMethodsResume(t *testing.T) {
 	for name, start := range methods() {

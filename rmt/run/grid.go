@@ -127,8 +127,8 @@ func (r *Request) beginWith(ctx context.Context, s method.Settings, heads *metho
 			job.Shared = heads
 		}
 		t, err := r.Method.Begin(ctx, job)
-		if err == nil && t.Close != nil {
-			t.Close()
+		if err == nil {
+			err = t.Close()
 		}
 		if errors.Is(err, errBlind) {
 			return nil
@@ -259,12 +259,15 @@ func (r *Request) take(ctx context.Context, result *Result) (*Result, error) {
 	job, release := own.Job(false)
 	defer release()
 	applied, err := loaded.apply(ctx, job, false)
+	if applied.learned != nil {
+		defer applied.learned.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
 	learned := applied.learned
 	if result.Sparsity != nil {
-		learned = masked{job, applied.masks}
+		learned = masked{job: job, masks: applied.masks}
 	}
 	if len(r.Data.Test) > 0 {
 		began := time.Now()

@@ -46,6 +46,7 @@ func maskMethods() []*method.Method {
 type masked struct {
 	job   *method.Job
 	masks []*rmt.Mask
+	close func()
 }
 
 // beginMasks puts fresh masks on the model's image encoder.
@@ -100,7 +101,7 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		}
 		t.Figures["layers_chosen"] = float64(len(picked))
 	}
-	m := masked{j, rmt.AttachAs(picked, c.Granularity, c.Init, c.Threshold)}
+	m := masked{job: j, masks: rmt.AttachAs(picked, c.Granularity, c.Init, c.Threshold)}
 	PackFew(student, teacher, *c)
 	l := rmt.NewLearner(student, teacher, head, m.masks, c.Rule())
 	l.Temperature = c.Temperature
@@ -112,8 +113,7 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 		}
 	}
 	t.Run = &train.Run{Trainer: rmt.NewTrainer(j.Dev, l, *c), Epochs: c.Epochs, Schedule: c.Schedule(), Data: data}
-	t.Learned = m
-	t.Close = func() {
+	m.close = func() {
 		student.Unpack()
 		teacher.Unpack()
 		l.Release()
@@ -122,6 +122,7 @@ func beginMasks(ctx context.Context, j *method.Job) (*method.Training, error) {
 			k.Scores.Release()
 		}
 	}
+	t.Learned = m
 	return t, nil
 }
 
@@ -174,6 +175,9 @@ func PackFew(student, teacher vit.Image, c rmt.Config) {
 		teacher.Pack(false) // what the masks hide from the student
 	}
 }
+
+// Close takes the masks off.
+func (m masked) Close() { m.close() }
 
 // Tensors is nothing: masks have a file of their own form.
 func (m masked) Tensors() []optim.Named { return nil }

@@ -88,12 +88,7 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Close != nil {
-		defer t.Close()
-	}
-	if t.Run != nil {
-		defer t.Run.Trainer.Close()
-	}
+	defer t.Close()
 	spec, err := r.specOf(ctx, below)
 	if err != nil {
 		return nil, err

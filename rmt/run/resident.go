@@ -98,9 +98,7 @@ func (r *Resident) Release() {
 		t.Release()
 	}
 	if r.learned != nil {
-		for _, n := range r.learned.Tensors() {
-			n.Tensor.Release()
-		}
+		r.learned.Close()
 	}
 	if r.job != nil {
 		r.job.Close()

@@ -104,6 +104,9 @@ func (r *Request) Apply(ctx context.Context, trials []*Trial, force bool) (all [
 		ends = append(ends, end)
 		job.Shared = heads
 		applied, err := t.apply(ctx, job, force)
+		if applied.learned != nil {
+			ends = append(ends, applied.learned.Close)
+		}
 		if err != nil {
 			return nil, release, err
 		}

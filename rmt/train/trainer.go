@@ -259,9 +259,7 @@ func (t *Trainer) Release() error {
 func (t *Trainer) Close() error {
 	for _, g := range t.groups {
 		for _, p := range g.Params {
-			for _, s := range g.Optimizer.State(p.Value) {
-				s.Tensor.Release()
-			}
+			g.Optimizer.Release(p.Value)
 		}
 	}
 	for _, s := range t.best {
