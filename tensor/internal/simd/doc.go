@@ -9,6 +9,7 @@
 //	panels.go    the packed form of a right-hand operand, and products of small matrices
 //	packed.go    right-hand operands packed beforehand
 //	strassen.go  large products by fewer multiplications
+//	conv.go, conv_weight.go   convolutions, as products of windows that nobody puts into memory
 //	attention.go attention and its gradient, a head at a time, on those products
 //	gemm_bf16.go, attention_bf16.go   the same of bfloat16 numbers
 //	int8.go      products of integers of eight bits
@@ -18,6 +19,7 @@
 //	random.go    uniform numbers
 //	update.go    gradient dropout and Adam
 //	peak.go      nothing but multiply-adds: the speed that there is to reach
+//	scratch.go   memory for what is packed, used again and again
 //	variant.go   which instruction sets there are, and which is in use
 //	asm/         the generator that writes the *.s files and the stubs: go generate
 //
@@ -110,6 +112,11 @@
 //
 // # Limits
 //
-// Denormal numbers and infinities are treated as IEEE 754 says; NaN in gives NaN out. Arguments that are
-// too short panic, as they are bugs. Build with -tags purego to leave all assembly out.
+// Denormal numbers and infinities are treated as IEEE 754 says, but by the instruction for bfloat16, to which denormal
+// numbers are zeros; NaN in gives NaN out. Some zeros are multiplied that a definition leaves out: causal attention gives
+// keys that a query does not see the weight 0, where another query of its tile sees them, and a convolution's weight
+// meets the zeros around and between windows in its gradient. So a NaN or an infinity there spoils more results than it
+// has to; finite numbers do not.
+//
+// Arguments that are too short panic, as they are bugs. Build with -tags purego to leave all assembly out.
 package simd
