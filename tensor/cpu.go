@@ -3,7 +3,6 @@ package tensor
 import (
 	"fmt"
 	"runtime"
-	"strings"
 
 	"fewshot/tensor/internal/bf16"
 	"fewshot/tensor/internal/simd"
@@ -15,42 +14,37 @@ func init() { Register("cpu", openCPU) }
 // Compute tensors are bfloat16, and so are the factors of products where the processor multiplies those; with int8
 // products by weights that were given to [Quantize] have integers for factors.
 func openCPU(arg string, o Options) (Backend, error) {
-	narrow := o.Precision == "bf16"
-	ints := o.Precision == "int8"
-	if narrow || ints {
-		o.Precision = ""
+	precision := o.Precision
+	if precision == "" {
+		precision = "float32"
 	}
-	if err := checkHost(arg, o.Precision, "float32", "bf16", "int8"); err != nil {
+	if err := checkHost(arg, precision, "float32", "bf16", "int8"); err != nil {
 		return nil, err
 	}
 	h, err := newHost(o, func(b Buf) []float32 { return b.F32 }, func(v []float32) Buf { return Buf{F32: v, Size: 4} })
 	if err != nil {
 		return nil, err
 	}
-	precision, kernels := "float32", simd.Kernels()
+	narrow, ints := precision == "bf16", precision == "int8"
+	kernels, note := simd.Kernels(), ""
 	fast := kernels != ""
-	if narrow {
-		precision = "bf16"
-	}
-	if ints {
-		precision = "int8"
-	}
 	switch {
 	case !fast:
 		kernels = "portable"
 	case narrow && simd.HasBF16():
 		kernels += "_bf16"
 	case narrow:
-		kernels += ", which multiply float32 alone: slower than float32, in half the memory"
+		note = ", which multiply float32 alone: slower than float32, in half the memory"
 	case ints && simd.HasInt8():
 		kernels += "_vnni"
 	case ints:
-		kernels += ", of which none are for int8: slower than float32"
-	case !narrow && o.Strassen:
-		kernels += ", strassen"
+		note = ", of which none are for int8: slower than float32"
 	}
-	h.kinds = runtime.GOARCH + " " + strings.TrimSuffix(kernels, ", strassen")
-	h.about = fmt.Sprintf("cpu %s %s, %s, %s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels)
+	if fast && !narrow && o.Strassen {
+		note += ", strassen"
+	}
+	h.kinds = runtime.GOARCH + " " + kernels
+	h.about = fmt.Sprintf("cpu %s %s, %s, %s%s", runtime.GOARCH, precision, workers(h.pool.Workers()), kernels, note)
 	switch {
 	case fast && ints:
 		return vectorInt8Host{&vectorHost{host: h, strassen: o.Strassen}}, nil

@@ -145,9 +145,6 @@ func (v *variant) column(cols int) []tileKernel {
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// part is the i-th part where n is cut into as few as possible of at most size, as equal as possible: a tile
-// of a single row would take a third of the time of a full one.
-func part(n, size, i int) (lo, hi int) {
-	parts := ceil(n, size)
-	return n * i / parts, n * (i + 1) / parts
-}
+// part is the i-th part where n is cut into as few as possible of at most size, and these as equal as possible, for
+// cutEvenly's reason.
+func part(n, size, i int) (lo, hi int) { return bounds(n, ceil(n, size), i, false) }
