@@ -56,6 +56,10 @@ func (e *Encoder) Params() []*nn.Param { return e.params }
 // Pack prepares the weights for a few texts at a time (see [tensor.Pack]), for as much memory again.
 func (e *Encoder) Pack() { e.transformer.Pack(false) }
 
+// Quantize makes integers of the weights of the blocks, on a device with precision int8; see [tensor.Quantize]. What is put
+// on a weight later, a mask say, is computed in float32.
+func (e *Encoder) Quantize() { e.transformer.Quantize() }
+
 // Encode maps tokenised texts, of any lengths up to Context, to features [N, Embed], not normalised.
 //
 // As in CLIP the feature is read at the first occurrence of the largest token id, the end-of-text token. No position

@@ -31,7 +31,7 @@ type deviceFlags struct {
 func (d *deviceFlags) tests(fs *flag.FlagSet) {
 	d.inference = true
 	d.declare(fs)
-	fs.Lookup("precision").Usage += "; or int8 for image encoders (with AVX512_VNNI about half the time of float32)"
+	fs.Lookup("precision").Usage += "; or int8 (with AVX512_VNNI about half the time of float32)"
 }
 
 func (d *deviceFlags) declare(fs *flag.FlagSet) {

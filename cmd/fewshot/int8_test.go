@@ -41,15 +41,17 @@ func TestInt8(t *testing.T) {
 	if got := last[evalResult](t, three[len(three)-3]); got.Mask == "" || got.Test != one.Test {
 		t.Errorf("together %+v, alone %+v", got.Test, one.Test)
 	}
-	image := images(t, 1)[0]
-	float := last[encoded](t, must(t, "encode", "-model", tiny(t), "-json", image))
-	ints := last[encoded](t, must(t, "encode", "-model", tiny(t), "-json", "-precision", "int8", image))
-	dot, a, b := 0.0, 0.0, 0.0
-	for i, v := range float.Feature {
-		w := float64(ints.Feature[i])
-		dot, a, b = dot+float64(v)*w, a+float64(v)*float64(v), b+w*w
-	}
-	if cos := dot / math.Sqrt(a*b); cos < 0.999 || cos == 1 {
-		t.Errorf("the feature's cosine to that of float32 is %g", cos)
+	for _, input := range [][]string{{images(t, 1)[0]}, {"-text", "a photo of a cat."}} {
+		encode := append([]string{"encode", "-model", tiny(t), "-json"}, input...)
+		float := last[encoded](t, must(t, encode...))
+		ints := last[encoded](t, must(t, append(encode, "-precision", "int8")...))
+		dot, a, b := 0.0, 0.0, 0.0
+		for i, v := range float.Feature {
+			w := float64(ints.Feature[i])
+			dot, a, b = dot+float64(v)*w, a+float64(v)*float64(v), b+w*w
+		}
+		if cos := dot / math.Sqrt(a*b); cos < 0.999 || cos == 1 {
+			t.Errorf("the cosine of the feature of the %s to that of float32 is %g", float.Kind, cos)
+		}
 	}
 }

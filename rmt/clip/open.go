@@ -127,6 +127,7 @@ func (o Options) open(dev *tensor.Device) (*Model, error) {
 		return nil, err
 	}
 	if c.Text != nil {
+		c.Text.Quantize()
 		if src.Settings().Text.Tokenizer != "" {
 			err = o.relativesTokenizer(c, src)
 		} else {
