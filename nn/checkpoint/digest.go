@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"hash"
 	"slices"
+
+	numbers "fewshot/tensor"
 )
 
 // Digest identifies the model by what it computes with, not by how it is
@@ -111,6 +113,10 @@ func (m *Model) valueSum(name string) ([32]byte, error) {
 
 // hashFloats writes values to h as little-endian float32.
 func hashFloats(h hash.Hash, values []float32) {
+	if memory := numbers.FileBytes(values); memory != nil {
+		h.Write(memory)
+		return
+	}
 	buf := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(buf)
 	for len(values) > 0 {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"os"
@@ -170,17 +169,6 @@ func TestNoElements(t *testing.T) {
 	expectKind(t, err, Mismatch, "no elements")
 }
 
-// counted counts the bytes that are read.
-type counted struct {
-	io.ReaderAt
-	bytes *int
-}
-
-func (c counted) ReadAt(p []byte, at int64) (int, error) {
-	*c.bytes += len(p)
-	return c.ReaderAt.ReadAt(p, at)
-}
-
 // Where digests are kept, a model that was read whole is not read again for its digest; a tensor that was not is.
 func TestKeepDigests(t *testing.T) {
 	for _, path := range []string{"vit.safetensors", "vit_half.pt", "hf/model.safetensors"} {
@@ -188,8 +176,8 @@ func TestKeepDigests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read := 0
-		f, err := NewFile(path, counted{bytes.NewReader(b), &read}, int64(len(b)))
+		r := &countingReader{r: bytes.NewReader(b)}
+		f, err := NewFile(path, r, int64(len(b)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,14 +200,14 @@ func TestKeepDigests(t *testing.T) {
 				t.Fatalf("%s: %d values, %v", name, at, err)
 			}
 		}
-		before := read
+		before := r.n
 		got, err := m.Digest()
 		if want := readExpected(t)["vit"].Digest; err != nil || got != want {
 			t.Errorf("%s: %s, %v, want %s", path, got, err, want)
 		}
 		shape, _ := m.Shape(names[0])
-		if n, _ := elements(shape).int(); read-before > 8*n || read == before {
-			t.Errorf("%s: %d bytes were read for the digest, of which one tensor of shape %v was missing", path, read-before, shape)
+		if n, _ := elements(shape).int(); r.n-before > 8*n || r.n == before {
+			t.Errorf("%s: %d bytes were read for the digest, of which one tensor of shape %v was missing", path, r.n-before, shape)
 		}
 	}
 }

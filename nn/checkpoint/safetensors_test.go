@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	numbers "fewshot/tensor"
 )
 
 // withHeader is a safetensors file of a header and so many payload bytes.
@@ -221,6 +224,49 @@ func (c *countingReader) ReadAt(p []byte, off int64) (int, error) {
 	n, err := c.r.ReadAt(p, off)
 	c.n += n
 	return n, err
+}
+
+// A placedReader counts the bytes that are read right into memory.
+type placedReader struct {
+	io.ReaderAt
+	memory []byte
+	n      int
+}
+
+func (r *placedReader) ReadAt(p []byte, off int64) (int, error) {
+	if r.n < len(r.memory) && len(p) > 0 && &p[0] == &r.memory[r.n] {
+		r.n += len(p)
+	}
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// What is stored as it is needed is read to where it is needed, piece by piece, and looked through there.
+func TestReadInPlace(t *testing.T) {
+	if numbers.FileBytes([]float32{0}) == nil {
+		t.Skip("float32 has another order of bytes here than in files")
+	}
+	want := make([]float32, 2*chunkSize/4+5)
+	for i := range want {
+		want[i] = float32(i)
+	}
+	for _, file := range [][]byte{
+		written(t, nil, Entry{Name: "x", DType: F32, Shape: []int{len(want)}, Data: Float32s(want, F32)}),
+		torchFile(stateDict("FloatStorage", len(want), 0, []int{len(want)}, []int{1}), slices.Clone(numbers.FileBytes(want))),
+	} {
+		r := &placedReader{ReaderAt: bytes.NewReader(file)}
+		f, err := NewFile("test", r, int64(len(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, len(want))
+		r.memory = numbers.FileBytes(got)
+		if err := f.Read(f.Names()[0], got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: not what was written, %v", f.Format(), err)
+		}
+		if r.n != len(r.memory) {
+			t.Errorf("%s: %d of %d bytes were read to their place", f.Format(), r.n, len(r.memory))
+		}
+	}
 }
 
 // A model cut at any length is refused, whatever its form.

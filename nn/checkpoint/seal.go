@@ -63,7 +63,7 @@ func (f *File) verifySeal() error {
 	}
 	h := sha256.New()
 	body := &storage{r: f.r, path: f.path, size: f.size}
-	err = body.stream(0, seal.store.offset, func(chunk []byte) error {
+	err = body.stream(0, seal.store.offset, nil, func(chunk []byte) error {
 		h.Write(chunk)
 		return nil
 	})

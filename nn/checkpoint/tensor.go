@@ -7,6 +7,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"fewshot/nn/checkpoint/internal/widen"
+	numbers "fewshot/tensor"
 )
 
 // Info describes a tensor as the file stores it.
@@ -65,17 +68,25 @@ func (s *storage) check() error {
 	if !s.hasCRC || s.checked.Load() {
 		return nil
 	}
-	return s.stream(0, s.size, func([]byte) error { return nil })
+	return s.stream(0, s.size, nil, func([]byte) error { return nil })
 }
 
-// stream hands out bytes [from, from+n) in chunks. If that is the whole
-// storage its CRC-32 is computed in passing.
-func (s *storage) stream(from, n int64, use func([]byte) error) error {
+// stream hands out bytes [from, from+n) in chunks: in into, where they stay,
+// or with nil in memory that is used again. If that is the whole storage its
+// CRC-32 is computed in passing.
+func (s *storage) stream(from, n int64, into []byte, use func([]byte) error) error {
 	whole := n == s.size
 	crc := uint32(0)
-	buf := chunks.Get().(*[chunkSize]byte)
-	defer chunks.Put(buf)
+	var buf []byte
+	if into == nil {
+		array := chunks.Get().(*[chunkSize]byte)
+		defer chunks.Put(array)
+		buf = array[:]
+	}
 	for done := int64(0); done < n; {
+		if into != nil {
+			buf = into[done:]
+		}
 		chunk := buf[:min(n-done, chunkSize)]
 		if err := readFull(s.r, chunk, s.offset+from+done); err != nil {
 			return err
@@ -104,8 +115,9 @@ func crcFault(entry string, offset int64, want, got uint32) *Error {
 }
 
 // payload hands out the elements in row-major order, in chunks of whole
-// elements.
-func (t *tensor) payload(use func([]byte) error) error {
+// elements; those that lie one behind the other are read right into into, if
+// that is not nil.
+func (t *tensor) payload(into []byte, use func([]byte) error) error {
 	item := int64(t.DType.Size())
 	count, _ := elements(t.Shape).int64() // checked when the file was opened
 	if t.strides == nil {
@@ -114,7 +126,7 @@ func (t *tensor) payload(use func([]byte) error) error {
 				return err
 			}
 		}
-		return t.store.stream(t.first*item, count*item, use)
+		return t.store.stream(t.first*item, count*item, into, use)
 	}
 	if err := t.store.check(); err != nil {
 		return err
@@ -127,7 +139,7 @@ func (t *tensor) payload(use func([]byte) error) error {
 		last += int64(d-1) * t.strides[i]
 	}
 	span := make([]byte, 0, (last-t.first+1)*item)
-	err := t.store.stream(t.first*item, int64(cap(span)), func(chunk []byte) error {
+	err := t.store.stream(t.first*item, int64(cap(span)), nil, func(chunk []byte) error {
 		span = append(span, chunk...)
 		return nil
 	})
@@ -204,10 +216,17 @@ func (t *tensor) stream(room []float32, use func(values []float32, finite bool) 
 	if !kept {
 		room = make([]float32, min(count, chunkSize/int64(item)))
 	}
-	return t.payload(func(chunk []byte) error {
+	var into []byte // room itself, where what is stored is what is to be there
+	if kept && t.DType == F32 && t.strides == nil {
+		into = numbers.FileBytes(room)
+	}
+	return t.payload(into, func(chunk []byte) error {
 		values := room[:len(chunk)/item]
 		if kept {
 			room = room[len(values):]
+		}
+		if into != nil {
+			return use(values, widen.Finite(values))
 		}
 		return use(values, decode(values, chunk, t.DType))
 	})
@@ -217,7 +236,7 @@ func (t *tensor) stream(room []float32, use func(values []float32, finite bool) 
 func (t *tensor) bytes() ([]byte, error) {
 	count, _ := elements(t.Shape).int64()
 	out := make([]byte, 0, count*int64(t.DType.Size()))
-	err := t.payload(func(chunk []byte) error {
+	err := t.payload(nil, func(chunk []byte) error {
 		out = append(out, chunk...)
 		return nil
 	})

@@ -5,7 +5,10 @@
 // faults so, where it met 24,000.
 package pages
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // Least is the size, in bytes, from which on blocks are the system's memory. What Go has to hold instead lets its
 // collector leave as much garbage lying about.
@@ -116,4 +119,15 @@ func (m *Memory) Close() {
 		give(r.at, r.size)
 	}
 	*m = Memory{}
+}
+
+// little is whether the machine keeps the lowest byte of a number first.
+var little = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// Bytes is the memory of x, the lowest byte of each number first; nil where machines have them in the other order, and of no numbers.
+func Bytes(x []float32) []byte {
+	if len(x) == 0 || !little {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
 }

@@ -4,14 +4,14 @@ package widen
 
 import "golang.org/x/sys/cpu"
 
-var halves, brains, floats kernel
-
-// bytes is the reverse of floats, of any numbers.
-var bytes func(n int, dst *byte, src *float32)
+var (
+	halves, brains kernel
+	finite         func(n int, x *float32) int
+)
 
 func init() {
 	if cpu.X86.HasAVX2 {
-		brains, floats, bytes = brainsAVX2, floatsAVX2, bytesAVX2
+		brains, finite = brainsAVX2, finiteAVX2
 		if cpu.X86.HasF16C {
 			halves = halvesF16C
 		}
@@ -25,7 +25,4 @@ func halvesF16C(n int, dst *float32, src *byte) int
 func brainsAVX2(n int, dst *float32, src *byte) int
 
 //go:noescape
-func floatsAVX2(n int, dst *float32, src *byte) int
-
-//go:noescape
-func bytesAVX2(n int, dst *byte, src *float32)
+func finiteAVX2(n int, x *float32) int

@@ -10,7 +10,7 @@ GLOBL exponent16<>(SB), RODATA|NOPTR, $4
 DATA exponent32<>+0(SB)/4, $0x7f800000
 GLOBL exponent32<>(SB), RODATA|NOPTR, $4
 
-// What the three kernels have in common. BEGIN counts the numbers that are done in AX and has a format's exponent in every lane of Y15.
+// What the kernels that widen have in common. BEGIN counts the numbers that are done in AX and has a format's exponent in every lane of Y15.
 #define BEGIN(exponent) \
 	MOVQ n+0(FP), CX    \
 	MOVQ dst+8(FP), DI  \
@@ -30,13 +30,13 @@ GLOBL exponent32<>(SB), RODATA|NOPTR, $4
 	VPCMPEQD Y15, Y4, Y4 \
 	VPTEST Y4, Y4
 
-// NEXT stores the block in Y0 to Y3, which was made of so many bytes, and is less where there is another one.
-#define NEXT(size) \
+// NEXT stores the block in Y0 to Y3, and is less where there is another one.
+#define NEXT \
 	VMOVDQU Y0, (DI)   \
 	VMOVDQU Y1, 32(DI) \
 	VMOVDQU Y2, 64(DI) \
 	VMOVDQU Y3, 96(DI) \
-	ADDQ $size, SI     \
+	ADDQ $64, SI       \
 	ADDQ $128, DI      \
 	ADDQ $32, AX       \
 	CMPQ AX, CX
@@ -58,7 +58,7 @@ block:
 	VCVTPH2PS 16(SI), Y1
 	VCVTPH2PS 32(SI), Y2
 	VCVTPH2PS 48(SI), Y3
-	NEXT(64)
+	NEXT
 	JLT block
 done:
 	VZEROUPPER
@@ -79,16 +79,19 @@ block:
 	VPSLLD $16, Y3, Y3
 	INFINITE
 	JNZ done
-	NEXT(64)
+	NEXT
 	JLT block
 done:
 	VZEROUPPER
 	MOVQ AX, ret+24(FP)
 	RET
 
-// func floatsAVX2(n int, dst *float32, src *byte) int
-TEXT ·floatsAVX2(SB), NOSPLIT, $0-32
-	BEGIN(exponent32<>(SB))
+// func finiteAVX2(n int, x *float32) int
+TEXT ·finiteAVX2(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), CX
+	MOVQ x+8(FP), SI
+	XORQ AX, AX
+	VPBROADCASTD exponent32<>(SB), Y15
 block:
 	VMOVDQU (SI), Y0
 	VMOVDQU 32(SI), Y1
@@ -96,30 +99,11 @@ block:
 	VMOVDQU 96(SI), Y3
 	INFINITE
 	JNZ done
-	NEXT(128)
+	ADDQ $128, SI
+	ADDQ $32, AX
+	CMPQ AX, CX
 	JLT block
 done:
 	VZEROUPPER
-	MOVQ AX, ret+24(FP)
-	RET
-
-// func bytesAVX2(n int, dst *byte, src *float32)
-TEXT ·bytesAVX2(SB), NOSPLIT, $0-24
-	MOVQ n+0(FP), CX
-	MOVQ dst+8(FP), DI
-	MOVQ src+16(FP), SI
-block:
-	VMOVDQU (SI), Y0
-	VMOVDQU 32(SI), Y1
-	VMOVDQU 64(SI), Y2
-	VMOVDQU 96(SI), Y3
-	VMOVDQU Y0, (DI)
-	VMOVDQU Y1, 32(DI)
-	VMOVDQU Y2, 64(DI)
-	VMOVDQU Y3, 96(DI)
-	ADDQ $128, SI
-	ADDQ $128, DI
-	SUBQ $32, CX
-	JGT block
-	VZEROUPPER
+	MOVQ AX, ret+16(FP)
 	RET

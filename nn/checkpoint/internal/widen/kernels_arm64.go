@@ -2,10 +2,10 @@
 
 package widen
 
-var halves, brains, floats kernel = halvesNEON, brainsNEON, floatsNEON
-
-// bytes is the reverse of floats, of any numbers.
-var bytes = bytesNEON
+var (
+	halves, brains kernel = halvesNEON, brainsNEON
+	finite                = finiteNEON
+)
 
 //go:noescape
 func halvesNEON(n int, dst *float32, src *byte) int
@@ -14,7 +14,4 @@ func halvesNEON(n int, dst *float32, src *byte) int
 func brainsNEON(n int, dst *float32, src *byte) int
 
 //go:noescape
-func floatsNEON(n int, dst *float32, src *byte) int
-
-//go:noescape
-func bytesNEON(n int, dst *byte, src *float32)
+func finiteNEON(n int, x *float32) int

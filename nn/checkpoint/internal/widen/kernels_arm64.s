@@ -4,7 +4,7 @@
 
 // What Go's assembler does not know is written as its encoding, with its text beside it.
 
-// What the three kernels have in common. BEGIN counts the numbers that are done in R0; NEXT stores the block in V8 to V15, and is less where
+// What the kernels that widen have in common. BEGIN counts the numbers that are done in R0; NEXT stores the block in V8 to V15, and is less where
 // there is another one.
 #define BEGIN \
 	MOVD n+0(FP), R2    \
@@ -102,31 +102,20 @@ done:
 	MOVD R0, ret+24(FP)
 	RET
 
-// func floatsNEON(n int, dst *float32, src *byte) int
-TEXT ·floatsNEON(SB), NOSPLIT, $0-32
-	BEGIN
+// func finiteNEON(n int, x *float32) int
+TEXT ·finiteNEON(SB), NOSPLIT, $0-24
+	MOVD n+0(FP), R2
+	MOVD x+8(FP), R4
+	MOVD ZR, R0
 	EXPONENT
 block:
 	VLD1.P 64(R4), [V8.B16, V9.B16, V10.B16, V11.B16]
 	VLD1.P 64(R4), [V12.B16, V13.B16, V14.B16, V15.B16]
 	FINITE
 	BEQ done
-	NEXT
+	ADD $32, R0, R0
+	CMP R2, R0
 	BLT block
 done:
-	MOVD R0, ret+24(FP)
-	RET
-
-// func bytesNEON(n int, dst *byte, src *float32)
-TEXT ·bytesNEON(SB), NOSPLIT, $0-24
-	MOVD n+0(FP), R2
-	MOVD dst+8(FP), R5
-	MOVD src+16(FP), R4
-block:
-	VLD1.P 64(R4), [V0.B16, V1.B16, V2.B16, V3.B16]
-	VLD1.P 64(R4), [V4.B16, V5.B16, V6.B16, V7.B16]
-	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(R5)
-	VST1.P [V4.B16, V5.B16, V6.B16, V7.B16], 64(R5)
-	SUBS $32, R2, R2
-	BGT block
+	MOVD R0, ret+16(FP)
 	RET

@@ -3,6 +3,6 @@
 package widen
 
 var (
-	halves, brains, floats kernel
-	bytes                  func(n int, dst *byte, src *float32)
+	halves, brains kernel
+	finite         func(n int, x *float32) int
 )

@@ -5,12 +5,15 @@ package widen
 import (
 	"encoding/binary"
 	"math"
+
+	"fewshot/tensor"
 )
 
 // block is how many numbers the kernels take at a time.
 const block = 32
 
 // kernel does the first n numbers, a multiple of block, and returns how many it did: it stops before a block with a number that is not finite.
+// finite does so where there is nothing to be widened.
 type kernel func(n int, dst *float32, src *byte) int
 
 // Halves widens len(dst) numbers of IEEE 754 binary16, little-endian, and reports whether all are finite. NaNs keep their bits.
@@ -33,11 +36,23 @@ func Brains(dst []float32, src []byte) bool {
 
 // Floats is Halves for float32.
 func Floats(dst []float32, src []byte) bool {
-	return all(floats, dst, src, 4, func(dst []float32, src []byte) {
+	src = src[:4*len(dst)]
+	if memory := tensor.FileBytes(dst); memory != nil {
+		copy(memory, src)
+	} else {
 		for i := range dst {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
 		}
-	})
+	}
+	return Finite(dst)
+}
+
+// Finite reports whether all of x are.
+func Finite(x []float32) bool {
+	if n := len(x) &^ (block - 1); finite != nil && n > 0 {
+		x = x[finite(n, &x[0]):]
+	}
+	return NonFinite(x) < 0
 }
 
 // all does what the kernel leaves by the loop, a block at a time.
@@ -58,9 +73,9 @@ func all(k kernel, dst []float32, src []byte, size int, loop func(dst []float32,
 // Bytes is the reverse of Floats: it fills the first 4·len(src) bytes of dst.
 func Bytes(dst []byte, src []float32) {
 	dst = dst[:4*len(src)]
-	if n := len(src) &^ (block - 1); bytes != nil && n > 0 {
-		bytes(n, &dst[0], &src[0])
-		dst, src = dst[4*n:], src[n:]
+	if memory := tensor.FileBytes(src); memory != nil {
+		copy(dst, memory)
+		return
 	}
 	for i, v := range src {
 		binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))
