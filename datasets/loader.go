@@ -127,12 +127,28 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 		panic(fmt.Sprintf("datasets.Loader: epoch %d from batch %d", epoch, from))
 	}
 	return func(yield func(*Batch, error) bool) {
-		batches := l.Batches()
-		if from >= batches {
-			return
+		n, batches := l.opt.BatchSize, l.Batches()
+		if from < batches {
+			order := l.Order(epoch)
+			l.batches(ctx, epoch, order[from*n:min(batches*n, len(order))])(yield)
 		}
+	}
+}
+
+// Some gives batches of the items with these indices, in their order, as the epoch has them. The last may be short.
+func (l *Loader) Some(ctx context.Context, epoch int, indices []int) iter.Seq2[*Batch, error] {
+	if epoch < 0 {
+		panic(fmt.Sprintf("datasets.Loader: epoch %d", epoch))
+	}
+	return l.batches(ctx, epoch, indices)
+}
+
+// batches are those of an epoch of items in the given order.
+func (l *Loader) batches(ctx context.Context, epoch int, order []int) iter.Seq2[*Batch, error] {
+	return func(yield func(*Batch, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		slots := make([]*slot, min(BatchesHeld, batches-from))
+		batches := (len(order) + l.opt.BatchSize - 1) / l.opt.BatchSize
+		slots := make([]*slot, min(BatchesHeld, batches))
 		jobs := make(chan job, len(slots)*l.opt.BatchSize)
 		var workers sync.WaitGroup
 		defer func() {
@@ -149,8 +165,7 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 			})
 		}
 
-		order := l.Order(epoch)
-		next := from
+		next := 0
 		// begin hands the next batch that nobody works on to the workers. There is always room for its jobs: a slot has
 		// none left when it gets new ones.
 		begin := func(s *slot) {
@@ -164,11 +179,11 @@ func (l *Loader) Epoch(ctx context.Context, epoch, from int) iter.Seq2[*Batch, e
 			}
 		}
 		for i := range slots {
-			slots[i] = l.newSlot()
+			slots[i] = l.newSlot(min(l.opt.BatchSize, len(order)))
 			begin(slots[i])
 		}
-		for b := from; b < batches; b++ {
-			s := slots[(b-from)%len(slots)]
+		for b := range batches {
+			s := slots[b%len(slots)]
 			select {
 			case <-s.done:
 			case <-ctx.Done():
@@ -226,8 +241,8 @@ type slot struct {
 	done    chan struct{} // gets a value when the batch is complete
 }
 
-func (l *Loader) newSlot() *slot {
-	n := min(l.opt.BatchSize, len(l.items))
+// newSlot is one for batches of up to n images.
+func (l *Loader) newSlot(n int) *slot {
 	s := &slot{loader: l, done: make(chan struct{}, 1)}
 	if l.opt.Crops {
 		s.crops = make([]Crop, n)

@@ -193,6 +193,40 @@ func TestLoaderBatches(t *testing.T) {
 }
 
 // The first bad image in order is reported, after the batches before it, however many workers race.
+// Some items of an epoch are what they are among all.
+func TestLoaderSome(t *testing.T) {
+	d := loaderData(t, 14)
+	l := NewLoader(d, d.Train, loaderOptions)
+	type image struct {
+		pixels string
+		label  int32
+	}
+	images := func(all []Batch) map[int]image {
+		of := map[int]image{}
+		for _, b := range all {
+			n := len(b.Pixels) / len(b.Labels)
+			for i, index := range b.Indices {
+				of[index] = image{fmt.Sprint(b.Pixels[i*n : (i+1)*n]), b.Labels[i]}
+			}
+		}
+		return of
+	}
+	want := images(collect(t, l.Epoch(t.Context(), 2, 0)))
+	which := l.Order(2)[1:7]
+	some := collect(t, l.Some(t.Context(), 2, which))
+	if len(some) != 2 || len(some[0].Labels) != 4 || !slices.Equal(slices.Concat(some[0].Indices, some[1].Indices), which) {
+		t.Errorf("%d batches of other images than %v", len(some), which)
+	}
+	for index, got := range images(some) {
+		if got != want[index] {
+			t.Errorf("image %d is another one", index)
+		}
+	}
+	if none := collect(t, l.Some(t.Context(), 2, nil)); len(none) > 0 {
+		t.Errorf("%d batches of nothing", len(none))
+	}
+}
+
 func TestLoaderError(t *testing.T) {
 	d := loaderData(t, 30)
 	d.Root = t.TempDir()

@@ -67,7 +67,7 @@ func (f *runFlags) declare(fs *flag.FlagSet) {
 const defaultShared = 2048
 
 func (f *runFlags) declareShared(fs *flag.FlagSet) {
-	fs.Int64Var(&f.shared, "shared", defaultShared, "room in temporary files for features that runs have in common, in MiB: those of test images, and those of a sample, so much each; 0 for none")
+	fs.Int64Var(&f.shared, "shared", defaultShared, "room in temporary files for features that runs have in common, in MiB: those of images as they are, and those of a sample, so much each; 0 for none")
 }
 
 // declareRuns declares the flag for the folder of a plan's runs. It is -runs in all commands; -out is the name that it had in some.

@@ -32,8 +32,8 @@ type Options struct {
 	// Record, if not nil, makes what a run in a folder is told its numbers, or nil.
 	Record func(folder string) func(run.Spec) (run.Recorder, error)
 
-	// Shared is how many bytes features of images may take in files that several runs have in common: those of test images, and those of a
-	// sample, each so many. They lie in the system's folder for temporary files. 0 has each run compute its own.
+	// Shared is how many bytes features of images may take in files that several runs have in common: those of images as they are, and those
+	// of a sample, each so many. They lie in the system's folder for temporary files. 0 has each run compute its own.
 	Shared int64
 
 	AnyVersion bool             // take results of other versions of the program as they are

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"fewshot/datasets"
 	"fewshot/rmt/clip"
@@ -15,7 +16,7 @@ import (
 // Frozen are batches of images with the encoder; or of its features, if other runs may have use of them, and the encoder gives an image the same
 // bits in a batch of any size.
 func (d *images) Frozen(batch int, a method.Augment) (train.Data, train.Encoder, error) {
-	if !d.shareable() || d.dev.Strassen() && large(d.model) || d.dev.OwnMemory() > 0 || d.dev.Precision() != "float32" {
+	if !d.shareable() || !d.apart() {
 		data, err := d.Batches(batch, a)
 		return data, d.model.Image, err
 	}
@@ -56,7 +57,10 @@ func (f *frozen) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Bat
 		if from >= f.Batches() {
 			return
 		}
-		x, err := f.images.features(ctx, method.Train, f.varied, epoch, func(string, int) (func(int, string), func()) {
+		order := f.orders.Order(epoch)
+		order = order[:min(f.Batches()*f.batch, len(order))] // those that are left out need no features
+		which := slices.Sorted(slices.Values(order))
+		x, err := f.images.features(ctx, method.Train, f.varied, epoch, which, func(string, int) (func(int, string), func()) {
 			return func(int, string) {}, func() {} // the steps' own bar is shown
 		})
 		if err != nil {
@@ -64,12 +68,15 @@ func (f *frozen) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Bat
 			return
 		}
 		defer x.Release()
-		order := f.orders.Order(epoch)
+		row := make(map[int]int32, len(which))
+		for r, i := range which {
+			row[i] = int32(r)
+		}
 		for b := from; b < f.Batches(); b++ {
 			ids := make([]int32, 0, f.batch)
 			batch := train.Batch{Features: x.Dim(1)}
 			for _, i := range order[b*f.batch : min((b+1)*f.batch, len(order))] {
-				ids = append(ids, int32(i))
+				ids = append(ids, row[i])
 				batch.Labels = append(batch.Labels, f.images.ds.Train[i].Label)
 			}
 			batch.Fill = func(into *tensor.Tensor) { tensor.Gather(into, x, ids) }

@@ -31,7 +31,7 @@ type images struct {
 	below  string  // mask file that was put on the model
 	state  []nn.State
 	given  bool // the features of the last test were another run's
-	sums   map[method.Split][sha256.Size]byte
+	sums   map[method.Split]*sums
 	batch  int  // in which features are computed; 0 if it is not known yet
 	blind  bool // a method is only asked whether it can begin
 }
@@ -98,10 +98,11 @@ func (d *images) Batches(batch int, a method.Augment) (train.Data, error) {
 
 // Features are those of a split's images in its order. Those that are not varied are the same in every pass.
 func (d *images) Features(ctx context.Context, s method.Split, a method.Augment, pass int) (*tensor.Tensor, error) {
-	return d.features(ctx, s, a, pass, d.ui.Progress)
+	return d.features(ctx, s, a, pass, upTo(d.Count(s)), d.ui.Progress)
 }
 
-func (d *images) features(ctx context.Context, s method.Split, a method.Augment, pass int, progress progress) (*tensor.Tensor, error) {
+// features are those of some images of a split; of all of them, unless they are the encoder's [images.apart].
+func (d *images) features(ctx context.Context, s method.Split, a method.Augment, pass int, which []int, progress progress) (*tensor.Tensor, error) {
 	if d.blind {
 		return nil, errBlind
 	}
@@ -109,19 +110,13 @@ func (d *images) features(ctx context.Context, s method.Split, a method.Augment,
 	if len(items) == 0 {
 		return nil, fmt.Errorf("%s has no images for %v", d.ds.Name, s)
 	}
-	shared := d.shareable()
-	var key featureKey
-	if shared {
-		key = d.key(s, items, a, pass)
-		if x := d.take(s, key); x != nil {
-			return x, nil
-		}
+	encode := func(which []int) (*tensor.Tensor, error) {
+		return d.encode(ctx, fmt.Sprintf("features of %v images", s), d.source(s, items, a), pass, which, progress)
 	}
-	x, err := d.encode(ctx, fmt.Sprintf("features of %v images", s), d.source(s, items, a), pass, progress)
-	if err == nil && shared {
-		d.keep(s, key, x)
+	if !d.shareable() {
+		return encode(which)
 	}
-	return x, err
+	return d.kept(d.place(s, items, which, a, pass), which, encode)
 }
 
 // passes are passes over images that are varied in one way. Their source is kept while it is asked for again: pictures are decoded once.
@@ -137,12 +132,12 @@ type passes struct {
 // source is that of a split's images for features.
 func (d *images) source(s method.Split, items []datasets.Item, a method.Augment) *Source {
 	p, over := d.passes, d.passes.over
-	over.items, over.varied, over.seed = d.sum(s, items), a, d.seed
+	over.items, over.varied, over.seed = d.sum(s, items).all, a, d.seed
 	if p.source == nil || p.over != over {
 		p.forget()
 		d.dev.Trim() // blocks for batches of another number of images are of no use to these
 		p.over = over
-		p.source = d.loader.Source(d.dev, d.ui, d.ds, items, d.options(d.loader.EvalBatch(d.dev, d.model), a, false), a.CropMin == 0)
+		p.source = d.loader.Source(d.dev, d.ui, d.ds, items, d.options(d.evalBatch(), a, false), a.CropMin == 0)
 	}
 	return p.source
 }

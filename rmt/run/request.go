@@ -3,7 +3,6 @@ package run
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,7 +170,7 @@ func (r *Request) Run(ctx context.Context) (*Result, error) {
 // Job is what the method begins on. release gives back what it has made.
 func (r *Request) Job(masked bool) (j *method.Job, release func()) {
 	data := &images{dev: r.Dev, model: r.Model, ds: r.Data, loader: r.Loader, seed: r.Seed, ui: r.UI, peeks: r.Method != nil && r.Method.Peeks,
-		passes: &passes{}, sums: map[method.Split][sha256.Size]byte{}}
+		passes: &passes{}, sums: map[method.Split]*sums{}}
 	if r.Shared != nil {
 		data.shared, data.state, data.passes = r.Shared, snapshot(r.Model), r.Shared.passes
 	}

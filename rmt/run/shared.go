@@ -18,19 +18,22 @@ import (
 )
 
 // Shared is what several runs of a process on one model have in common: class features, and features of images by the encoder as it is,
-// or under a mask that several runs are trained under. Each is computed once, as a run alone would compute it, in the same batches, so that
-// results do not depend on it, to the bit. Features lie in files, so that the runs together take the memory of one.
+// or under a mask that several runs are trained under. Each is computed once: image by image, where the encoder gives an image the same bits in a
+// batch of any size, else in the batches of a run alone. So results do not depend on it, to the bit. Features lie in files, so that the runs
+// together take the memory of one.
 type Shared struct {
 	heads  method.Heads
-	tests  shelf   // of test images, which all samples of a data set have in common
-	sample shelf   // of the images of the sample at hand
+	still  shelf   // of test images, and of others that are not varied: samples of a data set have them in common
+	sample shelf   // of the sample at hand
 	passes *passes // over images of the sample: their pictures, decoded
+
+	encoded int // images that went through the encoder for features to keep
 }
 
-// NewShared begins with nothing for a model, of which the runs' models are shares ([clip.Model.Share]). Features of test images, and those of
-// a sample, take at most so many bytes each, in files in the system's folder for temporary files.
+// NewShared begins with nothing for a model, of which the runs' models are shares ([clip.Model.Share]). Features of images as they are, and
+// those of a sample, take at most so many bytes each, in files in the system's folder for temporary files.
 func NewShared(m *clip.Model, most int64) *Shared {
-	return &Shared{heads: method.Heads{Model: m}, tests: shelf{most: most}, sample: shelf{most: most}, passes: &passes{}}
+	return &Shared{heads: method.Heads{Model: m}, still: shelf{most: most}, sample: shelf{most: most}, passes: &passes{}}
 }
 
 // NextSample gives up what runs had in common that were trained on one sample under one mask.
@@ -39,10 +42,10 @@ func (s *Shared) NextSample() {
 	s.passes.forget()
 }
 
-// NextDataset is NextSample, with the features of test images.
+// NextDataset is NextSample, with the features of images as they are.
 func (s *Shared) NextDataset() {
 	s.NextSample()
-	s.tests.clear()
+	s.still.clear()
 }
 
 // Close gives everything back.
@@ -51,57 +54,129 @@ func (s *Shared) Close() {
 	s.heads.Close()
 }
 
-// featureKey is what determines features.
+// featureKey is what determines features of images, but for the images' numbers.
 type featureKey struct {
 	below  string            // mask file
-	items  [sha256.Size]byte // images, in their order
+	items  [sha256.Size]byte // images, in their order; zero where their numbers say which they are
 	with   datasets.Transform
-	batch  int // products of other numbers of rows may round otherwise
+	batch  int // products of other numbers of rows may round otherwise; 0 where they do not
 	varied method.Augment
 	seed   uint64 // of the variations
 	pass   int
 }
 
-// shelf is where features of images of a split are kept.
-func (s *Shared) shelf(of method.Split) *shelf {
-	if of == method.Test {
-		return &s.tests
-	}
-	return &s.sample
+// place is where features of some images are kept.
+type place struct {
+	shelf   *shelf
+	key     featureKey
+	numbers []int
 }
 
-// take gives features that are there, which the caller releases; nil where they are not.
-func (d *images) take(s method.Split, k featureKey) *tensor.Tensor {
-	x, err := d.shared.shelf(s).get(d.dev, k)
-	if err != nil {
+// place is that of items of a split. An image that is not varied has its own, whichever split or sample it is in, unless its features
+// are of a batch; a varied one is varied by its number in the sample.
+func (d *images) place(s method.Split, items []datasets.Item, which []int, a method.Augment, pass int) place {
+	sums := d.sum(s, items)
+	p := place{&d.shared.sample, featureKey{below: d.below, with: d.model.Transform}, which}
+	still := a.CropMin == 0
+	if still && d.apart() {
+		p.shelf, p.numbers = &d.shared.still, nil
+		for _, i := range which {
+			p.numbers = append(p.numbers, p.shelf.number(sums.each[i]))
+		}
+		return p
+	}
+	p.key.items = sums.all
+	if !d.apart() {
+		p.key.batch = d.evalBatch()
+	}
+	if still && s == method.Test {
+		p.shelf = &d.shared.still
+	}
+	if !still {
+		p.key.varied, p.key.seed, p.key.pass = a, d.seed, pass
+	}
+	return p
+}
+
+// apart reports whether the encoder gives an image the same bits in a batch of any size.
+func (d *images) apart() bool {
+	return !(d.dev.Strassen() && large(d.model)) && d.dev.OwnMemory() == 0 && d.dev.Precision() == "float32"
+}
+
+// evalBatch is the number of images in which features are computed.
+func (d *images) evalBatch() int {
+	if d.batch == 0 {
+		d.batch = d.loader.EvalBatch(d.dev, d.model)
+	}
+	return d.batch
+}
+
+// kept gives features of items of a split, which the caller releases: those that other runs have made, and what encode makes of the items
+// that are left. All are kept for other runs.
+func (d *images) kept(p place, which []int, encode func(which []int) (*tensor.Tensor, error)) (*tensor.Tensor, error) {
+	lacking := p.shelf.lacking(p.key, p.numbers)
+	some := func(all []int) (of []int) {
+		for _, i := range lacking {
+			of = append(of, all[i])
+		}
+		return of
+	}
+	var x, y *tensor.Tensor
+	if len(lacking) > 0 {
+		d.shared.encoded += len(lacking)
+		var err error
+		if y, err = encode(some(which)); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err := p.shelf.put(p.key, some(p.numbers), y); err != nil {
+				d.ui.Warn("features that runs have in common cannot be kept, and each run computes them: %v; TMPDIR says where there is room", err)
+			}
+			if y != x {
+				y.Release()
+			}
+		}()
+	}
+	if len(lacking) == len(which) {
+		x = y
+		return x, nil
+	}
+	x = d.dev.New(tensor.Full, len(which), d.model.Image.Sizes().Embed)
+	if err := p.shelf.read(x, p.key, p.numbers); err != nil {
 		d.ui.Warn("features that runs have in common could not be read back, and are computed again: %v", err)
+		x.Release()
+		return encode(which)
 	}
-	return x
+	for row, i := range lacking {
+		tensor.Copy(x.Rows(i, i+1), y.Rows(row, row+1))
+	}
+	return x, nil
 }
 
-// keep keeps features for other runs.
-func (d *images) keep(s method.Split, k featureKey, x *tensor.Tensor) {
-	if err := d.shared.shelf(s).put(k, x); err != nil {
-		d.ui.Warn("features that runs have in common cannot be kept, and each run computes them: %v; TMPDIR says where there is room", err)
-	}
+// sums identify images, one by one and all in their order: by their bytes where they are in memory, else by their files, which are taken to
+// stay what they are while the process runs.
+type sums struct {
+	each [][sha256.Size]byte
+	all  [sha256.Size]byte
 }
 
-// itemsSum identifies images: by their bytes where they are in memory, else by their files, which are taken to stay what they are while the
-// process runs.
-func itemsSum(ds *datasets.Dataset, items []datasets.Item) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	text := func(s string) {
-		binary.Write(h, binary.LittleEndian, uint64(len(s)))
-		io.WriteString(h, s)
-	}
-	text(ds.Root)
+func sumsOf(ds *datasets.Dataset, items []datasets.Item) *sums {
+	s, all := &sums{}, sha256.New()
 	for _, it := range items {
+		h := sha256.New()
+		text := func(s string) {
+			binary.Write(h, binary.LittleEndian, uint64(len(s)))
+			io.WriteString(h, s)
+		}
+		text(ds.Root)
 		text(it.Path)
-		binary.Write(h, binary.LittleEndian, uint64(len(it.Data)))
 		h.Write(it.Data)
+		one := [sha256.Size]byte(h.Sum(nil))
+		s.each = append(s.each, one)
+		all.Write(one[:])
 	}
-	h.Sum(sum[:0])
-	return sum
+	all.Sum(s.all[:0])
+	return s
 }
 
 // snapshot is what an image encoder's layers see.
@@ -119,25 +194,11 @@ func (d *images) shareable() bool {
 }
 
 // sum identifies the images of a split. They are those of the job's data set, and so are looked at once.
-func (d *images) sum(s method.Split, items []datasets.Item) [sha256.Size]byte {
-	sum, known := d.sums[s]
-	if !known {
-		sum = itemsSum(d.ds, items)
-		d.sums[s] = sum
+func (d *images) sum(s method.Split, items []datasets.Item) *sums {
+	if d.sums[s] == nil {
+		d.sums[s] = sumsOf(d.ds, items)
 	}
-	return sum
-}
-
-// key is that of the features of a split, which are shareable.
-func (d *images) key(s method.Split, items []datasets.Item, a method.Augment, pass int) featureKey {
-	if d.batch == 0 {
-		d.batch = d.loader.EvalBatch(d.dev, d.model)
-	}
-	k := featureKey{below: d.below, items: d.sum(s, items), with: d.model.Transform, batch: d.batch}
-	if a.CropMin > 0 {
-		k.varied, k.seed, k.pass = a, d.seed, pass
-	}
-	return k
+	return d.sums[s]
 }
 
 // test classifies the test images, by features that other runs have made or may use where the classifier is of features of the encoder as
@@ -151,19 +212,18 @@ func (r *Request) test(ctx context.Context, what string, d *images, c train.Clas
 	if encoder != train.Encoder(r.Model.Image) {
 		return Evaluate(ctx, r.UI, what, r.Dev, c, tests)
 	}
-	k := d.key(method.Test, tests.items, method.Augment{}, 0)
-	x := d.take(method.Test, k)
-	d.given = x != nil
-	if x == nil {
+	d.given = true
+	which := upTo(len(tests.items))
+	x, err := d.kept(d.place(method.Test, tests.items, which, method.Augment{}, 0), which, func(which []int) (*tensor.Tensor, error) {
+		d.given = false
 		r.Dev.Trim() // as classify does
-		var err error
-		if x, err = d.encode(ctx, what, tests, 0, d.ui.Progress); err != nil {
-			return Accuracy{}, err
-		}
-		d.keep(method.Test, k, x)
+		return d.encode(ctx, what, tests, 0, which, d.ui.Progress)
+	})
+	if err != nil {
+		return Accuracy{}, err
 	}
 	defer x.Release()
-	all, err := classify(ctx, r.UI, what, r.Dev, []train.Classifier{method.Behind{Encoder: train.Identity{}, Head: head}}, nil, r.Data, tests.items, inBatches(x, k.batch))
+	all, err := classify(ctx, r.UI, what, r.Dev, []train.Classifier{method.Behind{Encoder: train.Identity{}, Head: head}}, nil, r.Data, tests.items, inBatches(x, d.evalBatch()))
 	if err != nil {
 		return Accuracy{}, err
 	}
@@ -187,13 +247,22 @@ func inBatches(x *tensor.Tensor, batch int) iter.Seq2[train.Batch, error] {
 // progress starts a bar, as a UI does.
 type progress func(what string, n int) (advance func(done int, say string), finish func())
 
-// encode is the features of a source's images, in their order.
-func (d *images) encode(ctx context.Context, what string, source *Source, pass int, progress progress) (*tensor.Tensor, error) {
-	all := d.dev.New(tensor.Full, len(source.items), d.model.Image.Sizes().Embed)
+// upTo is 0 … n−1.
+func upTo(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// encode is the features of some of a source's images.
+func (d *images) encode(ctx context.Context, what string, source *Source, pass int, which []int, progress progress) (*tensor.Tensor, error) {
+	all := d.dev.New(tensor.Full, len(which), d.model.Image.Sizes().Embed)
 	row := 0
-	advance, finish := progress(what, len(source.items))
+	advance, finish := progress(what, len(which))
 	defer finish()
-	for f, err := range train.Features(ctx, d.dev, d.model.Image, source.Epoch(ctx, pass, 0)) {
+	for f, err := range train.Features(ctx, d.dev, d.model.Image, source.Some(ctx, pass, which)) {
 		if err == nil {
 			n := f.Shape()[0]
 			tensor.Copy(all.Rows(row, row+n), f)
@@ -205,8 +274,8 @@ func (d *images) encode(ctx context.Context, what string, source *Source, pass i
 		return nil, err
 	}
 	err := ctx.Err()
-	if err == nil && row != len(source.items) {
-		err = fmt.Errorf("%d of %d images came", row, len(source.items))
+	if err == nil && row != len(which) {
+		err = fmt.Errorf("%d of %d images came", row, len(which))
 	}
 	if err != nil {
 		all.Release()

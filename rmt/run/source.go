@@ -76,9 +76,21 @@ func (s *Source) Last(epoch int) {
 
 // Epoch yields the batches of an epoch from the given one on.
 func (s *Source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Batch, error] {
+	return s.batches(func(done int) iter.Seq2[*datasets.Batch, error] { return s.loader.Epoch(ctx, epoch, from+done) })
+}
+
+// Some yields batches of the items with these indices, as the epoch has them.
+func (s *Source) Some(ctx context.Context, epoch int, indices []int) iter.Seq2[train.Batch, error] {
+	return s.batches(func(done int) iter.Seq2[*datasets.Batch, error] {
+		return s.loader.Some(ctx, epoch, indices[done*s.opt.BatchSize:])
+	})
+}
+
+// batches yields what the loader gives behind the batches that are done, by whichever loader it is then.
+func (s *Source) batches(behind func(done int) iter.Seq2[*datasets.Batch, error]) iter.Seq2[train.Batch, error] {
 	return func(yield func(train.Batch, error) bool) {
-		full := false
-		for b, err := range s.loader.Epoch(ctx, epoch, from) {
+		full, done := false, 0
+		for b, err := range behind(0) {
 			out := train.Batch{Size: s.opt.Transform.Size}
 			switch {
 			case err != nil:
@@ -97,12 +109,12 @@ func (s *Source) Epoch(ctx context.Context, epoch, from int) iter.Seq2[train.Bat
 			if !yield(out, err) || err != nil {
 				return
 			}
-			from++
+			done++
 		}
 		if full {
 			s.ui.Note("%s: the rest is done as with -store host", s.store.full(s.ds))
 			s.keepOnHost()
-			s.Epoch(ctx, epoch, from)(yield)
+			s.batches(func(more int) iter.Seq2[*datasets.Batch, error] { return behind(done + more) })(yield)
 		}
 	}
 }

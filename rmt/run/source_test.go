@@ -113,6 +113,26 @@ func TestSourcesAreEqual(t *testing.T) {
 					t.Errorf("with room for %d bytes it says %q", room, u.String())
 				}
 			}
+			// Some images, of which the third batch finds no room.
+			which := upTo(30)
+			slices.Reverse(which)
+			some := func(s *Source) (all [][]float32) {
+				defer s.Close()
+				for b, err := range s.Some(t.Context(), 1, which) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					x := b.Put(dev, nil)
+					all = append(all, x.Floats())
+					x.Release()
+				}
+				return all
+			}
+			s = device.Source(dev, &said{&u}, ds, items, opt, false)
+			s.strict, s.store.room, s.store.pictures = false, int64(20*bytes), dev.NewPictures(int64(20*bytes))
+			if want := some(host.Source(dev, nil, ds, items, opt, false)); len(want) != 4 || !equal(some(s), want) {
+				t.Error("some of the images differ")
+			}
 			once := device.Source(dev, nil, ds, items, opt, true)
 			once.store.pictures = dev.NewPictures(int64(8 * (bytes + 64)))
 			if got := epochs(once); !equal(got, want[:len(got)]) || len(got) != once.Batches() {
