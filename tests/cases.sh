@@ -6,7 +6,7 @@
 #
 # VOCAB is bpe_simple_vocab_16e6.txt.gz. Needs Go, and a PYTHON (python3) that has what make.py imports.
 set -euo pipefail
-cases=$(realpath "$1")
+cases=$(realpath "${1:?usage: tests/cases.sh CASES [VOCAB]}")
 export VOCAB=${2:+$(realpath "$2")}
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
