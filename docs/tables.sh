@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes docs/tables.md and its pictures: tables and figures of each kind, on the synthetic world. Run from the root of the repository. Runs that
-# are done are in $RUNS (default runs/synth) and are not made again. TestTablesDocument of cmd/fewshot makes the page so in small.
+# Makes docs/tables.md and its pictures: tables and figures of each kind, on the synthetic world. Run from the root of
+# the repository. Runs that are done are in $RUNS (default runs/synth) and are not made again. TestTablesDocument of
+# cmd/fewshot makes the page so in small.
 set -eu
 RUNS=${RUNS:-runs/synth}
 SMALL=${SMALL:-small} # folder of the backbones of table 10, which are made if they are not there

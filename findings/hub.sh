@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# transformers 5.24 refuses a config.json whose numbers are right and lack a decimal point: "initializer_factor": 1 is an error where
-# 1.0, its default, is none, though JSON knows one kind of number, and writers in JavaScript, Go and others print 1.0 as 1. So it is
-# for layer_norm_eps and initializer_range; other fields, as logit_scale_init_value and attention_dropout, take either.
+# transformers 5.24 refuses a config.json whose numbers are right and lack a decimal point: "initializer_factor": 1 is
+# an error where 1.0, its default, is none, though JSON knows one kind of number, and writers in JavaScript, Go and
+# others print 1.0 as 1. So it is for layer_norm_eps and initializer_range; other fields, as logit_scale_init_value
+# and attention_dropout, take either.
 #
-# Shows it with the pinned version below in a temporary folder; exits 1 if the behaviour is another. Needs python3 with venv, and PyPI.
+# Shows it with the pinned version below in a temporary folder; exits 1 if the behaviour is another. Needs python3
+# with venv, and PyPI.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # golang.org/x/image/tiff gives fax-coded TIFF files (groups 3 and 4) with PhotometricInterpretation 1 in the negative.
 #
-# TIFF 6.0, section 11: "if the PhotometricInterpretation is BlackIsZero, the TIFF reader must reverse the meaning of white and black".
-# libtiff does, and Pillow writes every 1-bit picture that way; so every group 4 file that Pillow writes comes out of Go inverted,
-# without an error. Prints the first pixels of one file as both decode it; exits 1 if they agree.
+# TIFF 6.0, section 11: "if the PhotometricInterpretation is BlackIsZero, the TIFF reader must reverse the meaning of
+# white and black". libtiff does, and Pillow writes every 1-bit picture that way; so every group 4 file that Pillow
+# writes comes out of Go inverted, without an error. Prints the first pixels of one file as both decode it; exits 1 if
+# they agree.
 set -euo pipefail
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

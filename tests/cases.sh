@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a folder of cases, each a NAME/ with make.py, which writes ./data, and case.txt, which has the command, what came of it once and
-# what is right, and prints what comes now beside what is right:
+# Runs a folder of cases, each a NAME/ with make.py, which writes ./data, and case.txt, which has the command, what
+# came of it once and what is right, and prints what comes now beside what is right:
 #
 #	tests/cases.sh CASES [VOCAB]
 #

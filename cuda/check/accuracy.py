@@ -3,10 +3,10 @@
 
     accuracy.py FEWSHOT [-device cuda:0] [-tasks things,letters] [-seeds 1,2,3] [-cpu FILE]
 
-FEWSHOT is the program built with -tags cuda. The CPU's accuracies are read from FILE where it is there, and written to it where
-it is not: so they can be made beforehand, by -precisions "", on a machine without a GPU. Arguments after -- go to
-"fewshot demo", for both. Fails if the mean of the GPU's accuracies over the seeds is outside the range of the CPU's, where
-seeds make a difference.
+FEWSHOT is the program built with -tags cuda. The CPU's accuracies are read from FILE where it is there, and written
+to it where it is not: so they can be made beforehand, by -precisions "", on a machine without a GPU. Arguments after
+-- go to "fewshot demo", for both. Fails if the mean of the GPU's accuracies over the seeds is outside the range of
+the CPU's, where seeds make a difference.
 """
 import argparse
 import json

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what run.sh needs, on a machine with Go, gcc and nothing of CUDA's: the program, and the tests of the backend and of
-# whole models.
+# Builds what run.sh needs, on a machine with Go, gcc and nothing of CUDA's: the program, and the tests of the backend
+# and of whole models.
 #
 #	cuda/check/pack.sh FOLDER
 #

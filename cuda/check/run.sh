@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Everything that wants a GPU, in one call of less than ten minutes: the backend's tests on the device, memory and race checks,
-# whole models against the CPU, speed beside PyTorch, and accuracy. Needs a driver, python3 with PyTorch, this repository
-# and the folder that pack.sh made; neither Go nor a CUDA toolkit. compute-sanitizer is used where it is.
+# Everything that wants a GPU, in one call of less than ten minutes: the backend's tests on the device, memory and
+# race checks, whole models against the CPU, speed beside PyTorch, and accuracy. Needs a driver, python3 with PyTorch,
+# this repository and the folder that pack.sh made; neither Go nor a CUDA toolkit. compute-sanitizer is used where it
+# is.
 #
 #	cuda/check/run.sh FOLDER [tests] [sanitizer] [parity] [accuracy] [speed]    all if none is named
 #
-# Prints tables at the end, and fails if a part fails. Each part has a time limit, so that one that hangs does not take
-# the others with it, and all together have FEWSHOT_CHECK_SECONDS (default 570); speed takes what the others leave. In what is
-# left after all others it does not come to all of PyTorch's ways, of which compiling takes longest: for figures to be quoted
-# it is called alone. All output goes to files in $OUT, or else in FOLDER/out.
+# Prints tables at the end, and fails if a part fails. Each part has a time limit, so that one that hangs does not
+# take the others with it, and all together have FEWSHOT_CHECK_SECONDS (default 570); speed takes what the others
+# leave. In what is left after all others it does not come to all of PyTorch's ways, of which compiling takes longest:
+# for figures to be quoted it is called alone. All output goes to files in $OUT, or else in FOLDER/out.
 #
-# With FEWSHOT_CHECK_DEVICE=sim this script itself is tried, on the simulated device of cuda/sim and PyTorch on the CPU, with
-# everything as small as it can be.
+# With FEWSHOT_CHECK_DEVICE=sim this script itself is tried, on the simulated device of cuda/sim and PyTorch on the
+# CPU, with everything as small as it can be.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(cd "${1:?usage: run.sh FOLDER [part …]}" && pwd)
@@ -41,8 +42,8 @@ else
 	fi
 fi
 echo "cuBLASLt: ${FEWSHOT_CUBLASLT:-as the program finds it}"
-# The driver keeps what it made of the PTX, if it may, as some containers forbid: without that each start takes seconds, and
-# the tests make dozens.
+# The driver keeps what it made of the PTX, if it may, as some containers forbid: without that each start takes
+# seconds, and the tests make dozens.
 export CUDA_CACHE_DISABLE=0 CUDA_CACHE_PATH=${CUDA_CACHE_PATH:-${TMPDIR:-/tmp}/fewshot-cuda-cache}
 
 table=()

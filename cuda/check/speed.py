@@ -9,17 +9,19 @@ cuda/sim's library on LD_LIBRARY_PATH for FEWSHOT and PyTorch on the CPU:
 
     speed.py FEWSHOT -theirs cpu -model embedded -batches 2 -rounds 1
 
-Both sides do the same work, which is taken from what FEWSHOT says it measured: frozen weights in bf16; masks on the attention's
-weights, straight-through; the teacher without gradients; of the last block the class token alone; gradients of both losses;
-gradient dropout and Adam in float32. PyTorch's side is what a careful user would write: scaled_dot_product_attention, two
-backward passes over one forward pass, fused Adam. It is run with autocast as well as with bf16 throughout; eagerly, with its
-blocks compiled, and compiled as a whole; launch by launch, and with the whole step as a CUDA graph. The fastest counts and is
-named. Ways are tried in turn over all cases until -seconds are over.
+Both sides do the same work, which is taken from what FEWSHOT says it measured: frozen weights in bf16; masks on the
+attention's weights, straight-through; the teacher without gradients; of the last block the class token alone;
+gradients of both losses; gradient dropout and Adam in float32. PyTorch's side is what a careful user would write:
+scaled_dot_product_attention, two backward passes over one forward pass, fused Adam. It is run with autocast as well
+as with bf16 throughout; eagerly, with its blocks compiled, and compiled as a whole; launch by launch, and with the
+whole step as a CUDA graph. The fastest counts and is named. Ways are tried in turn over all cases until -seconds are
+over.
 
 PyTorch's times are between events around a call, ours by the clock around a call and the wait for it, so that what is
-unequal is to our disadvantage; calls of single images are timed in threes on both sides. Ours is measured before PyTorch, after
-each of PyTorch's ways, and at the end. Rates are those of medians, ranges are over all rounds. The floor is the operations of a
-call at the rate of a large product, by whichever of the two is faster at it. What there was no time for is said.
+unequal is to our disadvantage; calls of single images are timed in threes on both sides. Ours is measured before
+PyTorch, after each of PyTorch's ways, and at the end. Rates are those of medians, ranges are over all rounds. The
+floor is the operations of a call at the rate of a large product, by whichever of the two is faster at it. What there
+was no time for is said.
 """
 import argparse
 import gc

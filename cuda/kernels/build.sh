@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the PTX and MANIFEST from the kernels' sources, with the one compiler they are to be made with: NVRTC 12.4.127
-# and ptxas 12.4.131 from PyPI, which run anywhere, with no GPU and no CUDA toolkit. Prints the registers and the shared memory of each
-# kernel, and fails if one spills.
+# and ptxas 12.4.131 from PyPI, which run anywhere, with no GPU and no CUDA toolkit. Prints the registers and the
+# shared memory of each kernel, and fails if one spills.
 #
 # The release is an old one on purpose: a driver refuses PTX that is newer than itself. Run this after every change of
 # a .cu or .cuh; stale_test.go fails until it was.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the backend's tests on the CPU: the kernels compiled by g++ into a libcuda.so.1 of our own, and on it whole models
-# against PyTorch's numbers. Needs Go, gcc and g++, and nothing of CUDA's. Arguments go to go test:
+# Runs the backend's tests on the CPU: the kernels compiled by g++ into a libcuda.so.1 of our own, and on it whole
+# models against PyTorch's numbers. Needs Go, gcc and g++, and nothing of CUDA's. Arguments go to go test:
 # cuda/sim/test.sh -run Conformance -v
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

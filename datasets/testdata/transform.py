@@ -9,8 +9,8 @@ Lines:
     center-12, crop-12                                     the same with the columns first, as Pillow 12 and older do
     draw WIDTH HEIGHT SCALE LEFT TOP WIDTH HEIGHT U...     RandomResizedCrop.get_params, and the uniform numbers behind it
 
-HASH is the SHA-256 of the float32 tensor [3, SIZE, SIZE], little-endian. Made with torch 2.15.0, torchvision 0.29.2, Pillow
-13.0.0, whose resize is made to do the columns first for the lines of Pillow 12.
+HASH is the SHA-256 of the float32 tensor [3, SIZE, SIZE], little-endian. Made with torch 2.15.0, torchvision 0.29.2,
+Pillow 13.0.0, whose resize is made to do the columns first for the lines of Pillow 12.
 """
 
 import hashlib

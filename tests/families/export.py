@@ -1,11 +1,11 @@
-"""Exports every case of a folder of golden families (tests/testdata/golden/families by default) in the form that it came in and as a graph,
-and opens what was written with the library itself and with ONNX Runtime: features of the case's pictures and texts are compared with
-what the case expects.
+"""Exports every case of a folder of golden families (tests/testdata/golden/families by default) in the form that it came
+in and as a graph, and opens what was written with the library itself and with ONNX Runtime: features of the case's
+pictures and texts are compared with what the case expects.
 
     python export.py FEWSHOT [FOLDER]
 
-FEWSHOT is the built program. Needs transformers 5.24.0, open_clip_torch 3.3.0, timm 1.0.31, onnxruntime 1.32.0. Fails where a unit
-feature is off by more than 1e-5, or 1e-4 in ONNX Runtime.
+FEWSHOT is the built program. Needs transformers 5.24.0, open_clip_torch 3.3.0, timm 1.0.31, onnxruntime 1.32.0. Fails
+where a unit feature is off by more than 1e-5, or 1e-4 in ONNX Runtime.
 """
 
 import contextlib

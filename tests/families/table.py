@@ -1,15 +1,16 @@
-"""Says what fewshot makes of each of open_clip's configurations and of transformers' CLIP-like classes, and writes the table
-into docs/models.md between its two marks.
+"""Says what fewshot makes of each of open_clip's configurations and of transformers' CLIP-like classes, and writes the
+table into docs/models.md between its two marks.
 
     python table.py FEWSHOT MERGES
 
-FEWSHOT is the built program, MERGES the merges.txt of a small vocabulary of CLIP's kind; those of other kinds are text/subword's. Made
-with the versions in VERSIONS.
+FEWSHOT is the built program, MERGES the merges.txt of a small vocabulary of CLIP's kind; those of other kinds are
+text/subword's. Made with the versions in VERSIONS.
 
-Every configuration is kept as it is but for its sizes: two layers, heads eight wide, three by three patches, a small vocabulary. A
-model of it gets seeded random weights, is saved by the library itself, and its features of one picture and two texts, of
-length 1, are compared with the program's. What the program refuses at the configuration needs no weights. The ids of texts are
-open_clip's tokenizer's where a configuration names one of Hugging Face's, and the program's own otherwise.
+Every configuration is kept as it is but for its sizes: two layers, heads eight wide, three by three patches, a small
+vocabulary. A model of it gets seeded random weights, is saved by the library itself, and its features of one picture
+and two texts, of length 1, are compared with the program's. What the program refuses at the configuration needs no
+weights. The ids of texts are open_clip's tokenizer's where a configuration names one of Hugging Face's, and the
+program's own otherwise.
 """
 
 import collections

@@ -3,9 +3,10 @@
 #
 #   bash tests/peers/all.sh [OUT]
 #
-# PYTHON has what requirements.txt names and open_clip_torch, RUNTIMES what requirements-runtimes.txt names (default: python3 for both).
-# COMMIT is the build to compare with (default b18553b), ROUNDS the rounds of each part (default 3). OUT, a folder, gets each part's output
-# in a file; a part that fails is named at the end, and the others go on. PARTS, as "builds int8", are those to run (default all).
+# PYTHON has what requirements.txt names and open_clip_torch, RUNTIMES what requirements-runtimes.txt names (default:
+# python3 for both). COMMIT is the build to compare with (default b18553b), ROUNDS the rounds of each part (default
+# 3). OUT, a folder, gets each part's output in a file; a part that fails is named at the end, and the others go on.
+# PARTS, as "builds int8", are those to run (default all).
 set -u
 cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-python3} RUNTIMES=${RUNTIMES:-python3} COMMIT=${COMMIT:-b18553b} ROUNDS=${ROUNDS:-3}

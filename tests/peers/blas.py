@@ -2,9 +2,9 @@
 
     python tests/peers/blas.py '{"library": "OpenBLAS", "threads": 2}'
 
-says what it is, and then answers each line `op m n k` of its input with the seconds of a product, the median of several. Rows
-are in C's order, as in PyTorch: forward is y = x·wᵀ for x [m, k] and w [n, k], dX is y·w, dW is yᵀ·x. Operands are float32, or
-bfloat16 in the libraries whose names say so.
+says what it is, and then answers each line `op m n k` of its input with the seconds of a product, the median of
+several. Rows are in C's order, as in PyTorch: forward is y = x·wᵀ for x [m, k] and w [n, k], dX is y·w, dW is yᵀ·x.
+Operands are float32, or bfloat16 in the libraries whose names say so.
 """
 
 import ctypes

@@ -4,10 +4,11 @@
     python tests/peers/builds.py COMMIT [-only step] [-match '^R-AMT.*off$'] [-model ViT-B-32] [-batch 32] [-threads 2]
                                  [-rounds 5] [-avx2] [-cpu] [-flags '-strassen=false']
 
-needs Go and git. Each round runs `fewshot bench` of both, with their own defaults, one after the other, and printed are, case by case, the
-medians and ranges of the times, and the ratio: how many times as fast as the other build this one is. With -avx2 both do without AVX-512. With
--cpu it is the processors' time of a case that counts, which other programs on the machine disturb less: that of a process which measures three
-rounds, less that of one which measures one. -flags are for both.
+needs Go and git. Each round runs `fewshot bench` of both, with their own defaults, one after the other, and printed
+are, case by case, the medians and ranges of the times, and the ratio: how many times as fast as the other build this
+one is. With -avx2 both do without AVX-512. With -cpu it is the processors' time of a case that counts, which other
+programs on the machine disturb less: that of a process which measures three rounds, less that of one which measures
+one. -flags are for both.
 """
 
 import contextlib

@@ -4,9 +4,10 @@
     pip install tensorboard==2.21.0 "setuptools<81"
     python tests/peers/events.py [-kills 4]
 
-needs Go. Trains the small model in the program with -logdir, kills it (SIGKILL) some times as soon as another epoch is in the log, resumes it,
-and asks: EventAccumulator; the server with -load_fast=false; the server with its data server. Each must show every epoch once, in order, with
-the numbers of result.json, and the hyper-parameters. The exit code is 1 if one does not.
+needs Go. Trains the small model in the program with -logdir, kills it (SIGKILL) some times as soon as another epoch
+is in the log, resumes it, and asks: EventAccumulator; the server with -load_fast=false; the server with its data
+server. Each must show every epoch once, in order, with the numbers of result.json, and the hyper-parameters. The exit
+code is 1 if one does not.
 """
 
 import argparse

@@ -3,7 +3,8 @@
 
     python tests/peers/files.py FOLDER [-size ViT-L-14-336] [-dtype float16] [-form safetensors]
 
-Forms are safetensors, bin (torch.save of a state dict) and pt (TorchScript, as OpenAI gave its models out). The file's path is printed.
+Forms are safetensors, bin (torch.save of a state dict) and pt (TorchScript, as OpenAI gave its models out). The
+file's path is printed.
 """
 
 import argparse

@@ -3,10 +3,11 @@
 
     python tests/peers/forward.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-avx2] [-cpu] [-ordinary]
 
-needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. Both programs
-encode the same number of random images with random weights. PyTorch is first tried in every configuration, and the fastest counts;
-beside it stands the fastest of PyTorch as it is installed, if that is another. Batches are of 1 or 32 images, as in `fewshot bench
--only inference`. We compute the last block for the class token alone, about 8 % less work at ViT-B/16; model.py does not.
+needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. Both
+programs encode the same number of random images with random weights. PyTorch is first tried in every configuration,
+and the fastest counts; beside it stands the fastest of PyTorch as it is installed, if that is another. Batches are of
+1 or 32 images, as in `fewshot bench -only inference`. We compute the last block for the class token alone, about 8 %
+less work at ViT-B/16; model.py does not.
 """
 
 import peers

@@ -3,11 +3,12 @@
 
     python tests/peers/gemm.py [-model ViT-B-16] [-threads 2] [-rounds 5] [-bf16] [-avx2] [-ordinary]
 
-needs Go and what requirements.txt names; libraries that are not there are left out. Each round runs `fewshot bench -only
-gemm` and then every library at every shape, each in a process of its own. Printed are medians over the rounds in GFLOP/s,
-and ours over the best library's at that shape: of all, where our weights are packed before the clock starts, else of those that pack
-after it. Below are the ratios of like to like by line, and by shape those of the best of ours to the best library. Our large products in float32 are by Strassen's algorithm with AVX-512, without -ordinary, and count as
-many operations as ordinary ones. With -avx2 everybody does without AVX-512.
+needs Go and what requirements.txt names; libraries that are not there are left out. Each round runs `fewshot bench
+-only gemm` and then every library at every shape, each in a process of its own. Printed are medians over the rounds
+in GFLOP/s, and ours over the best library's at that shape: of all, where our weights are packed before the clock
+starts, else of those that pack after it. Below are the ratios of like to like by line, and by shape those of the best
+of ours to the best library. Our large products in float32 are by Strassen's algorithm with AVX-512, without
+-ordinary, and count as many operations as ordinary ones. With -avx2 everybody does without AVX-512.
 """
 
 import math

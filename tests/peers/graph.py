@@ -1,9 +1,9 @@
-"""A process of peers.py that runs CLIP's vision transformer in ONNX Runtime or OpenVINO, once for a start and then once for every line of its
-input, and answers as worker.py does.
+"""A process of peers.py that runs CLIP's vision transformer in ONNX Runtime or OpenVINO, once for a start and then once
+for every line of its input, and answers as worker.py does.
 
-The graph is written operator by operator, as whoever wants the most of these programs would: weights are constants, so that both pack them; ONNX
-Runtime gets its own fused operators for attention and QuickGELU, OpenVINO the standard ones, out of which it makes its own; and the last block is
-computed for the class token alone, as we do.
+The graph is written operator by operator, as whoever wants the most of these programs would: weights are constants,
+so that both pack them; ONNX Runtime gets its own fused operators for attention and QuickGELU, OpenVINO the standard
+ones, out of which it makes its own; and the last block is computed for the class token alone, as we do.
 
     python tests/peers/graph.py
 
@@ -123,7 +123,8 @@ def onnxruntime(model, batch, threads, w):
 
 
 def onnxruntime_int8(model, batch, threads, w):
-    """Dynamic quantisation, as ONNX Runtime's documentation recommends for transformers: weights by channel, activations as they come."""
+    """Dynamic quantisation, as ONNX Runtime's documentation recommends for transformers: weights by channel, activations
+    as they come."""
     import tempfile
     import pathlib
 

@@ -8,8 +8,9 @@
     pip install torch numpy scikit-learn
     python tests/peers/heads.py [-rounds 5] [-threads 2] [-only probe,tip]
 
-Rounds go in turn; of each side the median is shown, with the least and the most, in seconds of processor time and by the clock: on a
-machine that others use the former says more. For the probe it shows the sum of all minima found and what was chosen, which must agree.
+Rounds go in turn; of each side the median is shown, with the least and the most, in seconds of processor time and by
+the clock: on a machine that others use the former says more. For the probe it shows the sum of all minima found and
+what was chosen, which must agree.
 """
 import argparse, os, pathlib, re, resource, statistics, subprocess, sys, tempfile, time
 

@@ -3,8 +3,9 @@
 
     python tests/peers/images.py [-rounds 5] [-images 24] [-count 400] [-size 500x400] [-quality 90]
 
-needs Go and what requirements.txt lists. The files have the spectrum of photographs. What counts is processor time, which a busy
-machine lengthens less than the clock does; the programs take turns all the same. Peers that are not installed are left out.
+needs Go and what requirements.txt lists. The files have the spectrum of photographs. What counts is processor time,
+which a busy machine lengthens less than the clock does; the programs take turns all the same. Peers that are not
+installed are left out.
 """
 
 import argparse

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# What fewshot plan emit kubernetes writes, judged by the API server's own code: strict decoding, defaults, what the server adds to a Job, and
-# its validation (ValidateJobCreate), of the release below.
+# What fewshot plan emit kubernetes writes, judged by the API server's own code: strict decoding, defaults, what the
+# server adds to a Job, and its validation (ValidateJobCreate), of the release below.
 #
 #	tests/peers/kubernetes.sh
 #
-# Needs Go, and its module proxy for the modules of Kubernetes, of which a program is built in a temporary folder (some minutes, 0.5 GB).
-# That the judge judges is seen by manifests that are wrong in one line each. Exits 1 if any verdict is another than it should be.
+# Needs Go, and its module proxy for the modules of Kubernetes, of which a program is built in a temporary folder
+# (some minutes, 0.5 GB). That the judge judges is seen by manifests that are wrong in one line each. Exits 1 if any
+# verdict is another than it should be.
 set -euo pipefail
 release=1.37.2
 cd "$(dirname "$0")/../.."

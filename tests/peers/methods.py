@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Training steps of CoOp, CoCoOp and CLIP-LoRA beside PyTorch: ViT-B/16 with random weights, 100 classes, image features fresh in
-every step, 16 contexts for CoOp, 4 for CoCoOp, rank 2 on q, k and v of both towers for CLIP-LoRA; batches of 32, of 1 for CoCoOp.
+"""Training steps of CoOp, CoCoOp and CLIP-LoRA beside PyTorch: ViT-B/16 with random weights, 100 classes, image features
+fresh in every step, 16 contexts for CoOp, 4 for CoCoOp, rank 2 on q, k and v of both towers for CLIP-LoRA; batches of
+32, of 1 for CoCoOp.
 
     pip install -r tests/peers/requirements.txt
     python tests/peers/methods.py [-rounds 5] [-threads 2] [-only coop,cocoop,clip-lora] [-avx2] [-config compiled ...]
 
-PyTorch is run in two ways, which methods_torch.py describes: as a careful user writes it, eager and compiled, each with MKL told that the
-processor is Intel's and without; and as the authors' programs are. All in float32. Of the careful ways the fastest as installed and
-the fastest of all are measured, which are found first (-rounds 0: that alone), or named by -config.
+PyTorch is run in two ways, which methods_torch.py describes: as a careful user writes it, eager and compiled, each
+with MKL told that the processor is Intel's and without; and as the authors' programs are. All in float32. Of the
+careful ways the fastest as installed and the fastest of all are measured, which are found first (-rounds 0: that
+alone), or named by -config.
 
-Every measured thing is a process, PyTorch's stay, and rounds go in turn. Ours is `fewshot train`: for CoOp the second epoch of 4 steps, in the others the
-only one, of 100 steps for CoCoOp and 4 for CLIP-LoRA, by the run's own rate, with the decoding of all images in it. Shown are seconds a step, the
-median with the least and the most, and the most memory that the process had. With -cpu, which wants -threads 1, seconds are processors', which
-others on the machine disturb less; ours are then those of the whole run, opening and evaluation among them.
+Every measured thing is a process, PyTorch's stay, and rounds go in turn. Ours is `fewshot train`: for CoOp the second
+epoch of 4 steps, in the others the only one, of 100 steps for CoCoOp and 4 for CLIP-LoRA, by the run's own rate, with
+the decoding of all images in it. Shown are seconds a step, the median with the least and the most, and the most
+memory that the process had. With -cpu, which wants -threads 1, seconds are processors', which others on the machine
+disturb less; ours are then those of the whole run, opening and evaluation among them.
 """
 
 import argparse

@@ -1,9 +1,11 @@
-"""A process of methods.py: a training step of CoOp, CoCoOp or CLIP-LoRA in PyTorch, made once for a start, which takes longer where something is
-compiled, and then as often as a line of its input says; answered with the seconds of a step, the median, those of processors, and the most memory that
-the process has had.
+"""A process of methods.py: a training step of CoOp, CoCoOp or CLIP-LoRA in PyTorch, made once for a start, which takes
+longer where something is compiled, and then as often as a line of its input says; answered with the seconds of a
+step, the median, those of processors, and the most memory that the process has had.
 
-Careful: prompts cut at the longest end token, scaled_dot_product_attention, no tape under the frozen image encoder, one product for q, k
-and v; compiled is a layer of the encoders, which is compiled once for all that are alike: whole steps take minutes. Released: 77 tokens, as the authors' programs have them, and for CLIP-LoRA a product for each path.
+Careful: prompts cut at the longest end token, scaled_dot_product_attention, no tape under the frozen image encoder,
+one product for q, k and v; compiled is a layer of the encoders, which is compiled once for all that are alike: whole
+steps take minutes. Released: 77 tokens, as the authors' programs have them, and for CLIP-LoRA a product for each
+path.
 """
 
 import json

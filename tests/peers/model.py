@@ -1,9 +1,9 @@
 """CLIP's vision transformer and R-AMT's training step in PyTorch, as a careful user would write them.
 
-Frozen weights carry no gradients. The weights of attention (in_proj_weight, out_proj.weight) are seen through masks, 1 where
-a score is above the threshold, with the gradient passed straight through. Attention is PyTorch's fused one. The step runs the
-teacher under no_grad, the student forwards once and backwards for each loss, drops elements of the task's gradient by
-their purity, and leaves the rest to Adam. AMT is the same without teacher and dropping.
+Frozen weights carry no gradients. The weights of attention (in_proj_weight, out_proj.weight) are seen through masks,
+1 where a score is above the threshold, with the gradient passed straight through. Attention is PyTorch's fused one.
+The step runs the teacher under no_grad, the student forwards once and backwards for each loss, drops elements of the
+task's gradient by their purity, and leaves the rest to Adam. AMT is the same without teacher and dropping.
 
     python tests/peers/model.py
 
@@ -57,7 +57,8 @@ PACKED = []
 
 @torch.library.custom_op("peers::linear", mutates_args=())
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: Optional[torch.Tensor], packed: int) -> torch.Tensor:
-    """x·weightᵀ + bias by oneDNN's kernels, which float32 layers of PyTorch do not use; by PACKED[packed] unless it is -1."""
+    """x·weightᵀ + bias by oneDNN's kernels, which float32 layers of PyTorch do not use; by PACKED[packed] unless it is
+    -1."""
     return torch.ops.mkldnn._linear_pointwise(x, PACKED[packed] if packed >= 0 else weight, bias, "none", [], "")
 
 

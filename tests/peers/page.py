@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""The page of fewshot serve in a headless Chromium: with the mouse, with the keyboard alone, in both colour schemes, without a network.
+"""The page of fewshot serve in a headless Chromium: with the mouse, with the keyboard alone, in both colour schemes,
+without a network.
 
     apt-get install chromium chromium-driver
     python3 -m venv CLIENTS && CLIENTS/bin/pip install -r tests/peers/requirements-serve.txt
     CLIENTS/bin/python tests/peers/page.py [-fewshot PROGRAM] [-runs FOLDER] [-screenshot page.png]
 
--runs is a folder of tasks (serve -models), trained here for an epoch if it is not given. The browser may resolve no name, so that the page has
-what the server gives it and nothing else; an error in its console fails the test, and so does a control without a name.
+-runs is a folder of tasks (serve -models), trained here for an epoch if it is not given. The browser may resolve no
+name, so that the page has what the server gives it and nothing else; an error in its console fails the test, and so
+does a control without a name.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """What the scripts of this folder share: our program, PyTorch in processes of its own, rounds, medians.
 
-Every measured thing is a process. Ours is `fewshot bench`. One of PyTorch's holds a function of model.py, ready to be called,
-in an environment that is part of what is measured: that is where PyTorch's memory allocator and thread pool are
-tuned. Rounds go from one to the other, so that both see the machine in the same states.
+Every measured thing is a process. Ours is `fewshot bench`. One of PyTorch's holds a function of model.py, ready to be
+called, in an environment that is part of what is measured: that is where PyTorch's memory allocator and thread pool
+are tuned. Rounds go from one to the other, so that both see the machine in the same states.
 """
 
 import argparse
@@ -22,11 +22,12 @@ from typing import NamedTuple
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODELS = ("ViT-B-32", "ViT-B-16", "ViT-L-14")
 
-# Environment of every process. The variables that are taken out would make OpenBLAS use other kernels than it chooses itself.
+# Environment of every process. The variables that are taken out would make OpenBLAS use other kernels than it chooses
+# itself.
 BARE = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "LD_PRELOAD")}
 
-# glibc gives large blocks back to the system and takes them again one page fault at a time; these settings keep them. jemalloc,
-# tcmalloc and huge pages were no faster.
+# glibc gives large blocks back to the system and takes them again one page fault at a time; these settings keep them.
+# jemalloc, tcmalloc and huge pages were no faster.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
 
 # Settings of each library, and of Go, that leave the instructions of AVX-512 alone.
@@ -131,8 +132,8 @@ def start(tools, config, threads, kind, env={}, **options):
 
 
 def choose(tools, threads, kind, bf16, tries=2, **options):
-    """The fastest configuration by the best of a few calls of each, which are printed: first that of PyTorch as it is installed, and then
-    that of all, if it is another."""
+    """The fastest configuration by the best of a few calls of each, which are printed: first that of PyTorch as it is
+    installed, and then that of all, if it is another."""
     found = {}
     for c in candidates(bf16):
         try:
@@ -181,7 +182,8 @@ class Result(NamedTuple):
 
 
 def compare(tools, configs, kind, a, match, title, micro=None, **options):
-    """Our case whose name matches and PyTorch in configurations in turn, the last of which counts, and as it comes too if that is asked for."""
+    """Our case whose name matches and PyTorch in configurations in turn, the last of which counts, and as it comes too
+    if that is asked for."""
     if a.plain and CONFIGS["eager"] not in configs:
         configs = [CONFIGS["eager"], *configs]
     workers = [start(tools, c, a.threads, kind, AVX2 if a.avx2 else {}, bf16=a.bf16, batch=a.batch, model=a.model, **options) for c in configs]

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""What a plan saves: a table of all methods that learn behind a frozen image encoder, 16 shots of drawn tasks with the embedded model, by one
-`fewshot run` and by a `fewshot train` for each run, which leave the same bytes.
+"""What a plan saves: a table of all methods that learn behind a frozen image encoder, 16 shots of drawn tasks with the
+embedded model, by one `fewshot run` and by a `fewshot train` for each run, which leave the same bytes.
 
     python tests/peers/plan.py [-tasks things,scenes] [-seeds 1,2,3] [-epochs 12] [-zeroshot]
 
-Epochs are cut, as in docs/embedded.md; -epochs 0 leaves those that are published, 200 of new crops in clip-adapter and taskres. The single runs
-do not evaluate the untouched model, as train would unless told: a plan has one run for that, and so has this. -zeroshot has them do it.
+Epochs are cut, as in docs/embedded.md; -epochs 0 leaves those that are published, 200 of new crops in clip-adapter
+and taskres. The single runs do not evaluate the untouched model, as train would unless told: a plan has one run for
+that, and so has this. -zeroshot has them do it.
 
-It shows seconds of processor time and by the clock, and the most memory that a process had. The exit code is 1 if bytes differ.
+It shows seconds of processor time and by the clock, and the most memory that a process had. The exit code is 1 if
+bytes differ.
 """
 import argparse, json, os, pathlib, subprocess, sys, tempfile, time
 

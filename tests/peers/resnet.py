@@ -3,9 +3,10 @@
 
     python tests/peers/resnet.py [-rounds 5] [-threads N] [-op inference|step]
 
-Ours is BenchmarkRN50 of ../resnet_bench_test.go. PyTorch's network is what a careful user would write: activations and weights in
-channels_last, norms folded into the convolutions before them (the gradients of masks do not change by that), attention for the mean alone, frozen weights without
-gradients; eager, and compiled with frozen weights. Rounds go from one program to the other, so that both see the machine in the same states.
+Ours is BenchmarkRN50 of ../resnet_bench_test.go. PyTorch's network is what a careful user would write: activations
+and weights in channels_last, norms folded into the convolutions before them (the gradients of masks do not change by
+that), attention for the mean alone, frozen weights without gradients; eager, and compiled with frozen weights. Rounds
+go from one program to the other, so that both see the machine in the same states.
 
     python tests/peers/resnet.py check
 

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Image encoding side by side with ONNX Runtime and OpenVINO: images/s of CLIP's vision transformer in float32, interleaved, medians.
+"""Image encoding side by side with ONNX Runtime and OpenVINO: images/s of CLIP's vision transformer in float32,
+interleaved, medians.
 
     python tests/peers/runtimes.py [-model ViT-B-16] [-batch 1] [-threads 2] [-rounds 5] [-avx2] [-cpu] [-ordinary] [-int8]
                                  [-runtime 'ONNX Runtime']
 
-needs Go and what requirements-runtimes.txt names; a runtime that is not there is left out. All encode the same number of random images with
-random weights, by the graph of graph.py: fused operators, and the last block for the class token alone, as ours is. Weights are packed by all of
-them for one image, by theirs for more, too; batches are of 1 or 32 images, or of any number above 8, as in `fewshot bench -only inference`.
-With -int8 it is our -precision int8 beside ONNX Runtime's dynamic quantisation.
-With -avx2 everybody does without AVX-512 but for ONNX Runtime, which has no switch for that, and where the processor has it uses it.
+needs Go and what requirements-runtimes.txt names; a runtime that is not there is left out. All encode the same number
+of random images with random weights, by the graph of graph.py: fused operators, and the last block for the class
+token alone, as ours is. Weights are packed by all of them for one image, by theirs for more, too; batches are of 1 or
+32 images, or of any number above 8, as in `fewshot bench -only inference`. With -int8 it is our -precision int8
+beside ONNX Runtime's dynamic quantisation. With -avx2 everybody does without AVX-512 but for ONNX Runtime, which has
+no switch for that, and where the processor has it uses it.
 """
 
 import statistics

@@ -4,8 +4,9 @@
     python3 -m venv CLIENTS && CLIENTS/bin/pip install -r tests/peers/requirements-serve.txt
     CLIENTS/bin/python tests/peers/serve.py [-fewshot PROGRAM]
 
-needs Go, unless a program is given. A task of the synthetic world is trained for an epoch, served on a port of its own, and asked by each client in each way
-that it has; all must say the same as each other, and errors must arrive as the clients' own exceptions with the server's words.
+needs Go, unless a program is given. A task of the synthetic world is trained for an epoch, served on a port of its
+own, and asked by each client in each way that it has; all must say the same as each other, and errors must arrive as
+the clients' own exceptions with the server's words.
 """
 
 import argparse

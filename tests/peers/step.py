@@ -4,11 +4,12 @@
     python tests/peers/step.py [-model ViT-B-16] [-batch 32] [-threads 2] [-rounds 5] [-bf16] [-plain] [-avx2] [-cpu] [-amt]
                                 [-micro N] [-ordinary]
 
-needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do. PyTorch's side
-is in model.py, and first tried in every configuration with a batch of 8 at most; the fastest counts, and beside it stands the
-fastest of PyTorch as it is installed, if that is another. Ours is `fewshot bench -only step`, whose masks have some weights
-off, so that teacher and both losses are computed. With -amt both sides do plain mask tuning: no teacher, one loss. With -micro
-we compute so many images of the batch at a time, all if 0, and without as many as fewshot chooses.
+needs Go and torch, for all configurations of PyTorch a C++ compiler too, and a machine with nothing else to do.
+PyTorch's side is in model.py, and first tried in every configuration with a batch of 8 at most; the fastest counts,
+and beside it stands the fastest of PyTorch as it is installed, if that is another. Ours is `fewshot bench -only
+step`, whose masks have some weights off, so that teacher and both losses are computed. With -amt both sides do plain
+mask tuning: no teacher, one loss. With -micro we compute so many images of the batch at a time, all if 0, and without
+as many as fewshot chooses.
 """
 
 import peers

@@ -5,13 +5,14 @@
                                 [-batches 8,32] [-config NAME] [-config-bf16 NAME] [-formats float32,bf16]
                                 [-ordinary] [-avx2] [-cpu] [-short]
 
-The products of gemm.py; the image encoder of forward.py with 1 and 32 images; the steps of step.py, AMT and R-AMT, with 8
-and 32 images or other numbers; all in float32 and, where the processor multiplies bfloat16, in that. With 5 rounds on two cores this
-takes an hour or two. -short is a look at everything in some twenty minutes: one round, 1 and 8 images, ViT-B/32 alone.
+The products of gemm.py; the image encoder of forward.py with 1 and 32 images; the steps of step.py, AMT and R-AMT,
+with 8 and 32 images or other numbers; all in float32 and, where the processor multiplies bfloat16, in that. With 5
+rounds on two cores this takes an hour or two. -short is a look at everything in some twenty minutes: one round, 1 and
+8 images, ViT-B/32 alone.
 
-PyTorch's configurations are chosen once for each model and number format, for steps by that of R-AMT, unless they are given: the fastest of
-PyTorch as it is installed, and that of all, with which memory is compared. Steps with up
-to 8 images show PyTorch as it comes, too: with 32 two such processes may not fit the memory.
+PyTorch's configurations are chosen once for each model and number format, for steps by that of R-AMT, unless they are
+given: the fastest of PyTorch as it is installed, and that of all, with which memory is compared. Steps with up to 8
+images show PyTorch as it comes, too: with 32 two such processes may not fit the memory.
 """
 
 import statistics

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""A whole run beside PyTorch: R-AMT of CLIP from a checkpoint and JPEG files: open, classify 200 test images, train 5 steps on 160 images,
-classify again. Seconds of the clock and of the processors, and peak memory, of whole processes that take turns.
+"""A whole run beside PyTorch: R-AMT of CLIP from a checkpoint and JPEG files: open, classify 200 test images, train 5
+steps on 160 images, classify again. Seconds of the clock and of the processors, and peak memory, of whole processes
+that take turns.
 
     python tests/peers/whole.py [-size ViT-B-32] [-threads 2] [-rounds 5] [-avx2] [-mkl]
 
-needs Go, torch, torchvision, open_clip_torch and safetensors. Weights are random, in half precision, and images have the spectrum of photographs, 500 by
-400 pixels. PyTorch's side is whole_torch.py, a script as a careful user would write it: masks and step as in model.py, Pillow in as many
-processes as there are threads, nothing kept that is not needed. With -mkl MKL is told that the processor is Intel's, which it then serves better.
+needs Go, torch, torchvision, open_clip_torch and safetensors. Weights are random, in half precision, and images have
+the spectrum of photographs, 500 by 400 pixels. PyTorch's side is whole_torch.py, a script as a careful user would
+write it: masks and step as in model.py, Pillow in as many processes as there are threads, nothing kept that is not
+needed. With -mkl MKL is told that the processor is Intel's, which it then serves better.
 """
 
 import argparse

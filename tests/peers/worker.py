@@ -1,6 +1,6 @@
-"""A process of peers.py that calls a function of model.py, once for a start and then once for every line of its input, and
-answers with the seconds that a call took, the mean over half a second where it is shorter, those of all processors together, and the most
-memory that the process has had."""
+"""A process of peers.py that calls a function of model.py, once for a start and then once for every line of its input,
+and answers with the seconds that a call took, the mean over half a second where it is shorter, those of all
+processors together, and the most memory that the process has had."""
 
 import json
 import resource

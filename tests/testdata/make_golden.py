@@ -3,7 +3,8 @@
 
     python tests/testdata/make_golden.py
 
-needs torch, open_clip_torch, numpy and safetensors, runs for some seconds, and writes into golden/images beside this file:
+needs torch, open_clip_torch, numpy and safetensors, runs for some seconds, and writes into golden/images beside this
+file:
 
     rn.safetensors      a small CLIP with a modified ResNet, its state dict as OpenAI's archives have it: half precision, norms and positions single,
                         counters of batches int64
@@ -11,8 +12,8 @@ needs torch, open_clip_torch, numpy and safetensors, runs for some seconds, and 
     vit.safetensors     positions of a vision transformer, and its patch embedding, alone
     positions.json      the positions on other grids, by open_clip's resize_pos_embed
 
-Every number comes from float64. "float32" says how far the same program in float32 is from it. Random numbers that both sides need, and
-sketches of large tensors, are those of make_parity.py.
+Every number comes from float64. "float32" says how far the same program in float32 is from it. Random numbers that
+both sides need, and sketches of large tensors, are those of make_parity.py.
 """
 
 import json
@@ -32,7 +33,8 @@ SINGLE = ("bn", "downsample.1", "positional_embedding", "ln_", "token_embedding"
 
 
 def build():
-    """Gains, biases and statistics are not 1 and 0, so that no term can hide. All values are those of their file's format."""
+    """Gains, biases and statistics are not 1 and 0, so that no term can hide. All values are those of their file's
+    format."""
     torch.manual_seed(5)
     vision = CLIPVisionCfg(layers=[1, 2, 1, 1], width=2, head_width=64, image_size=SIZE)
     model = CLIP(EMBED, vision, CLIPTextCfg(context_length=8, vocab_size=20, width=64, heads=1, layers=1), quick_gelu=True)

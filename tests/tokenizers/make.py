@@ -1,5 +1,5 @@
-"""Makes a folder of TestGoldenVectors' third form: the vocabularies of real models, and what sentencepiece makes of some thousand
-texts in many scripts.
+"""Makes a folder of TestGoldenVectors' third form: the vocabularies of real models, and what sentencepiece makes of some
+thousand texts in many scripts.
 
     python make.py PACKAGES OUT
 
@@ -27,7 +27,8 @@ FILES = {
 
 
 def texts():
-    """Names of countries and languages in all languages of CLDR, in prompts, in sequences, in disorder; and letters of every script."""
+    """Names of countries and languages in all languages of CLDR, in prompts, in sequences, in disorder; and letters of
+    every script."""
     r = random.Random(1)
     names = set()
     for locale in babel.localedata.locale_identifiers():

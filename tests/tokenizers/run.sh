@@ -3,7 +3,8 @@
 #
 #   bash tests/tokenizers/run.sh
 #
-# Installs these and the library in a temporary folder, about 80 MB. PYTHON is the Python to make it with (default python3).
+# Installs these and the library in a temporary folder, about 80 MB. PYTHON is the Python to make it with (default
+# python3).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 dir=$(mktemp -d)

@@ -1,6 +1,6 @@
-"""Makes siglip.json: ids of transformers' SiglipTokenizer and Siglip2Tokenizer, and of open_clip's HFTokenizer, by the small vocabularies of
-subword/testdata. Rows are text, ids of Siglip by unigram.model, of Siglip by bytes.model, of Siglip 2 by bpe.json, of open_clip with
-clean="canonicalize" by unigram.json, all cut to twelve.
+"""Makes siglip.json: ids of transformers' SiglipTokenizer and Siglip2Tokenizer, and of open_clip's HFTokenizer, by the
+small vocabularies of subword/testdata. Rows are text, ids of Siglip by unigram.model, of Siglip by bytes.model, of
+Siglip 2 by bpe.json, of open_clip with clean="canonicalize" by unigram.json, all cut to twelve.
 
 Made with transformers 5.24.0, sentencepiece 0.2.3, open_clip 3.3.0. Run in this folder.
 """

@@ -3,9 +3,9 @@
     pip install open_clip_torch ftfy regex
     python tokens.py > tokens.json
 
-open_clip spells the special tokens otherwise than OpenAI, which matters only for texts that hold them; they are renamed
-here. A text whose ids depend on ftfy's fix_encoding (the repair of mojibake, which the Go tokenizer leaves out) is listed
-under "deviations", with the ids that it has with and without that step; all others are under "texts".
+open_clip spells the special tokens otherwise than OpenAI, which matters only for texts that hold them; they are
+renamed here. A text whose ids depend on ftfy's fix_encoding (the repair of mojibake, which the Go tokenizer leaves
+out) is listed under "deviations", with the ids that it has with and without that step; all others are under "texts".
 """
 
 import html

@@ -1,6 +1,6 @@
-"""Makes vit_old.pt, vit_wrapped.pt and gelu_script.pt beside this file: the model of vit_half.pt as training loops and torch.jit
-leave it. Needs torch alone (made with 2.15.0). Run in this folder, after make.py. Storage keys of the old format are memory
-addresses: that file differs from run to run.
+"""Makes vit_old.pt, vit_wrapped.pt and gelu_script.pt beside this file: the model of vit_half.pt as training loops and
+torch.jit leave it. Needs torch alone (made with 2.15.0). Run in this folder, after make.py. Storage keys of the old
+format are memory addresses: that file differs from run to run.
 """
 
 import inspect

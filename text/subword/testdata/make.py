@@ -1,4 +1,5 @@
-"""Makes the files beside this one: small vocabularies, trained on made-up captions, and the ids that their own libraries give.
+"""Makes the files beside this one: small vocabularies, trained on made-up captions, and the ids that their own libraries
+give.
 
 Made with sentencepiece 0.2.3, tokenizers 0.23.3, protobuf. Run in this folder; what comes out is the same each time.
 """
@@ -81,7 +82,8 @@ t.add_tokens([AddedToken("[MASK]", lstrip=True, rstrip=True, normalized=True)])
 t.post_processor = template("$A </s>", **{"</s>": 1})
 save("unigram", t)
 
-# XLM-R's form as older files have it: spaces at the end dropped, runs of them one; a text begins with <pad> here, so that something stands before it.
+# XLM-R's form as older files have it: spaces at the end dropped, runs of them one; a text begins with <pad> here, so
+# that something stands before it.
 t = Tokenizer(models.Unigram([(p.piece, p.score) for p in siglip.pieces], unk_id=2, byte_fallback=False))
 t.normalizer = normalizers.Sequence([normalizers.Precompiled(siglip.normalizer_spec.precompiled_charsmap), normalizers.Strip(left=False, right=True),
                                      normalizers.Replace(Regex(" {2,}"), "▁")])

@@ -2,10 +2,11 @@
 
     python make.py [RAWDIR]
 
-Every picture goes to this folder; pictures.txt gets one line for each: name, width, height, and the SHA-256 of the bytes of
-Image.open(name).convert("RGB"). With RAWDIR those bytes are also written there, one file for each, to look into a mismatch.
-Pictures that Pillow cannot write are assembled here from parts that it can. Made with Pillow 13.0.0 (libjpeg-turbo 3.2.0,
-libwebp 1.6.0); the pictures themselves may come out different with other versions, their pixels must not.
+Every picture goes to this folder; pictures.txt gets one line for each: name, width, height, and the SHA-256 of the
+bytes of Image.open(name).convert("RGB"). With RAWDIR those bytes are also written there, one file for each, to look
+into a mismatch. Pictures that Pillow cannot write are assembled here from parts that it can. Made with Pillow 13.0.0
+(libjpeg-turbo 3.2.0, libwebp 1.6.0); the pictures themselves may come out different with other versions, their pixels
+must not.
 """
 
 import hashlib

@@ -2,12 +2,12 @@
 
     python make_resize.py
 
-Each line: width and height of the pattern, crop (left, top, right, bottom), new width and height, SHA-256 of the bytes of
-pattern.crop(crop).resize(size, BICUBIC). The pattern is the one of resize_test.go: pixel (x, y) = ((7x+13y) mod 256,
-(x²+3y) mod 256, ((31x) xor (17y)) mod 256).
+Each line: width and height of the pattern, crop (left, top, right, bottom), new width and height, SHA-256 of the
+bytes of pattern.crop(crop).resize(size, BICUBIC). The pattern is the one of resize_test.go: pixel (x, y) = ((7x+13y)
+mod 256, (x²+3y) mod 256, ((31x) xor (17y)) mod 256).
 
-resize-12.txt was made with Pillow 12.1.0, resize-13.txt with 13.0.0. 11.3.0 and 12.0.0 give the former; so do 12.2.0 and
-12.3.0 but for the pattern of 2x900 pixels, over 100 times as tall as wide.
+resize-12.txt was made with Pillow 12.1.0, resize-13.txt with 13.0.0. 11.3.0 and 12.0.0 give the former; so do 12.2.0
+and 12.3.0 but for the pattern of 2x900 pixels, over 100 times as tall as wide.
 """
 
 import hashlib

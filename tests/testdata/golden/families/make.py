@@ -1,7 +1,8 @@
-"""Makes the cases beside this file: tiny models of CLIP's relatives with seeded random weights, saved by their own libraries, and
-their features in float64. The layout is that of TestGoldenVectors' third form; input_ids are made up.
+"""Makes the cases beside this file: tiny models of CLIP's relatives with seeded random weights, saved by their own
+libraries, and their features in float64. The layout is that of TestGoldenVectors' third form; input_ids are made up.
 
-Made with torch 2.15.0, open_clip 3.3.0, timm 1.0.31, transformers 5.24.0, torchvision 0.29.2, Pillow 13.0.0. Run in this folder.
+Made with torch 2.15.0, open_clip 3.3.0, timm 1.0.31, transformers 5.24.0, torchvision 0.29.2, Pillow 13.0.0. Run in
+this folder.
 """
 
 import json
@@ -111,7 +112,8 @@ one_open_clip("timm-clip", "timm's CLIP in open_clip", dict(
     vision_cfg=dict(image_size=8, timm_model_name="vit_large_patch14_clip_224", timm_model_pretrained=False, timm_pool="token", timm_proj=None),
     text_cfg=dict(TEXT, no_causal_mask=True)),
     8, dict(HALF, interpolation="bicubic", resize_mode="shortest"))
-# A Perception Encoder, with a class token and without; EVA-02, EVA-02's largest with norms behind attention and MLP, and EVA-01.
+# A Perception Encoder, with a class token and without; EVA-02, EVA-02's largest with norms behind attention and MLP,
+# and EVA-01.
 for name, tower, over in (("pe", "vit_pe_core_tiny_patch16_384", dict(num_heads=3, embed_dim=24, attn_pool_mlp_ratio=2)),
                           ("pe-gigantic", "vit_pe_core_gigantic_patch14_448", dict(embed_dim=64, attn_pool_mlp_ratio=1)),
                           ("eva02", "eva02_base_patch16_clip_224", dict(embed_dim=48)),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the vectors of this folder: heads on features, from the formulas of their papers and released programs, by numpy, PyTorch and
-scikit-learn. Each number comes from float64; beside it stands, as "float32", how far the same lines are off in float32,
-relative to the root mean square.
+"""Makes the vectors of this folder: heads on features, from the formulas of their papers and released programs, by
+numpy, PyTorch and scikit-learn. Each number comes from float64; beside it stands, as "float32", how far the same
+lines are off in float32, relative to the root mean square.
 
     pip install numpy==2.4.6 torch==2.15.0 scikit-learn==1.9.1
     python make.py

@@ -1,7 +1,8 @@
 """Vectors of methods that learn prompts: four steps of each in float64, on a tiny CLIP of random numbers.
 
-Written from the published descriptions and programs, with PyTorch's gradients. All text sequences are as long as the longest, visual prompts
-stand at the end. Where the sets made by the programs themselves have a method (see README.md), this agrees with them in form.
+Written from the published descriptions and programs, with PyTorch's gradients. All text sequences are as long as the
+longest, visual prompts stand at the end. Where the sets made by the programs themselves have a method (see
+README.md), this agrees with them in form.
 
     python make.py        (torch 2.15, safetensors 0.8, numpy)
 """

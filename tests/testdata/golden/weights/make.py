@@ -1,6 +1,7 @@
-"""Makes the vectors of this folder: methods that train weights of the encoders or behind them, on the model of ../prompts, with PyTorch's
-gradients and optimizers, in float64; beside each number stands, as "float32", how far the same lines are off in float32, relative to
-the root mean square. The forms are those of the sets that the published programs made; the formulas are their papers'.
+"""Makes the vectors of this folder: methods that train weights of the encoders or behind them, on the model of
+../prompts, with PyTorch's gradients and optimizers, in float64; beside each number stands, as "float32", how far the
+same lines are off in float32, relative to the root mean square. The forms are those of the sets that the published
+programs made; the formulas are their papers'.
 
 Randomness is that of ../../make_parity.py. Made with torch 2.15.0, safetensors 0.8. Run in this folder.
 """

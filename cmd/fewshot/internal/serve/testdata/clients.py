@@ -3,10 +3,11 @@
 
     python3 clients.py RECORDINGS
 
-RECORDINGS is a folder with tritonclient_http.json (tritonclient 2.73.0 with geventhttpclient 2.6.1), kserve_rest_client.json (kserve
-0.21.0 with httpx 0.28.1) and hf_inference_client.json (huggingface_hub 2.4.0), each a list of requests that a recording server on
-127.0.0.1 received on 2026-11-29 while the client was called in the usual ways: case, method, path, headers, and the body in base64. Kept are
-the requests that differ in something the server looks at; headers that it does not look at are left out.
+RECORDINGS is a folder with tritonclient_http.json (tritonclient 2.73.0 with geventhttpclient 2.6.1),
+kserve_rest_client.json (kserve 0.21.0 with httpx 0.28.1) and hf_inference_client.json (huggingface_hub 2.4.0), each a
+list of requests that a recording server on 127.0.0.1 received on 2026-11-29 while the client was called in the usual
+ways: case, method, path, headers, and the body in base64. Kept are the requests that differ in something the server
+looks at; headers that it does not look at are left out.
 """
 import json
 import pathlib
