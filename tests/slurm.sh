@@ -3,14 +3,12 @@
 #
 #	tests/slurm.sh [limit]
 #
-# Sets the cluster up in a temporary folder, from Debian's packages, which it unpacks and does not install: no
-# service, no munge, no cgroups. A plan of six small runs, of which one fails, is put into the queue as it is written;
-# one is told that its time is over and goes back into the queue; the job behind them collects. With limit it is Slurm
-# that tells, by a time limit of two minutes. The table, and all that was learned, has to be what fewshot run makes
-# alone. Needs Debian 12 on x86-64 with apt, Go, and 5 minutes, of which Slurm takes two to start what was put back;
-# with limit a quarter of an hour. EPOCHS is how long the runs are: 8, and with limit 40, of which the longest run has
-# to take a core more than a minute and a half. Whatever is waited for too long ends the script, and the cluster with
-# it.
+# Sets the cluster up in a temporary folder, from Debian's packages, which it unpacks and does not install: no service, no munge, no cgroups.
+# A plan of six small runs, of which one fails, is put into the queue as it is written; one is told that its time is over and goes back into
+# the queue; the job behind them collects. With limit it is Slurm that tells, by a time limit of two minutes. The table, and all that was
+# learned, has to be what fewshot run makes alone. Needs Debian 12 on x86-64 with apt, Go, and 5 minutes, of which Slurm takes two to start what
+# was put back; with limit a quarter of an hour. EPOCHS is how long the runs are: 8, and with limit 40, of which the longest run has to take a
+# core more than a minute and a half. Whatever is waited for too long ends the script, and the cluster with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD

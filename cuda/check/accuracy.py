@@ -30,7 +30,8 @@ args = p.parse_args(argv)
 
 def demo(device, precision):
     """Accuracies by task and method, one a seed."""
-    command = [args.fewshot, "demo", "-tasks", args.tasks, "-seeds", args.seeds, "-device", device, "-precision", precision, "-json", *extra]
+    command = [args.fewshot, "demo", "-tasks", args.tasks, "-seeds", args.seeds, "-device", device, "-precision",
+        precision, "-json", *extra]
     out = subprocess.run(command, capture_output=True, text=True)
     if out.returncode:
         sys.exit(f"{' '.join(command[1:])}: {out.stderr.strip()}")
@@ -55,7 +56,8 @@ else:
 runs = {precision: demo(args.device, precision) for precision in args.precisions.split(",") if precision}
 
 outside = 0
-print(f"| accuracy in %, seeds {args.seeds} | cpu, mean [range] | " + " | ".join(f"{args.device} {x}" for x in runs) + " |")
+print(f"| accuracy in %, seeds {args.seeds} | cpu, mean [range] | " + " | ".join(f"{args.device} {x}" for x in runs)
+    + " |")
 for key, base in cpu.items():
     cells = []
     for found in runs.values():

@@ -69,13 +69,15 @@ def say(text=""):
 
 
 # The cases that are measured of what FEWSHOT could, and what they are called here.
-OURS = {"gemm": {"square": "square"}, "step": {"AMT, ": "AMT step", "R-AMT, .*some weights off": "R-AMT step"}, "inference": {"batch [0-9]+$": "inference"}}
+OURS = {"gemm": {"square": "square"}, "step": {"AMT, ": "AMT step", "R-AMT, .*some weights off": "R-AMT step"},
+    "inference": {"batch [0-9]+$": "inference"}}
 
 
 def ours(only, batch, rounds):
     what = ["-model", args.model] if args.model else ["-arch", "ViT-B-16"]
     match = "^(" + "|".join(OURS[only]) + ")"
-    command = [args.fewshot, "bench", "-device", args.device, "-precision", "bf16", *what, "-only", only, "-match", match, "-batch", str(batch), "-rounds", str(rounds), "-json"]
+    command = [args.fewshot, "bench", "-device", args.device, "-precision", "bf16", *what, "-only", only, "-match",
+        match, "-batch", str(batch), "-rounds", str(rounds), "-json"]
     if only == "gemm":
         command += ["-square", str(SQUARE)]
     out = subprocess.run(command, capture_output=True, text=True)
@@ -113,7 +115,8 @@ class Model:
         w = self.width
         self.conv, self.cls, self.pos = new(w, 3 * self.patch**2), new(w), new((self.size // self.patch) ** 2 + 1, w)
         self.pre, self.post, self.proj = (one, zero), (one, zero), new(self.embed, w)
-        self.blocks = [dict(ln1=(one, zero), qkv=new(3 * w, w), qkv_b=new(3 * w), out=new(w, w), out_b=new(w), ln2=(one, zero), fc1=new(4 * w, w),
+        self.blocks = [dict(ln1=(one, zero), qkv=new(3 * w, w), qkv_b=new(3 * w), out=new(w, w), out_b=new(w),
+            ln2=(one, zero), fc1=new(4 * w, w),
                             fc1_b=new(4 * w), fc2=new(w, 4 * w), fc2_b=new(w)) for _ in range(self.layers)]
         self.plain = [(b["qkv"], b["out"]) for b in self.blocks]
 
@@ -147,7 +150,8 @@ class Model:
 
     def encode(self, images, effective):
         n, grid, patch = len(images), self.size // self.patch, self.patch
-        rows = images.view(n, 3, grid, patch, grid, patch).permute(0, 2, 4, 1, 3, 5).reshape(n, grid * grid, 3 * patch**2)
+        rows = images.view(n, 3, grid, patch, grid, patch).permute(0, 2, 4, 1, 3, 5).reshape(n, grid * grid,
+            3 * patch**2)
         x = F.linear(rows, self.conv)
         x = torch.cat([self.cls.expand(n, 1, -1).to(x.dtype), x], 1) + self.pos
         x = self.norm(x, self.pre)
@@ -180,7 +184,8 @@ def make_step(sizes, batch, distill, narrow, compiled):
 
     def losses(images, labels, scores):
         with precision(narrow):
-            masked = [(Mask.apply(scores[2 * i], b["qkv"]), Mask.apply(scores[2 * i + 1], b["out"])) for i, b in enumerate(m.blocks)]
+            masked = [(Mask.apply(scores[2 * i], b["qkv"]), Mask.apply(scores[2 * i + 1], b["out"]))
+                for i, b in enumerate(m.blocks)]
             student = logits(m.encode(images, masked))
             if not distill:
                 return F.cross_entropy(student, labels), None
@@ -273,7 +278,8 @@ def release():
 
 
 # How PyTorch is run: bf16 throughout, what is compiled.
-WAYS = {"bf16": (True, ""), "bf16, blocks compiled": (True, "blocks"), "autocast": (False, ""), "bf16, compiled": (True, "whole")}
+WAYS = {"bf16": (True, ""), "bf16, blocks compiled": (True, "blocks"), "autocast": (False, ""),
+    "bf16, compiled": (True, "whole")}
 
 
 class OutOfTime(BaseException):
@@ -320,7 +326,8 @@ class Case:
         mine = statistics.mean(c["median_seconds"] for c in self.cases)
         lo, hi = min(c["min_seconds"] for c in self.cases), max(c["max_seconds"] for c in self.cases)
         floor = flop / figures["rate"]
-        row = {"case": self.name, "images": n, "flop": flop, "ours": [mine, lo, hi], "floor": floor, "pytorch": self.found, "tried": self.tried, "peak_bytes": self.cases[0]["peak_bytes"]}
+        row = {"case": self.name, "images": n, "flop": flop, "ours": [mine, lo, hi], "floor": floor,
+            "pytorch": self.found, "tried": self.tried, "peak_bytes": self.cases[0]["peak_bytes"]}
         figures["rows"].append(row)
         text = f"| {self.name:21} | {1e3 * mine:.2f} [{1e3 * lo:.2f}, {1e3 * hi:.2f}] | {n / mine:.0f} | {mine / floor:.2f}{judge(mine / floor, most=MOST_FLOOR.get(self.kind))} |"
         if not self.found:
@@ -347,7 +354,8 @@ class Clocks:
     """The GPU's clock and power while something runs."""
 
     def __enter__(self):
-        query = ["nvidia-smi", "--query-gpu=clocks.sm,power.draw,temperature.gpu", "--format=csv,noheader,nounits", "-lms", "500"]
+        query = ["nvidia-smi", "--query-gpu=clocks.sm,power.draw,temperature.gpu", "--format=csv,noheader,nounits",
+            "-lms", "500"]
         self.watch = None
         if GPU and shutil.which(query[0]):
             self.watch = subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -422,7 +430,8 @@ def compare():
     batches = sorted(map(int, args.batches.split(",")))
     say(f"PyTorch {torch.__version__} on {torch.cuda.get_device_name() if GPU else 'the CPU'}")
     rates()
-    makers = {"R-AMT step": lambda *a: make_step(*a[:2], True, *a[2:]), "AMT step": lambda *a: make_step(*a[:2], False, *a[2:]), "inference": make_inference}
+    makers = {"R-AMT step": lambda *a: make_step(*a[:2], True, *a[2:]),
+        "AMT step": lambda *a: make_step(*a[:2], False, *a[2:]), "inference": make_inference}
     first = measured(batches)
     cases = {key: Case(*key, *first[key], makers[key[0]]) for kind in makers for key in first if key[0] == kind}
 

@@ -79,7 +79,8 @@ def report(ptxas, ptx, arch):
         if m := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", line):
             frame = [int(v) for v in m.groups()]
         if m := re.search(r"Used (\d+) registers.*", line):
-            print(f"{arch} {name:28} {m[0]}" + (f"  STACK AND SPILLS {frame}" if any(frame[1:]) else f"  stack {frame[0]}" if frame[0] else ""))
+            print(f"{arch} {name:28} {m[0]}" + (f"  STACK AND SPILLS {frame}" if any(frame[1:])
+                else f"  stack {frame[0]}" if frame[0] else ""))
             spilled |= any(frame[1:])
     return spilled
 

@@ -104,7 +104,8 @@ def main():
     with open(os.path.join(here, "fewshot.json"), "w") as f:
         rows = ",\n".join(json.dumps(d, separators=(",", ":")) for d in draws)
         f.write('{"draws":[\n%s\n],\n"sizes":%s,\n"three_way":%s,\n"labels":%s,\n"train":%s,\n"val":%s}\n' % (
-            rows, json.dumps(sizes), json.dumps(three_way(sizes)), json.dumps(lists), json.dumps(train), json.dumps(val)))
+            rows, json.dumps(sizes), json.dumps(three_way(sizes)), json.dumps(lists), json.dumps(train),
+            json.dumps(val)))
 
 
 if __name__ == "__main__":

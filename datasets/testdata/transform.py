@@ -60,7 +60,8 @@ for kind, Image.Image.resize in (("center", resize), ("center-12", columns_first
 
 Image.Image.resize = resize
 for name in NAMES:
-    for size, edge, squash, bilinear in ((45, 45, 1, 0), (45, 45, 1, 1), (45, 51, 0, 0), (44, 51, 0, 1), (32, 37, 1, 0)):
+    for size, edge, squash, bilinear in ((45, 45, 1, 0), (45, 45, 1, 1), (45, 51, 0, 0), (44, 51, 0, 1),
+            (32, 37, 1, 0)):
         filter = T.InterpolationMode.BILINEAR if bilinear else T.InterpolationMode.BICUBIC
         t = T.Compose([T.Resize((edge, edge) if squash else edge, interpolation=filter), T.CenterCrop(size), finish])
         line("other", name, size, edge, squash, bilinear, sha(t(open_rgb(name))))
@@ -95,7 +96,8 @@ def randint(low, high, size):
 torch.Tensor.uniform_ = uniform_
 torch.randint = randint
 for i in range(60):
-    w, h = (rnd.randint(1, 600), rnd.randint(1, 600)) if i % 3 else rnd.choice([(30, 600), (600, 30), (1, 9), (1, 1), (500, 375)])
+    w, h = (rnd.randint(1, 600), rnd.randint(1, 600)) if i % 3 else rnd.choice([(30, 600), (600, 30), (1, 9), (1, 1),
+        (500, 375)])
     scale = (0.08, 0.5)[i % 2]
     draws.clear()
     top, left, ch, cw = T.RandomResizedCrop.get_params(torch.zeros(3, h, w), [scale, 1.0], [3 / 4, 4 / 3])

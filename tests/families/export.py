@@ -25,7 +25,8 @@ import transformers
 from safetensors.numpy import load_file
 
 FEWSHOT = str(pathlib.Path(sys.argv[1]).resolve())
-GOLDEN = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).parents[1] / "testdata" / "golden" / "families")
+GOLDEN = pathlib.Path(sys.argv[2] if len(sys.argv) > 2
+    else pathlib.Path(__file__).parents[1] / "testdata" / "golden" / "families")
 BOUNDS = {"transformers": 1e-5, "open_clip": 1e-5, "onnx": 1e-4}
 
 
@@ -50,7 +51,8 @@ def by_transformers(folder, about, pixels, ids):
     assert not info["missing_keys"] and not info["unexpected_keys"], info
     assert model.dtype == torch.float32, model.dtype
     with torch.no_grad():
-        out = [model.get_image_features(pixel_values=torch.tensor(pixels)), model.get_text_features(input_ids=torch.tensor(ids))]
+        out = [model.get_image_features(pixel_values=torch.tensor(pixels)),
+            model.get_text_features(input_ids=torch.tensor(ids))]
     return [getattr(x, "pooler_output", x).numpy() for x in out]
 
 
@@ -64,7 +66,8 @@ def by_open_clip(folder, about, pixels, ids):
 def by_onnx(folder, about, pixels, ids):
     session = onnxruntime.InferenceSession(folder / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
     feeds = {"pixel_values": pixels, "input_ids": ids, "attention_mask": np.ones_like(ids)}
-    image, text, logits = session.run(["image_embeds", "text_embeds", "logits_per_image"], {i.name: feeds[i.name] for i in session.get_inputs()})
+    image, text, logits = session.run(["image_embeds", "text_embeds", "logits_per_image"],
+        {i.name: feeds[i.name] for i in session.get_inputs()})
     want = about["expected"].get("logits_per_image")
     if want is not None:
         assert np.abs(logits - want).max() < 1e-4 * np.abs(want).max(), np.abs(logits - want).max()
@@ -89,7 +92,8 @@ def main():
         want = [about["expected"]["image_embeds"], about["expected"]["text_embeds"]]
         for form in (case["layout"], "onnx"):
             out = pathlib.Path(tempfile.mkdtemp()) / "out"
-            r = subprocess.run([FEWSHOT, "export", "-model", source, "-to", form, "-out", out], capture_output=True, text=True)
+            r = subprocess.run([FEWSHOT, "export", "-model", source, "-to", form, "-out", out], capture_output=True,
+                text=True)
             if r.returncode:
                 refused.append(f"{path.parent.name}, {form}: {r.stderr.strip().splitlines()[-1]}")
                 continue

@@ -115,7 +115,9 @@ def shrink(cfg):
     cfg = json.loads(json.dumps(cfg))
     v, t, over = cfg["vision_cfg"], cfg["text_cfg"], {}
     if "timm_model_name" in v:
-        heads = next((h for part, h in {"_tiny_": 3, "_small_": 6, "_base_": 12, "_large_": 16, "_so400m_": 16, "_giantopt_": 16, "_giant_": 16, "_gigantic_": 16, "_enormous_": 16}.items() if part in v["timm_model_name"]), 4)
+        heads = next((h for part, h in {"_tiny_": 3, "_small_": 6, "_base_": 12, "_large_": 16, "_so400m_": 16,
+            "_giantopt_": 16, "_giant_": 16, "_gigantic_": 16,
+            "_enormous_": 16}.items() if part in v["timm_model_name"]), 4)
         patch = int(re.search(r"patch(\d+)", v["timm_model_name"] + "patch16").group(1))
         v["image_size"], over = 3 * patch, dict(embed_dim=8 * heads, depth=2, img_size=3 * patch)
         cfg["embed_dim"] = 8 * heads
@@ -160,18 +162,22 @@ def one_open_clip(name):
     custom = cfg.get("custom_text") or "timm_model_name" in cfg["vision_cfg"]
     with smaller(over):
         model = seeded((CustomTextCLIP if custom else CLIP)(**kw))
-    safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()},
+        folder / "open_clip_model.safetensors")
     tokenizer = None
     length = cfg["text_cfg"].get("context_length", 77)
     if "hf_tokenizer_name" not in cfg["text_cfg"]:
         shutil.copy(MERGES, folder / "merges.txt")
     else:
         kind = cfg["text_cfg"]["hf_tokenizer_name"].lower()
-        kind, pad = ("bpe", "<pad>") if "siglip2" in kind else ("wordpiece", "[PAD]") if "bert" in kind else ("unigram", "</s>" if "siglip" in kind else "<pad>")
+        kind, pad = ("bpe", "<pad>") if "siglip2" in kind else ("wordpiece", "[PAD]") if "bert" in kind else ("unigram",
+            "</s>" if "siglip" in kind else "<pad>")
         shutil.copy(SUBWORD / f"{kind}.json", folder / "tokenizer.json")
-        about = dict(tokenizer_class="TokenizersBackend", pad_token=pad) | (dict(sep_token="[SEP]") if kind == "wordpiece" else {})
+        about = dict(tokenizer_class="TokenizersBackend", pad_token=pad) | (dict(sep_token="[SEP]")
+            if kind == "wordpiece" else {})
         (folder / "tokenizer_config.json").write_text(json.dumps(about))
-        tokenizer = open_clip.tokenizer.HFTokenizer(str(folder), context_length=length, **cfg["text_cfg"].get("tokenizer_kwargs", {}))
+        tokenizer = open_clip.tokenizer.HFTokenizer(str(folder), context_length=length,
+            **cfg["text_cfg"].get("tokenizer_kwargs", {}))
     size = cfg["vision_cfg"]["image_size"]
     prepare = image_transform_v2(PreprocessCfg(**{**pre, "size": size}), is_train=False)
 
@@ -194,13 +200,16 @@ def one_transformers(name):
     folder = DIR / "transformers" / name
     cls = getattr(transformers, name)
     small = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
-    vision, words = dict(small, image_size=48, patch_size=16), dict(small, vocab_size=604, max_position_embeddings=77, eos_token_id=603, bos_token_id=602)
+    vision, words = dict(small, image_size=48, patch_size=16), dict(small, vocab_size=604, max_position_embeddings=77,
+        eos_token_id=603, bos_token_id=602)
     if name in ("CLIPModel", "MetaClip2Model"):
         if name == "MetaClip2Model":
             words["eos_token_id"] = 1
-        config = cls.config_class(text_config=dict(words, projection_dim=24), vision_config=dict(vision, projection_dim=24), projection_dim=24)
+        config = cls.config_class(text_config=dict(words, projection_dim=24),
+            vision_config=dict(vision, projection_dim=24), projection_dim=24)
     elif name == "SiglipModel":
-        config = cls.config_class(text_config=dict(words, projection_size=32, max_position_embeddings=16), vision_config=vision)
+        config = cls.config_class(text_config=dict(words, projection_size=32, max_position_embeddings=16),
+            vision_config=vision)
     elif name in ("CLIPVisionModel", "CLIPVisionModelWithProjection"):
         config = cls.config_class(**vision, projection_dim=24)
     else:
@@ -222,12 +231,14 @@ def one_transformers(name):
         shutil.copy(MERGES, folder / "merges.txt")
     # The pixels of Pillow, by torchvision: the processors' own ways differ by a level here and there.
     from torchvision import transforms as T
-    steps = [T.Resize((48, 48) if name == "SiglipModel" else 48, T.InterpolationMode.BICUBIC), T.CenterCrop(48), T.ToTensor(), T.Normalize(processor.image_mean, processor.image_std)]
+    steps = [T.Resize((48, 48) if name == "SiglipModel" else 48, T.InterpolationMode.BICUBIC), T.CenterCrop(48),
+        T.ToTensor(), T.Normalize(processor.image_mean, processor.image_std)]
     pixels = T.Compose(steps)(Image.open(PICTURE))[None]
 
     def image():
         with torch.no_grad():
-            f = model.get_image_features(pixel_values=pixels) if hasattr(model, "get_image_features") else model(pixel_values=pixels).image_embeds
+            f = model.get_image_features(pixel_values=pixels) if hasattr(model,
+                "get_image_features") else model(pixel_values=pixels).image_embeds
             return getattr(f, "pooler_output", f)[0].numpy()
 
     def text(ids):
@@ -270,9 +281,12 @@ def merged(by):
 
 def main():
     text = [f"{VERSIONS}; errors are the largest of a unit feature's elements.\n"]
-    likes = ["CLIPModel", "CLIPVisionModelWithProjection", "CLIPVisionModel", "SiglipModel", "MetaClip2Model", "Siglip2Model", "AltCLIPModel", "ChineseCLIPModel",
-             "CLIPSegModel", "CLIPTextModelWithProjection", "XCLIPModel", "OwlViTModel", "AlignModel", "GroupViTModel", "FlavaModel", "BlipModel", "ViTModel", "Dinov2Model"]
-    for title, names, one in (("open_clip configurations", open_clip.list_models(), one_open_clip), ("transformers classes", likes, one_transformers)):
+    likes = ["CLIPModel", "CLIPVisionModelWithProjection", "CLIPVisionModel", "SiglipModel", "MetaClip2Model",
+        "Siglip2Model", "AltCLIPModel", "ChineseCLIPModel",
+             "CLIPSegModel", "CLIPTextModelWithProjection", "XCLIPModel", "OwlViTModel", "AlignModel", "GroupViTModel",
+             "FlavaModel", "BlipModel", "ViTModel", "Dinov2Model"]
+    for title, names, one in (("open_clip configurations", open_clip.list_models(), one_open_clip),
+            ("transformers classes", likes, one_transformers)):
         text.append(f"| {title} | what comes |\n|---|---|")
         for names, outcome in merged(outcomes(names, one)):
             text.append(f"| {', '.join(names)} | {outcome.replace('|', '/')} |")

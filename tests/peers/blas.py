@@ -28,7 +28,8 @@ class Products:
 
         self.sgemm, self.np = sgemm, np
         sgemm.restype = None
-        sgemm.argtypes = [ctypes.c_int] * 6 + [ctypes.c_float, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_float, ctypes.c_void_p, ctypes.c_int]
+        sgemm.argtypes = [ctypes.c_int] * 6 + [ctypes.c_float, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p,
+            ctypes.c_int, ctypes.c_float, ctypes.c_void_p, ctypes.c_int]
 
     def multiply(self, ta, tb, m, n, k):
         """[m, n] = op(a)·op(b)."""
@@ -37,7 +38,8 @@ class Products:
         b = random.standard_normal((n, k) if tb else (k, n), dtype="float32")
         c = self.np.zeros((m, n), dtype="float32")
         row_major, plain, transposed = 101, 111, 112
-        arguments = (row_major, transposed if ta else plain, transposed if tb else plain, m, n, k, 1.0, a.ctypes.data, a.shape[1], b.ctypes.data, b.shape[1], 0.0,
+        arguments = (row_major, transposed if ta else plain, transposed if tb else plain, m, n, k, 1.0, a.ctypes.data,
+            a.shape[1], b.ctypes.data, b.shape[1], 0.0,
                      c.ctypes.data, n)
 
         def call():
@@ -83,7 +85,8 @@ def onednn_library():
     def sgemm(_, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc):
         letter = {111: b"N", 112: b"T"}
         size = ctypes.c_int64
-        lib.dnnl_sgemm(ctypes.c_char(letter[ta]), ctypes.c_char(letter[tb]), size(m), size(n), size(k), ctypes.c_float(alpha), ctypes.c_void_p(a), size(lda),
+        lib.dnnl_sgemm(ctypes.c_char(letter[ta]), ctypes.c_char(letter[tb]), size(m), size(n), size(k),
+            ctypes.c_float(alpha), ctypes.c_void_p(a), size(lda),
                        ctypes.c_void_p(b), size(ldb), ctypes.c_float(beta), ctypes.c_void_p(c), size(ldc))
 
     return f"oneDNN {v.major}.{v.minor}.{v.patch}, dnnl_sgemm", Products(sgemm)
@@ -152,7 +155,8 @@ LIBRARIES = {
 }
 BF16_LIBRARIES = {
     "oneDNN bf16": lambda threads: (torch_version("oneDNN") + ", torch.mm in bfloat16", Torch(threads, True)),
-    "oneDNN bf16 packed": lambda threads: (torch_version("oneDNN") + ", bfloat16, weights packed before", Packed(threads, True)),
+    "oneDNN bf16 packed": lambda threads: (torch_version("oneDNN") + ", bfloat16, weights packed before",
+        Packed(threads, True)),
 }
 
 

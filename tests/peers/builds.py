@@ -45,7 +45,8 @@ def programs(commit):
 
 def bench(program, a, rounds, match):
     """The result of a run, and the processors' time that it took."""
-    cmd = [program, "bench", "-json", "-only", a.only, "-match", match, "-arch", a.model, "-batch", str(a.batch), "-workers", str(a.threads),
+    cmd = [program, "bench", "-json", "-only", a.only, "-match", match, "-arch", a.model, "-batch", str(a.batch),
+        "-workers", str(a.threads),
            "-rounds", str(rounds), *shlex.split(a.flags)]
     env = peers.BARE | {"GOMAXPROCS": str(a.threads)} | (peers.AVX2 if a.avx2 else {})
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -84,7 +85,8 @@ def main():
             for name, program in built.items():
                 for case, seconds in measure(program, a, a.match).items():
                     times.setdefault(case, {}).setdefault(name, []).append(seconds)
-            print(f"  round {i + 1}: " + ", ".join(f"{case}: " + " and ".join(f"{1e3 * t[-1]:.1f}" for t in by.values()) for case, by in times.items()), flush=True)
+            print(f"  round {i + 1}: " + ", ".join(f"{case}: " + " and ".join(f"{1e3 * t[-1]:.1f}" for t in by.values())
+                for case, by in times.items()), flush=True)
     what = "of processors, " if a.cpu else ""
     print(f"\n{a.model}, batch {a.batch}, {a.threads} threads, {'AVX2, ' if a.avx2 else ''}milliseconds {what}median (range)")
     ratios = []
@@ -92,7 +94,8 @@ def main():
         other, this = by[a.commit], by["this"]
         rounds = sorted(o / t for o, t in zip(other, this))
         ratios.append(statistics.median(other) / statistics.median(this))
-        cells = "  ".join(f"{n} {1e3 * statistics.median(t):.1f} ({1e3 * min(t):.1f} .. {1e3 * max(t):.1f})" for n, t in by.items())
+        cells = "  ".join(f"{n} {1e3 * statistics.median(t):.1f} ({1e3 * min(t):.1f} .. {1e3 * max(t):.1f})"
+            for n, t in by.items())
         print(f"{case:36} {cells}  ratio {ratios[-1]:.2f}, of least times {min(other) / min(this):.2f}, by round {rounds[0]:.2f} .. {rounds[-1]:.2f}")
     if len(ratios) > 1:
         print(f"geometric mean of the ratios {statistics.geometric_mean(ratios):.3f}, least {min(ratios):.3f}")

@@ -35,7 +35,8 @@ def accumulated(run):
 
 def served(logs, run, fast, tags):
     """What the page asks the server for."""
-    p = subprocess.Popen([sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", "0", "--host", "127.0.0.1", f"--load_fast={fast}"],
+    p = subprocess.Popen([sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", "0", "--host",
+        "127.0.0.1", f"--load_fast={fast}"],
                          stderr=subprocess.PIPE, text=True)
     try:
         for line in p.stderr:
@@ -49,8 +50,10 @@ def served(logs, run, fast, tags):
             time.sleep(0.2)
         time.sleep(1)  # the rest of the file
         out = {t: [(step, value) for _, step, value in ask(f"plugin/scalars/scalars?run={run}&tag={t}")] for t in tags}
-        request = urllib.request.Request(f"{base}/data/plugin/hparams/experiment", data=b'{"experimentName":""}', headers={"Content-Type": "application/json"})
-        out["hparams"] = sorted(h["name"] for h in json.load(urllib.request.urlopen(request, timeout=20)).get("hparamInfos", []))
+        request = urllib.request.Request(f"{base}/data/plugin/hparams/experiment", data=b'{"experimentName":""}',
+            headers={"Content-Type": "application/json"})
+        out["hparams"] = sorted(h["name"] for h in json.load(urllib.request.urlopen(request,
+            timeout=20)).get("hparamInfos", []))
         return out
     finally:
         p.terminate()
@@ -65,7 +68,8 @@ def main():
         tmp = pathlib.Path(tmp)
         program, out, logs = tmp / "fewshot", tmp / "run", tmp / "logs"
         subprocess.run(["go", "build", "-o", program, "./cmd/fewshot"], cwd=ROOT, check=True)
-        args = [program, "train", "-dataset", "synth:counts", "-shots", "8", "-epochs", "12", "-lr", "1e-3", "-zeroshot=false", "-out", out, "-logdir", logs, "-save-every", "0"]
+        args = [program, "train", "-dataset", "synth:counts", "-shots", "8", "-epochs", "12", "-lr", "1e-3",
+            "-zeroshot=false", "-out", out, "-logdir", logs, "-save-every", "0"]
         size = lambda: sum(f.stat().st_size for f in logs.rglob("*tfevents*"))
         for i in range(o.kills):
             before = size()
@@ -89,7 +93,8 @@ def main():
         for name, shown in readers.items():
             for tag, key in TAGS.items():
                 want = [(e["epoch"], e[key]) for e in epochs]
-                right = len(shown[tag]) == len(want) and all(a == b and abs(x - y) <= 1e-6 * abs(y) for (a, x), (b, y) in zip(shown[tag], want))
+                right = len(shown[tag]) == len(want) and all(a == b and abs(x - y) <= 1e-6 * abs(y)
+                    for (a, x), (b, y) in zip(shown[tag], want))
                 print(f"  {name:26s} {tag:16s} {'as in result.json' if right else 'WRONG: ' + str(shown[tag])}")
                 bad |= not right
             if "hparams" in shown:

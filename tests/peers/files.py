@@ -37,7 +37,8 @@ def shapes(s):
         for i in range(layers):
             b = f"{path}transformer.resblocks.{i}."
             yield from ((b + "attn.in_proj_weight", (3 * width, width)), (b + "attn.in_proj_bias", (3 * width,)))
-            for name, out, into in (("attn.out_proj", width, width), ("mlp.c_fc", 4 * width, width), ("mlp.c_proj", width, 4 * width)):
+            for name, out, into in (("attn.out_proj", width, width), ("mlp.c_fc", 4 * width, width),
+                    ("mlp.c_proj", width, 4 * width)):
                 yield from ((b + name + ".weight", (out, into)), (b + name + ".bias", (out,)))
             yield from norms(b, "ln_1", "ln_2", width=width)
 

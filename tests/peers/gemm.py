@@ -29,7 +29,8 @@ def main():
 
 def table(tools, a, avx2=False):
     """Measure and print; the geometric mean of the ratios and the worst of them."""
-    workers, env = {}, peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if avx2 else {})
+    workers, env = {}, peers.BARE | {"OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if avx2
+        else {})
     for name in blas.BF16_LIBRARIES if a.bf16 else blas.LIBRARIES:
         intel = {"LD_PRELOAD": tools.intel} if name == "MKL for Intel" and tools.intel else {}
         w = peers.Worker("blas.py", {"library": name, "threads": a.threads}, env | intel)
@@ -42,7 +43,8 @@ def table(tools, a, avx2=False):
     flags = [*(("-precision", "bf16") if a.bf16 else ()), *(("-strassen=false",) if a.ordinary else ())]
     rates, peak = {}, []  # GFLOP/s by shape and library
     for i in range(a.rounds):
-        result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *flags, env=peers.AVX2 if avx2 else {})
+        result = tools.bench(a.threads, "-only", "gemm", "-arch", a.model, "-rounds", "3", *flags,
+            env=peers.AVX2 if avx2 else {})
         peak += [p["gflops"] for p in result["peaks"] if p["format"] == ("bf16" if a.bf16 else "float32")]
         if result["round_trip"]["median_ns"]:
             print(f"  round {i + 1}: processors {result['round_trip']['median_ns']:.0f} ns apart", flush=True)

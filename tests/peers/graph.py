@@ -80,7 +80,8 @@ def graph(model, batch, w, fused):
         def split(t, length, *axes):
             return op("Transpose", op("Reshape", t, ints(batch, length, heads, 64)), perm=axes)
 
-        scores = op("MatMul", op("Mul", split(q, queries, 0, 2, 1, 3), const(np.float32(0.125))), split(k, tokens, 0, 2, 3, 1))
+        scores = op("MatMul", op("Mul", split(q, queries, 0, 2, 1, 3), const(np.float32(0.125))),
+            split(k, tokens, 0, 2, 3, 1))
         y = op("MatMul", op("Softmax", scores, axis=-1), split(v, tokens, 0, 2, 1, 3))
         return op("Reshape", op("Transpose", y, perm=[0, 2, 1, 3]), ints(batch, queries, d))
 
@@ -107,7 +108,8 @@ def graph(model, batch, w, fused):
         x = op("Add", x, linear(gelu(linear(norm(x, block + "ln_2"), block + "c_fc")), block + "c_proj"))
     x = op("MatMul", op("Reshape", norm(x, "ln_post"), ints(batch, d)), const(w["proj"]))
     nodes.append(helper.make_node("Identity", [x], ["features"]))
-    g = helper.make_graph(nodes, "clip", [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, 224, 224])],
+    g = helper.make_graph(nodes, "clip", [helper.make_tensor_value_info("images", TensorProto.FLOAT,
+        [batch, 3, 224, 224])],
                           [helper.make_tensor_value_info("features", TensorProto.FLOAT, [batch, embed])], constants)
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
     return onnx.ModelProto.SerializeToString(helper.make_model(g, opset_imports=opsets, ir_version=9))
@@ -149,7 +151,8 @@ def openvino(model, batch, threads, w):
     import openvino as ov
 
     core = ov.Core()
-    core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
+    core.set_property("CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32"})
     c = core.compile_model(core.read_model(io.BytesIO(graph(model, batch, w, False))), "CPU")
     return lambda images: c([images])[0], f"OpenVINO {ov.__version__.split('-')[0]}"
 
@@ -185,7 +188,8 @@ def main():
     if len(sys.argv) == 1:
         return check()
     request = json.loads(sys.argv[1])
-    run, about = (RUNTIMES | INT8)[request["runtime"]](request["model"], request["batch"], request["threads"], weights(request["model"]))
+    run, about = (RUNTIMES | INT8)[request["runtime"]](request["model"], request["batch"], request["threads"],
+        weights(request["model"]))
     x = images(request["batch"])
     run(x)
     print(json.dumps(about), flush=True)
@@ -195,7 +199,8 @@ def main():
             run(x)
             calls += 1
         seconds, cpu = (time.perf_counter() - start) / calls, (time.process_time() - cpu) / calls
-        print(json.dumps({"seconds": seconds, "cpu": cpu, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}), flush=True)
+        print(json.dumps({"seconds": seconds, "cpu": cpu,
+            "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}), flush=True)
 
 
 if __name__ == "__main__":

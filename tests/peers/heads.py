@@ -124,7 +124,8 @@ def probe(a, env, tmp):
     ours, theirs = [], []
     for _ in range(a.rounds):
         r = bench(binary, "SearchC", env, 1)
-        ours.append((r["cpu-s/op"], r["ns/op"] / 1e9, r["evaluations/op"], r["objectives/op"], r["log10C/op"], r["correct/op"]))
+        ours.append((r["cpu-s/op"], r["ns/op"] / 1e9, r["evaluations/op"], r["objectives/op"], r["log10C/op"],
+            r["correct/op"]))
         out, _, _ = child([sys.executable, "-c", SKLEARN, path], env)
         theirs.append(tuple(map(float, out.split())))
     print("the search for C: evaluations, sum of all minima, log10 of the chosen C, validation images right")
@@ -156,9 +157,11 @@ def tip(a, env, tmp):
 
 def main():
     a = arguments()
-    env = os.environ | {"OMP_NUM_THREADS": str(a.threads), "OPENBLAS_NUM_THREADS": str(a.threads), "GOMAXPROCS": str(a.threads)}
+    env = os.environ | {"OMP_NUM_THREADS": str(a.threads), "OPENBLAS_NUM_THREADS": str(a.threads),
+        "GOMAXPROCS": str(a.threads)}
     if a.avx2:
-        env |= {"GODEBUG": "cpu.avx512f=off", "OPENBLAS_CORETYPE": "Haswell", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+        env |= {"GODEBUG": "cpu.avx512f=off", "OPENBLAS_CORETYPE": "Haswell", "ONEDNN_MAX_CPU_ISA": "AVX2",
+            "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
     model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "?")
     print(f"{model}, {a.threads} threads, {a.rounds} rounds{', without AVX-512' if a.avx2 else ''}\n")
     with tempfile.TemporaryDirectory() as tmp:

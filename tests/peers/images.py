@@ -35,7 +35,8 @@ def photographs(folder, n, w, h, quality):
     rng = np.random.default_rng(7)
     f = 1 / np.maximum(np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w)[None]), 1 / w) ** 1.2
     for i in range(n):
-        luma, red, blue = (a / a.std() for a in (np.fft.irfft2(f * np.exp(2j * np.pi * rng.random(f.shape)), s=(h, w)) for _ in range(3)))
+        luma, red, blue = (a / a.std() for a in (np.fft.irfft2(f * np.exp(2j * np.pi * rng.random(f.shape)), s=(h, w))
+            for _ in range(3)))
         luma = 120 + 55 * luma
         a = np.stack([luma + 18 * red, luma, luma + 22 * blue], -1) + rng.normal(0, 3, (h, w, 3))
         Image.fromarray(a.clip(0, 255).astype(np.uint8)).save(folder / f"{i}.jpg", quality=quality)
@@ -55,8 +56,10 @@ def go(binary, folder, count, bench):
 
     def spent(n):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [binary, "-test.run", "xxx", "-test.bench", f"^BenchmarkFiles$/^{bench}$", "-test.benchtime", f"{n}x", "-test.cpu", "1"]
-        subprocess.run(command, check=True, capture_output=True, cwd=ROOT / "datasets", env=os.environ | {"FEWSHOT_IMAGES": str(folder)})
+        command = [binary, "-test.run", "xxx", "-test.bench", f"^BenchmarkFiles$/^{bench}$", "-test.benchtime", f"{n}x",
+            "-test.cpu", "1"]
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT / "datasets",
+            env=os.environ | {"FEWSHOT_IMAGES": str(folder)})
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -95,7 +98,8 @@ def main():
                 "ours": lambda: go(binary, folder, a.count, "decode"),
                 "Pillow": lambda: python(files, a.count, decode),
                 "torchvision.io": lambda: python(
-                    files, a.count, lambda d: torchvision.io.decode_jpeg(torch.frombuffer(bytearray(d), dtype=torch.uint8), mode=torchvision.io.ImageReadMode.RGB)
+                    files, a.count, lambda d: torchvision.io.decode_jpeg(torch.frombuffer(bytearray(d),
+                        dtype=torch.uint8), mode=torchvision.io.ImageReadMode.RGB)
                 ),
             },
             "file to tensor": {

@@ -58,8 +58,10 @@ def arguments():
     p.add_argument("-only", default="coop,cocoop,clip-lora")
     p.add_argument("-avx2", action="store_true", help="both sides without AVX-512")
     p.add_argument("-cpu", action="store_true", help="compare time of processors: with -threads 1")
-    p.add_argument("-careful", action="store_true", help="without the authors' way, which takes more than 12 GiB for CLIP-LoRA")
-    p.add_argument("-config", action="append", choices=CAREFUL, help="a careful way; more than once for several (default: the fastest)")
+    p.add_argument("-careful", action="store_true",
+        help="without the authors' way, which takes more than 12 GiB for CLIP-LoRA")
+    p.add_argument("-config", action="append", choices=CAREFUL,
+        help="a careful way; more than once for several (default: the fastest)")
     return p.parse_args()
 
 
@@ -87,14 +89,16 @@ def prepare(tmp):
     if p.returncode:
         sys.exit(p.stderr)
     vocabulary = p.stdout.splitlines()[-1]
-    return ["-model", str(tmp / "model.pt"), "-activation", "quickgelu", "-vocab", vocabulary, "-dataset", str(tmp / "data"),
+    return ["-model", str(tmp / "model.pt"), "-activation", "quickgelu", "-vocab", vocabulary, "-dataset",
+        str(tmp / "data"),
             "-zeroshot=false"]
 
 
 def ours(binary, flags, what, threads, tmp, env, cpu):
     """Seconds a step and MiB of a run."""
     out = tmp / f"run-{time.monotonic_ns()}"
-    command = [binary, "train", "-json", "-method", what, "-out", str(out), "-workers", str(threads), *flags, *ARGS[what]]
+    command = [binary, "train", "-json", "-method", what, "-out", str(out), "-workers", str(threads), *flags,
+        *ARGS[what]]
     with tempfile.TemporaryFile("w+") as errors:
         p = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
         ends, images = [], 0
@@ -119,7 +123,8 @@ def start(tools, name, what, threads, env):
     """PyTorch, with a step made."""
     c = CONFIGS[name]
     env = env | peers.KEEP_MEMORY | ({"LD_PRELOAD": tools.intel} if c["intel"] else {})
-    request = {"method": what, "threads": threads, "compiled": c["compiled"], "released": c["released"], "names": [n.replace("_", " ") for n in NAMES]}
+    request = {"method": what, "threads": threads, "compiled": c["compiled"], "released": c["released"],
+        "names": [n.replace("_", " ") for n in NAMES]}
     w = peers.Worker("methods_torch.py", request, env)
     begin = time.monotonic()
     w.answer()

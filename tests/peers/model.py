@@ -79,7 +79,8 @@ class OneDNN(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         x, weight = ctx.saved_tensors
-        dx = linear(g, weight.t(), None, ctx.packed if ctx.packed < 0 else ctx.packed + 1) if ctx.needs_input_grad[0] else None
+        dx = linear(g, weight.t(), None, ctx.packed if ctx.packed < 0 else ctx.packed
+            + 1) if ctx.needs_input_grad[0] else None
         dw = g.flatten(0, -2).t() @ x.flatten(0, -2) if ctx.needs_input_grad[1] else None
         return dx, dw, None, None
 
@@ -144,7 +145,8 @@ class ViT(torch.nn.Module):
 
     def forward(self, images):
         x = self.conv1(images).flatten(2).transpose(1, 2)
-        x = torch.cat([self.class_embedding.to(x.dtype).expand(len(x), 1, -1), x], 1) + self.positional_embedding.to(x.dtype)
+        x = torch.cat([self.class_embedding.to(x.dtype).expand(len(x), 1, -1), x],
+            1) + self.positional_embedding.to(x.dtype)
         x = self.blocks(self.ln_pre(x))
         return self.ln_post(x[:, 0]) @ self.proj
 
@@ -236,7 +238,8 @@ def check():
 
     def gradients(**options):
         found = []
-        adam, torch.optim.Adam.step = torch.optim.Adam.step, lambda self: found.extend(p.grad for p in self.param_groups[0]["params"])
+        adam, torch.optim.Adam.step = torch.optim.Adam.step, lambda self: found.extend(p.grad
+            for p in self.param_groups[0]["params"])
         step("ViT-B-32", 2, amt=True, **options)()
         torch.optim.Adam.step = adam
         return found

@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
-"""What opening a checkpoint takes: processors' time, clock and peak memory of `fewshot encode -text`, which reads both
-encoders, beside reading the file into memory once, and of `fewshot info`.
+"""What opening a checkpoint takes: processors' time, clock and peak memory of `fewshot encode -text`, which reads both encoders, beside
+reading the file into memory once, and of `fewshot info`.
 
     python tests/peers/opening.py [-sizes ViT-B-16,ViT-L-14] [-dtypes float16,float32] [-forms safetensors,bin,pt] [-rounds 5] [-folder FOLDER]
 
-needs Go, torch, safetensors and about 10 GB of disk below FOLDER, which is a temporary one unless given. Files are of
-random weights. "cold" is with the file out of the system's cache. "floor" is the clock of a process whose threads,
-one a processor, read the file and write as many bytes as the weights have in float32 to fresh memory in huge pages,
-whatever they may write: no program that opens the file so can take less. "python" and "start" are what the processes
-take that have nothing to open: an interpreter, part of "read" and "floor", and `fewshot encode -text` of the small
-model in the program, part of "open" with a text's encoding. "over" is the peak of memory beyond the weights in
-float32.
+needs Go, torch, safetensors and about 10 GB of disk below FOLDER, which is a temporary one unless given. Files are of random weights. "cold" is with
+the file out of the system's cache. "floor" is the clock of a process whose threads, one a processor, read the file and write as many bytes as the weights
+have in float32 to fresh memory in huge pages, whatever they may write: no program that opens the file so can take less. "python" and "start" are what the
+processes take that have nothing to open: an interpreter, part of "read" and "floor", and `fewshot encode -text` of the small model in the program, part of
+"open" with a text's encoding. "over" is the peak of memory beyond the weights in float32.
 """
 
 import argparse
@@ -29,8 +27,8 @@ import peers
 
 
 def spent(command, env={}):
-    """Seconds of the clock and of the processors, and the peak of memory in MB. (The peak is at least that of this
-    process, which therefore loads no library.)"""
+    """Seconds of the clock and of the processors, and the peak of memory in MB. (The peak is at least that of this process, which
+    therefore loads no library.)"""
     start = time.perf_counter()
     p = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=peers.BARE | env)
     _, status, used = os.wait4(p.pid, 0)

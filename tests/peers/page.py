@@ -39,7 +39,8 @@ def check(what, ok, seen=""):
 
 def browser(downloads):
     o = webdriver.ChromeOptions()
-    for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1000,760", "--force-device-scale-factor=1",
+    for a in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1000,760",
+            "--force-device-scale-factor=1",
               "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--user-data-dir={downloads}"):
         o.add_argument(a)
     o.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -62,10 +63,12 @@ def main():
         runs = a.runs
         if not runs:
             runs = tmp / "runs"
-            subprocess.run([program, "train", "-dataset", "synth:scenes", "-epochs", "1", "-out", runs / "scenes"], **quiet)
+            subprocess.run([program, "train", "-dataset", "synth:scenes", "-epochs", "1", "-out", runs / "scenes"],
+                **quiet)
         subprocess.run([program, "data", "export", "-dataset", "synth:scenes", "-out", tmp / "data"], **quiet)
         image = pathlib.Path(a.image) if a.image else sorted((tmp / "data").rglob("*.png"))[0]
-        server = subprocess.Popen([program, "serve", "-models", runs, "-listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen([program, "serve", "-models", runs, "-listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
+            text=True)
         try:
             for line in server.stdout:
                 if line.startswith("serving on "):
@@ -98,19 +101,27 @@ def page(d, address, image, screenshot):
     rows = shown(d, wait)
     want = json.load(urllib.request.urlopen(urllib.request.Request(f"{address}/compare/{task}", image.read_bytes())))
     check("bars are the server's answer", [r[0] for r in rows] == [s["label"] for s in want["tuned"]], (rows, want))
-    check("in percent", abs(float(rows[0][1].split()[0]) - 100 * want["tuned"][0]["score"]) < 0.06, (rows[0], want["tuned"][0]))
-    check("the untouched model beside it", abs(float(rows[0][2].split()[0]) - 100 * want["untouched"][0]["score"]) < 0.06, rows[0])
-    widths = [float(e.get_attribute("style").split(":")[1].strip(" %;")) for e in d.find_elements(By.CSS_SELECTOR, "td.tuned .bar")]
-    check("bars as long as they say", all(abs(w - 100 * s["score"]) < 0.01 for w, s in zip(widths, want["tuned"])), widths)
-    check("said in words", "untouched model" in d.find_element(By.ID, "status").text, d.find_element(By.ID, "status").text)
+    check("in percent", abs(float(rows[0][1].split()[0]) - 100 * want["tuned"][0]["score"]) < 0.06,
+        (rows[0], want["tuned"][0]))
+    check("the untouched model beside it",
+        abs(float(rows[0][2].split()[0]) - 100 * want["untouched"][0]["score"]) < 0.06, rows[0])
+    widths = [float(e.get_attribute("style").split(":")[1].strip(" %;"))
+        for e in d.find_elements(By.CSS_SELECTOR, "td.tuned .bar")]
+    check("bars as long as they say", all(abs(w - 100 * s["score"]) < 0.01 for w, s in zip(widths, want["tuned"])),
+        widths)
+    check("said in words", "untouched model" in d.find_element(By.ID, "status").text,
+        d.find_element(By.ID, "status").text)
     picture = d.find_element(By.ID, "picture")
-    check("the picture is shown, with a text", picture.is_displayed() and picture.get_attribute("alt") != "" and d.execute_script("return arguments[0].naturalWidth", picture) > 0)
+    check("the picture is shown, with a text", picture.is_displayed() and picture.get_attribute("alt") != ""
+        and d.execute_script("return arguments[0].naturalWidth", picture) > 0)
     if screenshot:
         for scheme in ("light", "dark"):
-            d.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            d.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme",
+                "value": scheme}]})
             d.save_screenshot(screenshot.replace(".png", f"-{scheme}.png"))
     for scheme in ("light", "dark"):
-        d.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        d.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme",
+            "value": scheme}]})
         for what, element in (("text", "body"), ("hints", ".hint"), ("what is said", "#status"), ("errors", "#error")):
             ratio = contrast(d, element)
             check(f"{scheme}: {what} stand out ({ratio:.1f})", ratio >= 4.5, ratio)
@@ -124,7 +135,8 @@ def page(d, address, image, screenshot):
     print("no picture")
     d.execute_script(GIVE, base64.b64encode(b"no picture").decode(), "drop")
     wait.until(lambda d: d.find_element(By.ID, "error").text)
-    check("the server's words", "unknown format" in d.find_element(By.ID, "error").text and not d.find_element(By.ID, "result").is_displayed(), d.find_element(By.ID, "error").text)
+    check("the server's words", "unknown format" in d.find_element(By.ID, "error").text and not d.find_element(By.ID,
+        "result").is_displayed(), d.find_element(By.ID, "error").text)
 
     print("by the keyboard alone")
     d.refresh()
@@ -150,7 +162,8 @@ def page(d, address, image, screenshot):
     print("a narrow window")
     d.set_window_size(400, 800)
     check("nothing sticks out", d.execute_script("return document.documentElement.scrollWidth <= innerWidth"))
-    log = [e for e in d.get_log("browser") if e["level"] == "SEVERE" and "422" not in e["message"] and "400" not in e["message"]]
+    log = [e for e in d.get_log("browser") if e["level"] == "SEVERE" and "422" not in e["message"]
+        and "400" not in e["message"]]
     check("nothing in the console", not log, log)
     asked = set()
     for e in d.get_log("performance"):
@@ -163,16 +176,20 @@ def page(d, address, image, screenshot):
 
 def shown(d, wait):
     """The rows of the answer, once it is there."""
-    wait.until(lambda d: d.find_element(By.ID, "result").is_displayed() and d.find_element(By.ID, "status").text != "Looking …")
-    return [[c.text for c in r.find_elements(By.CSS_SELECTOR, "th, td")] for r in d.find_elements(By.CSS_SELECTOR, "#rows tr")]
+    wait.until(lambda d: d.find_element(By.ID, "result").is_displayed() and d.find_element(By.ID,
+        "status").text != "Looking …")
+    return [[c.text for c in r.find_elements(By.CSS_SELECTOR, "th, td")]
+        for r in d.find_elements(By.CSS_SELECTOR, "#rows tr")]
 
 
 def named(d):
     """Every control has a role and a name, as a screen reader is told them."""
     tree = d.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     controls = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in tree if not n.get("ignored") and
-                any(p["name"] == "focusable" and p["value"]["value"] for p in n.get("properties", [])) and n["role"]["value"] not in ("RootWebArea", "MenuListOption", "option")]
-    check(f"names of {len(controls)} controls: {controls}", len(controls) >= 2 and all(name for _, name in controls), controls)
+                any(p["name"] == "focusable" and p["value"]["value"] for p in n.get("properties", []))
+                and n["role"]["value"] not in ("RootWebArea", "MenuListOption", "option")]
+    check(f"names of {len(controls)} controls: {controls}", len(controls) >= 2 and all(name for _, name in controls),
+        controls)
 
 
 def contrast(d, element):

@@ -28,10 +28,12 @@ BARE = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "O
 
 # glibc gives large blocks back to the system and takes them again one page fault at a time; these settings keep them.
 # jemalloc, tcmalloc and huge pages were no faster.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(64 << 20)}
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(16 << 30), "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20)}
 
 # Settings of each library, and of Go, that leave the instructions of AVX-512 alone.
-AVX2 = {"OPENBLAS_CORETYPE": "Haswell", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
+AVX2 = {"OPENBLAS_CORETYPE": "Haswell", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2",
         "GODEBUG": "cpu.avx512f=off"}
 
 
@@ -74,7 +76,8 @@ class Tools:
         if shutil.which("gcc"):
             self.intel = os.path.join(self.folder.name, "intel.so")
             source = "int mkl_serv_intel_cpu_true(void) { return 1; }"
-            subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", self.intel], input=source, text=True, check=True)
+            subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", self.intel], input=source, text=True,
+                check=True)
 
     def bench(self, threads, *flags, env={}):
         """The result of a run of fewshot bench."""
@@ -89,7 +92,8 @@ class Worker:
     """A process that has got something ready and does it on demand."""
 
     def __init__(self, script, request, env):
-        self.process = subprocess.Popen([sys.executable, str(ROOT / "tests/peers" / script), json.dumps(request)], env=env, stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([sys.executable, str(ROOT / "tests/peers" / script), json.dumps(request)],
+            env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def answer(self):
@@ -186,7 +190,8 @@ def compare(tools, configs, kind, a, match, title, micro=None, **options):
     if that is asked for."""
     if a.plain and CONFIGS["eager"] not in configs:
         configs = [CONFIGS["eager"], *configs]
-    workers = [start(tools, c, a.threads, kind, AVX2 if a.avx2 else {}, bf16=a.bf16, batch=a.batch, model=a.model, **options) for c in configs]
+    workers = [start(tools, c, a.threads, kind, AVX2 if a.avx2 else {}, bf16=a.bf16, batch=a.batch, model=a.model,
+        **options) for c in configs]
     flags = ["-only", kind, "-arch", a.model, "-batch", str(a.batch), "-rounds", "1", "-match", match]
     if a.bf16:
         flags += ["-precision", "bf16"]
@@ -194,7 +199,8 @@ def compare(tools, configs, kind, a, match, title, micro=None, **options):
         flags += ["-strassen=false"]
     if micro is not None:
         flags += ["-micro-batch", str(micro)]
-    seconds, rate = ("cpu", lambda c: a.batch / c["cpu_seconds"]) if a.cpu else ("seconds", lambda c: c["images_per_second"])
+    seconds, rate = ("cpu", lambda c: a.batch / c["cpu_seconds"]) if a.cpu else ("seconds",
+        lambda c: c["images_per_second"])
     theirs, ours = [[] for _ in workers], []
     for i in range(a.rounds):
         for w, answers in zip(workers, theirs):
@@ -211,7 +217,8 @@ def compare(tools, configs, kind, a, match, title, micro=None, **options):
         f"{title}, {a.model}, batch {a.batch}, {'bf16' if a.bf16 else 'float32'}, {a.threads} threads, "
         f"{'AVX2, ' if a.avx2 else ''}{'by time of processors, ' if a.cpu else ''}{a.rounds} rounds",
         Side("fewshot", [rate(c) for c in ours], max(c.get("peak_rss_bytes", 0) for c in ours) / 2**20),
-        [Side(f"PyTorch ({c.name})", [a.batch / t[seconds] for t in answers], max(t["rss_mib"] for t in answers)) for c, answers in zip(configs, theirs)],
+        [Side(f"PyTorch ({c.name})", [a.batch / t[seconds] for t in answers], max(t["rss_mib"] for t in answers))
+            for c, answers in zip(configs, theirs)],
         f", tensors {last['peak_bytes'] / 2**20:.0f} MiB, {100 * share:.0f} % of the peak, {last['mallocs']:.0f} allocations",
     )
 
@@ -241,7 +248,8 @@ def has_bf16():
         return False
 
 
-def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config", "plain", "ordinary", "avx2", "cpu")):
+def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16", "config", "plain", "ordinary", "avx2",
+        "cpu")):
     """The flags that the scripts share."""
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, options in {
@@ -253,8 +261,10 @@ def arguments(doc, batch=32, only=("model", "batch", "threads", "rounds", "bf16"
         "plain": {"action": "store_true", "help": "measure PyTorch as it comes, too"},
         "ordinary": {"action": "store_true", "help": "fewshot without Strassen's algorithm"},
         "avx2": {"action": "store_true", "help": "everybody as on a processor without AVX-512"},
-        "cpu": {"action": "store_true", "help": "compare time of processors, which other programs on the machine disturb less: with -threads 1"},
-        "config": {"action": "append", "choices": list(CONFIGS), "help": "how to run PyTorch; more than once for several (default: try all, take "
+        "cpu": {"action": "store_true",
+            "help": "compare time of processors, which other programs on the machine disturb less: with -threads 1"},
+        "config": {"action": "append", "choices": list(CONFIGS),
+            "help": "how to run PyTorch; more than once for several (default: try all, take "
                    "the fastest of PyTorch as it is installed, and of all)"},
     }.items():
         if name in only:

@@ -61,7 +61,8 @@ def main():
 
         together = Sum()
         sets = [w for m in METHODS if epochs[m] for w in ("-set", f"{m}:epochs={a.epochs}")]
-        together.run(fewshot, "plan", "-methods", ",".join(["zero-shot", *METHODS]), "-datasets", ",".join("synth:" + t for t in tasks),
+        together.run(fewshot, "plan", "-methods", ",".join(["zero-shot", *METHODS]), "-datasets",
+            ",".join("synth:" + t for t in tasks),
                      "-seeds", a.seeds, *sets, "-out", tmp / "plan.jsonl")
         together.run(fewshot, "run", tmp / "plan.jsonl")
         planned = {}
@@ -76,13 +77,15 @@ def main():
             for s in seeds:
                 for m in METHODS:
                     out = tmp / "alone" / f"{m}-{t}-{s}"
-                    apart.run(fewshot, "train", "-method", m, "-dataset", "synth:" + t, "-seed", s, *epochs[m], f"-zeroshot={str(a.zeroshot).lower()}", "-out", out)
+                    apart.run(fewshot, "train", "-method", m, "-dataset", "synth:" + t, "-seed", s, *epochs[m],
+                        f"-zeroshot={str(a.zeroshot).lower()}", "-out", out)
                     was = planned[m, "synth:" + t, int(s)]
                     if (out / "tuned.safetensors").read_bytes() != (was / "tuned.safetensors").read_bytes() or result(out)["test"] != result(was)["test"]:
                         differ.append(out.name)
         apart.show(f"{len(tasks)} zeroshot, {len(tasks) * len(seeds) * len(METHODS)} train")
     print(f"times as fast: {apart.cpu / together.cpu:.2f} by processor time, {apart.wall / together.wall:.2f} by the clock; memory of {together.memory / apart.memory:.2f} of the largest run")
-    print("bytes of what was learned, and accuracies: " + ("equal" if not differ else "DIFFERENT in " + ", ".join(differ)))
+    print("bytes of what was learned, and accuracies: " + ("equal" if not differ else "DIFFERENT in "
+        + ", ".join(differ)))
     sys.exit(bool(differ))
 
 

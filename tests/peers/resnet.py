@@ -116,7 +116,8 @@ class ResNet(torch.nn.Module):
         x = self.blocks(F.avg_pool2d(x, 2)).flatten(2).transpose(1, 2)
         x = torch.cat([x.mean(1, keepdim=True), x], 1) + self.positions
         n, l, w = x.shape
-        q, k, v = (p(t).view(n, -1, self.heads, 64).transpose(1, 2) for p, t in ((self.q, x[:, :1]), (self.k, x), (self.v, x)))
+        q, k, v = (p(t).view(n, -1, self.heads, 64).transpose(1, 2)
+            for p, t in ((self.q, x[:, :1]), (self.k, x), (self.v, x)))
         return self.c(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, w))
 
 
@@ -176,14 +177,16 @@ def serve(request):
         start = time.perf_counter()
         run()
         seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}), flush=True)
+        print(json.dumps({"seconds": seconds, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}),
+            flush=True)
 
 
 class Peer:
     def __init__(self, threads, op, batch, compiled):
         request = {"threads": threads, "op": op, "batch": batch, "compiled": compiled}
         self.name = f"PyTorch, {'compiled' if compiled else 'eager'}"
-        self.process = subprocess.Popen([sys.executable, __file__, "serve", json.dumps(request)], env=BARE | {"OMP_NUM_THREADS": str(threads)} | KEEP_MEMORY,
+        self.process = subprocess.Popen([sys.executable, __file__, "serve", json.dumps(request)],
+            env=BARE | {"OMP_NUM_THREADS": str(threads)} | KEEP_MEMORY,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.process.stdout.readline()
 
@@ -197,7 +200,8 @@ def ours(binary, threads, op, batch):
     """Seconds of the second call, and the most memory of the process."""
     name = f"RN50/op={op}/batch={batch}" + ("/norms=folded" if op == "inference" else "")
     cmd = [binary, "-test.run", "^$", "-test.bench", name.replace("/", "$/^") + "$", "-test.benchtime", "1x"]
-    p = subprocess.Popen(cmd, env=BARE | {"GOMAXPROCS": str(threads)}, cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True)
+    p = subprocess.Popen(cmd, env=BARE | {"GOMAXPROCS": str(threads)}, cwd=ROOT / "tests", stdout=subprocess.PIPE,
+        text=True)
     out = p.stdout.read()
     _, _, usage = os.wait4(p.pid, 0)
     found = re.search(r"(\d+) ns/op", out)
@@ -222,7 +226,8 @@ def main():
             rows = []
             for i in range(a.rounds):
                 rows.append([ours(binary, a.threads, op, batch)] + [peer.ask() for peer in peers])
-                print(f"  round {i + 1}: " + ", ".join(f"{batch / r['seconds']:.2f}" for r in rows[-1]) + " images/s", flush=True)
+                print(f"  round {i + 1}: " + ", ".join(f"{batch / r['seconds']:.2f}" for r in rows[-1]) + " images/s",
+                    flush=True)
             for peer in peers:
                 peer.process.kill()
                 peer.process.wait()
@@ -249,7 +254,8 @@ def check():
             mine.weight.copy_(other.weight)
         pool = theirs.attnpool
         model.positions.copy_(pool.positional_embedding)
-        for mine, other in ((model.q, pool.q_proj), (model.k, pool.k_proj), (model.v, pool.v_proj), (model.c, pool.c_proj)):
+        for mine, other in ((model.q, pool.q_proj), (model.k, pool.k_proj), (model.v, pool.v_proj),
+                (model.c, pool.c_proj)):
             mine.weight.copy_(other.weight)
             mine.bias.copy_(other.bias)
         x = torch.randn(2, 3, 224, 224)

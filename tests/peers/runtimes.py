@@ -29,7 +29,8 @@ def has_avx512():
 def main():
     p = peers.arguments(__doc__, batch=1, only=("model", "batch", "threads", "rounds", "avx2", "cpu", "ordinary"))
     p.add_argument("-int8", action="store_true", help="integers of eight bits")
-    p.add_argument("-runtime", action="append", choices=list(graph.RUNTIMES), help="beside this one alone: several large models take much memory at once")
+    p.add_argument("-runtime", action="append", choices=list(graph.RUNTIMES),
+        help="beside this one alone: several large models take much memory at once")
     a = p.parse_args()
     print(peers.machine())
     tools, workers = peers.Tools(), {}
@@ -37,12 +38,14 @@ def main():
     for name in graph.INT8 if a.int8 else a.runtime or graph.RUNTIMES:
         w = peers.Worker("graph.py", {"runtime": name, "model": a.model, "batch": a.batch, "threads": a.threads}, env)
         try:
-            workers[w.answer() + (" with AVX-512" if name.startswith("ONNX Runtime") and a.avx2 and has_avx512() else "")] = w
+            workers[w.answer() + (" with AVX-512" if name.startswith("ONNX Runtime") and a.avx2 and has_avx512()
+                else "")] = w
         except RuntimeError as e:
             print(f"  {name}: {e}")
             w.close()
     match = "^batch 1, weights packed$" if a.batch == 1 else f"^batch {a.batch}$"
-    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3" if a.batch == 1 else "1", "-match", match,
+    flags = ["-only", "inference", "-arch", a.model, "-batch", str(a.batch), "-rounds", "3" if a.batch == 1 else "1",
+        "-match", match,
              *(["-strassen=false"] if a.ordinary else []), *(["-precision", "int8"] if a.int8 else [])]
     rates = {"fewshot": []}
     for i in range(a.rounds):

@@ -29,7 +29,8 @@ def results(tools, a):
     for model in a.models.split(","):
         for bf16 in a.formats:
             given = peers.named(a.config_bf16 if bf16 else a.config)
-            common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False, "ordinary": a.ordinary, "avx2": a.avx2, "cpu": a.cpu}
+            common = {"model": model, "bf16": bf16, "threads": a.threads, "rounds": a.rounds, "plain": False,
+                "ordinary": a.ordinary, "avx2": a.avx2, "cpu": a.cpu}
             if "inference" in a.only:
                 for batch in (1,) if a.short else (1, 32):
                     yield forward.compare(tools, types.SimpleNamespace(batch=batch, **common), given)
@@ -39,7 +40,8 @@ def results(tools, a):
                 configs = given or peers.choose(tools, a.threads, "step", bf16, model=model, batch=8, amt=False)
                 for batch in (8,) if a.short else map(int, a.batches.split(",")):
                     for amt in (True, False):
-                        yield step.compare(tools, types.SimpleNamespace(batch=batch, amt=amt, **common | {"plain": batch <= 8}), configs)
+                        yield step.compare(tools, types.SimpleNamespace(batch=batch, amt=amt,
+                            **common | {"plain": batch <= 8}), configs)
 
 
 def main():
@@ -48,7 +50,8 @@ def main():
     p.add_argument("-batches", default="8,32", help="images of a step, separated by commas")
     p.add_argument("-only", default="gemm,inference,step", help="kinds, separated by commas")
     p.add_argument("-models", default="ViT-B-16,ViT-B-32", help="separated by commas")
-    p.add_argument("-formats", default="float32,bf16", help="separated by commas; bf16 only where the processor multiplies it")
+    p.add_argument("-formats", default="float32,bf16",
+        help="separated by commas; bf16 only where the processor multiplies it")
     p.add_argument("-short", action="store_true", help="a look at everything")
     a = p.parse_args()
     if a.short:
@@ -59,7 +62,8 @@ def main():
     tools = peers.Tools()
     if "gemm" in a.only:
         for bf16 in a.formats:
-            gemm.table(tools, types.SimpleNamespace(model=a.models.split(",")[0], threads=a.threads, rounds=a.rounds, bf16=bf16, ordinary=a.ordinary), a.avx2)
+            gemm.table(tools, types.SimpleNamespace(model=a.models.split(",")[0], threads=a.threads, rounds=a.rounds,
+                bf16=bf16, ordinary=a.ordinary), a.avx2)
     done = []
     for r in results(tools, a):
         r.show()

@@ -62,7 +62,8 @@ def main():
         form = [sys.executable, "-W", "ignore", files.__file__, folder, "-size", a.size]
         model = subprocess.run(form, stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
         vocabulary = pathlib.Path(importlib.util.find_spec("open_clip").origin).parent / "bpe_simple_vocab_16e6.txt.gz"
-        shared = {"GOMAXPROCS": str(a.threads), "OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2 if a.avx2 else {})
+        shared = {"GOMAXPROCS": str(a.threads), "OMP_NUM_THREADS": str(a.threads)} | peers.KEEP_MEMORY | (peers.AVX2
+            if a.avx2 else {})
         tools = peers.Tools()  # whose folder ends with it
         if a.mkl and tools.intel:
             shared["LD_PRELOAD"] = tools.intel
@@ -70,12 +71,15 @@ def main():
         rows = {"fewshot": [], "PyTorch": []}
         for i in range(a.rounds):
             out = os.path.join(folder, f"run{i}")
-            ours = [tools.fewshot, "train", "-model", model, "-activation", "quickgelu", "-vocab", str(vocabulary), "-data", folder, "-dataset", data, "-method", "r-amt",
+            ours = [tools.fewshot, "train", "-model", model, "-activation", "quickgelu", "-vocab", str(vocabulary),
+                "-data", folder, "-dataset", data, "-method", "r-amt",
                     "-shots", str(SHOTS), "-batch-size", "32", "-epochs", "1", "-workers", str(a.threads), "-out", out]
-            theirs = [sys.executable, "-W", "ignore", str(pathlib.Path(__file__).with_name("whole_torch.py")), model, a.size, data, str(a.threads)]
+            theirs = [sys.executable, "-W", "ignore", str(pathlib.Path(__file__).with_name("whole_torch.py")), model,
+                a.size, data, str(a.threads)]
             rows["fewshot"].append(opening.spent(ours, {k: v for k, v in shared.items() if k != "LD_PRELOAD"}))
             rows["PyTorch"].append(opening.spent(theirs, shared))
-            print(f"  round {i + 1}: " + ", ".join(f"{name} {r[-1][0]:.1f} s, {r[-1][1]:.1f} CPU-s, {r[-1][2]:.0f} MB" for name, r in rows.items()), flush=True)
+            print(f"  round {i + 1}: " + ", ".join(f"{name} {r[-1][0]:.1f} s, {r[-1][1]:.1f} CPU-s, {r[-1][2]:.0f} MB"
+                for name, r in rows.items()), flush=True)
     print(f"\nwhole run, {a.size}, {a.threads} threads{', AVX2' if a.avx2 else ''}{', MKL for Intel' if a.mkl else ''}, {a.rounds} rounds")
     for name, r in rows.items():
         clock, cpu, peak = (statistics.median(c) for c in zip(*r))

@@ -37,7 +37,8 @@ def visual(read):
     net = clip.encoder(size)
     names = {}
     for name in net.state_dict():
-        ours = name.replace("blocks.", "transformer.resblocks.").replace(".in_proj.", ".attn.in_proj_").replace(".out_proj.", ".attn.out_proj.")
+        ours = name.replace("blocks.", "transformer.resblocks.").replace(".in_proj.",
+            ".attn.in_proj_").replace(".out_proj.", ".attn.out_proj.")
         names[name] = "visual." + ours.replace(".c_fc.", ".mlp.c_fc.").replace(".c_proj.", ".mlp.c_proj.")
     net.load_state_dict({name: read(theirs).float() for name, theirs in names.items()})
     return net
@@ -46,9 +47,11 @@ def visual(read):
 def class_features(read, names, texts):
     """Features of texts; the text encoder ends with this function."""
     config = open_clip.get_model_config("ViT-L-14" if "L" in size else "ViT-B-32")["text_cfg"]
-    encoder = open_clip.transformer.TextTransformer(width=config["width"], heads=config["heads"], layers=config["layers"], output_dim=clip.SIZES[size].embed,
+    encoder = open_clip.transformer.TextTransformer(width=config["width"], heads=config["heads"],
+        layers=config["layers"], output_dim=clip.SIZES[size].embed,
                                                     act_layer=open_clip.transformer.QuickGELU)
-    encoder.load_state_dict({name: read(name).float() for name in names if not name.startswith("visual.") and name != "logit_scale"})
+    encoder.load_state_dict({name: read(name).float() for name in names if not name.startswith("visual.")
+        and name != "logit_scale"})
     with torch.no_grad():
         return F.normalize(encoder.eval()(open_clip.tokenize(texts)), dim=-1), read("logit_scale").float().exp().item()
 
@@ -65,7 +68,8 @@ def accuracy(net, batches, classes):
 def main():
     torch.set_num_threads(threads)
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    crop = T.Compose([T.RandomResizedCrop(224, (0.08, 1), interpolation=T.InterpolationMode.BICUBIC), T.RandomHorizontalFlip(), T.ToTensor(), T.Normalize(mean, std)])
+    crop = T.Compose([T.RandomResizedCrop(224, (0.08, 1), interpolation=T.InterpolationMode.BICUBIC),
+        T.RandomHorizontalFlip(), T.ToTensor(), T.Normalize(mean, std)])
     train, tests = Pictures("train", crop), Pictures("test", image_transform(224, is_train=False, mean=mean, std=std))
     tests = DataLoader(tests, 100, num_workers=threads)
     train = DataLoader(train, 32, shuffle=True, drop_last=True, num_workers=threads)

@@ -23,4 +23,5 @@ for _ in sys.stdin:
         call()
         calls += 1
     seconds, cpu = (time.perf_counter() - start) / calls, (time.process_time() - cpu) / calls
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}), flush=True)
+    print(json.dumps({"seconds": seconds, "cpu": cpu,
+        "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}), flush=True)

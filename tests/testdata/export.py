@@ -43,14 +43,17 @@ if os.path.exists(at("transformers")):
     assert model.dtype == torch.float32
     show("transformers-image", model.get_image_features(pixel_values=torch.tensor(normal)).pooler_output, image)
     show("transformers-text", model.get_text_features(input_ids=torch.tensor(ids)).pooler_output, text)
-    show("transformers-logits", model(input_ids=torch.tensor(ids), pixel_values=torch.tensor(normal)).logits_per_image, logits)
+    show("transformers-logits", model(input_ids=torch.tensor(ids), pixel_values=torch.tensor(normal)).logits_per_image,
+        logits)
     processor = transformers.AutoProcessor.from_pretrained(at("transformers"))
-    for tokenizer in processor.tokenizer, transformers.CLIPTokenizer(at("transformers", "vocab.json"), at("transformers", "merges.txt")):
+    for tokenizer in processor.tokenizer, transformers.CLIPTokenizer(at("transformers", "vocab.json"),
+            at("transformers", "merges.txt")):
         assert tokenizer(want["texts"])["input_ids"] == want["ids"], tokenizer
     assert processor.tokenizer("a photo " * 40, truncation=True)["input_ids"].__len__() == 24
     pil = transformers.AutoProcessor.from_pretrained(at("transformers"), backend="pil")
     show("transformers-pixels", pil(images=picture, return_tensors="pt")["pixel_values"][0], normal[0])
-    scores = transformers.pipeline("zero-shot-image-classification", at("transformers"))(picture, candidate_labels=want["texts"], hypothesis_template="{}")
+    scores = transformers.pipeline("zero-shot-image-classification", at("transformers"))(picture,
+        candidate_labels=want["texts"], hypothesis_template="{}")
     assert len({round(s["score"], 4) for s in scores}) > 1, scores
 
 import open_clip
@@ -84,7 +87,8 @@ both = len(graphs) > 1 and onnxruntime.InferenceSession(at("onnx", "onnx", "mode
 length = max(len(i) for i in want["ids"])
 for feed in (ids, ids[:, :length]) if both else ():
     got = dict(zip([o.name for o in both.get_outputs()],
-                   both.run(None, {"pixel_values": normal[:2], "input_ids": feed, "attention_mask": np.ones_like(feed)})))
+                   both.run(None, {"pixel_values": normal[:2], "input_ids": feed,
+                       "attention_mask": np.ones_like(feed)})))
     show("onnx-image", got["image_embeds"], unit(image)[:2])
     show("onnx-text", got["text_embeds"], unit(text))
     show("onnx-logits", got["logits_per_image"], logits[:2])

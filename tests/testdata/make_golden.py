@@ -37,7 +37,8 @@ def build():
     format."""
     torch.manual_seed(5)
     vision = CLIPVisionCfg(layers=[1, 2, 1, 1], width=2, head_width=64, image_size=SIZE)
-    model = CLIP(EMBED, vision, CLIPTextCfg(context_length=8, vocab_size=20, width=64, heads=1, layers=1), quick_gelu=True)
+    model = CLIP(EMBED, vision, CLIPTextCfg(context_length=8, vocab_size=20, width=64, heads=1, layers=1),
+        quick_gelu=True)
     with torch.no_grad():
         for name, p in list(model.named_parameters()) + list(model.named_buffers()):
             if name.endswith("running_var"):
@@ -81,7 +82,8 @@ def run(dtype):
     logits = model.logit_scale.exp() * F.normalize(features, dim=-1) @ text.T
     weights = (2 * Key(WEIGHTS_KEY).name("weights").uniform(2, EMBED) - 1).to(dtype)
     scalar = (features * weights).sum()
-    params = {"visual." + n: p for n, p in visual.named_parameters() if n != "attnpool.k_proj.bias"}  # its gradient is 0 but for rounding
+    params = {"visual." + n: p for n, p in visual.named_parameters()
+        if n != "attnpool.k_proj.bias"}  # its gradient is 0 but for rounding
     grads = torch.autograd.grad(scalar, [x, *params.values()])
     out = {k: v.detach() for k, v in maps.items()}
     out |= {"attention_pool": features, "logits_per_image": logits, "scalar": scalar, "image_gradient": grads[0]}
@@ -97,7 +99,8 @@ def resnet():
             out[group][rest] = number(v)
         else:
             out[name] = number(v)
-    out |= {"tokens": tokens(8, 20).tolist(), "images": {"key": IMAGES_KEY, "n": 2, "size": SIZE}, "scalar_weights_key": WEIGHTS_KEY}
+    out |= {"tokens": tokens(8, 20).tolist(), "images": {"key": IMAGES_KEY, "n": 2, "size": SIZE},
+        "scalar_weights_key": WEIGHTS_KEY}
     return out | {"float32": {k: apart(y[k], x[k]) for k in x}}
 
 
@@ -134,6 +137,7 @@ if __name__ == "__main__":
     write("resnet.json", resnet())
     rows, resized = positions()
     # What says how large a patch is, and that the first position is no patch's.
-    others = {"visual.conv1.weight": torch.zeros(8, 3, 4, 4, dtype=torch.float16), "visual.class_embedding": torch.zeros(8)}
+    others = {"visual.conv1.weight": torch.zeros(8, 3, 4, 4, dtype=torch.float16),
+        "visual.class_embedding": torch.zeros(8)}
     safetensors.torch.save_file({"visual.positional_embedding": rows} | others, OUT / "vit.safetensors", versions)
     write("positions.json", resized)

@@ -378,7 +378,8 @@ def check_golden():
     def relative(got, want):
         return abs(got - want) / abs(want)
 
-    worst = max(worst, relative(ce.item(), want["ce"]), relative(kd.item(), want["kd"]), relative((task - ce).item(), want["penalty"]))
+    worst = max(worst, relative(ce.item(), want["ce"]), relative(kd.item(), want["kd"]),
+        relative((task - ce).item(), want["penalty"]))
     for n, s in tuning.scores.items():
         w = want["tensors"]["visual." + n]
         p = purity(c[n], b[n], 1e-8)
@@ -405,7 +406,8 @@ def main():
     torch.set_num_threads(1)
     OUT.mkdir(exist_ok=True)
     check_golden()
-    versions = {"torch": torch.__version__, "open_clip": open_clip.__version__, "transformers": transformers.__version__}
+    versions = {"torch": torch.__version__, "open_clip": open_clip.__version__,
+        "transformers": transformers.__version__}
 
     vision = dict(layers=2, width=128, head_width=64, patch_size=4, image_size=16)
     text = dict(context_length=16, vocab_size=128, width=64, heads=1, layers=2)
@@ -452,7 +454,8 @@ def main():
             tuning_fixture("amt paper", *fixed, ATTENTION, lr=1.3e-3, seed=1, leak=0, eps=0, penalty=0),
             tuning_fixture("amt released", *fixed, STEM + ATTENTION, lr=1.3e-3, seed=1, leak=0, eps=1e-8, penalty=1e-4),
             tuning_fixture("r-amt paper", *fixed, ATTENTION, lr=1.3e-3, seed=1, leak=1, eps=0, penalty=0),
-            tuning_fixture("r-amt released", *fixed, STEM + ATTENTION, lr=1.3e-3, seed=2, leak=0.3, eps=1e-8, penalty=1e-4),
+            tuning_fixture("r-amt released", *fixed, STEM + ATTENTION, lr=1.3e-3, seed=2, leak=0.3, eps=1e-8,
+                penalty=1e-4),
         ],
     })
     for f in OUT.rglob("*"):
@@ -464,12 +467,15 @@ def to_huggingface(model, vision, text):
     """The same weights in transformers' classes."""
     end = text["vocab_size"] - 1
     config = transformers.CLIPConfig(
-        vision_config=dict(hidden_size=vision["width"], intermediate_size=4 * vision["width"], num_hidden_layers=vision["layers"],
+        vision_config=dict(hidden_size=vision["width"], intermediate_size=4 * vision["width"],
+            num_hidden_layers=vision["layers"],
                            num_attention_heads=vision["width"] // vision["head_width"], image_size=vision["image_size"],
                            patch_size=vision["patch_size"], hidden_act="quick_gelu"),
-        text_config=dict(hidden_size=text["width"], intermediate_size=4 * text["width"], num_hidden_layers=text["layers"],
+        text_config=dict(hidden_size=text["width"], intermediate_size=4 * text["width"],
+            num_hidden_layers=text["layers"],
                          num_attention_heads=text["heads"], vocab_size=text["vocab_size"], hidden_act="quick_gelu",
-                         max_position_embeddings=text["context_length"], bos_token_id=end - 1, eos_token_id=end, pad_token_id=0),
+                         max_position_embeddings=text["context_length"], bos_token_id=end - 1, eos_token_id=end,
+                         pad_token_id=0),
         projection_dim=model.text_projection.shape[1])
     hf = transformers.CLIPModel(config)
     src = {n: p.detach().float() for n, p in model.state_dict().items()}

@@ -43,13 +43,16 @@ def texts():
     for i in range(600):
         parts = r.sample(names, r.randint(2, 5))
         yield r.choice([" ", "  ", ", ", "\n", "\t", " \u3000", "-", "／", "… "]).join(parts)
-    letters = [c for c in map(chr, range(0x20, 0x1FBFF)) if unicodedata.category(c)[0] not in "C" or c in "\u200b\u200d\ufeff"]
+    letters = [c for c in map(chr, range(0x20, 0x1FBFF)) if unicodedata.category(c)[0] not in "C"
+        or c in "\u200b\u200d\ufeff"]
     for i in range(600):
         yield "".join(r.choice(letters) for _ in range(r.randint(1, 12)))
     for i in range(300):  # neighbours, which are of one script
         at = r.randrange(len(letters) - 40)
-        yield "".join(r.choice(letters[at:at + 40]) for _ in range(r.randint(1, 20))) + r.choice(["", " ", "1,000", "é", "e\u0301", "ﬁ", "👩‍👩‍👧"])
-    yield from ["", " ", "   a   b  ", "\u2581a", "<s>", "</s> a", "<unk>", "<0x41>", "[INST] x [/INST]", "a" * 300, "ab" * 150, "\r\n", "１２３", "Å", "ﷺ", "ß" * 20]
+        yield "".join(r.choice(letters[at:at + 40]) for _ in range(r.randint(1, 20))) + r.choice(["", " ", "1,000", "é",
+            "e\u0301", "ﬁ", "👩‍👩‍👧"])
+    yield from ["", " ", "   a   b  ", "\u2581a", "<s>", "</s> a", "<unk>", "<0x41>", "[INST] x [/INST]", "a" * 300,
+        "ab" * 150, "\r\n", "１２３", "Å", "ﷺ", "ß" * 20]
 
 
 def main():

@@ -104,7 +104,8 @@ def save_folder(path, weights, **files):
             json.dump(content, f, indent=1)
     for name, state in weights.items():
         if name.endswith(".safetensors"):
-            safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, os.path.join(path, name), {"format": "pt"})
+            safetensors.torch.save_file({k: v.contiguous() for k, v in state.items()}, os.path.join(path, name),
+                {"format": "pt"})
         else:
             torch.save(state, os.path.join(path, name))
 
@@ -118,10 +119,12 @@ clip.load_state_dict(vit)
 expected["vit"] = dict(
     digest=digest(vit),
     shapes={k: list(v.shape) for k, v in sorted(vit.items())},
-    values={k: vit[k].flatten().tolist() for k in ("visual.proj", "text_projection", "logit_scale", "visual.transformer.resblocks.1.attn.in_proj_weight")},
+    values={k: vit[k].flatten().tolist() for k in ("visual.proj", "text_projection", "logit_scale",
+        "visual.transformer.resblocks.1.attn.in_proj_weight")},
 )
 half = {k: openai_half(k, v) for k, v in vit.items()}
-scalars = dict(input_resolution=torch.tensor(SIZE), context_length=torch.tensor(CONTEXT), vocab_size=torch.tensor(VOCAB))
+scalars = dict(input_resolution=torch.tensor(SIZE), context_length=torch.tensor(CONTEXT),
+    vocab_size=torch.tensor(VOCAB))
 
 save_script({**half, **scalars}, set(vit), "vit_script.pt")
 torch.save(collections.OrderedDict(half), "vit_half.pt")
@@ -135,8 +138,11 @@ safetensors.torch.save_file(vit, "vit.safetensors", {"activation": "quickgelu"})
 
 # The same model as transformers has it.
 config = transformers.CLIPConfig(
-    vision_config=dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, projection_dim=EMBED, num_hidden_layers=LAYERS, num_attention_heads=1, image_size=SIZE, patch_size=PATCH),
-    text_config=dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, projection_dim=EMBED, num_hidden_layers=TEXT_LAYERS, num_attention_heads=1, vocab_size=VOCAB, max_position_embeddings=CONTEXT, bos_token_id=VOCAB - 2, eos_token_id=VOCAB - 1, pad_token_id=0),
+    vision_config=dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, projection_dim=EMBED, num_hidden_layers=LAYERS,
+        num_attention_heads=1, image_size=SIZE, patch_size=PATCH),
+    text_config=dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, projection_dim=EMBED,
+        num_hidden_layers=TEXT_LAYERS, num_attention_heads=1, vocab_size=VOCAB, max_position_embeddings=CONTEXT,
+        bos_token_id=VOCAB - 2, eos_token_id=VOCAB - 1, pad_token_id=0),
     projection_dim=EMBED,
 )
 
@@ -159,8 +165,10 @@ def to_transformers(state):
         else:
             side = "vision_model." if k.startswith("visual.") else "text_model."
             k = k.removeprefix("visual.")
-            for a, b in (("transformer.resblocks", "encoder.layers"), ("ln_pre", "pre_layrnorm"), ("ln_post", "post_layernorm"), ("ln_final", "final_layer_norm"),
-                         ("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"), ("mlp.c_fc", "mlp.fc1"), ("mlp.c_proj", "mlp.fc2"), ("attn.", "self_attn.")):
+            for a, b in (("transformer.resblocks", "encoder.layers"), ("ln_pre", "pre_layrnorm"),
+                    ("ln_post", "post_layernorm"), ("ln_final", "final_layer_norm"),
+                         ("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"), ("mlp.c_fc", "mlp.fc1"),
+                         ("mlp.c_proj", "mlp.fc2"), ("attn.", "self_attn.")):
                 k = k.replace(a, b)
             if "in_proj_" in k:
                 for part, rows in zip("qkv", v.chunk(3)):
@@ -175,7 +183,8 @@ model = transformers.CLIPModel(config)
 model.load_state_dict(hf)  # strict: the names are transformers' own
 shutil.rmtree("hf", ignore_errors=True)
 model.save_pretrained("hf")
-transformers.CLIPImageProcessor(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE}).save_pretrained("hf")
+transformers.CLIPImageProcessor(size={"shortest_edge": SIZE},
+    crop_size={"height": SIZE, "width": SIZE}).save_pretrained("hf")
 with open("hf/merges.txt", "w") as f:
     f.write("#version: 0.2\ni n\n")
 with open("hf/vocab.json", "w") as f:
@@ -189,7 +198,8 @@ vision_state = {k.removeprefix("vision_model."): v for k, v in hf.items() if k.s
 vision.load_state_dict({k if k in vision.state_dict() else "vision_model." + k: v for k, v in vision_state.items()})
 shutil.rmtree("hf_vision", ignore_errors=True)
 vision.save_pretrained("hf_vision")
-expected["hf_vision"] = dict(digest=digest({k: v for k, v in vit.items() if k.startswith("visual.") and k != "visual.proj"}))
+expected["hf_vision"] = dict(digest=digest({k: v for k, v in vit.items() if k.startswith("visual.")
+    and k != "visual.proj"}))
 
 # The same model as open_clip has it: CustomTextCLIP in a folder, with pickled weights.
 custom = open_clip.model.CustomTextCLIP(EMBED, VISION, TEXT, quick_gelu=True)
@@ -200,13 +210,16 @@ save_folder(
     "open_clip",
     {"open_clip_model.safetensors": {k: v.half() for k, v in renamed.items()}},
     open_clip_config__json={
-        "model_cfg": {"embed_dim": EMBED, "quick_gelu": True, "custom_text": True, "vision_cfg": VISION, "text_cfg": TEXT},
-        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "interpolation": "bicubic", "resize_mode": "shortest"},
+        "model_cfg": {"embed_dim": EMBED, "quick_gelu": True, "custom_text": True, "vision_cfg": VISION,
+            "text_cfg": TEXT},
+        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "interpolation": "bicubic",
+            "resize_mode": "shortest"},
     },
 )
 
 # A ResNet.
-resnet = open_clip.model.CLIP(EMBED, dict(layers=[1, 1, 1, 1], width=2, head_width=64, image_size=32), TEXT, quick_gelu=True)
+resnet = open_clip.model.CLIP(EMBED, dict(layers=[1, 1, 1, 1], width=2, head_width=64, image_size=32), TEXT,
+    quick_gelu=True)
 rn = {k: draw(v.shape) if v.is_floating_point() else v for k, v in resnet.state_dict().items()}
 resnet.load_state_dict(rn)
 expected["rn"] = dict(digest=digest({k: v for k, v in rn.items() if "num_batches_tracked" not in k}))
@@ -214,8 +227,10 @@ torch.save({k: openai_half(k, v) for k, v in rn.items()}, "rn_half.pt")
 
 # Two small archives for tests that flip every bit.
 base = torch.arange(12.0).reshape(3, 4)
-torch.save({"whole": base, "transposed": base.t(), "column": base[:, 1], "empty": torch.zeros(0, 2), "long": torch.tensor([1, 2])}, "views.pt")
-save_script({"visual.proj": draw((2, 3)), "logit_scale": torch.tensor(1.5).half()}, {"visual.proj", "logit_scale"}, "small_script.pt")
+torch.save({"whole": base, "transposed": base.t(), "column": base[:, 1], "empty": torch.zeros(0, 2),
+    "long": torch.tensor([1, 2])}, "views.pt")
+save_script({"visual.proj": draw((2, 3)), "logit_scale": torch.tensor(1.5).half()}, {"visual.proj", "logit_scale"},
+    "small_script.pt")
 
 # A file from before torch 1.6. Its storage keys are memory addresses: it alone differs from run to run.
 torch.save({"a": torch.zeros(2)}, "legacy.pt", _use_new_zipfile_serialization=False)

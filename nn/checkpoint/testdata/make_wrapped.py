@@ -25,9 +25,11 @@ def parameter(t):
 
 
 torch.save(
-    {"epoch": 3, "shape": torch.Size([2, 3]), "seen": {1, 2, "a"}, "device": torch.device("cuda", 1), "dtype": torch.bfloat16,
+    {"epoch": 3, "shape": torch.Size([2, 3]), "seen": {1, 2, "a"}, "device": torch.device("cuda", 1),
+        "dtype": torch.bfloat16,
      "model_state_dict": {"module._orig_mod." + k: parameter(v) for k, v in half.items()},
-     "optimizer_state_dict": {"state": {0: {"step": torch.tensor(7.0)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}},
+     "optimizer_state_dict": {"state": {0: {"step": torch.tensor(7.0)}},
+         "param_groups": [{"lr": 1e-3, "params": [0]}]}},
     "vit_wrapped.pt",
 )
 

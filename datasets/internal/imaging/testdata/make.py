@@ -230,7 +230,8 @@ for depth in (1, 2, 4, 8, 16):
     a = noise(H, W, 1, depth)
     a[0, :4] = [0, 1, (1 << depth) - 1, 300 % (1 << depth)]
     files[f"gray{depth}.png"] = png(W, H, depth, 0, scanlines(a, depth))
-    files[f"gray{depth}-trns.png"] = png(W, H, depth, 0, scanlines(a, depth), chunk(b"tRNS", struct.pack(">H", int(a[3, 3]))))
+    files[f"gray{depth}-trns.png"] = png(W, H, depth, 0, scanlines(a, depth),
+        chunk(b"tRNS", struct.pack(">H", int(a[3, 3]))))
 for depth in (8, 16):
     a = noise(H, W, 3, depth)
     files[f"rgb{depth}.png"] = png(W, H, depth, 2, scanlines(a, depth))
@@ -401,7 +402,8 @@ files["bits16.bmp"] = bmp(w, h, 16, deep)
 files["bits16-565.bmp"] = bmp(w, h, 16, deep, compression=3, masks=(0xF800, 0x7E0, 0x1F))
 files["bits16-555-v4.bmp"] = bmp(w, h, 16, deep, header=108, compression=3, masks=(0x7C00, 0x3E0, 0x1F, 0))
 # Every level of 5 and of 6 bits.
-levels = [np.arange(64, dtype="<u2").view(np.uint8), (np.arange(64, dtype="<u2") << 5).view(np.uint8), (np.arange(64) << 10).astype("<u2").view(np.uint8)]
+levels = [np.arange(64, dtype="<u2").view(np.uint8), (np.arange(64, dtype="<u2") << 5).view(np.uint8),
+    (np.arange(64) << 10).astype("<u2").view(np.uint8)]
 files["bits16-levels.bmp"] = bmp(64, 3, 16, levels)
 files["bits16-565-levels.bmp"] = bmp(64, 3, 16, levels, compression=3, masks=(0xF800, 0x7E0, 0x1F))
 full = [rng.integers(0, 256, 4 * w, dtype=np.uint8) for _ in range(h)]
@@ -418,7 +420,8 @@ for i, masks in enumerate(
         (0, 0, 0, 0),
     )
 ):
-    files[f"bits32-masks{i}.bmp"] = bmp(w, h, 32, full, header=(56, 124)[i % 2] if i else 40, compression=3, masks=masks)
+    files[f"bits32-masks{i}.bmp"] = bmp(w, h, 32, full, header=(56, 124)[i % 2] if i else 40, compression=3,
+        masks=masks)
 rgb24 = [rng.integers(0, 256, 3 * w, dtype=np.uint8) for _ in range(h)]
 files["bits24-masks.bmp"] = bmp(w, h, 24, rgb24, header=52, compression=3, masks=(0xFF0000, 0xFF00, 0xFF))
 files["os2.bmp"] = bmp(w, h, 24, rgb24, header=12)
@@ -434,7 +437,8 @@ files["palette-no-offset.bmp"] = bmp(w, h, 8, few, palette=colours[:24], colors=
 data = bytearray(files["palette-six.bmp"])
 struct.pack_into("<I", data, 10, 54)
 files["palette-offset-of-palette.bmp"] = bytes(data)
-files["palette-index-beyond.bmp"] = bmp(w, h, 8, [rng.integers(0, 256, w, dtype=np.uint8) for _ in range(h)], palette=colours[:24], colors=6)
+files["palette-index-beyond.bmp"] = bmp(w, h, 8, [rng.integers(0, 256, w, dtype=np.uint8) for _ in range(h)],
+    palette=colours[:24], colors=6)
 data = bytearray(files["bits16.bmp"])
 struct.pack_into("<i", data, 22, -h)
 files["bits16-top-down.bmp"] = bytes(data)
@@ -465,7 +469,8 @@ pnm("comment.ppm", "6", 255, 3, "# a comment\n# and another 7 8\n")
 for most in (1, 7, 100, 255, 256, 1000, 65535):
     for kind, channels in (("2", 1), ("3", 3), ("5", 1), ("6", 3)):
         pnm(f"{'plain' if kind in '23' else 'raw'}{most}.{'ppm' if channels == 3 else 'pgm'}", kind, most, channels)
-files["plain-comment.ppm"] = files["plain100.ppm"].replace(b" ", b" # eleven 12\n", 20).replace(b"P3\n13 # eleven 12\n", b"P3\n13 ")
+files["plain-comment.ppm"] = files["plain100.ppm"].replace(b" ", b" # eleven 12\n", 20).replace(b"P3\n13 # eleven 12\n",
+    b"P3\n13 ")
 files["beyond-largest.pgm"] = b"P5 2 2 100\n" + bytes([0, 100, 101, 255])
 files["blanks.pgm"] = b"P5\t\r\n 2\v2\f255 " + bytes([1, 2, 3, 4])
 
@@ -538,18 +543,22 @@ for order in ("II", "MM"):
         d = a.reshape(9, 13, samples)
         d = np.concatenate([d[:, :1], d[:, 1:] - d[:, :-1]], 1).astype(e + "u2").reshape(9, -1)
         packed = [zlib.compress(d[y : y + 4].tobytes()) for y in range(0, 9, 4)]
-        files[f"rgb16-{samples}-{order}-predicted.tif"] = tiff_file(order, 13, 9, tags | {259: (3, [8]), 317: (3, [2])}, packed)
+        files[f"rgb16-{samples}-{order}-predicted.tif"] = tiff_file(order, 13, 9, tags | {259: (3, [8]), 317: (3, [2])},
+            packed)
     a = rng.integers(0, 65536, (9, 13)).astype(e + "u2")
     a[0, :5] = [0, 1, 255, 256, 65535]
-    files[f"gray16-{order}.tif"] = tiff_file(order, 13, 9, {258: (3, [16]), 259: (3, [1]), 262: (3, [1]), 277: (3, [1])}, [a.tobytes()])
+    files[f"gray16-{order}.tif"] = tiff_file(order, 13, 9, {258: (3, [16]), 259: (3, [1]), 262: (3, [1]),
+        277: (3, [1])}, [a.tobytes()])
     a = rng.integers(0, 256, (9, 13 * 4), dtype=np.uint8)
     a[0, :16] = [200, 100, 50, 0, 200, 100, 50, 255, 200, 100, 50, 60, 10, 5, 3, 20]
     tags = {258: (3, [8] * 4), 259: (3, [1]), 262: (3, [2]), 277: (3, [4]), 338: (3, [1])}
     files[f"premultiplied-{order}.tif"] = tiff_file(order, 13, 9, tags, [a.tobytes()])
 a = rng.integers(0, 256, (9, 13), dtype=np.uint8)
-files["white-is-zero.tif"] = tiff_file("II", 13, 9, {258: (3, [8]), 259: (3, [1]), 262: (3, [0]), 277: (3, [1])}, [a.tobytes()])
+files["white-is-zero.tif"] = tiff_file("II", 13, 9, {258: (3, [8]), 259: (3, [1]), 262: (3, [0]), 277: (3, [1])},
+    [a.tobytes()])
 bits = np.packbits(a & 1, axis=1).tobytes()
-files["white-is-zero-bits.tif"] = tiff_file("II", 13, 9, {258: (3, [1]), 259: (3, [1]), 262: (3, [0]), 277: (3, [1])}, [bits])
+files["white-is-zero-bits.tif"] = tiff_file("II", 13, 9, {258: (3, [1]), 259: (3, [1]), 262: (3, [0]), 277: (3, [1])},
+    [bits])
 files["no-bits-per-sample.tif"] = tiff_file("MM", 13, 9, {259: (3, [1]), 262: (3, [1])}, [bits])
 colours = rng.integers(0, 65536, 768).tolist()
 files["palette-of-16-bits.tif"] = tiff_file(

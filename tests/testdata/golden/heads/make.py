@@ -30,7 +30,8 @@ def write(name, result, float32=None):
             yard[path] = ((a - b.double()).abs().max() / rms).item()
 
     walk("", want, result(torch.float32))
-    plain = lambda v: {k: plain(x) for k, x in v.items()} if isinstance(v, dict) else v.tolist() if isinstance(v, torch.Tensor) else v
+    plain = lambda v: {k: plain(x) for k, x in v.items()} if isinstance(v, dict) else v.tolist() if isinstance(v,
+        torch.Tensor) else v
     doc = plain(want)
     doc["float32"] = yard
     (HERE / name).write_text(json.dumps(doc, separators=(",", ":")) + "\n")
@@ -63,7 +64,8 @@ for name, n in (("val", 16), ("test", 24), ("probe_train", 44), ("probe_val", 20
 blob, head = b"", {}
 for k in sorted(data, key=lambda k: (data[k].dtype != np.float32, k)):
     b = data[k].tobytes()
-    head[k] = {"dtype": "F32" if data[k].dtype == np.float32 else "I32", "shape": list(data[k].shape), "data_offsets": [len(blob), len(blob) + len(b)]}
+    head[k] = {"dtype": "F32" if data[k].dtype == np.float32 else "I32", "shape": list(data[k].shape),
+        "data_offsets": [len(blob), len(blob) + len(b)]}
     blob += b
 h = json.dumps(head, separators=(",", ":")).encode()
 h += b" " * (-(len(h) + 8) % 64)
@@ -119,17 +121,24 @@ def tip(dtype):
             top, kept, step_kept = n, K.detach().clone(), 2 * (e + 1)
     last = K.detach()
     gridF, bestF = search(kept)
-    s = lambda g, b: {"correct": g, "best_beta": torch.tensor(b[1], dtype=dtype), "best_alpha": torch.tensor(b[2], dtype=dtype)}
+    s = lambda g, b: {"correct": g, "best_beta": torch.tensor(b[1], dtype=dtype),
+        "best_alpha": torch.tensor(b[2], dtype=dtype)}
     return {
         "cache_keys": keys, "cache_values_onehot_of": y.tolist(),
         "search": s(grid, best) | {"correct_best": best[0], "float32_differs_at": []},
-        "val_logits_first_at_init": logits(V, keys, beta0, alpha0)[:4], "test_logits_first_at_best": logits(X, keys, best[1], best[2])[:4],
-        "test_correct": {"zero_shot": right(100 * X @ T.T, "test"), "tip_at_best": right(logits(X, keys, best[1], best[2]), "test"), "tip_at_init": right(logits(X, keys, beta0, alpha0), "test")},
-        "F": {"batches": batches, "pass": 0, "losses": {str(i): torch.tensor(v, dtype=dtype) for i, v in enumerate(losses)}, "lr": rates,
-              "adamw": {"betas": [0.9, 0.999], "eps": 1e-4, "weight_decay": 0.01}, "first_gradient": gradient, "keys_after_1": after1, "keys_after_last": last,
+        "val_logits_first_at_init": logits(V, keys, beta0, alpha0)[:4],
+        "test_logits_first_at_best": logits(X, keys, best[1], best[2])[:4],
+        "test_correct": {"zero_shot": right(100 * X @ T.T, "test"),
+            "tip_at_best": right(logits(X, keys, best[1], best[2]), "test"),
+            "tip_at_init": right(logits(X, keys, beta0, alpha0), "test")},
+        "F": {"batches": batches, "pass": 0, "losses": {str(i): torch.tensor(v, dtype=dtype)
+            for i, v in enumerate(losses)}, "lr": rates,
+              "adamw": {"betas": [0.9, 0.999], "eps": 1e-4, "weight_decay": 0.01}, "first_gradient": gradient,
+              "keys_after_1": after1, "keys_after_last": last,
               "steps": epochs * 2, **s(gridF, bestF), "kept_keys": kept, "kept_is_step": step_kept,
               "test_logits_first_at_last_keys_init": logits(X, last, beta0, alpha0)[:4], "float32_differs_at": []},
-        "settings": {"aug": PASSES, "scale": list(scale), "step": list(step), "lr": lr, "epochs": epochs, "init": [beta0, alpha0]},
+        "settings": {"aug": PASSES, "scale": list(scale), "step": list(step), "lr": lr, "epochs": epochs,
+            "init": [beta0, alpha0]},
     }
 
 
@@ -151,8 +160,10 @@ def gda(dtype):
     logits = lambda f, a: 100 * f @ T.T + a * (f @ W + b)
     n = [right(logits(V, a), "val") for a in alphas]
     best = alphas[n.index(max(n))]
-    return {"passes": p, "means": mu, "inverse_covariance": inv, "W": W, "b": b, "alpha_grid": alphas, "val_correct": n, "best_alpha": best,
-            "test_logits_first": logits(X, best)[:4], "test_correct": right(logits(X, best), "test"), "val_logits_first_at_alpha_1": logits(V, 1.0)[:4]}
+    return {"passes": p, "means": mu, "inverse_covariance": inv, "W": W, "b": b, "alpha_grid": alphas, "val_correct": n,
+        "best_alpha": best,
+            "test_logits_first": logits(X, best)[:4], "test_correct": right(logits(X, best), "test"),
+            "val_logits_first_at_alpha_1": logits(V, 1.0)[:4]}
 
 
 def gda_new(dtype):
@@ -164,10 +175,12 @@ def gda_new(dtype):
     near = [x[torch.topk(w @ x.T, k)[1]] for w in N]
     mean = torch.stack([torch.cat([v, w.repeat(same, 1)]).mean(0) for v, w in zip(near, N)])
     covs = [(v - w).T @ (v - w) / (k - 1) for v, w in zip(near, N)]
-    invN = torch.stack([D * torch.linalg.pinv((k - 1) * s + s.trace() * torch.eye(D, dtype=dtype)) for s in covs]).mean(0)
+    invN = torch.stack([D * torch.linalg.pinv((k - 1) * s + s.trace() * torch.eye(D, dtype=dtype))
+        for s in covs]).mean(0)
     WN, bN = gaussians(mean, invN, dtype)
     X = unit(t("test", dtype))
-    return {"nearest": k, "text_same": same, "alpha": 0.7, "base_inverse": inv, "base_logits": 100 * X @ T.T + 0.7 * (X @ W + b),
+    return {"nearest": k, "text_same": same, "alpha": 0.7, "base_inverse": inv,
+        "base_logits": 100 * X @ T.T + 0.7 * (X @ W + b),
             "new_means": mean, "new_inverse": invN, "new_logits": 100 * X @ N.T + 0.7 * (X @ WN + bN)}
 
 
@@ -183,8 +196,10 @@ def lpp(dtype):
     a0 = 250 * torch.stack([xt[y == c, c].mean() for c in range(C)]).mean()
     alpha = torch.full((C,), a0.item(), dtype=dtype, requires_grad=True)
     opt = torch.optim.SGD([W, b], lr.item(), momentum=0.9)
-    out = {"lr_w": lr, "lr_alpha": lra, "alpha_init": a0, "weight_init": W.detach().clone(), "bias_init": bias0, "momentum": 0.9, "losses": {},
-           "alpha_gradient_sum_after": {}, "alpha_before_step": {}, "weight_after": {}, "bias_after": {}, "epochs": epochs}
+    out = {"lr_w": lr, "lr_alpha": lra, "alpha_init": a0, "weight_init": W.detach().clone(), "bias_init": bias0,
+        "momentum": 0.9, "losses": {},
+           "alpha_gradient_sum_after": {}, "alpha_before_step": {}, "weight_after": {}, "bias_after": {},
+           "epochs": epochs}
     V, X, best = unit(t("val", dtype)), unit(t("test", dtype)), -1
     for e in range(1, epochs + 1):
         if e in (1, 10, 20, 30):
@@ -218,18 +233,21 @@ def probe():
         for seed in (1, 2):
             np.random.seed(seed)
             at = [int(i) for c in range(C) for i in np.random.choice(np.where(trl == c)[0], shots, replace=False)]
-            av = [int(i) for c in range(C) for i in np.random.choice(np.where(val == c)[0], min(shots, 4), replace=False)]
+            av = [int(i) for c in range(C) for i in np.random.choice(np.where(val == c)[0], min(shots, 4),
+                replace=False)]
             score = lambda m, x, y: int((m.predict(x) == y).sum())
             coarse = [score(fit(c, tr[at], trl[at]), va[av], val[av]) for c in grid]
             left, right_, rounds = 0.1 * grid[int(np.argmax(coarse))], 10 * grid[int(np.argmax(coarse))], []
             for _ in range(8):
                 a, b = fit(left, tr[at], trl[at]), fit(right_, tr[at], trl[at])
                 na, nb = score(a, va[av], val[av]), score(b, va[av], val[av])
-                r = {"C_left": left, "C_right": right_, "val_correct_left": na, "val_correct_right": nb, "C_final": right_ if na < nb else left, "test_correct": score(b if na < nb else a, te, tel)}
+                r = {"C_left": left, "C_right": right_, "val_correct_left": na, "val_correct_right": nb,
+                    "C_final": right_ if na < nb else left, "test_correct": score(b if na < nb else a, te, tel)}
                 rounds.append(r)
                 middle = 0.5 * (np.log10(right_) + np.log10(left))
                 left, right_ = (10**middle, 10 ** np.log10(right_)) if na < nb else (10 ** np.log10(left), 10**middle)
-            runs.append({"shots": shots, "seed": seed, "train_index": at, "val_index": av, "coarse_C": grid, "coarse_val_correct": coarse, "rounds": rounds})
+            runs.append({"shots": shots, "seed": seed, "train_index": at, "val_index": av, "coarse_C": grid,
+                "coarse_val_correct": coarse, "rounds": rounds})
     x, y = tr[runs[-1]["train_index"]], trl[runs[-1]["train_index"]]
 
     def loss(m):
@@ -242,14 +260,20 @@ def probe():
         other = LogisticRegression(solver="newton-cg", C=c, tol=1e-12, max_iter=10000).fit(x, y)
         quick = fit(c, x, y)
         rms = np.sqrt((m.coef_**2).mean())
-        fits.append({"C": c, "objective_half_w2_plus_C_sum_loss": 0.5 * (m.coef_**2).sum() + c * loss(m), "loss_sum": loss(m), "w2": (m.coef_**2).sum(), "coef": m.coef_.tolist(),
-                     "intercept_minus_mean": (m.intercept_ - m.intercept_.mean()).tolist(), "newton_apart": np.abs(m.coef_ - other.coef_).max() / rms,
-                     "sklearn_default_tolerance_apart": np.abs(quick.coef_ - m.coef_).max() / rms, "sklearn_default_iterations": int(quick.n_iter_[0])})
+        fits.append({"C": c, "objective_half_w2_plus_C_sum_loss": 0.5 * (m.coef_**2).sum() + c * loss(m),
+            "loss_sum": loss(m), "w2": (m.coef_**2).sum(), "coef": m.coef_.tolist(),
+                     "intercept_minus_mean": (m.intercept_ - m.intercept_.mean()).tolist(),
+                     "newton_apart": np.abs(m.coef_ - other.coef_).max() / rms,
+                     "sklearn_default_tolerance_apart": np.abs(quick.coef_ - m.coef_).max() / rms,
+                     "sklearn_default_iterations": int(quick.n_iter_[0])})
     two = []
     for c in (1.0, 1e-2):
         m = fit(c, x[y < 2], y[y < 2], tol=1e-12, max_iter=100000)
-        two.append({"C": c, "coef_shape": list(m.coef_.shape), "coef": m.coef_.tolist(), "intercept": m.intercept_.tolist()})
-    doc = {"sklearn": __import__("sklearn").__version__, "runs": runs, "optima": {"of_run": {"shots": 4, "seed": 2}, "fits": fits}, "two_classes": {"note": "labels 0 and 1 of the same run", "fits": two}, "numpy_choice_is_fisher_yates": True}
+        two.append({"C": c, "coef_shape": list(m.coef_.shape), "coef": m.coef_.tolist(),
+            "intercept": m.intercept_.tolist()})
+    doc = {"sklearn": __import__("sklearn").__version__, "runs": runs,
+        "optima": {"of_run": {"shots": 4, "seed": 2}, "fits": fits},
+        "two_classes": {"note": "labels 0 and 1 of the same run", "fits": two}, "numpy_choice_is_fisher_yates": True}
     (HERE / "probe.json").write_text(json.dumps(doc, separators=(",", ":")) + "\n")
 
 

@@ -41,8 +41,10 @@ def encode(text):
 def tokens(text): return [SOT] + encode(text) + [EOT]
 
 def rnd(*shape, scale=1.0): return (torch.randn(*shape, generator=G) * scale).half().double()
-P = {"token_embedding.weight": rnd(len(VOCAB) + 2, W, scale=.3), "positional_embedding": rnd(CONTEXT, W, scale=.1), "text_projection": rnd(W, D, scale=.2),
-     "logit_scale": torch.tensor(SCALE), "visual.class_embedding": rnd(W, scale=.3), "visual.positional_embedding": rnd(1 + (SIZE // PATCH) ** 2, W, scale=.3),
+P = {"token_embedding.weight": rnd(len(VOCAB) + 2, W, scale=.3), "positional_embedding": rnd(CONTEXT, W, scale=.1),
+    "text_projection": rnd(W, D, scale=.2),
+     "logit_scale": torch.tensor(SCALE), "visual.class_embedding": rnd(W, scale=.3),
+     "visual.positional_embedding": rnd(1 + (SIZE // PATCH) ** 2, W, scale=.3),
      "visual.conv1.weight": rnd(W, 3, PATCH, PATCH, scale=.1), "visual.proj": rnd(W, D, scale=.2)}
 def norm(name): P[name + ".weight"], P[name + ".bias"] = 1 + rnd(W, scale=.1), rnd(W, scale=.1)
 for n in ("ln_final", "visual.ln_pre", "visual.ln_post"): norm(n)
@@ -50,7 +52,8 @@ for t in ("", "visual."):
     for i in range(L):
         b = f"{t}transformer.resblocks.{i}."
         norm(b + "ln_1"); norm(b + "ln_2")
-        for n, s in (("attn.in_proj", (3 * W, W)), ("attn.out_proj.", (W, W)), ("mlp.c_fc.", (4 * W, W)), ("mlp.c_proj.", (W, 4 * W))):
+        for n, s in (("attn.in_proj", (3 * W, W)), ("attn.out_proj.", (W, W)), ("mlp.c_fc.", (4 * W, W)),
+                ("mlp.c_proj.", (W, 4 * W))):
             sep = "_" if n.endswith("proj") else ""
             P[b + n + sep + "weight"], P[b + n + sep + "bias"] = rnd(*s, scale=s[1] ** -.5), rnd(s[0], scale=.1)
 P = {k: v.half().double() for k, v in P.items()}
@@ -65,7 +68,8 @@ def block(x, b, causal):
     return x + (h * torch.sigmoid(1.702 * h)) @ P[b + "mlp.c_proj.weight"].T + P[b + "mlp.c_proj.bias"]
 def image(x, first=None, deep=None, raw=None, every=False):
     x = torch.nn.functional.conv2d(x, P["visual.conv1.weight"], stride=PATCH).flatten(2).transpose(1, 2)
-    n = len(x); x = torch.cat([P["visual.class_embedding"].expand(n, 1, W), x], 1) + P["visual.positional_embedding"]; keep = x.shape[1]
+    n = len(x); x = torch.cat([P["visual.class_embedding"].expand(n, 1, W), x],
+        1) + P["visual.positional_embedding"]; keep = x.shape[1]
     add = lambda x, p: torch.cat([x[:, :keep], p.expand(n, *p.shape)], 1)
     if first is not None: x = add(x, first)
     x = ln(x, "visual.ln_pre")
@@ -79,7 +83,8 @@ def text(seqs, deep=None, n=0):
     end = torch.tensor([len(s) - 1 for s in seqs]); m = max(len(s) for s in seqs)
     x = torch.stack([torch.cat([s, s[-1:].expand(m - len(s), W)]) for s in seqs]) + P["positional_embedding"][:m]
     for i in range(L):
-        if deep is not None and 1 <= i <= len(deep): x = torch.cat([x[:, :1], deep[i - 1].expand(len(x), n, W), x[:, 1 + n:]], 1)
+        if deep is not None and 1 <= i <= len(deep): x = torch.cat([x[:, :1], deep[i - 1].expand(len(x), n, W),
+                x[:, 1 + n:]], 1)
         x = block(x, f"transformer.resblocks.{i}.", True)
     return ln(x[torch.arange(len(x)), end], "ln_final") @ P["text_projection"]
 E = lambda ids: P["token_embedding.weight"][ids]
@@ -90,7 +95,8 @@ def prompts(classes, prefix, ctx, position="end"):
     for c in classes:
         ids, k, n = tokens(f"{prefix} {name(c)}."), len(encode(name(c))), len(ctx)
         e, rest = E(ids[:1]), E(ids[1 + n:])
-        out.append(torch.cat({"end": [e, ctx, rest], "middle": [e, ctx[:n // 2], rest[:k], ctx[n // 2:], rest[k:]], "front": [e, rest[:k], ctx, rest[k:]]}[position]))
+        out.append(torch.cat({"end": [e, ctx, rest], "middle": [e, ctx[:n // 2], rest[:k], ctx[n // 2:], rest[k:]],
+            "front": [e, rest[:k], ctx, rest[k:]]}[position]))
     return out
 def zeroshot(classes, template): return text([E(tokens(template.replace("{}", name(c)))) for c in classes])
 scale = math.exp(SCALE)
@@ -107,13 +113,16 @@ def case(key, method, params, logits, extra=None, loss=None, new=True, **fields)
     params = {k: v.half().double() for k, v in params.items()}
     p = {k: v.clone().requires_grad_() for k, v in params.items()}
     v = {k: None for k in p}
-    c = {"method": method, "batch": 3, "optim": {"NAME": "sgd", "LR": .01, "MOMENTUM": .9, "WEIGHT_DECAY": 5e-4, "MAX_EPOCH": 5, "WARMUP_EPOCH": 1, "WARMUP_TYPE": "constant", "WARMUP_CONS_LR": 1e-5},
-         "parameters": {k: list(x.shape) for k, x in p.items()}, "lr": [], "loss": [], "tensors": {k: {} for k in p}, **fields}
+    c = {"method": method, "batch": 3, "optim": {"NAME": "sgd", "LR": .01, "MOMENTUM": .9, "WEIGHT_DECAY": 5e-4,
+        "MAX_EPOCH": 5, "WARMUP_EPOCH": 1, "WARMUP_TYPE": "constant", "WARMUP_CONS_LR": 1e-5},
+         "parameters": {k: list(x.shape) for k, x in p.items()}, "lr": [], "loss": [], "tensors": {k: {} for k in p},
+         **fields}
     def put(k, what, x):
         x = x.detach().numpy()
         if x.size > 2000 and what != "init":  # a summary of a large one
             every = max(1, x.size // 64)
-            c["tensors"][k][what] = {"summary": True, "shape": list(x.shape), "l2": float(f"{np.linalg.norm(x):.12g}"), "sum": float(f"{x.sum():.12g}"), "stride": every,
+            c["tensors"][k][what] = {"summary": True, "shape": list(x.shape), "l2": float(f"{np.linalg.norm(x):.12g}"),
+                "sum": float(f"{x.sum():.12g}"), "stride": every,
                                      "every": [float(f"{v:.12g}") for v in x.ravel()[::every][:64]]}
             return
         tensors[f"{key}/{what}/{k}"] = x.astype(np.float16 if what == "init" else np.float32).copy()
@@ -139,59 +148,84 @@ def case(key, method, params, logits, extra=None, loss=None, new=True, **fields)
 
 head = lambda f, g: scale * unit(f) @ unit(g).T
 for pos in ("end", "middle", "front"):
-    case(f"coop_{pos}", "coop", {"ctx": param(5, W)}, lambda p, x, c, pos=pos: head(image(x), text(prompts(c, X(5), p["ctx"], pos))), n_ctx=5, position=pos, csc=False, ctx_words="")
+    case(f"coop_{pos}", "coop", {"ctx": param(5, W)}, lambda p, x, c,
+        pos=pos: head(image(x), text(prompts(c, X(5), p["ctx"], pos))), n_ctx=5, position=pos, csc=False, ctx_words="")
 words = lambda s, n: E(encode(s)[:n]).clone()
-case("kgcoop", "kgcoop", {"ctx": words("a photo of", 3)}, lambda p, x, c: head(image(x), text(prompts(c, "a photo of", p["ctx"]))),
-     loss=lambda p, x, y, z: ce(z, y) + 8 * (1 - (unit(text(prompts(CLASSES, "a photo of", p["ctx"]))) * unit(zeroshot(CLASSES, "a {} of."))).sum(-1).mean()),
+case("kgcoop", "kgcoop", {"ctx": words("a photo of", 3)}, lambda p, x,
+    c: head(image(x), text(prompts(c, "a photo of", p["ctx"]))),
+     loss=lambda p, x, y, z: ce(z, y) + 8 * (1 - (unit(text(prompts(CLASSES, "a photo of",
+         p["ctx"]))) * unit(zeroshot(CLASSES, "a {} of."))).sum(-1).mean()),
      n_ctx=3, position="end", ctx_words="a photo of", template="a {} of.", weight=8)
 def cocoop(p, x, c):
-    v = unit(image(x)); bias = torch.relu(v @ p["meta_net.linear1.weight"].T + p["meta_net.linear1.bias"]) @ p["meta_net.linear2.weight"].T + p["meta_net.linear2.bias"]
+    v = unit(image(x)); bias = torch.relu(v @ p["meta_net.linear1.weight"].T
+        + p["meta_net.linear1.bias"]) @ p["meta_net.linear2.weight"].T + p["meta_net.linear2.bias"]
     return torch.stack([scale * v[i] @ unit(text(prompts(c, X(3), p["ctx"] + bias[i]))).T for i in range(len(x))])
 w1, b1 = linear(D, D // 16); w2, b2 = linear(D // 16, W)
-case("cocoop", "cocoop", {"ctx": param(3, W), "meta_net.linear1.weight": w1, "meta_net.linear1.bias": abs(b1) + 1, "meta_net.linear2.weight": w2, "meta_net.linear2.bias": b2}, cocoop, n_ctx=3, ctx_words="")
-case("vpt_maple_deep", "vpt_maple", {"image_encoder.VPT": param(2, W), "image_encoder.transformer.resblocks.1.VPT_shallow": param(2, W)},
-     lambda p, x, c: head(image(x, p["image_encoder.VPT"], [p["image_encoder.transformer.resblocks.1.VPT_shallow"]]), zeroshot(c, "a photo of a {}.")), n=2, depth=2)
+case("cocoop", "cocoop", {"ctx": param(3, W), "meta_net.linear1.weight": w1, "meta_net.linear1.bias": abs(b1) + 1,
+    "meta_net.linear2.weight": w2, "meta_net.linear2.bias": b2}, cocoop, n_ctx=3, ctx_words="")
+case("vpt_maple_deep", "vpt_maple", {"image_encoder.VPT": param(2, W),
+    "image_encoder.transformer.resblocks.1.VPT_shallow": param(2, W)},
+     lambda p, x, c: head(image(x, p["image_encoder.VPT"], [p["image_encoder.transformer.resblocks.1.VPT_shallow"]]),
+         zeroshot(c, "a photo of a {}.")), n=2, depth=2)
 case("vpt_kmnp_deep", "vpt_kmnp", {"vpt_embeddings": param(1, 2, W), "vpt_embeddings_deep": param(L - 1, 2, W)},
-     lambda p, x, c: head(image(x, raw=torch.cat([p["vpt_embeddings"], p["vpt_embeddings_deep"]])), zeroshot(c, "a photo of a {}.")), n=2, deep=True)
+     lambda p, x, c: head(image(x, raw=torch.cat([p["vpt_embeddings"], p["vpt_embeddings_deep"]])),
+         zeroshot(c, "a photo of a {}.")), n=2, deep=True)
 def attend(q, k, v, mix): return (q @ k.T / math.sqrt(q.shape[-1])).softmax(-1) @ v if mix else v
 for mix in (False, True):
-    d = {"uni_ctx": param(1, 4, W), "self_attn.in_proj_weight": param(3 * W, W, s=.1), "self_attn.in_proj_bias": param(3 * W), "self_attn.out_proj.weight": param(W, W, s=.1), "self_attn.out_proj.bias": param(W)}
+    d = {"uni_ctx": param(1, 4, W), "self_attn.in_proj_weight": param(3 * W, W, s=.1),
+        "self_attn.in_proj_bias": param(3 * W), "self_attn.out_proj.weight": param(W, W, s=.1),
+        "self_attn.out_proj.bias": param(W)}
     for n in ("norm1", "norm2"): d[n + ".weight"], d[n + ".bias"] = 1 + param(W, s=.1), param(W)
     for n in ("linear1", "linear2", "mlp"): d[n + ".weight"], d[n + ".bias"] = linear(W, W)
     def upt(p, x, c, mix=mix):
         f = lambda n, x: x @ p[n + ".weight"].T + p[n + ".bias"]
         l = lambda n, x: torch.nn.functional.layer_norm(x, (W,), p[n + ".weight"], p[n + ".bias"])
         u = p["uni_ctx"][0]; q, k, v = (u @ p["self_attn.in_proj_weight"].T + p["self_attn.in_proj_bias"]).chunk(3, -1)
-        y = l("norm1", u + f("self_attn.out_proj", attend(q, k, v, mix))); z = y + f("linear2", torch.relu(f("linear1", l("norm2", y))))
+        y = l("norm1", u + f("self_attn.out_proj", attend(q, k, v, mix))); z = y + f("linear2",
+            torch.relu(f("linear1", l("norm2", y))))
         return head(image(x, f("mlp", z[2:])), text(prompts(c, X(2), z[:2])))
     case("upt_mixing" if mix else "upt", "upt", d, upt, position="end", dropout=False, mix=mix)
     m, b = 32, "mvlpt_proj.resblocks.0."
     d = {"ctx": param(2, W), "vpt_embeddings": param(1, 2, W)}
-    for n, i, o in (("coop_pre", W, m), ("coop_post", m, W), ("vpt_pre", W, m), ("vpt_post", m, W)): d[f"mvlpt_proj_ctx_{n}.weight"], d[f"mvlpt_proj_ctx_{n}.bias"] = linear(i, o)
+    for n, i, o in (("coop_pre", W, m), ("coop_post", m, W), ("vpt_pre", W, m),
+            ("vpt_post", m, W)): d[f"mvlpt_proj_ctx_{n}.weight"], d[f"mvlpt_proj_ctx_{n}.bias"] = linear(i, o)
     for n in ("ln_1", "ln_2"): d[b + n + ".weight"], d[b + n + ".bias"] = 1 + param(m, s=.1), param(m)
     d[b + "attn.in_proj_weight"], d[b + "attn.in_proj_bias"] = linear(m, 3 * m)
-    for n, i, o in (("attn.out_proj", m, m), ("mlp.c_fc", m, 4 * m), ("mlp.c_proj", 4 * m, m)): d[b + n + ".weight"], d[b + n + ".bias"] = linear(i, o)
+    for n, i, o in (("attn.out_proj", m, m), ("mlp.c_fc", m, 4 * m), ("mlp.c_proj", 4 * m, m)): d[b + n
+            + ".weight"], d[b + n + ".bias"] = linear(i, o)
     def mvlpt(p, x, c, mix=mix):
         f = lambda n, x: x @ p[n + ".weight"].T + p[n + ".bias"]
         l = lambda n, x: torch.nn.functional.layer_norm(x, (m,), p[b + n + ".weight"], p[b + n + ".bias"])
         u = torch.cat([f("mvlpt_proj_ctx_coop_pre", p["ctx"]), f("mvlpt_proj_ctx_vpt_pre", p["vpt_embeddings"][0])])
         q, k, v = (l("ln_1", u) @ p[b + "attn.in_proj_weight"].T + p[b + "attn.in_proj_bias"]).chunk(3, -1)
-        u = u + f(b + "attn.out_proj", attend(q, k, v, mix)); h = f(b + "mlp.c_fc", l("ln_2", u)); u = u + f(b + "mlp.c_proj", h * torch.sigmoid(1.702 * h))
-        return head(image(x, raw=f("mvlpt_proj_ctx_vpt_post", u[2:])[None]), text(prompts(c, X(2), f("mvlpt_proj_ctx_coop_post", u[:2]), "middle")))
-    case("mvlpt_mixing" if mix else "mvlpt", "upt_mvlpt", d, mvlpt, position="middle", n_ctx=2, n=2, proj_dim=m, mix=mix)
+        u = u + f(b + "attn.out_proj", attend(q, k, v, mix)); h = f(b + "mlp.c_fc",
+            l("ln_2", u)); u = u + f(b + "mlp.c_proj", h * torch.sigmoid(1.702 * h))
+        return head(image(x, raw=f("mvlpt_proj_ctx_vpt_post", u[2:])[None]),
+            text(prompts(c, X(2), f("mvlpt_proj_ctx_coop_post", u[:2]), "middle")))
+    case("mvlpt_mixing" if mix else "mvlpt", "upt_mvlpt", d, mvlpt, position="middle", n_ctx=2, n=2, proj_dim=m,
+        mix=mix)
 pw, pb = linear(W, W); cw, cb = linear(W, W)
-case("maple", "maple", {"ctx": words("a photo of", 2), "proj.weight": pw, "proj.bias": pb, "compound_prompts_text.0": param(2, W), "compound_prompt_projections.0.weight": cw, "compound_prompt_projections.0.bias": cb},
-     lambda p, x, c: head(image(x, p["ctx"] @ p["proj.weight"].T + p["proj.bias"], [p["compound_prompts_text.0"] @ p["compound_prompt_projections.0.weight"].T + p["compound_prompt_projections.0.bias"]]),
-                          text(prompts(c, "a photo of", p["ctx"]), [p["compound_prompts_text.0"]], 2)), n_ctx=2, ctx_words="a photo of", depth=2)
+case("maple", "maple", {"ctx": words("a photo of", 2), "proj.weight": pw, "proj.bias": pb,
+    "compound_prompts_text.0": param(2, W), "compound_prompt_projections.0.weight": cw,
+    "compound_prompt_projections.0.bias": cb},
+     lambda p, x, c: head(image(x, p["ctx"] @ p["proj.weight"].T + p["proj.bias"],
+         [p["compound_prompts_text.0"] @ p["compound_prompt_projections.0.weight"].T
+             + p["compound_prompt_projections.0.bias"]]),
+                          text(prompts(c, "a photo of", p["ctx"]), [p["compound_prompts_text.0"]], 2)), n_ctx=2,
+                          ctx_words="a photo of", depth=2)
 T, I = "text_encoder.transformer.resblocks.1.VPT_shallow", "image_encoder.transformer.resblocks.1.VPT_shallow"
 templates = ["a photo of a {}.", "a {} of", "of the {}."]
-def src(p, x, c): return unit(image(x, p["image_encoder.VPT"], [p[I]])), unit(text(prompts(c, "a photo", p["ctx"]), [p[T]], 2))
+def src(p, x, c): return unit(image(x, p["image_encoder.VPT"], [p[I]])), unit(text(prompts(c, "a photo", p["ctx"]),
+        [p[T]], 2))
 def srcloss(p, x, y, z):
     f, g = src(p, x, CLASSES); f0, g0 = unit(image(x)), unit(sum(zeroshot(CLASSES, t) for t in templates) / 3)
-    kl = torch.nn.functional.kl_div(z.log_softmax(1), (scale * f0 @ g0.T).log_softmax(1), reduction="sum", log_target=True) / z.numel()
+    kl = torch.nn.functional.kl_div(z.log_softmax(1), (scale * f0 @ g0.T).log_softmax(1), reduction="sum",
+        log_target=True) / z.numel()
     return ce(z, y) + 25 * (g - g0).abs().mean() + 10 * (f - f0).abs().mean() + kl
-case("promptsrc", "promptsrc", {"ctx": words("a photo", 2), T: param(2, W), "image_encoder.VPT": param(3, W), I: param(3, W)},
-     lambda p, x, c: (lambda a: scale * a[0] @ a[1].T)(src(p, x, c)), loss=srcloss, n_ctx=2, ctx_words="a photo", n=3, templates=templates)
+case("promptsrc", "promptsrc", {"ctx": words("a photo", 2), T: param(2, W), "image_encoder.VPT": param(3, W),
+    I: param(3, W)},
+     lambda p, x, c: (lambda a: scale * a[0] @ a[1].T)(src(p, x, c)), loss=srcloss, n_ctx=2, ctx_words="a photo", n=3,
+     templates=templates)
 def plot(p, x, c):
     f = image(x, every=True)[:, 1:]; g = torch.stack([text(prompts(c, X(3), k)) for k in p["ctx"]])
     s = torch.einsum("bmd,ncd->bcmn", unit(f), unit(g)); B, C, M, N = s.shape; t = torch.zeros_like(s)
@@ -203,7 +237,8 @@ def plot(p, x, c):
                 if (r - r0).abs().mean() < .01: break
             t[i, j] = r[:, None] * k * q
     return scale * (t * s).sum((2, 3))
-case("plot_by_pair", "plot", {"ctx": param(2, 3, W)}, plot, n_ctx=3, position="end", csc=False, ctx_words="", N=2, eps=.1, max_iter=100, thresh=.01, add_pooled=False, backbone="vit", stop="pair")
+case("plot_by_pair", "plot", {"ctx": param(2, 3, W)}, plot, n_ctx=3, position="end", csc=False, ctx_words="", N=2,
+    eps=.1, max_iter=100, thresh=.01, add_pooled=False, backbone="vit", stop="pair")
 
 half = lambda d: {k: np.ascontiguousarray(v.numpy().astype(np.float16)) for k, v in d.items()}
 save_file(half(P), "model.safetensors")

@@ -39,7 +39,8 @@ class Clip:
 
     def block(self, x, b, causal):
         h = self.ln(x, b + "ln_1")
-        qkv = [h @ w.T + c for w, c in zip(self.p[b + "attn.in_proj_weight"].chunk(3), self.p[b + "attn.in_proj_bias"].chunk(3))]
+        qkv = [h @ w.T + c for w, c in zip(self.p[b + "attn.in_proj_weight"].chunk(3),
+            self.p[b + "attn.in_proj_bias"].chunk(3))]
         if self.path:
             qkv = [y + self.path(f"{b}attn.{k}_proj", h) for k, y in zip("qkv", qkv)]
         s = qkv[0] @ qkv[1].transpose(1, 2) / math.sqrt(WIDTH)
@@ -137,7 +138,8 @@ def adapter(dtype):
     m = Clip(dtype)
     with torch.no_grad():
         f, classes = m.image(m.x), unit(m.text())
-    params = {k: ((2 * Key(IMAGES["key"] + 1).name(k).uniform(*s) - 1) / math.sqrt(s[1])).to(dtype) for k, s in (("fc.0.weight", (4, 16)), ("fc.2.weight", (16, 4)))}
+    params = {k: ((2 * Key(IMAGES["key"] + 1).name(k).uniform(*s) - 1) / math.sqrt(s[1])).to(dtype)
+        for k, s in (("fc.0.weight", (4, 16)), ("fc.2.weight", (16, 4)))}
     init = copies(params)
     for p in params.values():
         p.requires_grad_()
@@ -147,14 +149,18 @@ def adapter(dtype):
         return m.scale() * unit(0.2 * y + 0.8 * f) @ classes.T
 
     before = logits(f)
-    losses, first, after1, after = steps(params, torch.optim.SGD(params.values(), lr=1, momentum=0.9, weight_decay=5e-4), ADAPTER_LR,
+    losses, first, after1, after = steps(params, torch.optim.SGD(params.values(), lr=1, momentum=0.9,
+        weight_decay=5e-4), ADAPTER_LR,
                                          lambda i: F.cross_entropy(logits(f[batch(i)[0]]), batch(i)[1]))
-    return dict(init=init, logits_before=before, losses=losses, first_gradient=first, after_1=after1, after_10=after, logits_after=logits(f))
+    return dict(init=init, logits_before=before, losses=losses, first_gradient=first, after_1=after1, after_10=after,
+        logits_after=logits(f))
 
 
 EPOCHS = STEPS // PER
-ADAPTER_LR = [1e-5 if i // PER < 1 else 2e-3 * (1 + math.cos(math.pi * (i // PER - 1) / EPOCHS)) / 2 for i in range(STEPS)]  # torch's scheduler begins behind the warm-up
-write("adapter-small.json", adapter, tokens=TOKENS, labels=LABELS, lr=ADAPTER_LR, sgd=dict(momentum=0.9, weight_decay=5e-4, nesterov=False, dampening=0),
+ADAPTER_LR = [1e-5 if i // PER < 1 else 2e-3 * (1 + math.cos(math.pi * (i // PER - 1) / EPOCHS)) / 2
+    for i in range(STEPS)]  # torch's scheduler begins behind the warm-up
+write("adapter-small.json", adapter, tokens=TOKENS, labels=LABELS, lr=ADAPTER_LR,
+    sgd=dict(momentum=0.9, weight_decay=5e-4, nesterov=False, dampening=0),
       ratio=0.2, reduction=4, images=IMAGES, batch=BATCH, epochs=EPOCHS)
 
 # CLIP-LoRA on both encoders, with dropout, AdamW and a cosine by step.
@@ -171,7 +177,8 @@ def lora(dtype):
         for i in range(LAYERS):
             for k in "qv":
                 name = f"{tower}transformer.resblocks.{i}.attn.{k}_proj.w_lora_"
-                params[name + "A"] = ((2 * Key(A_KEY).name(name + "A").uniform(RANK, WIDTH) - 1) / math.sqrt(WIDTH)).to(dtype).requires_grad_()
+                params[name + "A"] = ((2 * Key(A_KEY).name(name + "A").uniform(RANK,
+                    WIDTH) - 1) / math.sqrt(WIDTH)).to(dtype).requires_grad_()
                 params[name + "B"] = torch.zeros(WIDTH, RANK, dtype=dtype).requires_grad_()
     now = dict(step=None, first=0, all=0)
 
@@ -180,7 +187,8 @@ def lora(dtype):
             return 0
         if now["step"] is not None:  # numbers are ordered by token, then by image or class
             n = now["all"] if name.startswith("visual.") else len(TOKENS)
-            u = Key(DROP_KEY).name("dropout").fold(now["step"]).name(name + ".dropout").uniform(x.shape[1], n, WIDTH).transpose(0, 1)
+            u = Key(DROP_KEY).name("dropout").fold(now["step"]).name(name + ".dropout").uniform(x.shape[1], n,
+                WIDTH).transpose(0, 1)
             x = x * (u[: len(x)] >= DROP).to(dtype) / (1 - DROP)
         return ALPHA / math.sqrt(RANK) * (x @ params[name + ".w_lora_A"].T @ params[name + ".w_lora_B"].T)
 
@@ -196,15 +204,20 @@ def lora(dtype):
         return l
 
     before = SCALE * unit(m.image(m.x)) @ fixed.T
-    losses, first, after1, after = steps(params, torch.optim.AdamW(params.values(), lr=1, weight_decay=0.01), LORA_LR, loss)
+    losses, first, after1, after = steps(params, torch.optim.AdamW(params.values(), lr=1, weight_decay=0.01), LORA_LR,
+        loss)
     keep = [".1.attn"]
-    return dict(logits_before=before, losses=losses, first_gradient=some(first, [".1.attn.q_proj", ".0.attn.v_proj"]), after_1=some(after1, keep), after_10=some(after, keep), logits_after=logits(m.x))
+    return dict(logits_before=before, losses=losses, first_gradient=some(first, [".1.attn.q_proj", ".0.attn.v_proj"]),
+        after_1=some(after1, keep), after_10=some(after, keep), logits_after=logits(m.x))
 
 
 SCALE = 20.0
-write("lora-small.json", lora, tokens=TOKENS, labels=LABELS, lr=LORA_LR, adamw=dict(betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01),
-      trainable=[f"{t}transformer.resblocks.{i}.attn.{k}_proj.w_lora_{x}" for t in ("visual.", "") for i in range(LAYERS) for k in "qv" for x in "AB"],
-      images=IMAGES, batch=BATCH, r=RANK, alpha=ALPHA, dropout=DROP, params=["q", "v"], encoder="both", A_key=A_KEY, dropout_key=DROP_KEY, scale=SCALE)
+write("lora-small.json", lora, tokens=TOKENS, labels=LABELS, lr=LORA_LR,
+    adamw=dict(betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01),
+      trainable=[f"{t}transformer.resblocks.{i}.attn.{k}_proj.w_lora_{x}" for t in ("visual.", "")
+          for i in range(LAYERS) for k in "qv" for x in "AB"],
+      images=IMAGES, batch=BATCH, r=RANK, alpha=ALPHA, dropout=DROP, params=["q", "v"], encoder="both", A_key=A_KEY,
+      dropout_key=DROP_KEY, scale=SCALE)
 
 # Fine-tuning of the whole image encoder by AdamW. The keys' biases have no gradient but rounding: exactly none here.
 FINE_LR = [1e-4 * (1 + math.cos(math.pi * (i // PER) / EPOCHS)) / 2 for i in range(STEPS)]
@@ -228,18 +241,22 @@ def finetune(dtype):
     losses, first, after1, after = steps(params, torch.optim.AdamW(params.values(), lr=1, weight_decay=0.01), FINE_LR,
                                          lambda i: F.cross_entropy(logits(m.x[batch(i)[0]]), batch(i)[1]), quiet)
     keep = ["conv1", "class", ".1.attn.in_proj", ".0.mlp.c_proj.weight", "ln_post.bias"]
-    return dict(logits_before=before, losses=losses, first_gradient=some(first, keep), after_1=some(after1, keep), after_10=some(after, keep), logits_after=logits(m.x))
+    return dict(logits_before=before, losses=losses, first_gradient=some(first, keep), after_1=some(after1, keep),
+        after_10=some(after, keep), logits_after=logits(m.x))
 
 
-write("finetune-small.json", finetune, tokens=TOKENS, labels=LABELS, lr=FINE_LR, images=IMAGES, batch=BATCH, epochs=EPOCHS,
-      adamw=dict(lr=1e-4, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01), note="gradients of the keys' biases are exactly 0")
+write("finetune-small.json", finetune, tokens=TOKENS, labels=LABELS, lr=FINE_LR, images=IMAGES, batch=BATCH,
+    epochs=EPOCHS,
+      adamw=dict(lr=1e-4, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01),
+      note="gradients of the keys' biases are exactly 0")
 
 # 2SFS: the blocks' layer norms of both encoders, then the classifier alone.
 FIRST, SECOND = 3, 2
 cosine = lambda n: [1e-6 + (2e-3 - 1e-6) * (1 + math.cos(math.pi * i / n)) / 2 for i in range(n)]
 TWO_LR = cosine(FIRST) + cosine(SECOND)
 BASE = TOKENS + [[SOT, 4, 12, EOT, 0, 0]]
-NORMS = [f"{t}transformer.resblocks.{i}.ln_{j}.{x}" for t in ("visual.", "") for i in range(LAYERS) for j in (1, 2) for x in ("weight", "bias")]
+NORMS = [f"{t}transformer.resblocks.{i}.ln_{j}.{x}" for t in ("visual.", "") for i in range(LAYERS) for j in (1, 2)
+    for x in ("weight", "bias")]
 
 
 def twostage(dtype):
@@ -248,25 +265,31 @@ def twostage(dtype):
     logits = lambda x, w: m.scale() * unit(m.image(x)) @ unit(w).T
     with torch.no_grad():
         before = logits(m.x, m.text(BASE))
-    losses, first, after1, after = steps(params, torch.optim.AdamW(params.values(), lr=1, weight_decay=0.01), TWO_LR[:FIRST],
+    losses, first, after1, after = steps(params, torch.optim.AdamW(params.values(), lr=1, weight_decay=0.01),
+        TWO_LR[:FIRST],
                                          lambda i: F.cross_entropy(logits(m.x[batch(i)[0]], m.text(BASE)), batch(i)[1]))
     for p in params.values():
         p.requires_grad_(False)
     w = {"w": unit(m.text(BASE)).detach().requires_grad_()}
     init = w["w"].detach().clone()
     more, grad, one, last = steps(w, torch.optim.AdamW(w.values(), lr=1, weight_decay=0.01), TWO_LR[FIRST:],
-                                  lambda i: F.cross_entropy(logits(m.x[batch(FIRST + i)[0]], w["w"]), batch(FIRST + i)[1]))
+                                  lambda i: F.cross_entropy(logits(m.x[batch(FIRST + i)[0]], w["w"]),
+                                      batch(FIRST + i)[1]))
     keep = [".0.ln_1", ".1.ln_2.bias"]
     out = logits(m.x, w["w"])
     ACCURACY["acc_test"] = 100 * (out.argmax(1) == torch.tensor(LABELS)).double().mean().item()
-    return dict(logits_before=before, losses=losses + more, first_gradient=some(first, keep), norms_after_1=some(after1, keep), norms_after_stage_1=some(after, keep),
-                classifier_init=init, classifier_first_gradient=grad["w"], classifier_after_1=one["w"], classifier_after_stage_2=last["w"],
+    return dict(logits_before=before, losses=losses + more, first_gradient=some(first, keep),
+        norms_after_1=some(after1, keep), norms_after_stage_1=some(after, keep),
+                classifier_init=init, classifier_first_gradient=grad["w"], classifier_after_1=one["w"],
+                classifier_after_stage_2=last["w"],
                 logits_test={"c0+c1+c2+c3+c4": out})
 
 
 ACCURACY = {}
 every = NORMS + [f"{n}.{x}" for n in ("visual.ln_pre", "visual.ln_post", "ln_final") for x in ("weight", "bias")]
 twostage(torch.float64)
-write("twostage-small.json", twostage, tokens=BASE, labels=LABELS, lr=TWO_LR, adamw=dict(betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01), stage_1_steps=FIRST,
-      stage_2_steps=SECOND, in_optimizer=every, trained=NORMS, without_gradient=[], accuracy=ACCURACY, base_labels_new=[], images=IMAGES,
+write("twostage-small.json", twostage, tokens=BASE, labels=LABELS, lr=TWO_LR,
+    adamw=dict(betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01), stage_1_steps=FIRST,
+      stage_2_steps=SECOND, in_optimizer=every, trained=NORMS, without_gradient=[], accuracy=ACCURACY,
+      base_labels_new=[], images=IMAGES,
       new_images=dict(key=0, n=0), batch=BATCH)

@@ -15,8 +15,10 @@ import sys
 
 KEEP = {
     "tritonclient_http.json": None,  # all
-    "kserve_rest_client.json": {"fp32_json", "fp32_binary", "bytes_binary", "bytes_json_text", "requested_binary_out", "default_set_data", "is_server_ready", "is_server_live", "is_model_ready"},
-    "hf_inference_client.json": {"zs_bytes", "zs_path_str", "zs_label_string", "ic_bytes", "ic_path_png", "ic_topk", "ic_fn", "ic_topk_fn", "fe_text"},
+    "kserve_rest_client.json": {"fp32_json", "fp32_binary", "bytes_binary", "bytes_json_text", "requested_binary_out",
+        "default_set_data", "is_server_ready", "is_server_live", "is_model_ready"},
+    "hf_inference_client.json": {"zs_bytes", "zs_path_str", "zs_label_string", "ic_bytes", "ic_path_png", "ic_topk",
+        "ic_fn", "ic_topk_fn", "fe_text"},
 }
 HEADERS = {"content-type", "content-encoding", "inference-header-content-length"}
 
@@ -28,7 +30,8 @@ for name, keep in KEEP.items():
         if keep is not None and r["case"] not in keep or "method" not in r:
             continue
         headers = {k: v for k, v in r["headers"] if k.lower() in HEADERS}
-        out.append({"client": recorded["client"], "case": r["case"], "method": r["method"], "path": r["path"], "headers": headers, "body": r.get("body_b64", "")})
+        out.append({"client": recorded["client"], "case": r["case"], "method": r["method"], "path": r["path"],
+            "headers": headers, "body": r.get("body_b64", "")})
 target = pathlib.Path(__file__).with_name("clients.json")
 target.write_text("[\n" + ",\n".join(json.dumps(r) for r in out) + "\n]\n")
 print(target, len(out), "requests")
