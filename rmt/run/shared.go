@@ -27,14 +27,29 @@ type Shared struct {
 	sample shelf   // of the sample at hand
 	passes *passes // over images of the sample: their pictures, decoded
 
-	encoded int // images that went through the encoder for features to keep
+	packed  *clip.Model // whose image encoder is packed; nil for none
+	encoded int         // images that went through the encoder for features to keep
 }
 
 // NewShared begins with nothing for a model, of which the runs' models are shares ([clip.Model.Share]). Features of images as they are, and
 // those of a sample, take at most so many bytes each, in files in the system's folder for temporary files.
+// A small image encoder is packed for all that look through it.
 func NewShared(m *clip.Model, most int64) *Shared {
-	return &Shared{heads: method.Heads{Model: m}, still: shelf{most: most}, sample: shelf{most: most}, passes: &passes{}}
+	s := &Shared{heads: method.Heads{Model: m}, still: shelf{most: most}, sample: shelf{most: most}, passes: &passes{}}
+	weights := 0
+	for _, p := range m.Image.Params() {
+		weights += p.Value.Len() * int(p.Value.Buf().Size)
+	}
+	if weights <= mostPacked {
+		m.Image.Pack(false)
+		s.packed = m
+	}
+	return s
 }
+
+// mostPacked is up to how many bytes of weights are packed, into as many once more. With small matrices, putting the second factor of each
+// product in order takes some percent of the encoder's time; with large ones it takes nothing to speak of, and memory is worth more.
+const mostPacked = 8 << 20
 
 // NextSample gives up what runs had in common that were trained on one sample under one mask.
 func (s *Shared) NextSample() {
@@ -52,6 +67,9 @@ func (s *Shared) NextDataset() {
 func (s *Shared) Close() {
 	s.NextDataset()
 	s.heads.Close()
+	if s.packed != nil {
+		s.packed.Image.Unpack()
+	}
 }
 
 // featureKey is what determines features of images, but for the images' numbers.

@@ -26,6 +26,13 @@ func TestSharedByImage(t *testing.T) {
 	whole := textures(t)
 	shared := NewShared(m, 1<<20)
 	defer shared.Close()
+	packed := int64(0)
+	for _, p := range m.Share().Image.Params() {
+		packed += p.Value.PackedBytes()
+	}
+	if _, packs := dev.Backend().(tensor.Packer); packs && packed == 0 {
+		t.Error("runs look through an encoder that is not packed")
+	}
 	job := func(train, val []datasets.Item, with *Shared) *images {
 		ds := *whole
 		ds.Train, ds.Val = train, val
