@@ -89,8 +89,8 @@ var siglipFolder = once("siglip", func(dir string) error {
 	return nil
 })
 
-// A SigLIP does what a CLIP does: it encodes texts by its own tokenizer, classifies, and trains under masks, whose
-// files it reads again.
+// A SigLIP does what a CLIP does: it encodes texts by its own tokenizer, classifies, and trains masks, paths and contexts,
+// whose files it reads again, to evaluate and to predict.
 func TestSigLIP(t *testing.T) {
 	model := siglipFolder(t)
 	got := objects(t, must(t, "encode", "-model", model, "-json", "-text", "A Photo of a CAT.", "-text", "a photo of a cat", "-text", "写真"))
@@ -100,6 +100,7 @@ func TestSigLIP(t *testing.T) {
 	data := []string{"-model", model, "-data", tinyData(t), "-dataset", "few", "-json"}
 	with := func(name string, more ...string) []string { return slices.Concat([]string{name}, data, more) }
 	zero := last[evalResult](t, must(t, with("zeroshot")...))
+	paths, classes := testFiles(t)
 	for method, kind := range map[string]string{"r-amt": "-mask", "clip-lora": "-tuned", "coop": "-tuned", "maple": "-tuned"} {
 		dir := filepath.Join(t.TempDir(), "run")
 		args := with("train", "-method", method, "-shots", "4", "-out", dir, "-batch-size", "8")
@@ -122,6 +123,15 @@ func TestSigLIP(t *testing.T) {
 		}
 		if e := last[evalResult](t, must(t, with("eval", kind, dir)...)); e.Test != *r.Test {
 			t.Errorf("%s: eval says %+v, train %+v", method, e.Test, *r.Test)
+		}
+		right := 0
+		for i, row := range predictions(t, must(t, append([]string{"predict", "-model", model, kind, dir}, paths...)...)) {
+			if row[1] == classes[i] {
+				right++
+			}
+		}
+		if right != r.Test.Correct || len(paths) != r.Test.Images {
+			t.Errorf("%s: predict has %d of %d right, train %+v", method, right, len(paths), *r.Test)
 		}
 	}
 }

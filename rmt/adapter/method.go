@@ -21,42 +21,42 @@ func Methods() []*method.Method {
 		{
 			Name: "clip-adapter", Summary: "two layers behind the image encoder",
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &ClipAdapterSettings{DefaultClipAdapter(t.Dataset, t.Shots), 0.08, 0.5}, nil
+				return &ClipAdapterSettings{DefaultClipAdapter(t.Dataset, t.Shots), method.Augment{CropMin: 0.08, Flip: 0.5}}, nil
 			},
 			Settings: method.Parse[ClipAdapterSettings], Begin: beginClipAdapter, Load: loadClipAdapter,
 		},
 		{
 			Name: "tip-adapter", Summary: "a cache of training images beside the text classifier, without training", Validates: true, Epochs: method.NoEpochs.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &TipSettings{DefaultTip(t.Dataset), 10, 0.5, 0.5}, nil
+				return &TipSettings{DefaultTip(t.Dataset), 10, method.Augment{CropMin: 0.5, Flip: 0.5}}, nil
 			},
 			Settings: method.Parse[TipSettings], Begin: beginTip, Load: loadTip,
 		},
 		{
 			Name: "tip-adapter-f", Summary: "that cache, its keys trained", Validates: true, Epochs: method.LastEpoch.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &TipFSettings{TipSettings{DefaultTip(t.Dataset), 10, 0.5, 0.5}, DefaultTipF(t.Dataset)}, nil
+				return &TipFSettings{TipSettings{DefaultTip(t.Dataset), 10, method.Augment{CropMin: 0.5, Flip: 0.5}}, DefaultTipF(t.Dataset)}, nil
 			},
 			Settings: method.Parse[TipFSettings], Begin: beginTipF, Load: loadTip,
 		},
 		{
 			Name: "tip-adapter-f-test-selected", Summary: "tip-adapter-f as released: its epoch is chosen on the test images", Validates: true, Peeks: true, Epochs: method.LastEpoch.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &TipFSettings{TipSettings{DefaultTip(t.Dataset), 10, 0.5, 0.5}, DefaultTipF(t.Dataset)}, nil
+				return &TipFSettings{TipSettings{DefaultTip(t.Dataset), 10, method.Augment{CropMin: 0.5, Flip: 0.5}}, DefaultTipF(t.Dataset)}, nil
 			},
 			Settings: method.Parse[TipFSettings], Begin: beginTipFOnTest, Load: loadTip,
 		},
 		{
 			Name: "taskres", Summary: "a learned residual on the text classifier",
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &TaskResSettings{DefaultTaskRes(t.Dataset, t.Shots), 0.08, 0.5}, nil
+				return &TaskResSettings{DefaultTaskRes(t.Dataset, t.Shots), method.Augment{CropMin: 0.08, Flip: 0.5}}, nil
 			},
 			Settings: method.Parse[TaskResSettings], Begin: beginTaskRes, Load: loadTaskRes,
 		},
 		{
 			Name: "clip-lora", Summary: "paths of low rank beside the attention of both encoders",
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &LoRASettings{DefaultLoRA(t.Shots), 0.08, 0.5}, nil
+				return &LoRASettings{DefaultLoRA(t.Shots), method.Augment{CropMin: 0.08, Flip: 0.5}}, nil
 			},
 			Settings: method.Parse[LoRASettings], Begin: beginLoRA, Load: loadLoRA,
 		},
@@ -66,8 +66,7 @@ func Methods() []*method.Method {
 // ClipAdapterSettings are those of clip-adapter with how its images are varied.
 type ClipAdapterSettings struct {
 	ClipAdapterConfig
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
+	method.Augment
 }
 
 // Declare declares a flag for each setting.
@@ -75,7 +74,7 @@ func (c *ClipAdapterSettings) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&c.Ratio, "ratio", c.Ratio, "of what the adapter says in the feature")
 	fs.IntVar(&c.Reduction, "reduction", c.Reduction, "the middle is so many times narrower than features")
 	declareLoop(fs, &c.Epochs, &c.LR, &c.Decay, &c.Batch)
-	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
+	c.Augment.Declare(fs)
 }
 
 func declareLoop(fs *flag.FlagSet, epochs *int, lr, decay *float64, batch *int) {
@@ -90,7 +89,7 @@ func (c *ClipAdapterSettings) Validate() error {
 	if err := c.ClipAdapterConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidateAugment(c.CropMin, c.Flip)
+	return c.Augment.Validate()
 }
 
 // behindLearned is something learned behind the image encoder for the job's classes.
@@ -147,7 +146,7 @@ func newAdapter(ctx context.Context, j *method.Job) (*ClipAdapter, error) {
 
 func beginClipAdapter(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*ClipAdapterSettings)
-	data, encoder, err := j.Data.Frozen(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Batch, c.Augment)
 	if err != nil {
 		return nil, err
 	}
@@ -173,15 +172,14 @@ func loadClipAdapter(ctx context.Context, j *method.Job, read func(string) (*ten
 // TaskResSettings are those of taskres with how its images are varied.
 type TaskResSettings struct {
 	TaskResConfig
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
+	method.Augment
 }
 
 // Declare declares a flag for each setting.
 func (c *TaskResSettings) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&c.Alpha, "alpha", c.Alpha, "of the residual in the sum")
 	declareLoop(fs, &c.Epochs, &c.LR, &c.L2, &c.Batch)
-	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
+	c.Augment.Declare(fs)
 }
 
 // Validate reports the first setting that makes no sense.
@@ -189,7 +187,7 @@ func (c *TaskResSettings) Validate() error {
 	if err := c.TaskResConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidateAugment(c.CropMin, c.Flip)
+	return c.Augment.Validate()
 }
 
 // newTaskRes begins with what the text encoder gives for the classes, not divided by its length.
@@ -220,7 +218,7 @@ func learnedTaskRes(j *method.Job, r *TaskRes) *behindLearned {
 
 func beginTaskRes(_ context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*TaskResSettings)
-	data, encoder, err := j.Data.Frozen(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Batch, c.Augment)
 	if err != nil {
 		return nil, err
 	}
@@ -245,9 +243,8 @@ func loadTaskRes(_ context.Context, j *method.Job, read func(string) (*tensor.Te
 // TipSettings are those of tip-adapter with the images that its cache is made of.
 type TipSettings struct {
 	TipConfig
-	Passes  int     `json:"passes"`
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
+	Passes int `json:"passes"`
+	method.Augment
 }
 
 // Declare declares a flag for each setting.
@@ -258,7 +255,7 @@ func (c *TipSettings) Declare(fs *flag.FlagSet) {
 	fs.IntVar(&c.AlphaSteps, "alpha-steps", c.AlphaSteps, "points of that search")
 	fs.IntVar(&c.BetaSteps, "beta-steps", c.BetaSteps, "points of that search")
 	fs.IntVar(&c.Passes, "passes", c.Passes, "augmented passes over the training images, whose mean is a key")
-	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
+	c.Augment.Declare(fs)
 }
 
 // Validate reports the first setting that makes no sense.
@@ -266,7 +263,7 @@ func (c *TipSettings) Validate() error {
 	if err := c.TipConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidatePasses(c.Passes, c.CropMin, c.Flip)
+	return method.ValidatePasses(c.Passes, c.Augment)
 }
 
 // cached is a learned cache.
@@ -286,7 +283,7 @@ func (l *cached) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	passes, err := j.Passes(ctx, l.source.Passes, method.Augment{CropMin: l.source.CropMin, Flip: l.source.Flip})
+	passes, err := j.Passes(ctx, l.source.Passes, l.source.Augment)
 	if err != nil {
 		return err
 	}
@@ -377,7 +374,7 @@ func beginTipF(ctx context.Context, j *method.Job) (*method.Training, error) {
 	if err := j.NeedImages("tip-adapter-f", "its epoch, alpha and beta"); err != nil {
 		return nil, err
 	}
-	data, encoder, err := j.Data.Frozen(c.Train.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Train.Batch, c.Augment)
 	if err != nil {
 		return nil, err
 	}
@@ -442,8 +439,7 @@ func loadTip(ctx context.Context, j *method.Job, read func(string) (*tensor.Tens
 // LoRASettings are those of clip-lora with how its images are varied.
 type LoRASettings struct {
 	LoRAConfig
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
+	method.Augment
 }
 
 // Declare declares a flag for each setting.
@@ -461,7 +457,7 @@ func (c *LoRASettings) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&c.LR, "lr", c.LR, "learning rate of AdamW")
 	fs.Float64Var(&c.Decay, "wd", c.Decay, "weight decay")
 	fs.IntVar(&c.Batch, "batch-size", c.Batch, "images a step")
-	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
+	c.Augment.Declare(fs)
 }
 
 // Validate reports the first setting that makes no sense.
@@ -469,7 +465,7 @@ func (c *LoRASettings) Validate() error {
 	if err := c.LoRAConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidateAugment(c.CropMin, c.Flip)
+	return c.Augment.Validate()
 }
 
 // paths are both encoders with LoRA's paths.
@@ -529,7 +525,7 @@ func newPaths(ctx context.Context, j *method.Job) (*paths, error) {
 
 func beginLoRA(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*LoRASettings)
-	data, err := j.Data.Batches(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, err := j.Data.Batches(c.Batch, c.Augment)
 	if err != nil {
 		return nil, err
 	}

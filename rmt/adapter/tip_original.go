@@ -20,7 +20,7 @@ func beginTipFOnTest(ctx context.Context, j *method.Job) (*method.Training, erro
 	if err := j.NeedClasses("tip-adapter-f-test-selected"); err != nil {
 		return nil, err
 	}
-	data, encoder, err := j.Data.Frozen(c.Train.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, encoder, err := j.Data.Frozen(c.Train.Batch, c.Augment)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package method
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,32 +85,15 @@ func (b Behind) Logits(images *autograd.Var) *autograd.Var {
 	return b.Head.Logits(b.Encoder.Encode(images))
 }
 
-// DeclareAugment declares how training images are varied.
-func DeclareAugment(fs *flag.FlagSet, crop, flip *float64) {
-	fs.Float64Var(crop, "rrc-scale", *crop, "smallest share of the area that a random crop takes")
-	fs.Float64Var(flip, "flip", *flip, "probability of mirroring a training image")
-}
-
 // maxPasses is more than any sample of images gains by.
 const maxPasses = 1000
 
 // ValidatePasses looks at passes over varied images.
-func ValidatePasses(passes int, crop, flip float64) error {
+func ValidatePasses(passes int, a Augment) error {
 	if passes < 1 || passes > maxPasses {
 		return fmt.Errorf("passes %d: 1 to %d", passes, maxPasses)
 	}
-	return ValidateAugment(crop, flip)
-}
-
-// ValidateAugment looks at how training images are varied.
-func ValidateAugment(crop, flip float64) error {
-	if !(crop > 0 && crop <= 1) {
-		return fmt.Errorf("smallest crop %g must lie in (0, 1]", crop)
-	}
-	if !(flip >= 0 && flip <= 1) {
-		return fmt.Errorf("flip %g: a probability lies in [0, 1]", flip)
-	}
-	return nil
+	return a.Validate()
 }
 
 // Tokens are the prompts of classes, tokenised, for a method that encodes one of each class: by the job's own prompts or its template, of which there

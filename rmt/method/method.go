@@ -222,10 +222,27 @@ const (
 // String is the split's usual name.
 func (s Split) String() string { return [...]string{"train", "val", "test"}[s] }
 
-// Augment says how training images are varied.
+// Augment says how training images are varied. It is part of the settings of methods that vary them.
 type Augment struct {
-	CropMin float64 // RandomResizedCrop takes at least this share of the area; 0: the centre, as in evaluation
-	Flip    float64 // probability of mirroring
+	CropMin float64 `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area; 0: the centre, as in evaluation
+	Flip    float64 `json:"flip"`          // probability of mirroring
+}
+
+// Declare declares a flag for each setting.
+func (a *Augment) Declare(fs *flag.FlagSet) {
+	fs.Float64Var(&a.CropMin, "rrc-scale", a.CropMin, "smallest share of the area that a random crop takes")
+	fs.Float64Var(&a.Flip, "flip", a.Flip, "probability of mirroring a training image")
+}
+
+// Validate reports the first setting that makes no sense for images that are varied.
+func (a Augment) Validate() error {
+	if !(a.CropMin > 0 && a.CropMin <= 1) {
+		return fmt.Errorf("smallest crop %g must lie in (0, 1]", a.CropMin)
+	}
+	if !(a.Flip >= 0 && a.Flip <= 1) {
+		return fmt.Errorf("flip %g: a probability lies in [0, 1]", a.Flip)
+	}
+	return nil
 }
 
 // Data are a job's images. Order and crops depend on the job's seed.

@@ -23,21 +23,22 @@ func Methods() []*method.Method {
 		},
 		{
 			Name: "lp++", Summary: "a linear probe that blends text in, with step sizes of its own (LP++)", Validates: true, Epochs: method.NoEpochs.Always(),
-			Defaults: func(method.Task) (method.Settings, error) { return &LPPSettings{DefaultLPP(), 0.5, 0.5}, nil },
+			Defaults: func(method.Task) (method.Settings, error) {
+				return &LPPSettings{DefaultLPP(), method.Augment{CropMin: 0.5, Flip: 0.5}}, nil
+			},
 			Settings: method.Parse[LPPSettings], Instead: classifier, Begin: beginLPP, Load: loadLinear(true),
 		},
 		{
 			Name: "gda", Summary: "Gaussian discriminants beside the text classifier, in closed form", Validates: true, Epochs: method.NoEpochs.Always(),
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &GDASettings{DefaultGDA(), 10, 0.5, 0.5, t.BaseToNew}, nil
+				return &GDASettings{DefaultGDA(), 10, method.Augment{CropMin: 0.5, Flip: 0.5}, t.BaseToNew}, nil
 			},
 			Settings: method.Parse[GDASettings], Instead: classifierOfSame, Begin: beginGDA, Load: loadGDA,
 		},
 		{
 			Name: "finetune", Summary: "all weights of the image encoder; -wise interpolates with those before (WiSE-FT)",
 			Defaults: func(t method.Task) (method.Settings, error) {
-				c := DefaultFinetune(t.Dataset)
-				return &FinetuneSettings{c, 0.5, 0.5}, nil
+				return &FinetuneSettings{DefaultFinetune(t.Dataset), method.Augment{CropMin: 0.5, Flip: 0.5}}, nil
 			},
 			Epochs: func(s method.Settings) method.Epochs {
 				if s.(*FinetuneSettings).Wise != 1 {
@@ -50,7 +51,7 @@ func Methods() []*method.Method {
 		{
 			Name: "2sfs", Epochs: method.LastEpoch.Always(), Summary: "layer norms of both encoders first, then the classifier",
 			Defaults: func(t method.Task) (method.Settings, error) {
-				return &TwoStageSettings{DefaultTwoStage(t.Shots), 0.08, 0.5}, nil
+				return &TwoStageSettings{DefaultTwoStage(t.Shots), method.Augment{CropMin: 0.08, Flip: 0.5}}, nil
 			},
 			Settings: method.Parse[TwoStageSettings], Instead: classifierOfSome, Begin: beginTwoStage, Load: loadTwoStage,
 		},
@@ -88,8 +89,7 @@ func (c *SearchConfig) Declare(fs *flag.FlagSet) {
 // LPPSettings are those of lp++ with how its one pass over the images varies them.
 type LPPSettings struct {
 	LPPConfig
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
+	method.Augment
 }
 
 // Validate reports the first setting that makes no sense.
@@ -97,12 +97,12 @@ func (c *LPPSettings) Validate() error {
 	if err := c.LPPConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidateAugment(c.CropMin, c.Flip)
+	return c.Augment.Validate()
 }
 
 // Declare declares a flag for each setting.
 func (c *LPPSettings) Declare(fs *flag.FlagSet) {
-	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
+	c.Augment.Declare(fs)
 	fs.IntVar(&c.Epochs, "epochs", c.Epochs, "epochs, of which the best on validation images is kept")
 	fs.Float64Var(&c.Momentum, "momentum", c.Momentum, "of the weights' steps")
 	fs.IntVar(&c.Every, "alpha-every", c.Every, "epochs from one step of the blend to the next")
@@ -112,10 +112,9 @@ func (c *LPPSettings) Declare(fs *flag.FlagSet) {
 // GDASettings are those of gda with the images that it learns from.
 type GDASettings struct {
 	GDAConfig
-	Passes  int     `json:"passes"` // augmented passes over the training images
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
-	New     bool    `json:"new_classes"` // the covariance is estimated as the authors do for base classes, and features are kept for others
+	Passes int `json:"passes"` // augmented passes over the training images
+	method.Augment
+	New bool `json:"new_classes"` // the covariance is estimated as the authors do for base classes, and features are kept for others
 }
 
 // Declare declares a flag for each setting.
@@ -124,7 +123,8 @@ func (c *GDASettings) Declare(fs *flag.FlagSet) {
 	fs.IntVar(&c.Nearest, "nearest", c.Nearest, "training images from which a new class is made")
 	fs.IntVar(&c.TextSame, "text-same", c.TextSame, "copies of a new class's text beside them")
 	fs.BoolVar(&c.New, "new-classes", c.New, "estimate as the authors do for base classes, and keep the features that classes without images are made of (default from base to new)")
-	declarePasses(fs, &c.Passes, &c.CropMin, &c.Flip)
+	fs.IntVar(&c.Passes, "passes", c.Passes, "augmented passes over the training images")
+	c.Augment.Declare(fs)
 }
 
 // Validate reports the first setting that makes no sense.
@@ -132,12 +132,7 @@ func (c *GDASettings) Validate() error {
 	if err := c.GDAConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidatePasses(c.Passes, c.CropMin, c.Flip)
-}
-
-func declarePasses(fs *flag.FlagSet, passes *int, crop, flip *float64) {
-	fs.IntVar(passes, "passes", *passes, "augmented passes over the training images")
-	method.DeclareAugment(fs, crop, flip)
+	return method.ValidatePasses(c.Passes, c.Augment)
 }
 
 // linear is a learned linear classifier.
@@ -229,7 +224,7 @@ func beginLPP(ctx context.Context, j *method.Job) (*method.Training, error) {
 	if _, err := j.Head(ctx); err != nil {
 		return nil, err
 	}
-	return solved(j, 1, method.Augment{CropMin: c.CropMin, Flip: c.Flip}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
+	return solved(j, 1, c.Augment, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
 		head, err := j.Head(ctx)
 		if err != nil {
 			return Linear{}, nil, err
@@ -307,7 +302,7 @@ func beginGDA(ctx context.Context, j *method.Job) (*method.Training, error) {
 		return nil, err
 	}
 	g := &discriminant{settings: *c}
-	t := solved(j, c.Passes, method.Augment{CropMin: c.CropMin, Flip: c.Flip}, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
+	t := solved(j, c.Passes, c.Augment, func(ctx context.Context, train, val Features) (Linear, map[string]float64, error) {
 		head, err := j.Head(ctx)
 		if err != nil {
 			return Linear{}, nil, err

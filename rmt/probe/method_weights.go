@@ -14,8 +14,7 @@ import (
 // FinetuneSettings are those of finetune with how its images are varied.
 type FinetuneSettings struct {
 	FinetuneConfig
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
+	method.Augment
 }
 
 // Declare declares a flag for each setting.
@@ -25,7 +24,7 @@ func (c *FinetuneSettings) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&c.Decay, "wd", c.Decay, "weight decay")
 	fs.IntVar(&c.Batch, "batch-size", c.Batch, "images a step")
 	fs.Float64Var(&c.Wise, "wise", c.Wise, "how far from the weights before to those after training, 0 to 1")
-	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
+	c.Augment.Declare(fs)
 }
 
 // Validate reports the first setting that makes no sense.
@@ -33,7 +32,7 @@ func (c *FinetuneSettings) Validate() error {
 	if err := c.FinetuneConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidateAugment(c.CropMin, c.Flip)
+	return c.Augment.Validate()
 }
 
 // finetuned is an image encoder with weights of its own.
@@ -54,7 +53,7 @@ func (l finetuned) Classifier(ctx context.Context, classes []string) (train.Clas
 
 func beginFinetune(ctx context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*FinetuneSettings)
-	data, err := j.Data.Batches(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, err := j.Data.Batches(c.Batch, c.Augment)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +87,7 @@ func loadFinetune(_ context.Context, j *method.Job, read func(string) (*tensor.T
 // TwoStageSettings are those of 2sfs with how its images are varied.
 type TwoStageSettings struct {
 	TwoStageConfig
-	CropMin float64 `json:"rrc_scale_min"`
-	Flip    float64 `json:"flip"`
+	method.Augment
 }
 
 // Declare declares a flag for each setting.
@@ -100,7 +98,7 @@ func (c *TwoStageSettings) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&c.LR, "lr", c.LR, "learning rate of AdamW in either stage")
 	fs.Float64Var(&c.Decay, "wd", c.Decay, "weight decay")
 	fs.IntVar(&c.Batch, "batch-size", c.Batch, "images a step")
-	method.DeclareAugment(fs, &c.CropMin, &c.Flip)
+	c.Augment.Declare(fs)
 }
 
 // Validate reports the first setting that makes no sense.
@@ -108,7 +106,7 @@ func (c *TwoStageSettings) Validate() error {
 	if err := c.TwoStageConfig.Validate(); err != nil {
 		return err
 	}
-	return method.ValidateAugment(c.CropMin, c.Flip)
+	return c.Augment.Validate()
 }
 
 // staged is both encoders with norms of their own, and a classifier of the classes that it was trained on.
@@ -173,7 +171,7 @@ func newStaged(j *method.Job) (*staged, error) {
 
 func beginTwoStage(_ context.Context, j *method.Job) (*method.Training, error) {
 	c := j.Settings.(*TwoStageSettings)
-	data, err := j.Data.Batches(c.Batch, method.Augment{CropMin: c.CropMin, Flip: c.Flip})
+	data, err := j.Data.Batches(c.Batch, c.Augment)
 	if err != nil {
 		return nil, err
 	}

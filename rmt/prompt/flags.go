@@ -15,8 +15,7 @@ func (r *Recipe) Declare(fs *flag.FlagSet) {
 	fs.Float64Var(&r.WarmupLR, "warmup-lr", r.WarmupLR, "learning rate of the warm-up")
 	fs.Float64Var(&r.Momentum, "momentum", r.Momentum, "momentum")
 	fs.Float64Var(&r.Decay, "weight-decay", r.Decay, "weight decay of all that is trained")
-	fs.Float64Var(&r.CropMin, "rrc-scale", r.CropMin, "smallest share of the area that a random crop takes")
-	fs.Float64Var(&r.Flip, "flip", r.Flip, "probability of mirroring a training image")
+	r.Augment.Declare(fs)
 }
 
 // declareContext declares how many vectors a context has, and words in their place, one a vector, that they start from.

@@ -115,7 +115,7 @@ func row[T any, P settings[T]](name, summary string, defaults func(t method.Task
 				return nil, err
 			}
 			r := c.recipe()
-			data, err := j.Data.Batches(r.Batch, method.Augment{CropMin: r.CropMin, Flip: r.Flip})
+			data, err := j.Data.Batches(r.Batch, r.Augment)
 			if err != nil {
 				x.Close()
 				return nil, err

@@ -7,6 +7,7 @@ import (
 
 	"fewshot/nn"
 	"fewshot/optim"
+	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 )
 
@@ -19,15 +20,14 @@ type Recipe struct {
 	Warmup   int     `json:"warmup_epochs"`
 	WarmupLR float64 `json:"warmup_lr"`
 	Momentum float64 `json:"momentum"`
-	Decay    float64 `json:"weight_decay"`  // Dassl's, of every trained tensor
-	CropMin  float64 `json:"rrc_scale_min"` // RandomResizedCrop takes at least this share of the area
-	Flip     float64 `json:"flip"`          // probability of mirroring a training image
-	Seed     uint64  `json:"seed"`
+	Decay    float64 `json:"weight_decay"` // Dassl's, of every trained tensor
+	method.Augment
+	Seed uint64 `json:"seed"`
 }
 
 // coopRecipe is CoOp's: 200 epochs with 8 shots and more, 100 with 2 and 4, 50 with one, and on ImageNet.
 func coopRecipe(dataset string, shots int) Recipe {
-	r := Recipe{Epochs: 200, LR: 2e-3, Batch: 32, Warmup: 1, WarmupLR: 1e-5, Momentum: 0.9, Decay: 5e-4, CropMin: 0.08, Flip: 0.5, Seed: 1}
+	r := Recipe{Epochs: 200, LR: 2e-3, Batch: 32, Warmup: 1, WarmupLR: 1e-5, Momentum: 0.9, Decay: 5e-4, Augment: method.Augment{CropMin: 0.08, Flip: 0.5}, Seed: 1}
 	switch {
 	case dataset == "imagenet" || shots == 1:
 		r.Epochs = 50
@@ -45,7 +45,7 @@ func (r Recipe) Schedule() optim.Schedule {
 
 // Validate reports the first setting that makes no sense.
 func (r Recipe) Validate() error {
-	for _, v := range []float64{r.LR, r.WarmupLR, r.Momentum, r.Decay, r.CropMin, r.Flip} {
+	for _, v := range []float64{r.LR, r.WarmupLR, r.Momentum, r.Decay} {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return fmt.Errorf("a setting is not a finite number")
 		}
@@ -63,12 +63,8 @@ func (r Recipe) Validate() error {
 		return fmt.Errorf("momentum %g must lie in [0, 1)", r.Momentum)
 	case r.Decay < 0:
 		return fmt.Errorf("weight decay %g must not be negative", r.Decay)
-	case r.CropMin <= 0 || r.CropMin > 1:
-		return fmt.Errorf("smallest crop %g must lie in (0, 1]", r.CropMin)
-	case r.Flip < 0 || r.Flip > 1:
-		return fmt.Errorf("flip %g: a probability lies in [0, 1]", r.Flip)
 	}
-	return nil
+	return r.Augment.Validate()
 }
 
 // group is trained parameters under the recipe's optimizer.
