@@ -21,6 +21,7 @@ type planEstimate struct {
 	ByStep   int                `json:"estimated_by_steps"`   // runs to make, whose time was measured in steps
 	Seconds  float64            `json:"seconds"`
 	Rates    map[string]float64 `json:"seconds_a_run"` // of methods whose steps were measured
+	Slowed   float64            `json:"slowed,omitempty"`
 	Unknown  []string           `json:"unknown,omitempty"`
 	Device   string             `json:"device"`
 }
@@ -77,7 +78,7 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 	if err := (&paperFlags{runFlags: *f}).measure(ctx, u, dev, unmeasured, &d); err != nil {
 		return err
 	}
-	e.ByStep, e.Rates, e.Unknown = len(unmeasured), d.Rates, d.Unknown
+	e.ByStep, e.Rates, e.Slowed, e.Unknown = len(unmeasured), d.Rates, d.Slowed, d.Unknown
 	e.Seconds += d.Seconds
 	return u.result(e, e.print)
 }
@@ -88,6 +89,7 @@ func (e planEstimate) print(w io.Writer) {
 		fmt.Fprintf(w, "the other %s about %v on %s, one after the other: %d by the time that results of like runs took, %d by measured steps\n",
 			words.Plural(n, "takes", "take"), time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
 	}
+	writeSlowed(w, e.Slowed)
 	for _, s := range e.Unknown {
 		fmt.Fprintf(w, "not counted in: %s\n", s)
 	}

@@ -30,6 +30,7 @@ type dryRun struct {
 	Blocked int                `json:"blocked,omitempty"` // that will be passed over
 	Seconds float64            `json:"seconds"`           // about, of the others
 	Rates   map[string]float64 `json:"seconds_a_run"`
+	Slowed  float64            `json:"slowed,omitempty"`  // how many times as long as reckoned the steps took, where that says that the machine was busy
 	Unknown []string           `json:"unknown,omitempty"` // methods whose time could not be measured, and why
 	Device  string             `json:"device"`
 }
@@ -96,13 +97,18 @@ func (d dryRun) print(w io.Writer) {
 	if n := d.Runs - d.Done - d.Blocked; n > 0 && d.Device != "" {
 		fmt.Fprintf(w, "the other %s about %v on %s, one after the other\n", words.Plural(n, "takes", "take"), time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
 	}
+	writeSlowed(w, d.Slowed)
 	for _, s := range d.Unknown {
 		fmt.Fprintf(w, "not known: %s\n", s)
 	}
 }
 
-// enough is how long a method is measured at most, but for the step, or the few images, that it is measured by at least.
-const enough = 300 * time.Millisecond
+// writeSlowed says that a busy machine takes longer than it would by itself, which an estimate is for.
+func writeSlowed(w io.Writer, slowed float64) {
+	if slowed > 0 {
+		fmt.Fprintf(w, "that is by the quickest of the measured steps: all together took %.1f times as long, as on a machine that does other work too\n", slowed)
+	}
+}
 
 // errEnough ends a measurement.
 var errEnough = errors.New("measured")
@@ -113,7 +119,7 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 	type kind struct {
 		method, model string
 	}
-	e := estimator{runFlags: &f.runFlags, ui: silent{u}, open: &opener{u: u, dev: dev, root: f.root, vocab: f.runFlags.model.Vocab, offline: f.runFlags.model.offline}}
+	e := estimator{runFlags: &f.runFlags, ui: silent{u}, watch: newStopwatch(dev), open: &opener{u: u, dev: dev, root: f.root, vocab: f.runFlags.model.Vocab, offline: f.runFlags.model.offline}}
 	rates := map[kind]float64{} // seconds for each image that is seen
 	images := map[string]int{}
 	size := func(r plan.Run) (int, error) {
@@ -160,8 +166,14 @@ func (f *paperFlags) measure(ctx context.Context, u *ui, dev *tensor.Device, run
 		}
 		d.Seconds += rates[k] * float64(n*tried(r))
 	}
+	if e.slowed > busy {
+		d.Slowed = e.slowed
+	}
 	return nil
 }
+
+// busy is how many times as long as the quickest step all may take that differ by themselves.
+const busy = 2
 
 // tried is how many settings a run chooses among, each of which it trains.
 func tried(r plan.Run) int {
@@ -193,6 +205,8 @@ type estimator struct {
 	*runFlags
 	ui     silent
 	open   *opener
+	watch  stopwatch
+	slowed float64 // at most, of the steps of a method
 	opened plan.Model
 	loaded *clip.Model
 	heads  *method.Heads // class features, which all methods have in common
@@ -215,18 +229,19 @@ func (e *estimator) encode(ctx context.Context, q *run.Request, head train.Head)
 	if e.image > 0 || len(q.Data.Test) == 0 {
 		return nil
 	}
-	begin := time.Now()
+	var p pace
 	for n := 2; ; n *= 4 {
 		some := q.Data.Test[:min(n, len(q.Data.Test), e.loader.Batch)]
+		end := e.watch.start()
 		tests := e.loader.InOrder(e.open.dev, e.ui, q.Model, q.Data, some, true)
-		began := time.Now()
 		_, err := run.Evaluate(ctx, e.ui, "", e.open.dev, train.Model{Encoder: q.Model.Image, Head: head}, tests)
 		tests.Close()
 		if err != nil {
 			return err
 		}
-		e.image = time.Since(began).Seconds() / float64(len(some))
-		if len(some) < n || time.Since(begin) > enough {
+		p.add(end(), len(some))
+		if p.known() || p.pieces >= 4 && len(some) < n {
+			e.image = p.image
 			return nil
 		}
 	}
@@ -268,13 +283,13 @@ func (e *estimator) one(ctx context.Context, r plan.Run) (float64, error) {
 	}
 	short, cancel := context.WithTimeout(ctx, enough)
 	defer cancel()
-	began := time.Now()
+	end := e.watch.start()
 	t, err := q.Method.Begin(short, job)
 	if err == nil {
 		defer t.Close()
 		if t.Run != nil {
-			begun := time.Since(began).Seconds()
-			steps, err := timed(ctx, t.Run)
+			begun := end().costs.Seconds()
+			steps, err := e.steps(ctx, t.Run, len(ds.Train))
 			return tested + begun + steps, err
 		}
 		if t.Solve != nil {
@@ -284,7 +299,7 @@ func (e *estimator) one(ctx context.Context, r plan.Run) (float64, error) {
 	if err != nil && short.Err() != nil {
 		return tested + e.image*float64(e.images(r, t, len(ds.Train))), ctx.Err()
 	}
-	return tested + time.Since(began).Seconds(), err
+	return tested + end().costs.Seconds(), err
 }
 
 // images are how many a run encodes that was not measured to its end. What has no steps has epochs on features alone.
@@ -301,21 +316,21 @@ func (e *estimator) images(r plan.Run, t *method.Training, n int) int {
 	return n * max(of.Passes, 1)
 }
 
-// timed is what the steps of a training take, by a few of them: the first, which records the sweep and reads the images, and those that follow
-// it for a while.
-func timed(ctx context.Context, r *train.Run) (seconds float64, err error) {
-	all := float64(r.Epochs * r.Data.Batches())
-	made := 0
+// steps is what the steps of a training on n images take, by a few of them: the first, which records the sweep, and those that follow it.
+func (e *estimator) steps(ctx context.Context, r *train.Run, n int) (seconds float64, err error) {
 	var first time.Duration
-	began := time.Now()
-	r.Step = func(train.Position, train.Stats) error {
-		if made++; made == 1 {
-			if first, began = time.Since(began), time.Now(); first < 2*enough {
-				return nil
-			}
-			return errEnough
+	var p pace
+	before, batch := train.Position{}, 0
+	end := e.watch.start()
+	r.Step = func(at train.Position, _ train.Stats) error {
+		if at.Epoch != before.Epoch {
+			before = train.Position{}
 		}
-		if time.Since(began) > enough {
+		images := at.Images - before.Images
+		before, batch = at, max(batch, images)
+		if l := end(); first == 0 {
+			first = l.costs
+		} else if p.add(l, images); p.known() {
 			return errEnough
 		}
 		return nil
@@ -323,10 +338,13 @@ func timed(ctx context.Context, r *train.Run) (seconds float64, err error) {
 	if err := r.Train(ctx); err != nil && !errors.Is(err, errEnough) {
 		return 0, err
 	}
-	if made < 2 {
-		return first.Seconds() * all, nil
+	e.slowed = max(e.slowed, p.slowed())
+	epoch := min(n, batch*r.Data.Batches()) // a last batch may be smaller, or left out
+	all := epoch * r.Epochs
+	if r.Steps > 0 {
+		all = epoch * r.Steps / r.Data.Batches()
 	}
-	return first.Seconds() + time.Since(began).Seconds()/float64(made-1)*(all-1), nil
+	return first.Seconds() + p.image*float64(max(all-batch, 0)), nil
 }
 
 // silent says nothing.
