@@ -13,6 +13,7 @@ import (
 type share struct {
 	index int // -1 for no single one
 	shard string
+	said  string // which variable says the index; "" where the flag does
 }
 
 func (s *share) declare(fs *flag.FlagSet) {
@@ -78,7 +79,8 @@ func (s *share) fromEnvironment(lookup func(string) (string, bool)) error {
 	case size > 0:
 		s.shard = strconv.Itoa(at+1) + "/" + strconv.Itoa(size)
 	default:
-		s.index = at
+		v, _ := lookup(names[0])
+		s.index, s.said = at, names[0]+"="+v
 	}
 	return nil
 }
@@ -124,6 +126,9 @@ func (s *share) of(p *plan.Plan) (func(int) bool, error) {
 	case s.index != -1 && s.shard != "":
 		return nil, usagef("-index and -shard exclude each other")
 	case s.index != -1:
+		if s.index >= n && s.said != "" {
+			return nil, usagef("%s is run %d, and the plan has runs 0 to %d: number the jobs of the array otherwise, or give -index", s.said, s.index, n-1)
+		}
 		if s.index < 0 || s.index >= n {
 			return nil, usagef("-index %d: the plan has runs 0 to %d", s.index, n-1)
 		}
