@@ -1,9 +1,13 @@
 package main
 
 import (
+	"flag"
+	"io"
 	"math"
 	"testing"
 	"time"
+
+	"fewshot/rmt/plan"
 )
 
 // What is measured on a machine that is busy, or that stops the program, is what the work takes by itself.
@@ -48,5 +52,57 @@ func TestPace(t *testing.T) {
 	}
 	if s := new(pace).slowed(); s != 1 {
 		t.Errorf("slowed %v times by nothing", s)
+	}
+}
+
+// The steps of masks that distil are measured with a teacher, which they have not at first, and have for most of a run.
+func TestPaceOfDistillation(t *testing.T) {
+	path := planOf(t, "-methods", "r-amt")
+	p, err := plan.Open(path, version())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	r, err := p.Run(p.Len() - 1)
+	if err != nil || r.Method != "r-amt" {
+		t.Fatalf("%v, %v", &r, err)
+	}
+	var f runFlags
+	fs := flag.NewFlagSet("run", flag.ContinueOnError)
+	f.declare(fs)
+	if err := fs.Parse([]string{"-data", tinyData(t)}); err != nil {
+		t.Fatal(err)
+	}
+	dev, err := f.device.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	u := newUI(io.Discard, io.Discard, false)
+	e := estimator{runFlags: &f, ui: silent{u}, watch: newStopwatch(dev), open: &opener{u: u, dev: dev, root: f.root}}
+	if err := e.model(t.Context(), r.Model); err != nil {
+		t.Fatal(err)
+	}
+	q, err := e.request(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, release := q.Job(false)
+	defer release()
+	job.Shared = e.heads
+	if job.Settings, err = r.Chosen(); err != nil {
+		t.Fatal(err)
+	}
+	m, err := q.Method.Begin(t.Context(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Close != nil {
+		defer m.Close()
+	}
+	before := m.Run.Trainer.Learner.Plan().Lanes
+	distilled(m.Run.Trainer)
+	if after := m.Run.Trainer.Learner.Plan().Lanes; before != 1 || after != 2 {
+		t.Errorf("%d lanes at first, %d with a teacher", before, after)
 	}
 }

@@ -272,7 +272,7 @@ func TestOneRun(t *testing.T) {
 	out += must(t, "run", path, "-data", tinyData(t), "-dry-run")
 	out += must(t, "run", path, "-data", tinyData(t))
 	out += must(t, "run", path, "-data", tinyData(t))
-	for _, want := range []string{": 1 run; fewshot run", " makes it,", ": 1 run, 0 done", "the other 1 takes about", ": 0 runs were done", ": 1 run was done"} {
+	for _, want := range []string{": 1 run; fewshot run", " makes it,", ": 1 run, 0 done", "1 run is left, and takes ", ": 0 runs were done", ": 1 run was done"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s\nlacks %q", out, want)
 		}

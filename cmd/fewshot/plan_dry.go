@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"fewshot/nn/words"
 	"fewshot/rmt/plan"
@@ -86,8 +85,7 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 func (e planEstimate) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s, %d done\n", e.Dir, words.Count(e.Runs, "run"), e.Done)
 	if n := e.Runs - e.Done - e.Blocked; n > 0 {
-		fmt.Fprintf(w, "the other %s about %v on %s, one after the other: %d by the time that results of like runs took, %d by measured steps\n",
-			words.Plural(n, "takes", "take"), time.Duration(e.Seconds*float64(time.Second)).Round(time.Second), e.Device, e.ByResult, e.ByStep)
+		fmt.Fprintf(w, "%s: %d by the time that results of like runs took, %d by measured steps\n", left(n, e.Seconds, e.Device), e.ByResult, e.ByStep)
 	}
 	writeSlowed(w, e.Slowed)
 	for _, s := range e.Unknown {

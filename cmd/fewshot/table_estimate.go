@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fewshot/nn/words"
+	"fewshot/rmt"
 	"fewshot/rmt/clip"
 	"fewshot/rmt/method"
 	"fewshot/rmt/plan"
@@ -95,12 +96,24 @@ func (d dryRun) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s (%d of masks, %d of other methods on masked encoders, %d of other methods, %d of the untouched model), %d done\n",
 		d.Name, words.Count(d.Runs, "run"), d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
 	if n := d.Runs - d.Done - d.Blocked; n > 0 && d.Device != "" {
-		fmt.Fprintf(w, "the other %s about %v on %s, one after the other\n", words.Plural(n, "takes", "take"), time.Duration(d.Seconds*float64(time.Second)).Round(time.Second), d.Device)
+		fmt.Fprintln(w, left(n, d.Seconds, d.Device))
 	}
 	writeSlowed(w, d.Slowed)
 	for _, s := range d.Unknown {
 		fmt.Fprintf(w, "not known: %s\n", s)
 	}
+}
+
+// left is what is to be made yet.
+func left(n int, seconds float64, device string) string {
+	took := "less than a second"
+	if d := time.Duration(seconds * float64(time.Second)).Round(time.Second); d > 0 {
+		took = "about " + d.String()
+	}
+	if n == 1 {
+		return fmt.Sprintf("1 run is left, and takes %s on %s", took, device)
+	}
+	return fmt.Sprintf("%d runs are left, and take %s on %s, one after the other", n, took, device)
 }
 
 // writeSlowed says that a busy machine takes longer than it would by itself, which an estimate is for.
@@ -247,23 +260,31 @@ func (e *estimator) encode(ctx context.Context, q *run.Request, head train.Head)
 	}
 }
 
+// request is what asks for a run.
+func (e *estimator) request(ctx context.Context, r plan.Run) (q run.Request, err error) {
+	ds, err := e.open.Dataset(ctx, r.Data.Name, r.Data.Reading)
+	if err == nil {
+		ds, err = r.Take(ds)
+	}
+	if err != nil {
+		return q, err
+	}
+	m := e.loaded.Share()
+	q = run.Request{Dev: e.open.dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: r.Templates(ds), Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: e.micro.on(e.open.dev, m),
+		Loader: e.loader.Loader, UI: e.ui}
+	if r.Method != plan.ZeroShot {
+		q.Method, err = run.Lookup(r.Method)
+	}
+	return q, err
+}
+
 // one estimates a run from some of its steps. Of a method that has none, and is not done in time, it is the images that count.
 func (e *estimator) one(ctx context.Context, r plan.Run) (float64, error) {
-	ds, err := e.open.Dataset(ctx, r.Data.Name, r.Data.Reading)
+	q, err := e.request(ctx, r)
 	if err != nil {
 		return 0, err
 	}
-	if ds, err = r.Take(ds); err != nil {
-		return 0, err
-	}
-	m := e.loaded.Share()
-	q := run.Request{Dev: e.open.dev, Model: m, Data: ds, Classes: r.Data.Classes, Templates: r.Templates(ds), Shots: r.Data.Shots, Seed: r.Data.Seed, Micro: e.micro.on(e.open.dev, m),
-		Loader: e.loader.Loader, UI: e.ui}
-	if r.Method != plan.ZeroShot {
-		if q.Method, err = run.Lookup(r.Method); err != nil {
-			return 0, err
-		}
-	}
+	ds := q.Data
 	job, release := q.Job(false)
 	defer release()
 	job.Shared = e.heads
@@ -289,6 +310,9 @@ func (e *estimator) one(ctx context.Context, r plan.Run) (float64, error) {
 		defer t.Close()
 		if t.Run != nil {
 			begun := end().costs.Seconds()
+			if t.Figures["travel_ratio"] >= 1 {
+				distilled(t.Run.Trainer)
+			}
 			steps, err := e.steps(ctx, t.Run, len(ds.Train))
 			return tested + begun + steps, err
 		}
@@ -314,6 +338,17 @@ func (e *estimator) images(r plan.Run, t *method.Training, n int) int {
 		}
 	}
 	return n * max(of.Passes, 1)
+}
+
+// distilled switches a weight off: until masks do so themselves, which is in the first part of a run, there is no teacher beside a student, and
+// steps take but half of the time of those that follow.
+func distilled(t *train.Trainer) {
+	if l, ok := t.Learner.(*rmt.Learner); ok && len(l.Masks) > 0 {
+		scores := l.Masks[0].Scores.Floats()
+		scores[0] = float32(l.Masks[0].Threshold) - 1
+		l.Masks[0].Scores.Set(scores)
+		l.Restored()
+	}
 }
 
 // steps is what the steps of a training on n images take, by a few of them: the first, which records the sweep, and those that follow it.

@@ -79,7 +79,7 @@ func TestTableCounts(t *testing.T) {
 		if d.Runs != want || d.Masks+d.Others != want || len(d.Unknown) != 1 || !strings.Contains(d.Unknown[0], "no such folder") {
 			t.Errorf("%s: %+v", rows, d)
 		}
-		if out := must(t, args...); !strings.Contains(out, fmt.Sprintf("%d runs", want)) || strings.Contains(out, "take about") {
+		if out := must(t, args...); !strings.Contains(out, fmt.Sprintf("%d runs", want)) || strings.Contains(out, "and take") {
 			t.Errorf("%s: %s", rows, out)
 		}
 		if code, _, errw := cli(t, args[:len(args)-1]...); code != exitFailed || !strings.Contains(errw, "no such folder") {
