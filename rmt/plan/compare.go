@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"fewshot/nn/quote"
+	"fewshot/nn/words"
 )
 
 // Pair is a difference between two methods, measured on the same data with the same seed.
@@ -36,15 +37,23 @@ func (p *Paired) Differences() Sample {
 	return s
 }
 
-// Compare pairs the rows of two names. A method without seeds, as the untouched model, is compared with every seed of the other.
+// Compare pairs the rows of two names, or of methods that have one row each. A method without seeds, as the untouched model, is compared with every seed of the other.
 func (t *Table) Compare(a, b string) (*Paired, error) {
 	row := func(name string) (*Row, error) {
 		var names []string
+		var of []*Row // the method, with settings
 		for i := range t.Rows {
-			if t.Rows[i].Name == name {
-				return &t.Rows[i], nil
+			r := &t.Rows[i]
+			if r.Name == name {
+				return r, nil
 			}
-			names = append(names, t.Rows[i].Name)
+			if strings.HasPrefix(r.Name, name+" ") {
+				of = append(of, r)
+			}
+			names = append(names, r.Name)
+		}
+		if len(of) == 1 {
+			return of[0], nil
 		}
 		return nil, fmt.Errorf("there is no row %s in the table; there are %s", quote.String(name), strings.Join(quoted(names), "; "))
 	}
@@ -56,7 +65,7 @@ func (t *Table) Compare(a, b string) (*Paired, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Paired{A: a, B: b}
+	p := &Paired{A: first.Name, B: second.Name}
 	for j, column := range t.Columns {
 		if column == MeanColumn {
 			continue
@@ -91,21 +100,40 @@ func (c *Cell) of(seed uint64) (float64, bool) {
 	return 0, false
 }
 
-// Write writes the differences by data and seed, their mean, and its 95 % confidence interval by Student's t.
+// Write writes the differences by data and seed, their mean, and its 95 % confidence interval by Student's t; where there are several columns,
+// of each of them, too.
 func (p *Paired) Write(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(tw, "data\tseed\t%s\t%s\tdifference\t\n", quote.Text(p.A), quote.Text(p.B))
+	columns := newNames()
+	of := map[string]*Paired{}
 	for _, x := range p.Pairs {
 		fmt.Fprintf(tw, "%s\t%d\t%.2f\t%.2f\t%+.2f\t\n", quote.Text(x.Column), x.Seed, x.A, x.B, x.A-x.B)
+		if columns.index(x.Column); of[x.Column] == nil {
+			of[x.Column] = &Paired{A: p.A, B: p.B}
+		}
+		of[x.Column].Pairs = append(of[x.Column].Pairs, x)
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
+	if len(columns.all) > 1 && len(p.Pairs) > len(columns.all) {
+		for _, c := range columns.all {
+			if err := of[c].writeMean(w, " on "+c); err != nil {
+				return err
+			}
+		}
+	}
+	return p.writeMean(w, "")
+}
+
+// writeMean writes the mean difference, and how sure it is.
+func (p *Paired) writeMean(w io.Writer, on string) error {
 	d := p.Differences()
-	fmt.Fprintf(w, "%s less %s: %+.2f", quote.Text(p.A), quote.Text(p.B), d.Mean())
+	fmt.Fprintf(w, "%s less %s%s: %+.2f", quote.Text(p.A), quote.Text(p.B), quote.Text(on), d.Mean())
 	if ci := d.CI95(); !math.IsNaN(ci) {
 		fmt.Fprintf(w, ", 95 %% interval %+.2f to %+.2f", d.Mean()-ci, d.Mean()+ci)
 	}
-	_, err := fmt.Fprintf(w, " (%d pairs)\n", len(d))
+	_, err := fmt.Fprintf(w, " (%s)\n", words.Count(len(d), "pair"))
 	return err
 }

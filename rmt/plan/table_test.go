@@ -123,6 +123,8 @@ func TestCompare(t *testing.T) {
          dtd     1        60.00           60.00       +0.00
          dtd     2        62.00           62.00       +0.00
   my_50%|set     1        61.00           61.00       +0.00
+tip-adapter less r-amt leak=0.5 on dtd: +0.00, 95 % interval +0.00 to +0.00 (2 pairs)
+tip-adapter less r-amt leak=0.5 on my_50%|set: +0.00 (1 pair)
 tip-adapter less r-amt leak=0.5: +0.00, 95 % interval +0.00 to +0.00 (3 pairs)
 `
 	if b.String() != want {
@@ -131,8 +133,15 @@ tip-adapter less r-amt leak=0.5: +0.00, 95 % interval +0.00 to +0.00 (3 pairs)
 	if p, err = table.Compare("r-amt leak=0.5", ZeroShot); err != nil || len(p.Pairs) != 4 || p.Differences().Mean() != 11 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if _, err := table.Compare("r-amt", ZeroShot); err == nil || !strings.Contains(err.Error(), `there are zero-shot; r-amt leak=0.5; tip-adapter`) {
-		t.Errorf("%v", err)
+	// A method will do where one row is its own.
+	if p, err = table.Compare("r-amt", ZeroShot); err != nil || p.A != "r-amt leak=0.5" || len(p.Pairs) != 4 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	table.Rows = append(table.Rows, Row{Name: "r-amt leak=1"})
+	for _, name := range []string{"r-amt", "r"} {
+		if _, err := table.Compare(name, ZeroShot); err == nil || !strings.Contains(err.Error(), `there are zero-shot; r-amt leak=0.5; tip-adapter; r-amt leak=1`) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
