@@ -7,15 +7,15 @@
 # A plan of six small runs, of which one fails, is put into the queue as it is written; one is told that its time is over and goes back into
 # the queue; the job behind them collects. With limit it is Slurm that tells, by a time limit of two minutes. The table, and all that was
 # learned, has to be what fewshot run makes alone. Needs Debian 12 on x86-64 with apt, Go, and 5 minutes, of which Slurm takes two to start what
-# was put back; with limit a quarter of an hour. EPOCHS is how long the runs are: 8, and with limit 40, of which the longest run has to take a
-# core more than a minute and a half. Whatever is waited for too long ends the script, and the cluster with it.
+# was put back; with limit a quarter of an hour. EPOCHS is how long the runs are: 8, and with limit as many as take the longest run four
+# minutes here, by the time that two of them took before. Whatever is waited for too long ends the script, and the cluster with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source=$PWD
 work=$(mktemp -d)
 pids=()
-epochs=8 time=(-time 10)
-[ "${1:-}" != limit ] || epochs=40 time=(-time 2 -lead 30)
+epochs=${EPOCHS:-8} time=(-time 10) limit=
+[ "${1:-}" != limit ] || limit=1 time=(-time 2 -lead 30)
 finish() {
 	kill "${pids[@]}" 2>/dev/null && wait "${pids[@]}" 2>/dev/null || true
 	rm -rf "$work"
@@ -80,7 +80,14 @@ mkdir "$here"
 cd "$here"
 fewshot() { "$work/fewshot" "$@" 2>>"$work/fewshot.log"; }
 fewshot data export -dataset synth:digits -out data >/dev/null
-fewshot plan -data data -datasets synth_digits,synth:things -methods r-amt -shots 1,2,0 -set epochs="${EPOCHS:-$epochs}" -out plan.jsonl
+plan() { fewshot plan -data data -datasets synth_digits,synth:things -methods r-amt -shots 1,2,0 -set epochs="$1" -out "$2"; }
+if [ "$limit" ] && [ -z "${EPOCHS:-}" ]; then
+	plan 2 two.jsonl
+	began=$(date +%s%N)
+	GOMAXPROCS=1 fewshot run two.jsonl -data data -index 5
+	epochs=$((2 * 240 * 1000000000 / ($(date +%s%N) - began) + 1))
+fi
+plan "$epochs" plan.jsonl
 for picture in data/synth_digits/images/*/*; do # one that the runs on few images are not trained on
 	cp "$picture" kept
 	: >"$picture"
@@ -103,14 +110,17 @@ say "the last task is told that its time is over, once it has saved"
 last=$(sed -n '7s/.*"id":"\([0-9a-f]*\)".*/\1/p' plan.jsonl)
 saved() { ls 'a "cluster"'/"$last"/training-*.safetensors >/dev/null 2>&1; }
 until_ 240 "the last task to save" saved
-[ "${1:-}" = limit ] || scancel --batch --signal=USR1 "${array}_5"
-back() { squeue -h -j "$array" -o '%i %T' | grep -q "_5 PENDING"; }
+[ "$limit" ] || scancel --batch --signal=USR1 "${array}_5"
+back() {
+	[ ! -e 'a "cluster"'/"$last"/result.json ] || { echo "it has ended before it was told: with $epochs epochs it is too short; EPOCHS gives it more"; exit 1; }
+	squeue -h -j "$array" -o '%i %T' | grep -q "_5 PENDING"
+}
 until_ 180 "the last task to be put back" back
 squeue -o '%.12i %.10P %.16j %.10T %.8M %r'
 
 say "the end of all"
 collected() { [ -s 'a "cluster"'/slurm/collect-"$collect".log ]; }
-until_ $([ "${1:-}" = limit ] && echo 1200 || echo 480) "what collects" collected
+until_ $([ "$limit" ] && echo 2400 || echo 480) "what collects" collected
 gone() { [ -z "$(squeue -h)" ]; }
 until_ 60 "the queue to be empty" gone
 for log in 'a "cluster"'/slurm/*; do
@@ -125,6 +135,6 @@ for file in alone/*/mask.safetensors; do
 	cmp "$file" 'a "cluster"'"${file#alone}"
 done
 restarts=$(scontrol -o show job "${array}_5" | grep -o 'Restarts=[0-9]*')
-[ "$restarts" = Restarts=1 ] || [ "${1:-}" = limit ] && [ "$restarts" != Restarts=0 ]
+[ "$restarts" = Restarts=1 ] || [ "$limit" ] && [ "$restarts" != Restarts=0 ]
 [ "$(find 'a "cluster"' -name mask.safetensors | wc -l)" = 5 ]
 echo "the same table, the same bytes of 5 masks; the last task: $restarts"
