@@ -85,7 +85,7 @@ func (f *runFlags) estimate(ctx context.Context, u *ui, p *plan.Plan, dir string
 func (e planEstimate) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s, %d done\n", e.Dir, words.Count(e.Runs, "run"), e.Done)
 	if n := e.Runs - e.Done - e.Blocked; n > 0 {
-		fmt.Fprintf(w, "%s: %d by the time that results of like runs took, %d by measured steps\n", left(n, e.Seconds, e.Device), e.ByResult, e.ByStep)
+		fmt.Fprintf(w, "%s: %d by the time that results of like runs took, %d by measured steps\n", toMake(n, e.Seconds, e.Device), e.ByResult, e.ByStep)
 	}
 	writeSlowed(w, e.Slowed)
 	for _, s := range e.Unknown {

@@ -96,7 +96,7 @@ func (d dryRun) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s (%d of masks, %d of other methods on masked encoders, %d of other methods, %d of the untouched model), %d done\n",
 		d.Name, words.Count(d.Runs, "run"), d.Masks, d.Stacked, d.Others, d.Tests, d.Done)
 	if n := d.Runs - d.Done - d.Blocked; n > 0 && d.Device != "" {
-		fmt.Fprintln(w, left(n, d.Seconds, d.Device))
+		fmt.Fprintln(w, toMake(n, d.Seconds, d.Device))
 	}
 	writeSlowed(w, d.Slowed)
 	for _, s := range d.Unknown {
@@ -104,8 +104,8 @@ func (d dryRun) print(w io.Writer) {
 	}
 }
 
-// left is what is to be made yet.
-func left(n int, seconds float64, device string) string {
+// toMake says what is to be made yet.
+func toMake(n int, seconds float64, device string) string {
 	took := "less than a second"
 	if d := time.Duration(seconds * float64(time.Second)).Round(time.Second); d > 0 {
 		took = "about " + d.String()
