@@ -97,9 +97,7 @@ func TestPaceOfDistillation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Close != nil {
-		defer m.Close()
-	}
+	defer m.Close()
 	before := m.Run.Trainer.Learner.Plan().Lanes
 	distilled(m.Run.Trainer)
 	if after := m.Run.Trainer.Learner.Plan().Lanes; before != 1 || after != 2 {
