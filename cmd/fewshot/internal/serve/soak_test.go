@@ -64,7 +64,7 @@ func TestSoak(t *testing.T) {
 	for i := range 16 {
 		slow.Go(func() { slowClient(address, i, stop) })
 	}
-	var sent, broken atomic.Int64
+	var sent, raw, broken atomic.Int64
 	var mu sync.Mutex
 	statuses := map[int]int{}
 	var clients sync.WaitGroup
@@ -88,7 +88,7 @@ func TestSoak(t *testing.T) {
 				}
 				if i%50 == 0 { // as no client of HTTP would
 					rawClient(address, random, seeds)
-					broken.Add(1)
+					raw.Add(1)
 					continue
 				}
 				r := seeds[random.IntN(len(seeds))].mutate(random, address)
@@ -131,10 +131,16 @@ func TestSoak(t *testing.T) {
 	s.engine.mu.Lock()
 	left := s.engine.queue.length()
 	s.engine.mu.Unlock()
-	t.Logf("%d requests, of which %d were broken off or answered to nobody; answers by status %v", n, broken.Load(), statuses)
+	t.Logf("%d requests, of which %d were no HTTP or broken off, and %d found the connection closed; answers by status %v",
+		n, raw.Load(), broken.Load(), statuses)
 	t.Logf("resident memory %d MiB after a tenth, %d MiB in the end; %d goroutines", early>>20, late>>20, runtime.NumGoroutine())
 	if left != 0 || s.bodies.used.Load() != 0 || faults.Load() != 0 {
 		t.Errorf("%d places and %d bytes are still taken, %d faults", left, s.bodies.used.Load(), faults.Load())
+	}
+	// A connection that the server closes, after a body that it does not read or one that was too slow, may have the next
+	// request on it already. That is rare; a server that answers nobody would be, too, but for this.
+	if broken.Load() > 10+int64(n)/1000 || statuses[http.StatusOK] < n/20 {
+		t.Errorf("%d requests have no answer, and %d are answered", broken.Load(), statuses[http.StatusOK])
 	}
 	if early > 0 && late > early+early/4+(16<<20) {
 		t.Errorf("memory grew from %d to %d bytes", early, late)
