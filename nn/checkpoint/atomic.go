@@ -144,7 +144,7 @@ func (osFiles) create(path string) (newFile, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
-func (osFiles) rename(from, to string) error { return os.Rename(from, to) }
+func (osFiles) rename(from, to string) error { return rename(from, to) }
 
 func (osFiles) remove(path string) error { return os.Remove(path) }
 

@@ -143,6 +143,9 @@ func (c *Client) link(blob, pointer, file string) error {
 			if errors.Is(err, fs.ErrExist) {
 				continue
 			}
+			if err == nil { // some systems say that they made one, and did not
+				_, err = os.Lstat(temp)
+			}
 			if err != nil {
 				break
 			}
