@@ -109,7 +109,7 @@ var modules = map[string][]string{
 	"github.com/mumax/3/cuda/cu":          {"cuda"},
 	"github.com/pkg/profile":              {"cmd"},
 	"golang.org/x/image":                  {"cmd", "datasets"},
-	"golang.org/x/sys":                    {"cmd", "cuda", "datasets/internal", "nn/checkpoint/internal", "nn/hub", "rmt/cputime", "rmt/run", "tensor/internal"},
+	"golang.org/x/sys":                    {"cmd", "cuda", "datasets/internal", "nn/checkpoint", "nn/hub", "rmt/cputime", "rmt/run", "tensor/internal"},
 	"golang.org/x/term":                   {"cmd"},
 	"golang.org/x/text":                   {"datasets", "text"},
 	"gonum.org/v1/gonum":                  {"rmt/plan", "rmt/probe"},
