@@ -108,7 +108,7 @@ func parses(args []string) error {
 	var common commonFlags
 	common.declare(fs)
 	c.setup(fs, args)
-	if c.check != nil && !slices.ContainsFunc(args, asksHelp) {
+	if c.check != nil {
 		if err := c.check(args); err != nil {
 			return err
 		}

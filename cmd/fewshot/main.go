@@ -222,7 +222,7 @@ func execute(ctx context.Context, c command, out, errw io.Writer, args []string)
 	var common commonFlags
 	common.declare(fs)
 	do := c.setup(fs, args)
-	if c.check != nil && !slices.ContainsFunc(args, asksHelp) {
+	if c.check != nil { // before help, too, which would be of other flags
 		if err := c.check(args); err != nil {
 			return err
 		}

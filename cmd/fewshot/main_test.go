@@ -172,6 +172,7 @@ func TestUsage(t *testing.T) {
 		{"train", "fewshot train: -dataset is missing: which data set, folder or synth:TASK?; see fewshot train -help"},
 		{"train -shots many", `invalid value "many" for flag -shots`},
 		{"train -dataset synth:textures -method emt", `method "emt" is not known; there are amt, r-amt`},
+		{"train -method emt -help", `method "emt" is not known; there are amt, r-amt`},
 		{"train -dataset synth:textures -recipe own", `recipe "own" is not known; there are paper and released`},
 		{"train -dataset synth:textures -epochs x", `invalid value "x" for flag -epochs: want a number, or auto`},
 		{"train -dataset synth:textures -epochs 0", "epochs 0: 1 to 100000"},
