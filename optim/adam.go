@@ -40,6 +40,13 @@ func NewAdam() *Adam {
 	return &Adam{Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, state: map[*tensor.Tensor]moments{}}
 }
 
+// NewAdamW is Adam with decoupled decay of the weights; torch.optim.AdamW's default is 0.01.
+func NewAdamW(decay float64) *Adam {
+	a := NewAdam()
+	a.Decay = decay
+	return a
+}
+
 // Tick begins a step.
 func (a *Adam) Tick(lr float64) { a.lr, a.step = lr, a.step+1 }
 
@@ -60,13 +67,6 @@ func (a *Adam) Update(w, g *tensor.Tensor) {
 		g = sum
 	}
 	tensor.Adam(w, s.m, s.v, g, a.args())
-}
-
-// NewAdamW is Adam with decoupled decay of the weights; torch.optim.AdamW's default is 0.01.
-func NewAdamW(decay float64) *Adam {
-	a := NewAdam()
-	a.Decay = decay
-	return a
 }
 
 // UpdateDropped is an Update by what gradient dropout makes of the lanes ga and gb, in one pass over the

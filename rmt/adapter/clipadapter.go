@@ -7,6 +7,7 @@ import (
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/optim"
+	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
@@ -25,18 +26,7 @@ type ClipAdapterConfig struct {
 // DefaultClipAdapter has the ratio and the reduction of the released class, which comes without a recipe, and CoOp's for the rest: it
 // is built to be dropped into CoOp.
 func DefaultClipAdapter(dataset string, shots int) ClipAdapterConfig {
-	return ClipAdapterConfig{Ratio: 0.2, Reduction: 4, Epochs: CoOpEpochs(dataset, shots), LR: 2e-3, Decay: 5e-4, Batch: 32, Seed: 1}
-}
-
-// CoOpEpochs are those of CoOp's recipe: 200 with 8 shots and more, 100 with 2 and 4, 50 with one, and on ImageNet.
-func CoOpEpochs(dataset string, shots int) int {
-	switch {
-	case dataset == "imagenet" || shots == 1:
-		return 50
-	case shots >= 2 && shots < 8:
-		return 100
-	}
-	return 200
+	return ClipAdapterConfig{Ratio: 0.2, Reduction: 4, Epochs: method.CoOpEpochs(dataset, shots), LR: 2e-3, Decay: 5e-4, Batch: 32, Seed: 1}
 }
 
 // Validate reports the first setting that makes no sense.

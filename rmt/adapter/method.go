@@ -306,17 +306,18 @@ func (l *cached) features(ctx context.Context, s method.Split) (probe.Features, 
 	return probe.Features{X: x, Labels: l.job.Data.Labels(s)}, nil
 }
 
-// search chooses α and β, and makes the cache the classifier.
-func (l *cached) search() (map[string]float64, error) {
+// search chooses α and β, of which it tells, and makes the cache the classifier.
+func (l *cached) search(figures map[string]float64) error {
 	s, err := l.tip.Search(l.val, l.source.TipConfig)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if s.Correct > 0 {
 		l.tip.Alpha, l.tip.Beta = s.Alpha, s.Beta
 	}
 	l.finish()
-	return map[string]float64{"alpha": l.tip.Alpha, "beta": l.tip.Beta}, nil
+	figures["alpha"], figures["beta"] = l.tip.Alpha, l.tip.Beta
+	return nil
 }
 
 func (l *cached) finish() {
@@ -340,11 +341,7 @@ func beginTip(ctx context.Context, j *method.Job) (*method.Training, error) {
 		if err := l.make(ctx); err != nil {
 			return err
 		}
-		figures, err := l.search()
-		for k, v := range figures {
-			t.Figures[k] = v
-		}
-		return err
+		return l.search(t.Figures)
 	}
 	return t, nil
 }
@@ -394,12 +391,8 @@ func beginTipF(ctx context.Context, j *method.Job) (*method.Training, error) {
 			Schedule: c.Train.Schedule(data.Batches()), Data: data}}
 	t.Solve = func(context.Context) error {
 		epoch, _ := f.Best()
-		figures, err := l.search()
-		for k, v := range figures {
-			t.Figures[k] = v
-		}
 		t.Figures["best_epoch"] = float64(epoch)
-		return err
+		return l.search(t.Figures)
 	}
 	return t, nil
 }

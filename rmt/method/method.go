@@ -90,6 +90,17 @@ type Task struct {
 	Recipe    string // paper or released
 }
 
+// CoOpEpochs are those of CoOp's recipe, which others take over: 200 with 8 shots and more, 100 with 2 and 4, 50 with one, and on ImageNet.
+func CoOpEpochs(dataset string, shots int) int {
+	switch {
+	case dataset == "imagenet" || shots == 1:
+		return 50
+	case shots >= 2 && shots < 8:
+		return 100
+	}
+	return 200
+}
+
 // Settings are a method's hyper-parameters: a pointer to a struct whose fields have JSON names.
 type Settings interface {
 	// Declare declares a flag for each, with its value as default.

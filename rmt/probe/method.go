@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 
 	"fewshot/nn/quote"
@@ -196,9 +197,7 @@ func solved(j *method.Job, passes int, a method.Augment, solve func(ctx context.
 		defer val.Release()
 		var figures map[string]float64
 		l.Linear, figures, err = solve(ctx, Stack(all, j.Data.Labels(method.Train)), Features{val, j.Data.Labels(method.Val)})
-		for k, v := range figures {
-			t.Figures[k] = v
-		}
+		maps.Copy(t.Figures, figures)
 		return err
 	}
 	return t

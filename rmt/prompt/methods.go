@@ -173,9 +173,7 @@ func (x *learned) Tensors() []optim.Named {
 
 func (x *learned) trained() (all []optim.Named) {
 	for _, g := range x.l.Groups() {
-		for _, p := range g.Params {
-			all = append(all, optim.Named{Name: p.Name, Tensor: p.Value})
-		}
+		all = append(all, method.Named(g.Params)...)
 	}
 	return all
 }

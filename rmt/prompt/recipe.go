@@ -25,16 +25,9 @@ type Recipe struct {
 	Seed uint64 `json:"seed"`
 }
 
-// coopRecipe is CoOp's: 200 epochs with 8 shots and more, 100 with 2 and 4, 50 with one, and on ImageNet.
+// coopRecipe is CoOp's.
 func coopRecipe(dataset string, shots int) Recipe {
-	r := Recipe{Epochs: 200, LR: 2e-3, Batch: 32, Warmup: 1, WarmupLR: 1e-5, Momentum: 0.9, Decay: 5e-4, Augment: method.Augment{CropMin: 0.08, Flip: 0.5}, Seed: 1}
-	switch {
-	case dataset == "imagenet" || shots == 1:
-		r.Epochs = 50
-	case shots >= 2 && shots < 8:
-		r.Epochs = 100
-	}
-	return r
+	return Recipe{Epochs: method.CoOpEpochs(dataset, shots), LR: 2e-3, Batch: 32, Warmup: 1, WarmupLR: 1e-5, Momentum: 0.9, Decay: 5e-4, Augment: method.Augment{CropMin: 0.08, Flip: 0.5}, Seed: 1}
 }
 
 // Schedule is the learning rate by epoch. The cosine's period is that of all epochs, those of the warm-up included, so that it does not
