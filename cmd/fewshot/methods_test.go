@@ -154,6 +154,17 @@ func TestStacking(t *testing.T) {
 	}
 }
 
+// What a method has learned for each class by itself is refused for others by its file and name, as whatever does not carry over.
+func TestClassSpecificContexts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	must(t, learn(t, "coop", dir, "-classes", "base", "-class-specific", "-words", "", "-epochs", "1")...)
+	code, _, errw := cli(t, "eval", "-model", tiny(t), "-data", tinyData(t), "-dataset", "few", "-classes", "new", "-tuned", dir)
+	want := filepath.Join(dir, run.TunedName) + ": coop: with a context for each class it was learned for its own classes"
+	if code != exitFailed || !strings.Contains(errw, want) {
+		t.Errorf("exit code %d, %s; want %q", code, errw, want)
+	}
+}
+
 // Files that are tested together come to what each comes to alone, whatever encoders, heads and masks they have in common.
 func TestEvalOfSeveral(t *testing.T) {
 	mask, _ := undisturbedRun(t)

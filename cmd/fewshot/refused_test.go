@@ -18,6 +18,10 @@ func TestRefusedBeforeWork(t *testing.T) {
 	}{
 		{"coop", "-context=3 -words=a_photo_of_a", "make a context of 4 vectors, not of 3"},
 		{"cocoop", "-words=a_photo_of_a -context=3", "make a context of 4 vectors, not of 3"},
+		{"kgcoop", "-class-specific", `give -words "", or leave -class-specific out`},
+		{"prograd", "-class-specific", "give -from-template=false, or leave -class-specific out"},
+		{"maple", "-context=5", `give -words ""`},
+		{"promptsrc", "-context=5", `give -words ""`},
 		{"vpt-shallow", "-depth=2", "there is no flag -depth with -method vpt-shallow"},
 		{"amt", "-leak=0.5", "which method amt is without: with it the method is r-amt"},
 		{"amt", "-patterns=transformer.*.attn.in_proj_weight", "-encoder image: mask pattern"},

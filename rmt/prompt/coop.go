@@ -8,6 +8,7 @@ import (
 	"fewshot/autograd"
 	"fewshot/nn"
 	"fewshot/optim"
+	"fewshot/rmt/method"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 )
@@ -35,7 +36,7 @@ func DefaultCoOp(dataset string, shots int, baseToNew bool) ContextConfig {
 func (c ContextConfig) Validate() error {
 	switch {
 	case c.Words != "" && c.Specific:
-		return fmt.Errorf("class-specific contexts start from random vectors: with the words %q the published program ignores that they are asked for; drop one of the two", c.Words)
+		return fmt.Errorf("class-specific contexts start from random vectors: with the words %q the published program ignores that they are asked for; give -words \"\", or leave -class-specific out", c.Words)
 	case c.Words != "" && c.Context != len(strings.Fields(c.Words)):
 		return fmt.Errorf("the words %q make a context of %d vectors, not of %d", c.Words, len(strings.Fields(c.Words)), c.Context)
 	case c.Context < 1:
@@ -160,7 +161,7 @@ func apart(x *autograd.Var, y *tensor.Tensor, weight float64) *autograd.Var {
 // Classifier puts the context before other names. One that is class-specific has none for other classes.
 func (l *CoOp) Classifier(classes []string) (train.Classifier, func(), error) {
 	if l.context.specific && !slices.Equal(classes, l.classes) {
-		return nil, nil, fmt.Errorf("contexts that are class-specific do not carry over to other classes")
+		return nil, nil, fmt.Errorf("with a context for each class %w", method.ErrClasses)
 	}
 	texts, err := l.context.layout(l.clip, classes)
 	if err != nil {

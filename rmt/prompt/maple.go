@@ -31,7 +31,7 @@ func (c MaPLeConfig) Validate() error {
 	case c.Context < 1:
 		return fmt.Errorf("a context of %d vectors: at least 1", c.Context)
 	case c.Words != "" && c.Context > 4:
-		return fmt.Errorf("a context of %d vectors does not start from words: the published program has up to 4; drop -words", c.Context)
+		return fmt.Errorf("a context of %d vectors does not start from words: the published program has up to 4; give -words \"\"", c.Context)
 	case c.Depth < 1:
 		return fmt.Errorf("depth %d: at least 1", c.Depth)
 	}

@@ -56,7 +56,7 @@ func (c ProGradConfig) Validate() error {
 	case c.Words != "":
 		return fmt.Errorf("a context starts from the template's words or from random vectors; drop the words %q", c.Words)
 	case c.FromWords && c.Specific:
-		return fmt.Errorf("class-specific contexts start from random vectors: with the template's words the published program ignores that they are asked for; drop one of the two")
+		return fmt.Errorf("class-specific contexts start from random vectors: with the template's words the published program ignores that they are asked for; give -from-template=false, or leave -class-specific out")
 	case c.FromWords && len(strings.Fields(before)) > c.Context:
 		return fmt.Errorf("a context of %d vectors has no room for the %d words of %q", c.Context, len(strings.Fields(before)), before)
 	case !(c.Lambda >= 0):

@@ -127,7 +127,7 @@ func (c PromptSRCConfig) Validate() error {
 	case c.Context < 1 || c.Prompts < 1:
 		return fmt.Errorf("a context of %d vectors and %d tokens of images: at least 1 of each", c.Context, c.Prompts)
 	case c.Words != "" && c.Context > 4:
-		return fmt.Errorf("a context of %d vectors does not start from words: the published program has up to 4; drop -words", c.Context)
+		return fmt.Errorf("a context of %d vectors does not start from words: the published program has up to 4; give -words \"\"", c.Context)
 	case c.TextDepth < 1 || c.ImageDepth < 1:
 		return fmt.Errorf("depths %d and %d: at least 1", c.TextDepth, c.ImageDepth)
 	case !(c.TextWeight >= 0) || !(c.ImageWeight >= 0):
