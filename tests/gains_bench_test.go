@@ -2,12 +2,18 @@ package tests
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
 	"runtime"
 	"testing"
 
 	"fewshot/autograd"
 	"fewshot/nn"
+	"fewshot/nn/checkpoint"
 	"fewshot/rmt"
+	models "fewshot/rmt/clip"
 	"fewshot/rmt/train"
 	"fewshot/tensor"
 	"fewshot/vit"
@@ -335,6 +341,41 @@ func BenchmarkGainFrozen(b *testing.B) {
 			step() // takes the memory
 			for b.Loop() {
 				step()
+			}
+		})
+	}
+}
+
+// BenchmarkGainOpening: of ViT-B/16 in half precision the image encoder alone, or the text encoder too, and with the digest of
+// all weights.
+func BenchmarkGainOpening(b *testing.B) {
+	config := encoders[1].Config
+	s := randomViT(config)
+	const words = 512
+	maps.Copy(s, shapes{
+		"token_embedding.weight": {49408, words}, "positional_embedding": {77, words}, "text_projection": {words, config.Embed},
+		"ln_final.weight": {words}, "ln_final.bias": {words}, "logit_scale": {},
+	})
+	for i := range config.Layers {
+		s.block(fmt.Sprintf("transformer.resblocks.%d.", i), words)
+	}
+	path := filepath.Join(b.TempDir(), "model.safetensors")
+	if err := checkpoint.WriteFile(path, func(w io.Writer) error { return checkpoint.WriteModel(w, nil, s, checkpoint.F16) }); err != nil {
+		b.Fatal(err)
+	}
+	for way, o := range map[string]models.Options{
+		"images": {ImagesOnly: true, NoDigest: true}, "both": {NoDigest: true}, "digest": {},
+	} {
+		b.Run("way="+way, func(b *testing.B) {
+			o.Path, o.Activation = path, "quickgelu"
+			for b.Loop() {
+				dev := open(b, "cpu", runtime.GOMAXPROCS(0))
+				if _, err := o.Open(dev); err != nil {
+					b.Fatal(err)
+				}
+				if err := dev.Close(); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

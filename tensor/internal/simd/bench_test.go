@@ -101,7 +101,8 @@ func filled(n int) []float32 {
 }
 
 // BenchmarkAttention runs ViT-B/16's self-attention for 32 images, its last block's (the class token
-// alone asks), and the text encoder's, forward and backward for two lanes.
+// alone asks), and the text encoder's, forward and backward for two lanes; with the next head fetched while one is
+// computed, and without.
 func BenchmarkAttention(b *testing.B) {
 	p := par.New(0)
 	defer p.Close()
@@ -119,9 +120,11 @@ func BenchmarkAttention(b *testing.B) {
 		ct, dq, dkv := filled(lanes*len(dst)), make([]float32, lanes*len(q)), make([]float32, lanes*len(kv))
 		flops := 4 * float64(s.Batch*s.Heads*s.Size) * float64(s.LenQ) * float64(s.LenKV)
 		for _, v := range machine {
-			run := func(op string, flops float64, f func()) {
-				b.Run(fmt.Sprintf("op=%s/of=%s/impl=%s", op, c.name, v.name), func(b *testing.B) {
+			run := func(op, without string, flops float64, f func()) {
+				b.Run(fmt.Sprintf("op=%s/of=%s/impl=%s/off=%s", op, c.name, v.name, without), func(b *testing.B) {
 					defer Use(v.name)()
+					off.fetching = without == "fetching"
+					defer func() { off.fetching = false }()
 					f()
 					top := peak(p)
 					b.ResetTimer()
@@ -133,8 +136,10 @@ func BenchmarkAttention(b *testing.B) {
 					b.ReportMetric(100*rate/top, "%peak")
 				})
 			}
-			run("fwd", flops, func() { Attention(p, dst, lse, q, kv, s) })
-			run("grad", flops/2*(1+4*lanes), func() { AttentionGrad(p, dq, dkv, ct, q, kv, dst, lse, s, lanes) })
+			for _, without := range []string{"none", "fetching"} {
+				run("fwd", without, flops, func() { Attention(p, dst, lse, q, kv, s) })
+				run("grad", without, flops/2*(1+4*lanes), func() { AttentionGrad(p, dq, dkv, ct, q, kv, dst, lse, s, lanes) })
+			}
 		}
 	}
 }

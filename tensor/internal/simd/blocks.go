@@ -58,7 +58,7 @@ var fewRows = FewRows
 // off switches one thing or another off, for benchmarks that show what it is worth.
 var off struct {
 	turns    bool // several steps of k in a turn of the kernel's loop
-	fetching bool // the next panel of B, while there is one at work
+	fetching bool // of what is wanted next, a panel of B, rows of A or a head, while something else is at work
 	resident bool // as many rows as the L2 cache holds: two tiles in their place
 	pages    bool // large pages for what is packed beforehand
 }

@@ -570,7 +570,7 @@ func (j *gemm) fetchRows(own *gemm, m, rows int) {
 	if m == j.M {
 		m, k0 = 0, j.k1
 	}
-	if own.next.clear(); !j.TransA && k0 < j.K && !off.fetching {
+	if own.next.clear(); !j.TransA && k0 < j.K {
 		own.next.add(min(rows, j.M-m), j.a[m*j.LDA+k0:], j.LDA)
 	}
 }

@@ -114,7 +114,7 @@ func (a *ahead) add(rows int, x []float32, ld int) {
 
 // take is the next rows to fetch, nil if there are none.
 func (a *ahead) take() (from *float32, ld int) {
-	if a == nil || a.first == len(a.matrices) {
+	if a == nil || a.first == len(a.matrices) || off.fetching {
 		return nil, 0
 	}
 	m := &a.matrices[a.first]
