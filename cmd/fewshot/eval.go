@@ -143,7 +143,7 @@ func (f *evalFlags) run(ctx context.Context, u *ui, prompts func(*datasets.Datas
 	if err != nil {
 		return err
 	}
-	request := run.Request{Dev: dev, Model: m, Data: ds, Loader: f.loader.Loader, UI: u}
+	request := run.Request{Dev: dev, Model: m, Data: ds, Loader: f.loader.Loader, UI: u, Own: true}
 	cs, release, err := request.Apply(ctx, trials, f.force)
 	defer release()
 	if err != nil {

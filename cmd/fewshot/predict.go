@@ -171,7 +171,7 @@ func (f *predictFlags) run(ctx context.Context, u *ui, args []string) error {
 	if err != nil {
 		return err
 	}
-	request := run.Request{Dev: dev, Model: m, Data: ds, UI: say}
+	request := run.Request{Dev: dev, Model: m, Data: ds, UI: say, Own: true}
 	cs, release, err := request.Apply(ctx, []*run.Trial{{Loaded: loaded, Templates: templates}}, f.force)
 	defer release()
 	if err != nil {

@@ -84,7 +84,8 @@ func OpenEach(files []Given) (all []*Loaded, err error) {
 }
 
 // Apply puts what each trial has on a model of its own, over the request's tensors, and makes a classifier of it. Class features are computed once for
-// trials with the same templates, unless they change the text encoder. The caller calls release, after an error too.
+// trials with the same templates, unless they change the text encoder. Where the model is the request's own and one trial has nothing
+// that might ask for texts again, the text encoder is given back. The caller calls release, after an error too.
 func (r *Request) Apply(ctx context.Context, trials []*Trial, force bool) (all []train.Classifier, release func(), err error) {
 	heads := &method.Heads{Model: r.Model}
 	ends := []func(){heads.Close}
@@ -125,6 +126,10 @@ func (r *Request) Apply(ctx context.Context, trials []*Trial, force bool) (all [
 	}
 	for _, e := range encoders { // not before: they share weights
 		e.Discard()
+	}
+	if r.Own && len(trials) == 1 && trials[0].Tuned == nil && r.Model.Text != nil { // class features are all that it was for
+		r.Model.ReleaseText()
+		r.Dev.Trim()
 	}
 	return all, release, nil
 }
