@@ -303,18 +303,32 @@ func TestMethodsInParts(t *testing.T) {
 	}
 }
 
-// A method that cannot begin, as there is a class whose prompt is too long, leaves nothing behind.
+// A method that cannot begin, as there is a class whose prompt is too long, leaves nothing behind, whether the name has
+// no room in a template already or only behind a context.
 func TestMethodsRefuse(t *testing.T) {
 	defer func(c []string) { classes = c }(classes)
-	classes = []string{"ab", strings.Repeat("zebra", 20)}
-	for name, start := range methods() {
-		m := rig(t, "cpu")
-		before := m.Device.LiveBytes()
-		if l, err := start(m); err == nil || !strings.Contains(err.Error(), "zebra") {
-			t.Errorf("%s: %v, %v", name, l, err)
+	for letters, all := range map[int]bool{100: true, 71: false} {
+		classes = []string{"ab", strings.Repeat("z", letters)}
+		refused := map[string]bool{}
+		for name, start := range methods() {
+			m := rig(t, "cpu")
+			before := m.Device.LiveBytes()
+			l, err := start(m)
+			if refused[name] = err != nil; !refused[name] {
+				continue
+			}
+			if !strings.Contains(err.Error(), "zzz") {
+				t.Errorf("%s: %v, %v", name, l, err)
+			}
+			if now := m.Device.LiveBytes(); now != before {
+				t.Errorf("%s leaves %d bytes", name, now-before)
+			}
 		}
-		if now := m.Device.LiveBytes(); now != before {
-			t.Errorf("%s leaves %d bytes", name, now-before)
+		for name := range methods() {
+			// Of these two the template has room for 71 letters, and the context has not.
+			if must := all || name == "kgcoop" || name == "prograd"; must && !refused[name] {
+				t.Errorf("%s takes a name of %d letters", name, letters)
+			}
 		}
 	}
 }
