@@ -123,6 +123,21 @@ func TestResNetTrainThenEval(t *testing.T) {
 	}
 }
 
+// What learns on features or prompts does so on those of a ResNet, which are nearly alike as long as it is untrained, and says
+// the same when it is loaded.
+func TestResNetHeads(t *testing.T) {
+	model := filepath.Join(netFolder(t), "model.safetensors")
+	data := []string{"-model", model, "-data", tinyData(t), "-dataset", "few", "-json"}
+	for _, method := range []string{"gda", "tip-adapter-f", "coop"} {
+		dir := filepath.Join(t.TempDir(), "run")
+		args := append([]string{"train", "-method", method, "-shots", "4", "-zeroshot=false", "-out", dir}, strings.Fields(short[method])...)
+		r := last[run.Result](t, must(t, append(args, data...)...))
+		if e := last[evalResult](t, must(t, append([]string{"eval", "-tuned", dir}, data...)...)); e.Test != *r.Test {
+			t.Errorf("%s: eval says %+v, train %+v", method, e.Test, *r.Test)
+		}
+	}
+}
+
 // What is measured of a ResNet are inference and steps of PMT; of kinds that it does not have there is nothing.
 func TestResNetBench(t *testing.T) {
 	model := filepath.Join(netFolder(t), "model.safetensors")
