@@ -30,7 +30,7 @@ import (
 func WriteFile(path string, write func(io.Writer) error) error {
 	// A link that leads nowhere, or where nobody may look, names no device.
 	if s, err := os.Stat(path); err == nil && !s.Mode().IsRegular() {
-		return inFile(path, fault(Unsupported, "not a regular file, and is not replaced").wanted("a file", s.Mode().Type()))
+		return inFile(path, fault(Unsupported, "not a regular file, and is not replaced").wanted("a file", sortOf(s.Mode())))
 	}
 	return writeFile(osFiles{}, path, write)
 }

@@ -80,7 +80,7 @@ func openRegular(path string) (openFile, error) {
 		return openFile{}, inFile(path, err)
 	}
 	if !stat.Mode().IsRegular() {
-		return openFile{}, inFile(path, fault(Unsupported, "not a regular file").wanted("a file or a folder", stat.Mode().Type()))
+		return openFile{}, inFile(path, fault(Unsupported, "not a regular file").wanted("a file", sortOf(stat.Mode())))
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -38,7 +38,7 @@ func OpenRegular(path string) (*os.File, error) {
 // file there, or a pipe: these are refused, and nothing is created or changed at the other end.
 func OpenOwn(path string) (*os.File, error) {
 	refuse := func(mode fs.FileMode) error {
-		return inFile(path, fault(Unsupported, "this program's file is not a regular file; remove it").wanted("a regular file", mode.Type()))
+		return inFile(path, fault(Unsupported, "this program's file is not a regular file; remove it").wanted("a file", sortOf(mode)))
 	}
 	s, err := os.Lstat(path)
 	if err == nil && !s.Mode().IsRegular() {
@@ -56,4 +56,23 @@ func OpenOwn(path string) (*os.File, error) {
 		return nil, inFile(path, err)
 	}
 	return f, nil
+}
+
+// sortOf says in words what is there in place of a file.
+func sortOf(mode fs.FileMode) string {
+	for _, sort := range []struct {
+		bit  fs.FileMode
+		word string
+	}{
+		{fs.ModeDir, "a folder"},
+		{fs.ModeSymlink, "a symbolic link"},
+		{fs.ModeNamedPipe, "a named pipe"},
+		{fs.ModeSocket, "a socket"},
+		{fs.ModeDevice, "a device"},
+	} {
+		if mode&sort.bit != 0 {
+			return sort.word
+		}
+	}
+	return mode.Type().String()
 }

@@ -41,8 +41,8 @@ func TestRegularFilesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"link", "dangling", "pipe"} {
-		if f, err := OpenOwn(at(name)); err == nil || !strings.Contains(err.Error(), "not a regular file; remove it") {
+	for name, found := range map[string]string{"link": "a symbolic link", "dangling": "a symbolic link", "pipe": "a named pipe"} {
+		if f, err := OpenOwn(at(name)); err == nil || !strings.Contains(err.Error(), "not a regular file; remove it; expected a file, found "+found) {
 			t.Errorf("%s: %v, %v", name, f, err)
 		}
 	}
@@ -74,18 +74,18 @@ func TestWriteFileOverFilesOnly(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, name := range []string{"pipe", "folder", "link to pipe"} {
+	for name, found := range map[string]string{"pipe": "a named pipe", "folder": "a folder", "link to pipe": "a named pipe"} {
 		before, err := os.Lstat(at(name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := WriteFile(at(name), write); !errors.Is(err, Unsupported) || !strings.Contains(err.Error(), "not a regular file") {
+		if err := WriteFile(at(name), write); !errors.Is(err, Unsupported) || !strings.HasSuffix(err.Error(), "not a regular file, and is not replaced; expected a file, found "+found) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if after, err := os.Lstat(at(name)); err != nil || after.Mode() != before.Mode() {
 			t.Errorf("%s is %v now, %v", name, after, err)
 		}
-		if _, err := OpenRegular(at(name)); !errors.Is(err, Unsupported) {
+		if _, err := OpenRegular(at(name)); !errors.Is(err, Unsupported) || !strings.HasSuffix(err.Error(), "not a regular file; expected a file, found "+found) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
