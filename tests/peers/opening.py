@@ -13,7 +13,7 @@ is a process, those of a round one after the other:
   that with as many bytes written to fresh memory as the weights take in float32, than which no program that widens them can be faster.
 
 Warm is with the file in the system's cache, cold with it out of that. Seconds are medians, with the range of the rounds where it says so; ratios are of
-the same round, with start taken off open. "over" is the peak of memory beyond the weights in float32.
+the same round, with start taken off, by the clock and by the time of the processors, which others on the machine disturb less. "over" is the peak of memory beyond the weights in float32.
 """
 
 import argparse
@@ -111,8 +111,9 @@ def show(rounds, state):
         seconds = [t[name].seconds for t in rounds]
         print(f"  {state} {name:7} {spread(seconds, 3)} s, {statistics.median(t[name].processors for t in rounds):.3f} of the processors", flush=True)
     for name in "open", "images":
-        ratios = {beside: [(t[name].seconds - t["start"].seconds) / t[beside].seconds for t in rounds] for beside in ("memory", "floats", "slice", "cat")}
-        print(f"  {state} {name} beside " + ", ".join(f"{beside} {spread(r, 2)}" for beside, r in ratios.items()), flush=True)
+        for at, of in enumerate(("clock", "processors")):
+            ratios = {beside: [(t[name][at] - t["start"][at]) / t[beside][at] for t in rounds] for beside in ("memory", "floats", "slice", "cat")}
+            print(f"  {state} {name} by the {of}, beside " + ", ".join(f"{beside} {spread(r, 2)}" for beside, r in ratios.items()), flush=True)
 
 
 def spread(values, digits):
