@@ -147,7 +147,11 @@ func (f *encodeFlags) maskShows(m *clip.Model, mask *run.Tuned, masks []*rmt.Mas
 	return nil
 }
 
-// encodeTexts encodes one text at a time: nobody has so many that a batch would be worth its padding.
+// textsAtOnce is how many texts go through the encoder together, so that its weights come from memory once for all of them. They are
+// as few as products of all their rows are ordinary ones, whose bits do not depend on it.
+const textsAtOnce = 8
+
+// encodeTexts prints the features of texts.
 func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device, m *clip.Model) error {
 	if len(f.texts) == 0 {
 		return nil
@@ -167,18 +171,24 @@ func (f *encodeFlags) encodeTexts(ctx context.Context, u *ui, dev *tensor.Device
 		}
 		tokens = append(tokens, ids)
 	}
-	for i, ids := range tokens {
+	next := 0
+	for some := range slices.Chunk(tokens, textsAtOnce) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		tape := autograd.NoGrad(dev)
-		e := encoded{"text", f.texts[i], ids, m.Text.Encode(tape, [][]int32{ids}).Value.Floats()}
+		features := m.Text.Encode(tape, some).Value
+		values, width := features.Floats(), features.Dim(1)
 		tape.Release()
 		if err := dev.Sync(); err != nil {
 			return err
 		}
-		if err := e.print(u); err != nil {
-			return err
+		for i, ids := range some {
+			e := encoded{"text", f.texts[next], ids, values[i*width:][:width]}
+			if err := e.print(u); err != nil {
+				return err
+			}
+			next++
 		}
 	}
 	return nil
