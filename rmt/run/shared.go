@@ -23,9 +23,10 @@ import (
 // together take the memory of one.
 type Shared struct {
 	heads  method.Heads
-	still  shelf   // of test images, and of others that are not varied: samples of a data set have them in common
-	sample shelf   // of the sample at hand
-	passes *passes // over images of the sample: their pictures, decoded
+	still  shelf    // of test images, and of others that are not varied: samples of a data set have them in common
+	sample shelf    // of the sample at hand
+	known  inMemory // images of the sample and its tests
+	passes *passes  // over images of the sample: their pictures, decoded
 
 	packed  *clip.Model // whose image encoder is packed; nil for none
 	encoded int         // images that went through the encoder for features to keep
@@ -35,7 +36,7 @@ type Shared struct {
 // those of a sample, take at most so many bytes each, in files in the system's folder for temporary files.
 // A small image encoder is packed for all that look through it.
 func NewShared(m *clip.Model, most int64) *Shared {
-	s := &Shared{heads: method.Heads{Model: m}, still: shelf{most: most}, sample: shelf{most: most}, passes: &passes{}}
+	s := &Shared{heads: method.Heads{Model: m}, still: shelf{most: most}, sample: shelf{most: most}, known: inMemory{}, passes: &passes{}}
 	weights := 0
 	for _, p := range m.Image.Params() {
 		weights += p.Value.Len() * int(p.Value.Buf().Size)
@@ -55,6 +56,7 @@ const mostPacked = 8 << 20
 func (s *Shared) NextSample() {
 	s.sample.clear()
 	s.passes.forget()
+	clear(s.known) // which holds on to images
 }
 
 // NextDataset is NextSample, with the features of images as they are.
@@ -171,30 +173,45 @@ func (d *images) kept(p place, which []int, encode func(which []int) (*tensor.Te
 	return x, nil
 }
 
-// sums identify images, one by one and all in their order: by their bytes where they are in memory, else by their files, which are taken to
-// stay what they are while the process runs.
+// sums identify images, one by one and all in their order.
 type sums struct {
 	each [][sha256.Size]byte
 	all  [sha256.Size]byte
 }
 
-func sumsOf(ds *datasets.Dataset, items []datasets.Item) *sums {
+func sumsOf(ds *datasets.Dataset, items []datasets.Item, known inMemory) *sums {
 	s, all := &sums{}, sha256.New()
 	for _, it := range items {
-		h := sha256.New()
-		text := func(s string) {
-			binary.Write(h, binary.LittleEndian, uint64(len(s)))
-			io.WriteString(h, s)
-		}
-		text(ds.Root)
-		text(it.Path)
-		h.Write(it.Data)
-		one := [sha256.Size]byte(h.Sum(nil))
+		one := known.sum(ds, it)
 		s.each = append(s.each, one)
 		all.Write(one[:])
 	}
 	all.Sum(s.all[:0])
 	return s
+}
+
+// inMemory are the sums of images whose bytes are in memory, by where these begin: they are looked at once for all runs on
+// a sample.
+type inMemory map[*byte][sha256.Size]byte
+
+// sum identifies an image: by its bytes where they are in memory, else by its file, which is taken to stay what it is while the process
+// runs.
+func (known inMemory) sum(ds *datasets.Dataset, it datasets.Item) (sum [sha256.Size]byte) {
+	if len(it.Data) > 0 {
+		sum, there := known[&it.Data[0]]
+		if !there {
+			sum = sha256.Sum256(it.Data)
+			known[&it.Data[0]] = sum
+		}
+		return sum
+	}
+	h := sha256.New()
+	for _, s := range []string{ds.Root, it.Path} {
+		binary.Write(h, binary.LittleEndian, uint64(len(s)))
+		io.WriteString(h, s)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // snapshot is what an image encoder's layers see.
@@ -214,7 +231,11 @@ func (d *images) shareable() bool {
 // sum identifies the images of a split. They are those of the job's data set, and so are looked at once.
 func (d *images) sum(s method.Split, items []datasets.Item) *sums {
 	if d.sums[s] == nil {
-		d.sums[s] = sumsOf(d.ds, items)
+		known := inMemory{}
+		if d.shared != nil {
+			known = d.shared.known
+		}
+		d.sums[s] = sumsOf(d.ds, items, known)
 	}
 	return d.sums[s]
 }

@@ -62,6 +62,9 @@ func TestSharedByImage(t *testing.T) {
 				t.Errorf("sample %d, %v: %d images were encoded, and %d are needed", i, split, shared.encoded, n)
 			}
 		}
+		if n := []int{14, 11}[i]; len(shared.known) != n {
+			t.Errorf("sample %d: %d images are known, of %d", i, len(shared.known), n)
+		}
 		shared.NextSample()
 	}
 
