@@ -77,7 +77,7 @@ func describeFile(path string, size int64) (*fileInfo, error) {
 	}
 	if r.Runs, err = plan.OpenHeader(path); err == nil {
 		r.Kind, r.What = "plan", "plan of "+words.Count(r.Runs, "run")
-		r.Use = fmt.Sprintf("fewshot run %[1]s, fewshot collect %[1]s, fewshot plan emit slurm %[1]s", path)
+		r.Use = fmt.Sprintf("fewshot run %[1]s, fewshot collect %[1]s, fewshot plan emit slurm %[1]s", quote.Shell(path))
 		return r, nil
 	}
 	b, err := checkpoint.ReadFile(path, run.MaxResult)
@@ -86,7 +86,8 @@ func describeFile(path string, size int64) (*fileInfo, error) {
 	}
 	if isResult(b) == nil {
 		r.Kind, r.What, r.Result = "result", "result of a run", b
-		r.Use = fmt.Sprintf("fewshot train -from %s makes the run again, fewshot verify compares; fewshot info %s shows what was learned, too", path, filepath.Dir(path))
+		r.Use = fmt.Sprintf("%s makes the run again, fewshot verify compares; %s shows what was learned, too",
+			quote.Shell("fewshot", "train", "-from", path), quote.Shell("fewshot", "info", filepath.Dir(path)))
 		return r, nil
 	}
 	return nil, fmt.Errorf("%s is a JSON file, and neither a plan nor a run's %s; of a model give the folder", path, run.ResultName)

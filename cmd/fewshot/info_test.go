@@ -245,11 +245,14 @@ func change(t *testing.T, path, old, with string) {
 // What is given for a run and is none is named, with what to give.
 func TestNoRun(t *testing.T) {
 	dir, _ := undisturbedRun(t)
-	half := t.TempDir()
+	half := filepath.Join(t.TempDir(), "my pets")
+	if err := os.Mkdir(half, 0o777); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(half, run.LockName), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	unfinished := "is a run that is not finished; go on with fewshot train -resume -out " + half
+	unfinished := "is a run that is not finished; go on with fewshot train -resume -out '" + half + "'"
 	for _, c := range []struct {
 		want string
 		args []string

@@ -19,6 +19,7 @@ import (
 	"fewshot/datasets/synth"
 	"fewshot/nn/checkpoint"
 	"fewshot/nn/export"
+	"fewshot/nn/quote"
 	"fewshot/nn/words"
 	"fewshot/optim"
 	"fewshot/rmt/clip"
@@ -125,7 +126,8 @@ func pretrain(ctx context.Context, u *ui, flags deviceFlags, c pretrainConfig, o
 	}
 	seconds := time.Since(start).Seconds()
 	return u.result(map[string]any{"kind": "result", "out": out, "config": c, "seconds": seconds}, func(w io.Writer) {
-		fmt.Fprintf(w, "%s: a CLIP of %s, %.0f s; try fewshot train -model %s -dataset synth:things\n", out, words.Count(c.Steps, "step"), seconds, out)
+		fmt.Fprintf(w, "%s: a CLIP of %s, %.0f s; try fewshot %s\n", out, words.Count(c.Steps, "step"), seconds,
+			quote.Shell("train", "-model", out, "-dataset", "synth:things"))
 	})
 }
 

@@ -11,13 +11,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"fewshot/cmd/fewshot/internal/report"
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/quote"
 	"fewshot/nn/words"
 	"fewshot/rmt/plan"
 	"fewshot/rmt/run"
@@ -116,8 +116,8 @@ func reportPlan(u *ui, path, runs, out string, o *outputs, anyVersion bool) erro
 	}
 	page := report.Plan{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), Folder: dir, Outcomes: all, Table: plan.Tabulate(all), Program: version(),
 		Commands: []report.Command{
-			{Does: "Make the runs that are not done:", Line: shell([]string{"fewshot", "run", path})},
-			{Does: "Lay the results out as a table for a paper:", Line: shell([]string{"fewshot", "collect", path, "-format", "latex"})},
+			{Does: "Make the runs that are not done:", Line: quote.Shell("fewshot", "run", path)},
+			{Does: "Lay the results out as a table for a paper:", Line: quote.Shell("fewshot", "collect", path, "-format", "latex")},
 		}}
 	file, err := writePage(out, dir, o, page.HTML)
 	if err != nil {
@@ -277,7 +277,7 @@ func repeats(r *run.Result, folder string) []report.Command {
 	}
 	if r.Spec.Method == plan.ZeroShot {
 		test[1] = "zeroshot"
-		return []report.Command{{Does: "Test the untouched model:", Line: shell(test)}}
+		return []report.Command{{Does: "Test the untouched model:", Line: quote.Shell(test...)}}
 	}
 	train = append(train, "-method", r.Spec.Method)
 	for _, name := range slices.Sorted(maps.Keys(r.Flags)) {
@@ -295,29 +295,14 @@ func repeats(r *run.Result, folder string) []report.Command {
 		}
 	}
 	all := []report.Command{
-		{Does: "Train it again and compare the bytes:", Line: shell([]string{"fewshot", "verify", folder})},
-		{Does: "Test what was learned:", Line: shell(test)},
+		{Does: "Train it again and compare the bytes:", Line: quote.Shell("fewshot", "verify", folder)},
+		{Does: "Test what was learned:", Line: quote.Shell(test...)},
 	}
 	if r.Flags != nil { // results of older programs do not say what was given
-		all = append(all, report.Command{Does: "Train it, by the flags that were given:", Line: shell(train)})
+		all = append(all, report.Command{Does: "Train it, by the flags that were given:", Line: quote.Shell(train...)})
 	}
 	return all
 }
 
 // ofTraining are the flags that train has and eval has not.
 var ofTraining = []string{"shots", "seed", "sample", "micro-batch"}
-
-// ordinary is a word that a shell takes as it is.
-var ordinary = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
-
-// shell is a command line that a POSIX shell reads as these words.
-func shell(words []string) string {
-	var out []string
-	for _, w := range words {
-		if !ordinary.MatchString(w) {
-			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-		out = append(out, w)
-	}
-	return strings.Join(out, " ")
-}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"fewshot/nn/quote"
 	"fewshot/rmt/run"
 )
 
@@ -88,7 +89,7 @@ func TestReportUnderAMask(t *testing.T) {
 }
 
 func TestShell(t *testing.T) {
-	if got := shell([]string{"fewshot", "a b", "it's", "", "x=1", "$HOME"}); got != `fewshot 'a b' 'it'\''s' '' x=1 '$HOME'` {
+	if got := quote.Shell("fewshot", "a b", "it's", "", "x=1", "$HOME"); got != `fewshot 'a b' 'it'\''s' '' x=1 '$HOME'` {
 		t.Error(got)
 	}
 }

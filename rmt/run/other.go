@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/quote"
 	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/train"
@@ -48,7 +49,7 @@ func GoOn(dir string) string {
 		}
 		return "by its name it is one of a plan, and fewshot run goes on with it: give it that plan"
 	}
-	return fmt.Sprintf("go on with fewshot train -resume -out %s and its settings", dir)
+	return fmt.Sprintf("go on with %s and its settings", quote.Shell("fewshot", "train", "-resume", "-out", dir))
 }
 
 // planned are the names of the folders of a plan's runs: their ids.

@@ -13,6 +13,7 @@ import (
 
 	"fewshot/datasets"
 	"fewshot/nn/checkpoint"
+	"fewshot/nn/quote"
 	"fewshot/nn/words"
 	"fewshot/rmt"
 	"fewshot/rmt/clip"
@@ -328,7 +329,7 @@ func (r *Request) interrupted() {
 	if r.part { // the folder of the whole is what is gone on with
 		return
 	}
-	r.UI.Warn("interrupted; go on with -resume -out %s and the same settings", r.Out)
+	r.UI.Warn("interrupted; go on with -resume -out %s and the same settings", quote.Shell(r.Out))
 }
 
 // train makes the steps, from the last checkpoint on if there is one, and what needs none.

@@ -96,7 +96,7 @@ func (s *Slurm) Script() ([]byte, error) {
 		part = `-index "$SLURM_ARRAY_TASK_ID"`
 	}
 	words := slices.Concat([]string{s.Program, "run"}, s.flags(), s.Args)
-	fmt.Fprintf(&b, "exec %s %s -requeue\n", shell(words...), part)
+	fmt.Fprintf(&b, "exec %s %s -requeue\n", quote.Shell(words...), part)
 	return []byte(b.String()), nil
 }
 
@@ -120,7 +120,7 @@ if [ -z "$SLURM_ARRAY_TASK_ID" ]; then
 	array=${array%%%%;*}
 	collect=$(sbatch --parsable --dependency="afterany:$array" <<'COLLECT'
 #!/bin/bash
-`, shell(logs))
+`, quote.Shell(logs))
 	fmt.Fprintf(b, "#SBATCH --job-name=%s\n#SBATCH --output=%s\n", directive(s.Name+"-collect"), directive(pattern(logs)+"/collect-%j.log"))
 	s.place(b, strconv.Itoa(collectTime))
 	for _, o := range s.Options {
@@ -138,7 +138,7 @@ COLLECT
 	exit
 fi
 
-`, shell(slices.Concat([]string{s.Program, "collect"}, s.flags())...), shell(logs))
+`, quote.Shell(slices.Concat([]string{s.Program, "collect"}, s.flags())...), quote.Shell(logs))
 }
 
 func (s *Slurm) check() error {
@@ -252,17 +252,3 @@ func directive(v string) string {
 
 // pattern is a path in the name of a log, where % begins what Slurm replaces.
 func pattern(p string) string { return strings.ReplaceAll(p, "%", "%%") }
-
-// plain are words that a shell leaves as they are.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
-
-// shell is words as a shell takes them for what they are.
-func shell(words ...string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		if quoted[i] = w; !plain.MatchString(w) {
-			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(quoted, " ")
-}
