@@ -63,7 +63,8 @@ func setupServe(fs *flag.FlagSet, _ []string) func(context.Context, *ui, []strin
 		return nil
 	})
 	fs.BoolVar(&o.Control, "control", false, "let clients load and unload tasks")
-	fs.IntVar(&o.Batch, "batch", o.Batch, "most images computed together")
+	fs.IntVar(&o.Batch, "batch-size", o.Batch, "most images computed together")
+	fs.IntVar(&o.Batch, "batch", o.Batch, "the same, by the flag's former name")
 	fs.DurationVar(&o.Delay, "batch-delay", o.Delay, "how long an image may wait for others; for those being decoded also up to an eighth of a batch's time; 0 for none")
 	fs.IntVar(&o.Queue, "queue", o.Queue, "most images that wait")
 	fs.Int64Var(&o.Body, "max-body", o.Body, "most bytes of a request, also unpacked")

@@ -40,7 +40,7 @@ func (o Options) Validate() error {
 	const most = 1 << 20
 	switch {
 	case o.Batch < 1 || o.Batch > 4096:
-		return fmt.Errorf("-batch %d: 1 to 4096 images", o.Batch)
+		return fmt.Errorf("-batch-size %d: 1 to 4096 images", o.Batch)
 	case o.Delay < 0 || o.Delay > time.Minute:
 		return fmt.Errorf("-batch-delay %v: 0 to a minute", o.Delay)
 	case o.Images < 1 || o.Images > most:

@@ -12,19 +12,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"fewshot/rmt/run"
 )
 
-// direct are the logits of an image as evaluation has them: the file's masks on a model of its own, without any batch.
+// direct are the logits of an image alone: of a task on a model of its own, prepared as evaluation does, without a queue.
 func direct(t *testing.T, dir, name string, img []byte) []float32 {
 	t.Helper()
 	dev, m := embedded(t)
-	l, err := run.OpenLoaded(filepath.Join(dir, name+".safetensors"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	e := newEngine(dev, m, Defaults(), &stopped{}, newMetrics())
 	task, err := e.load(context.Background(), Spec{Name: name, Tuned: filepath.Join(dir, name+".safetensors")})
 	if err != nil {
