@@ -192,7 +192,6 @@ func TestLoaderBatches(t *testing.T) {
 	}
 }
 
-// The first bad image in order is reported, after the batches before it, however many workers race.
 // Some items of an epoch are what they are among all.
 func TestLoaderSome(t *testing.T) {
 	d := loaderData(t, 14)
@@ -227,6 +226,7 @@ func TestLoaderSome(t *testing.T) {
 	}
 }
 
+// The first bad image in order is reported, after the batches before it, however many workers race.
 func TestLoaderError(t *testing.T) {
 	d := loaderData(t, 30)
 	d.Root = t.TempDir()

@@ -101,8 +101,12 @@ func (k *killer) run(t *testing.T, codes map[os.Signal]int, args ...string) (kil
 func TestKill(t *testing.T) {
 	_, want := undisturbedRun(t)
 	root := t.TempDir()
-	k := newKiller(t, 8, tune(t, filepath.Join(root, "calm"), "-save-every", "1ns"), os.Kill, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	codes := map[os.Signal]int{os.Interrupt: exitInterrupted, syscall.SIGTERM: exitInterrupted, syscall.SIGHUP: exitInterrupted}
+	signals := append([]os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}, batchSignals...)
+	codes := map[os.Signal]int{}
+	for _, s := range signals {
+		codes[s] = exitInterrupted
+	}
+	k := newKiller(t, 8, tune(t, filepath.Join(root, "calm"), "-save-every", "1ns"), append(signals, os.Kill)...)
 	during, runs := 0, 0
 	for k.killed < k.most {
 		dir := filepath.Join(root, strconv.Itoa(runs))

@@ -46,7 +46,7 @@ func collect(percent int) {
 func main() {
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if len(os.Args) < 2 || !hangsOn(os.Args[1:]) {
-		ends = append(ends, syscall.SIGHUP)
+		ends = append(append(ends, syscall.SIGHUP), batchSignals...)
 	}
 	collect(headroom)
 	ctx, stop := interruptible(ends...)

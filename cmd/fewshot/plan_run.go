@@ -63,6 +63,9 @@ func (f *runFlags) declare(fs *flag.FlagSet) {
 	fs.BoolVar(&f.any, "any-version", false, "take plans and results of other versions of this program as they are")
 }
 
+// whyFailed is where the reasons of failures are. A result of another version is told of and left alone, without a file.
+const whyFailed = "the warnings say why, and " + plan.FailedName + " in the folder of each that was begun"
+
 // defaultShared is room for 64 passes over ImageNet's sample of 16 shots by ViT-B/16, and for thousands over small ones.
 const defaultShared = 2048
 
@@ -149,8 +152,6 @@ type runResult struct {
 }
 
 func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
-	ctx, stop := interruptibleFrom(ctx, batchSignals...)
-	defer stop()
 	p, err := plan.Open(path, planVersion(f.any))
 	if err != nil {
 		return err
@@ -198,7 +199,7 @@ func (f *runFlags) run(ctx context.Context, u *ui, path string) error {
 	case report.Unfinished() > 0:
 		return again{fmt.Sprintf("%s for what other processes make; run it again", words.Plural(report.Unfinished(), "run waits", "runs wait"))}
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, words.Count(report.Failed+report.Made+report.Before, "run"), plan.FailedName)
+		return fmt.Errorf("%d of %s failed; %s", report.Failed, words.Count(report.Failed+report.Made+report.Before, "run"), whyFailed)
 	}
 	return nil
 }

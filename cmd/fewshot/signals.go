@@ -14,11 +14,7 @@ func (r received) Error() string { return "received " + r.String() }
 
 // interruptible is a context that ends with the first of the signals, which is then its cause.
 func interruptible(signals ...os.Signal) (ctx context.Context, stop func()) {
-	return interruptibleFrom(context.Background(), signals...)
-}
-
-func interruptibleFrom(parent context.Context, signals ...os.Signal) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(parent)
+	ctx, cancel := context.WithCancelCause(context.Background())
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, signals...)
 	go func() {

@@ -7,5 +7,6 @@ import (
 	"syscall"
 )
 
-// batchSignals are those by which batch systems announce the end of a job; SIGTERM, which main knows, is the other.
+// batchSignals are those by which batch systems announce the end of a job; SIGTERM is the other. Go
+// ignores them unless they are asked for.
 var batchSignals = []os.Signal{syscall.SIGUSR1}

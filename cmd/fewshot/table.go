@@ -241,7 +241,7 @@ func (f *paperFlags) results(ctx context.Context, u *ui, name string, p *plan.Pl
 			return nil, false, fault
 		}
 		if n := report.Failed + report.Unfinished(); n > 0 {
-			err = fmt.Errorf("%d of %s not done; %s in their folders in %s says why one failed", n, words.Plural(p.Len(), "run is", "runs are"), plan.FailedName, f.out)
+			err = fmt.Errorf("%d of %s not done; of what failed, %s, in %s", n, words.Plural(p.Len(), "run is", "runs are"), whyFailed, f.out)
 		}
 	}
 	u.notesToErr().Note("the runs are in %s", f.out)

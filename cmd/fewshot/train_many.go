@@ -152,7 +152,7 @@ func (f *trainFlags) runMany(ctx context.Context, u *ui) error {
 	case report.Unfinished() > 0:
 		return fmt.Errorf("%s in other processes' hands; give the command again when that is done", words.Plural(report.Unfinished(), "run is", "runs are"))
 	case report.Failed > 0:
-		return fmt.Errorf("%d of %s failed; %s in their folders says why", report.Failed, words.Count(p.Len(), "run"), plan.FailedName)
+		return fmt.Errorf("%d of %s failed; %s", report.Failed, words.Count(p.Len(), "run"), whyFailed)
 	}
 	return nil
 }
