@@ -4,7 +4,9 @@
 //
 // # What is where
 //
-//	gemm.go      matrix multiplication: cutting into blocks and tasks
+//	gemm.go      matrix multiplication: what is asked for, and who multiplies it
+//	gemm_cut.go  cutting it into stripes and blocks, and these into tasks
+//	gemm_task.go what a task does: packing, and passing rows along panels
 //	blocks.go    how large the pieces are that a product is worked on in, and why
 //	panels.go    the packed form of a right-hand operand, and products of small matrices
 //	packed.go    right-hand operands packed beforehand
