@@ -170,7 +170,7 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, from int64
 			}
 			return nil, ctx.Err()
 		case err != nil:
-			if attempt == retries || final(err) {
+			if attempt == retries || final(err, attempt) {
 				return nil, err
 			}
 		case resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
@@ -194,10 +194,12 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, from int64
 	}
 }
 
-// final tells failures of the network that a few seconds do not mend.
-func final(err error) bool {
+// final tells failures of the network that a few seconds do not mend. Who resolves names has asked each name server
+// twice before it fails: one that refuses is asked once more, as it may be overrun by the jobs of a cluster that begin
+// together, and where none answers there is no network.
+func final(err error, attempt int) bool {
 	var dns *net.DNSError
-	return errors.As(err, &dns) && dns.IsNotFound
+	return errors.As(err, &dns) && (dns.IsNotFound || dns.IsTimeout || attempt > 0)
 }
 
 // askedWait is how long an answer asks to wait, 0 where it does not say: Retry-After in seconds or as a date, or the

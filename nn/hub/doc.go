@@ -46,7 +46,10 @@
 // An answer from the cache in place of the network's is said aloud through
 // [Client.Note]. That a file or revision is gone is an answer, and not
 // replaced. Waiting follows Retry-After, in seconds or as a date, from the
-// first time; a wait longer than people wait is an error that says so.
+// first time; a wait longer than people wait is an error that says so. A
+// connection that is refused is tried again for 23 seconds, as by the Python
+// library; a name that is not resolved, which is how most machines learn that
+// there is no network, for one.
 //
 // # Not handled
 //

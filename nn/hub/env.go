@@ -158,7 +158,7 @@ func New(endpoint *url.URL, cache string) *Client {
 	c.http = &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+			DialContext:            (&net.Dialer{Timeout: 8 * time.Second}).DialContext, // before answerWithin, to say why
 			TLSHandshakeTimeout:    10 * time.Second,
 			MaxResponseHeaderBytes: 1 << 20,
 			DisableCompression:     true, // lengths are those of the file

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -389,6 +390,32 @@ func TestRetryAfter(t *testing.T) {
 		}
 		if err != nil || !slices.Equal(*slept, []time.Duration{c.want}) {
 			t.Errorf("%s %s: waited %v, %v; want %v", c.header, c.value, *slept, err, c.want)
+		}
+	}
+}
+
+// TestUnreached: what is not there is not waited for, and what may be again is, for as long as the Python library does.
+func TestUnreached(t *testing.T) {
+	seconds := func(n ...time.Duration) (d []time.Duration) {
+		for _, s := range n {
+			d = append(d, s*time.Second)
+		}
+		return d
+	}
+	for _, c := range []struct {
+		err  error
+		want []time.Duration
+	}{
+		{&net.DNSError{Err: "no such host", IsNotFound: true}, nil},
+		{&net.DNSError{Err: "i/o timeout", IsTimeout: true, IsTemporary: true}, nil},
+		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, seconds(1)},
+		{&net.DNSError{Err: "connection refused"}, seconds(1)},
+		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, seconds(1, 2, 4, 8, 8)},
+	} {
+		client, _, slept := (&liar{files: model()}).open(t)
+		client.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, c.err }
+		if _, _, err := client.Snapshot(t.Context(), "a/b", "main", nil); !errors.Is(err, c.err) || !slices.Equal(*slept, c.want) {
+			t.Errorf("%v: %v after waiting %v, want %v", c.err, err, *slept, c.want)
 		}
 	}
 }
