@@ -44,7 +44,7 @@ func ParseDivision(s string, seed uint64) (Division, error) {
 		v.Fold, err1 = strconv.Atoi(k)
 		v.Folds, err2 = strconv.Atoi(n)
 		if err1 != nil || err2 != nil || v.Folds < 2 || v.Folds > 1000 || v.Fold < 1 || v.Fold > v.Folds {
-			return bad("not a fold of 2 to 1000")
+			return bad("not a fold, from the first to the last, of 2 to 1000")
 		}
 		return v, nil
 	}
