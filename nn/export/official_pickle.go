@@ -9,6 +9,10 @@ import (
 	"fewshot/nn/quote"
 )
 
+// This file reads the pickle of a released mask file: what its dictionaries hold under names, and bytes. Objects of the
+// training loop that lie beside are passed over, and nothing is called. The machine of nn/checkpoint, which is for weights,
+// refuses what this one passes over.
+
 // A dict is a Python dictionary with text for keys; items with other keys are not kept.
 type dict struct {
 	keys   []string

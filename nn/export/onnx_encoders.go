@@ -6,6 +6,8 @@ import (
 	"math"
 )
 
+// This file has the two encoders in operators of ONNX, from small pieces to the whole model.
+
 func (g *graph) transposed(x string, perm ...int) string {
 	return g.node("Transpose", []string{x}, "", attribute{"perm", perm})
 }
